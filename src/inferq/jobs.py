@@ -1,0 +1,219 @@
+"""The vocabulary of inferq: what a job is, which states it has, and what can go wrong with it.
+
+Read this page first. Everything else in the package speaks in these words.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The public state of a job, as `job:{id}:status` and the HTTP API show it. There is no fifth."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a job in this state has ended and will never change again."""
+        return self in (Status.COMPLETED, Status.FAILED)
+
+
+class Priority(StrEnum):
+    """Which of a model's three lists a job waits in."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class ErrorKind(StrEnum):
+    """What went wrong. The queue decides by it whether to run again, the proxy which HTTP status to answer."""
+
+    # the request is refused; no job exists
+    INVALID_JSON = "invalid-json"
+    INVALID_INPUT = "invalid-input"
+    UNKNOWN_MODEL = "unknown-model"
+    BODY_TOO_LARGE = "body-too-large"
+    JOB_NOT_FOUND = "job-not-found"
+    QUEUE_FULL = "queue-full"
+    REDIS_UNAVAILABLE = "redis-unavailable"
+    # a job failed (`invalid-input` can be that too: what only the worker can see)
+    MODEL_ERROR = "model-error"
+    TIMED_OUT = "timed-out"
+    CRASHED = "crashed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    # a process cannot start
+    INVALID_MODEL = "invalid-model"
+    INVALID_SETTING = "invalid-setting"
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether a job that failed this way may succeed when it runs again."""
+        return self in (ErrorKind.MODEL_ERROR, ErrorKind.TIMED_OUT, ErrorKind.CRASHED)
+
+
+class InferqError(Exception):
+    """Any error of inferq's own: a kind for programs, and a message for people.
+
+    Args:
+        message: A sentence that says what was expected, what was got, and what to do.
+    """
+
+    kind: ErrorKind
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidJsonError(InferqError):
+    """The request body is not JSON, or not an object."""
+
+    kind = ErrorKind.INVALID_JSON
+
+
+class InvalidInputError(InferqError):
+    """`data` does not fit the model's signature."""
+
+    kind = ErrorKind.INVALID_INPUT
+
+
+class UnknownModelError(InferqError):
+    """No worker has announced a model of this name."""
+
+    kind = ErrorKind.UNKNOWN_MODEL
+
+
+class BodyTooLargeError(InferqError):
+    """The request body is longer than the proxy accepts."""
+
+    kind = ErrorKind.BODY_TOO_LARGE
+
+
+class JobNotFoundError(InferqError):
+    """No job has this id: it never existed, or its keys have expired."""
+
+    kind = ErrorKind.JOB_NOT_FOUND
+
+
+class QueueFullError(InferqError):
+    """As many jobs wait as the queue may hold."""
+
+    kind = ErrorKind.QUEUE_FULL
+
+
+class RedisUnavailableError(InferqError):
+    """Redis does not answer, or cannot take writes."""
+
+    kind = ErrorKind.REDIS_UNAVAILABLE
+
+
+class ModelError(InferqError):
+    """ONNX Runtime failed to run the model."""
+
+    kind = ErrorKind.MODEL_ERROR
+
+
+class InvalidModelError(InferqError):
+    """A folder of the model repository cannot be served."""
+
+    kind = ErrorKind.INVALID_MODEL
+
+
+class InvalidSettingError(InferqError):
+    """A setting, or the server it points to, cannot be used."""
+
+    kind = ErrorKind.INVALID_SETTING
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the queue knows it.
+
+    Attributes:
+        id: The ticket: 128 random bits in hex; of a job from outside, whatever its producer chose.
+        status: The public state.
+        result: JSON, exactly as the worker wrote it; present once completed.
+        error: What went wrong, for a person; present once failed.
+        error_kind: The same for programs; None for jobs that an outside worker ended.
+        model: Model name; None where nothing in Redis tells it.
+        attempts: How often the job has been handed to a worker.
+        submitted_at: When it was accepted, by the server's clock, UTC.
+        started_at: When its latest attempt began.
+        finished_at: When it ended.
+        queue_position: 1 for the next job to be taken; only while pending.
+    """
+
+    id: str
+    status: Status
+    result: bytes | None = None
+    error: str | None = None
+    error_kind: ErrorKind | None = None
+    model: str | None = None
+    attempts: int = 0
+    submitted_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    queue_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job leased to this worker.
+
+    Attributes:
+        id: Job id.
+        model: Model to run.
+        data: The JSON of the request's `data`.
+        attempt: 1 for the first.
+        token: The lease's fencing token: whoever holds another one can no longer fail or renew the job.
+    """
+
+    id: str
+    model: str
+    data: bytes
+    attempt: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended: with a result, or with an error.
+
+    Attributes:
+        job: The claimed job.
+        result: JSON of the result, if the run succeeded.
+        error: What went wrong, if it failed.
+    """
+
+    job: ClaimedJob
+    result: bytes | None = None
+    error: InferqError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker process as its heartbeat describes it.
+
+    Attributes:
+        id: Worker id: host, pid and a random part.
+        host: Host name.
+        pid: Process id on that host.
+        models: Names of the models it serves.
+        started_at: When it started, UTC.
+        seen_at: When its last heartbeat reached the server, UTC.
+        jobs_done: Attempts it has finished.
+    """
+
+    id: str
+    host: str
+    pid: int
+    models: tuple[str, ...]
+    started_at: datetime
+    seen_at: datetime | None = None
+    jobs_done: int = field(default=0)

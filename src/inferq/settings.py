@@ -1,0 +1,81 @@
+"""Every setting of inferq, read from the environment (prefix `INFERQ_`) in this one place."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from inferq.jobs import InvalidSettingError
+
+MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """The settings of every program of inferq. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="INFERQ_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    redis_url: str = "redis://localhost:6379/0"
+    """Where Redis or Valkey is: `redis://`, `rediss://` (TLS) or `unix://`."""
+    key_prefix: str = ""
+    """Goes before every key. On Redis Cluster a hash tag such as `{inferq}:`."""
+    redis_timeout: Seconds = 2.0
+    """Longest time the proxy waits for Redis before it answers 503."""
+
+    default_model: Annotated[str, Field(pattern=MODEL_NAME_PATTERN)] = "iris"
+    """The model of a request that names none."""
+    models_dir: Path = Path("models")
+    """The model repository: one folder with a `model.onnx` for each model."""
+
+    max_body_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
+    """Longest request body the proxy accepts, in bytes."""
+    max_rows: Annotated[int, Field(gt=0)] = 100_000
+    """Most rows in one job."""
+    max_queued: Annotated[int, Field(gt=0)] = 100_000
+    """Most jobs waiting per model; beyond it the proxy answers 503."""
+
+    job_ttl: Seconds = 7 * 24 * 3600.0
+    """How long a job that has not ended is kept."""
+    result_ttl: Seconds = 24 * 3600.0
+    """How long an ended job can be read."""
+
+    lease_seconds: Annotated[float, Field(ge=0.1)] = 10.0
+    """How long a worker may go without renewing before its jobs are given to others."""
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    """How often a job is tried before it fails for good."""
+    heartbeat_seconds: Seconds = 2.0
+    """How often a worker reports that it lives. It counts as gone after three times that."""
+    shutdown_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """How long a worker that is told to stop may take to finish its job before it puts it back."""
+    simulated_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Makes every run of a model take so long: the demonstration that nothing blocks."""
+    model_threads: Annotated[int, Field(ge=0)] = 0
+    """Threads that ONNX Runtime uses within one run; 0 lets it take one for each core."""
+
+    log_format: Annotated[str, Field(pattern="^(auto|console|json)$")] = "auto"
+    """`console` for people, `json` for machines; `auto` is `console` on a terminal."""
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    """Least severe level that is logged."""
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Reads the settings from the environment.
+
+    Args:
+        **overrides: Values that take precedence over the environment, by field name.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InvalidSettingError: One is not valid; the message names the environment variable.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "INFERQ_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise InvalidSettingError(f"{name} is not valid: {first['msg']} (got {first['input']!r}).") from error

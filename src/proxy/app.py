@@ -1,0 +1,3 @@
+"""`uvicorn src.proxy.app:app` serves inferq's proxy."""
+
+from inferq.proxy.app import app as app
