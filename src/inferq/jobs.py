@@ -31,7 +31,7 @@ class Priority(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """What went wrong. The queue decides by it whether to run again, the proxy which HTTP status to answer."""
+    """What went wrong. By it the queue decides on retries, the proxy on the HTTP status."""
 
     # the request is refused; no job exists
     INVALID_JSON = "invalid-json"

@@ -16,7 +16,9 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(BaseSettings):
     """The settings of every program of inferq. Times are in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="INFERQ_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="INFERQ_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     redis_url: str = "redis://localhost:6379/0"
     """Where Redis or Valkey is: `redis://`, `rediss://` (TLS) or `unix://`."""

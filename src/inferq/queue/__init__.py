@@ -1,0 +1,31 @@
+"""The queue: everything inferq knows about Redis.
+
+The producer's side is `producer.Producer` (asynchronous, for the proxy), the consumer's side is
+`consumer.Consumer` (synchronous, for workers). The state changes are the Lua scripts in `lua/`.
+
+The data model, with `{prefix}` before every key:
+
+| key | type | holds |
+| --- | --- | --- |
+| `job:{id}:data` | string | JSON of the request's `data` |
+| `job:{id}:status` | string | `pending`, `processing`, `completed` or `failed`; mirrors `state` |
+| `job:{id}:result` | string | JSON of the result, once completed |
+| `job:{id}:error` | string | what went wrong, for a person, once failed |
+| `job:{id}:meta` | hash | what the scripts decide on; fields below |
+| `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
+| `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
+| `queue:{model}:leases` | sorted set | running jobs, by the lease's deadline in ms |
+| `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
+| `queue:{model}:sequence` | string | the last sequence number given out |
+| `claim:{token}` | list | model and ids that a claim handed out, as long as its lease: for a repeated claim |
+| `worker:{id}` | hash | a live worker; expires |
+| `workers` | sorted set | worker ids by last heartbeat in ms |
+| `workers:seen` | string | the last heartbeat of any worker in ms |
+| `models` | hash | model name to its JSON document |
+| `events` | channel | `id:status` of jobs that ended, joined by commas, one message a batch |
+
+Fields of `job:{id}:meta`: `state` (`queued`, `leased`, `retrying`, `ended`); `model`, `priority`, `sequence`;
+`attempts` (times handed out), `failures` (charged), `alone` (1: run without company,
+after a crash); `token` and `worker` of the lease; `submitted_ms`, `started_ms`, `ended_ms`; `error_kind`,
+`last_error`; `missing_ms` (when recovery first found it in no list).
+"""

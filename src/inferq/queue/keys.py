@@ -1,0 +1,52 @@
+"""The names of all keys in Redis. No other file spells one."""
+
+from dataclasses import dataclass
+
+from inferq.jobs import Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Builds key names.
+
+    Args:
+        prefix: Goes before every key; on Redis Cluster a hash tag such as `{inferq}:`.
+    """
+
+    prefix: str = ""
+
+    def job(self, job_id: str, part: str) -> str:
+        """The key of one part of a job: data, status, result, error or meta."""
+        return f"{self.prefix}job:{job_id}:{part}"
+
+    def staged_result(self, job_id: str, token: str) -> str:
+        """Where a large result waits until the finish script takes or drops it."""
+        return f"{self.prefix}job:{job_id}:result:{token}"
+
+    def queue(self, model: str) -> str:
+        """A model's normal list, and the stem of its other keys."""
+        return f"{self.prefix}queue:{model}"
+
+    def list(self, model: str, priority: Priority) -> str:
+        """The list that jobs of a priority wait in."""
+        queue = self.queue(model)
+        return queue if priority is Priority.NORMAL else f"{queue}:{priority}"
+
+    def worker(self, worker_id: str) -> str:
+        """The hash of a live worker."""
+        return f"{self.prefix}worker:{worker_id}"
+
+    @property
+    def workers(self) -> str:
+        """Worker ids by their last heartbeat."""
+        return f"{self.prefix}workers"
+
+    @property
+    def workers_seen(self) -> str:
+        """The last heartbeat of any worker."""
+        return f"{self.prefix}workers:seen"
+
+    @property
+    def models(self) -> str:
+        """Model name to document."""
+        return f"{self.prefix}models"

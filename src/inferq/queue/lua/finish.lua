@@ -1,0 +1,81 @@
+#!lua flags=allow-oom
+-- Ends, or gives back, jobs that this worker ran. The first success decides, once; a failure needs the lease.
+--
+-- KEYS[1]  models (for the cluster's slot only)
+-- ARGV[1]  key prefix
+-- ARGV[2]  lifetime of an ended job, ms
+-- ARGV[3]  most charged failures of a job
+-- ARGV[4…] six for each job:
+--   id, token,
+--   verdict      completed, failed (for good), retry (after the delay, if failures are left), released (not charged)
+--   payload      JSON of the result ('' if staged under job:{id}:result:{token}); or the error message
+--   error kind
+--   delay, ms
+--
+-- Returns  for each job: 'completed', 'late' (completed, though the lease had passed on), 'failed', 'retrying',
+--          'released', or 'stale' (nothing changed: somebody else has it, or it had ended)
+
+local ttl_ms, max_failures = ARGV[2], tonumber(ARGV[3])
+local now = now_ms()
+local answers, events = {}, {}
+
+local function store_result(id, token, payload)
+  if payload ~= '' then
+    redis.call('SET', job_key(id, 'result'), payload, 'PX', ttl_ms)
+    return true
+  end
+  local staged = job_key(id, 'result') .. ':' .. token
+  if redis.call('EXISTS', staged) == 0 then return false end
+  redis.call('RENAME', staged, job_key(id, 'result'))
+  redis.call('PEXPIRE', job_key(id, 'result'), ttl_ms)
+  return true
+end
+
+local function give_back(queue, id, priority)
+  redis.call('ZREM', queue .. ':leases', id)
+  redis.call('HDEL', job_key(id, 'meta'), 'token')
+  redis.call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
+end
+
+local function settle(id, token, verdict, payload, kind, delay_ms)
+  local meta_key = job_key(id, 'meta')
+  local meta = redis.call('HMGET', meta_key, 'state', 'token', 'priority', 'model')
+  local state, priority = meta[1], meta[3]
+  if not state or state == 'ended' then return 'stale' end
+  local queue, leased = queue_key(meta[4]), state == 'leased' and meta[2] == token
+  if verdict == 'completed' then
+    if not store_result(id, token, payload) then return 'stale' end
+    complete_job(queue, id, priority, ttl_ms, now)
+    events[#events + 1] = id .. ':completed'
+    return leased and 'completed' or 'late'
+  end
+  if not leased then return 'stale' end
+  if verdict == 'released' then
+    give_back(queue, id, priority)
+    redis.call('HINCRBY', meta_key, 'attempts', -1)
+    redis.call('HSET', meta_key, 'state', 'queued')
+    redis.call('RPUSH', list_key(queue, priority), id)
+    return 'released'
+  end
+  local failures = redis.call('HINCRBY', meta_key, 'failures', 1)
+  if verdict == 'retry' and failures < max_failures then
+    give_back(queue, id, priority)
+    redis.call('HSET', meta_key, 'state', 'retrying', 'error_kind', kind, 'last_error', payload)
+    redis.call('ZADD', queue .. ':retries', now + delay_ms, id)
+    return 'retrying'
+  end
+  if failures > 1 then payload = payload .. ' (after ' .. failures .. ' attempts)' end
+  fail_job(queue, id, priority, ttl_ms, now, kind, payload)
+  events[#events + 1] = id .. ':failed'
+  return 'failed'
+end
+
+for i = 4, #ARGV, 6 do
+  local id, token = ARGV[i], ARGV[i + 1]
+  answers[#answers + 1] = settle(id, token, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5]))
+  if ARGV[i + 2] == 'completed' and ARGV[i + 3] == '' then
+    redis.call('UNLINK', job_key(id, 'result') .. ':' .. token)
+  end
+end
+publish(events)
+return answers

@@ -1,0 +1,95 @@
+#!lua flags=allow-oom
+-- One bounded pass over one model's queue: takes back lapsed leases, puts due retries in line, and finds jobs that
+-- a worker popped but never claimed. Any worker may run it at any time. The cost follows what is running, not what waits.
+--
+-- KEYS[1]  queue:{model}
+-- ARGV[1]  key prefix
+-- ARGV[2]  most jobs of each sort to handle
+-- ARGV[3]  how long a job must be missing from its list before it is put back, ms
+-- ARGV[4]  lifetime of an ended job, ms
+-- ARGV[5]  most charged failures of a job
+--
+-- Returns  {leases taken back, retries put in line, missing jobs put back, jobs failed}
+
+local queue, limit, grace_ms, ttl_ms, max_failures = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local now = now_ms()
+local leases, retries = queue .. ':leases', queue .. ':retries'
+local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
+local events = {}
+
+-- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
+-- blame, so the first time costs nothing but company: the job runs alone next time, and only then is it charged.
+local function take_back(id)
+  redis.call('ZREM', leases, id)
+  local meta_key = job_key(id, 'meta')
+  local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'sequence', 'alone')
+  if meta[1] ~= 'leased' then return nil end
+  if meta[4] == '1' and redis.call('HINCRBY', meta_key, 'failures', 1) >= max_failures then
+    fail_job(queue, id, meta[2], ttl_ms, now, 'crashed',
+      'The worker died each time it ran this job, last alone. The data may be more than the model can take.')
+    failed_count = failed_count + 1
+    events[#events + 1] = id .. ':failed'
+    return nil
+  end
+  redis.call('HSET', meta_key, 'state', 'queued', 'alone', '1')
+  redis.call('HDEL', meta_key, 'token')
+  redis.call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
+  return {id = id, priority = meta[2], sequence = tonumber(meta[3])}
+end
+
+local back = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
+  back[#back + 1] = take_back(id)
+end
+table.sort(back, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
+for _, job in ipairs(back) do redis.call('RPUSH', list_key(queue, job.priority), job.id) end
+lapsed_count = #back
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do
+  redis.call('ZREM', retries, id)
+  local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'priority')
+  if meta[1] == 'retrying' then
+    redis.call('HSET', job_key(id, 'meta'), 'state', 'queued')
+    redis.call('RPUSH', list_key(queue, meta[2]), id)
+    due_count = due_count + 1
+  end
+end
+
+-- Lists are first in, first out: a popped job is older than the present tail, so only open jobs below the tail's
+-- sequence number need a look. Most of them are leased or waiting for a retry, hence the bound.
+local function look_for(id, priority)
+  local meta_key = job_key(id, 'meta')
+  local meta = redis.call('HMGET', meta_key, 'state', 'missing_ms')
+  local state = meta[1]
+  if not state or state == 'ended' then
+    redis.call('ZREM', open_key(queue, priority), id)
+  elseif state == 'leased' then
+    if not redis.call('ZSCORE', leases, id) then redis.call('ZADD', leases, now, id) end
+  elseif state == 'retrying' then
+    if not redis.call('ZSCORE', retries, id) then redis.call('ZADD', retries, now, id) end
+  elseif not meta[2] then
+    redis.call('HSET', meta_key, 'missing_ms', now)
+  elseif now - tonumber(meta[2]) >= grace_ms then
+    redis.call('HDEL', meta_key, 'missing_ms')
+    if not redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
+      redis.call('RPUSH', list_key(queue, priority), id)
+      missing_count = missing_count + 1
+    end
+  end
+end
+
+local bound = redis.call('ZCARD', leases) + redis.call('ZCARD', retries) + limit
+for _, priority in ipairs(PRIORITIES) do
+  local tail = redis.call('LINDEX', list_key(queue, priority), -1)
+  local below = '+inf'
+  if tail then
+    local sequence = redis.call('ZSCORE', open_key(queue, priority), tail)
+    if sequence then below = '(' .. sequence end
+  end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', open_key(queue, priority), '-inf', below, 'LIMIT', 0, bound)) do
+    look_for(id, priority)
+  end
+end
+
+publish(events)
+return {lapsed_count, due_count, missing_count, failed_count}

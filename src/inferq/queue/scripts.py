@@ -1,0 +1,47 @@
+"""The Lua scripts, put together from `lua/*.lua` and known by their digest."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+_SHEBANG = "#!lua"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script as the server gets it.
+
+    Attributes:
+        name: File name without `.lua`.
+        source: Its text, with the shared part put in after the shebang.
+        digest: SHA-1 of the text in hex, as EVALSHA wants it.
+    """
+
+    name: str
+    source: str
+    digest: str
+
+
+def _read(name: str) -> str:
+    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _load(name: str) -> Script:
+    text = _read(name)
+    shebang, rest = ("", text)
+    if text.startswith(_SHEBANG):
+        shebang, rest = text.split("\n", 1)
+        shebang += "\n"
+    source = f"{shebang}{_read('common')}\n{rest}"
+    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+SUBMIT = _load("submit")
+CLAIM = _load("claim")
+FINISH = _load("finish")
+RENEW = _load("renew")
+RECOVER = _load("recover")
+HEARTBEAT = _load("heartbeat")
+POSITION = _load("position")
+
+ALL = (SUBMIT, CLAIM, FINISH, RENEW, RECOVER, HEARTBEAT, POSITION)

@@ -1,0 +1,50 @@
+import pytest
+
+from inferq.settings import Settings
+from tests.servers import REDIS_BINARY, Server
+
+SERVERS = [
+    "valkey",
+    pytest.param(
+        "redis", marks=pytest.mark.skipif(REDIS_BINARY is None, reason="redis-server is not installed")
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def redis_server(request):
+    """One server of each kind for the whole run. Tests that end a server use `own_redis_server`."""
+    server = Server(request.param)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(params=SERVERS)
+def own_redis_server(request):
+    """A server for this test alone, which may kill it and start it again."""
+    server = Server(request.param)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server) -> str:
+    with redis_server.client() as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def redis_client(redis_server, redis_url):
+    with redis_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def settings(redis_url) -> Settings:
+    return Settings(redis_url=redis_url)

