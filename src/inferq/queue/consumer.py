@@ -178,7 +178,7 @@ class Consumer:
         Returns:
             The jobs, oldest of the highest priority first; none if none wait.
         """
-        token = token or secrets.token_hex(16)
+        token = token or new_token()
         models = [popped.model] if popped else self._models
         arguments: list[Any] = [
             limit, _milliseconds(self._settings.lease_seconds), self._worker_id, token,
@@ -305,6 +305,11 @@ class Consumer:
             return self._redis.evalsha(script.digest, *rest)
         except NoScriptError:
             return self._redis.eval(script.source, *rest)
+
+
+def new_token() -> str:
+    """A fencing token for one claim."""
+    return secrets.token_hex(16)
 
 
 def retry_delay(attempt: int) -> float:

@@ -1,0 +1,1 @@
+"""The worker process: waits for jobs, runs their model, stores what came out."""

@@ -1,0 +1,108 @@
+"""The worker's main loop: wait, claim, run, finish."""
+
+import threading
+import time
+from collections.abc import Mapping
+
+import structlog
+
+from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome
+from inferq.models.session import Model
+from inferq.queue.consumer import Consumer, Popped, new_token
+from inferq.worker.outage import Outage
+
+log = structlog.get_logger()
+
+
+class Loop:
+    """Runs one job after the other until told to stop.
+
+    Args:
+        consumer: The queue.
+        models: The models by name.
+        outage: Notes when Redis is away.
+        simulated_seconds: Makes every run take at least so long.
+    """
+
+    def __init__(
+        self, consumer: Consumer, models: Mapping[str, Model], outage: Outage, simulated_seconds: float = 0.0
+    ) -> None:
+        self._consumer = consumer
+        self._models = models
+        self._outage = outage
+        self._simulated_seconds = simulated_seconds
+        self._held: tuple[ClaimedJob, ...] = ()
+        self.stopping = threading.Event()
+        self.given_up = threading.Event()
+        self.jobs_done = 0
+        self.progressed_at = time.monotonic()
+
+    @property
+    def held(self) -> tuple[ClaimedJob, ...]:
+        """The jobs leased to this worker at this moment."""
+        return self._held
+
+    def run(self) -> None:
+        """Takes and works until `stopping` is set; gives back what it has not begun."""
+        while not self.stopping.is_set():
+            jobs = self._take()
+            self.progressed_at = time.monotonic()
+            if self.stopping.is_set():
+                self._give_back(jobs)
+            else:
+                self._work(jobs)
+
+    def _take(self) -> list[ClaimedJob]:
+        """What waits already, or else what comes within the next second."""
+        jobs = self._claim(None)
+        if jobs or self.stopping.is_set():
+            return jobs
+        popped = self._outage.sit_out(self._consumer.wait, self.stopping)
+        return self._claim(popped) if popped else []
+
+    def _claim(self, popped: Popped | None) -> list[ClaimedJob]:
+        token = new_token()
+        # a popped id is in no list any more: it is claimed even while stopping, and then given back
+        give_up = self.given_up if popped else self.stopping
+        return self._outage.sit_out(lambda: self._consumer.claim(1, popped, token), give_up) or []
+
+    def _work(self, jobs: list[ClaimedJob]) -> None:
+        self._held = tuple(jobs)
+        for job in jobs:
+            outcome = self._attempt(job)
+            self._outage.sit_out(lambda outcome=outcome: self._finish(outcome), self.given_up)
+            self.jobs_done += 1
+        self._held = ()
+
+    def _attempt(self, job: ClaimedJob) -> Outcome:
+        started = time.monotonic()
+        try:
+            result = self._models[job.model].predict(job.data)
+        except InferqError as error:
+            return Outcome(job, error=error)
+        except Exception as error:  # whatever a model does, the worker lives on
+            log.exception("run_failed", job_id=job.id, model=job.model)
+            return Outcome(job, error=ModelError(f"The model failed with {type(error).__name__}: {error}"))
+        rest = self._simulated_seconds - (time.monotonic() - started)
+        if rest > 0:
+            time.sleep(rest)
+        return Outcome(job, result=result)
+
+    def _finish(self, outcome: Outcome) -> None:
+        [verdict] = self._consumer.finish([outcome])
+        if outcome.error is None:
+            log.debug("job_finished", job_id=outcome.job.id, verdict=verdict)
+        else:
+            level = log.info if isinstance(outcome.error, InvalidInputError) else log.warning
+            level(
+                "job_failed",
+                job_id=outcome.job.id,
+                model=outcome.job.model,
+                kind=outcome.error.kind,
+                error=outcome.error.message,
+                verdict=verdict,
+            )
+
+    def _give_back(self, jobs: list[ClaimedJob]) -> None:
+        if jobs:
+            self._outage.sit_out(lambda: self._consumer.release(jobs), self.given_up)

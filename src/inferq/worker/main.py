@@ -1,0 +1,149 @@
+"""One worker process, from settings to exit code."""
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from types import FrameType
+
+import structlog
+
+from inferq.jobs import InferqError, RedisUnavailableError, WorkerInfo
+from inferq.logs import configure_logging
+from inferq.models.repository import load_repository
+from inferq.queue.consumer import Consumer
+from inferq.settings import Settings, load_settings
+from inferq.worker.loop import Loop
+from inferq.worker.outage import Outage
+from inferq.worker.periodic import Periodic
+
+_RECOVER_SECONDS = 1.0
+_HEARTBEATS_TO_LIVE = 3
+_STALLED_SECONDS = 15.0
+"""A loop that neither runs a job nor hears from the queue for so long does not count as alive."""
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """The parts of a worker process and their life cycle.
+
+    Args:
+        settings: All settings.
+
+    Raises:
+        InvalidModelError: A folder of the model repository cannot be served.
+        InvalidSettingError: The Redis URL cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._models = load_repository(settings.models_dir, threads=settings.model_threads)
+        for model in self._models.values():
+            model.warm_up()
+        self._documents = {name: model.document.to_json() for name, model in self._models.items()}
+        self._host = socket.gethostname()
+        self._started_at = datetime.now(UTC)
+        self.id = f"{self._host}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._outage = Outage()
+        self._consumer = Consumer(settings, self.id, list(self._models))
+        self._loop = Loop(self._consumer, self._models, self._outage, settings.simulated_seconds)
+        self._threads = [
+            Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
+            Periodic("renewal", settings.lease_seconds / 3, self._renew, self._outage),
+            Periodic("recovery", _RECOVER_SECONDS, self._recover, self._outage),
+        ]
+
+    def run(self) -> None:
+        """Serves until told to stop.
+
+        Raises:
+            InvalidSettingError: The Redis server cannot keep jobs safe.
+        """
+        stopping = self._loop.stopping
+        self._outage.sit_out(self._consumer.check_server, stopping)
+        self._outage.sit_out(lambda: self._consumer.announce(self._documents), stopping)
+        for thread in self._threads:
+            thread.start()
+        log.info("worker_ready", worker_id=self.id, models=sorted(self._models))
+        self._loop.run()
+        for thread in self._threads:
+            thread.shutdown()
+        self._retire()
+        log.info("worker_stopped", worker_id=self.id, jobs_done=self._loop.jobs_done)
+
+    def stop(self, *_signal: int | FrameType | None) -> None:
+        """Lets the job under way finish within the grace period, then ends the process."""
+        if not self._loop.stopping.is_set():
+            self._loop.stopping.set()
+            threading.Thread(target=self._end_after_grace, name="grace", daemon=True).start()
+
+    def _end_after_grace(self) -> None:
+        time.sleep(self._settings.shutdown_seconds)
+        self._loop.given_up.set()
+        held = self._loop.held
+        log.warning("grace_period_over", worker_id=self.id, given_back=[job.id for job in held])
+        try:
+            self._consumer.release(held)
+            self._retire()
+        finally:
+            os._exit(0)  # the main thread is inside a model and cannot be interrupted
+
+    def _retire(self) -> None:
+        try:
+            self._consumer.retire()
+        except RedisUnavailableError as error:
+            log.warning("not_retired", reason=error.message)  # the report expires by itself
+
+    def _beat(self) -> None:
+        silent = time.monotonic() - self._loop.progressed_at
+        if silent > _STALLED_SECONDS and not self._loop.held:
+            log.error("worker_stalled", seconds=round(silent, 1))
+            return
+        report = WorkerInfo(
+            id=self.id,
+            host=self._host,
+            pid=os.getpid(),
+            models=tuple(self._models),
+            started_at=self._started_at,
+            jobs_done=self._loop.jobs_done,
+        )
+        self._consumer.heartbeat(
+            report, self._documents, _HEARTBEATS_TO_LIVE * self._settings.heartbeat_seconds
+        )
+
+    def _renew(self) -> None:
+        for job in self._consumer.renew(self._loop.held):
+            log.warning("lease_lost", job_id=job.id, attempt=job.attempt)
+
+    def _recover(self) -> None:
+        found = self._consumer.recover()
+        if found.lapsed or found.missing or found.failed:
+            log.warning("jobs_recovered", lapsed=found.lapsed, missing=found.missing, failed=found.failed)
+
+
+def main() -> None:
+    """Runs a worker with the settings of the environment; exits 0 when told to stop, 1 if it cannot start."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_at_once)
+    try:
+        settings = load_settings()
+        configure_logging(settings)
+        worker = Worker(settings)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, worker.stop)
+        worker.run()
+    except InferqError as error:
+        sys.exit(f"inferq worker: {error.message}")
+
+
+def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)  # told to stop before there was anything to finish
+
+
+if __name__ == "__main__":
+    main()

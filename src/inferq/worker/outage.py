@@ -1,0 +1,58 @@
+"""Redis going away and coming back: one log line for each, and patience in between."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from inferq.jobs import RedisUnavailableError
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Outage:
+    """Whether Redis answers, as the threads of one worker last saw it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_on = False
+
+    def begin(self, error: RedisUnavailableError) -> None:
+        """Notes that a call failed; says so if that is news."""
+        with self._lock:
+            is_news, self._is_on = not self._is_on, True
+        if is_news:
+            log.warning("redis_unavailable", reason=error.message)
+
+    def end(self) -> None:
+        """Notes that a call succeeded; says so if that is news."""
+        with self._lock:
+            is_news, self._is_on = self._is_on, False
+        if is_news:
+            log.info("redis_available_again")
+
+    def sit_out[T](self, call: Callable[[], T], give_up: threading.Event) -> T | None:
+        """Calls until Redis answers, with growing pauses.
+
+        Args:
+            call: What to do; it may run several times, so it must be safe to repeat.
+            give_up: Ends the waiting. The call is made at least once all the same.
+
+        Returns:
+            What the call returned, or None if `give_up` was set first.
+        """
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                answer = call()
+            except RedisUnavailableError as error:
+                self.begin(error)
+                if give_up.wait(pause):
+                    return None
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                self.end()
+                return answer

@@ -1,0 +1,44 @@
+"""A thread that does one thing again and again."""
+
+import threading
+from collections.abc import Callable
+
+from inferq.jobs import RedisUnavailableError
+from inferq.worker.outage import Outage
+
+
+class Periodic:
+    """Runs an action at a steady pace, also while a model runs: ONNX Runtime releases the interpreter lock.
+
+    Args:
+        name: Thread name.
+        seconds: Pause between two runs.
+        action: What to do. When Redis is away it is left out until the next turn.
+        outage: Where that is noted.
+    """
+
+    def __init__(self, name: str, seconds: float, action: Callable[[], None], outage: Outage) -> None:
+        self._seconds = seconds
+        self._action = action
+        self._outage = outage
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread; the first run is at once."""
+        self._thread.start()
+
+    def shutdown(self) -> None:
+        """Stops the thread; waits for a run under way."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._action()
+            except RedisUnavailableError as error:
+                self._outage.begin(error)
+            else:
+                self._outage.end()
+            self._stopping.wait(self._seconds)

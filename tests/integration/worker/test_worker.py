@@ -1,0 +1,181 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from inferq.jobs import Status
+from inferq.models.repository import load_repository
+from inferq.queue.producer import Producer
+from tests.onnx_models import write_failing_model
+from tests.servers import wait_until
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+
+
+class WorkerProcess:
+    def __init__(self, url, **settings):
+        environment = {f"INFERQ_{name.upper()}": str(value) for name, value in settings.items()}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "inferq.worker.main"],
+            env={**os.environ, "INFERQ_REDIS_URL": url, "INFERQ_LOG_FORMAT": "console", **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def stop(self, number=signal.SIGTERM, timeout=15):
+        self.process.send_signal(number)
+        _, log = self.process.communicate(timeout=timeout)
+        return self.process.returncode, log
+
+
+@pytest.fixture
+def start_worker(redis_server, redis_url):
+    workers = []
+
+    def start(**settings):
+        workers.append(WorkerProcess(redis_url, **settings))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        if worker.process.poll() is None:
+            worker.process.kill()
+            worker.process.communicate()
+
+
+@pytest.fixture
+async def producer(settings):
+    producer = Producer.from_settings(settings)
+    yield producer
+    await producer.close()
+
+
+async def ended(producer, job_id, timeout=15.0):
+    import asyncio
+
+    async with asyncio.timeout(timeout):
+        while not (job := await producer.read(job_id)).status.is_final:
+            await asyncio.sleep(0.02)
+    return job
+
+
+async def test_worker_announces_its_models_runs_jobs_and_leaves_on_sigterm(start_worker, producer):
+    worker = start_worker()
+    job = await ended(producer, await producer.submit("iris", DATA))
+
+    assert job.status is Status.COMPLETED
+    assert b'"class_name":"setosa"' in job.result
+    [live] = await producer.live_workers()
+    assert (live.pid, live.models) == (worker.process.pid, ("iris",))
+    assert b'"iris"' in (await producer.announced_models())["iris"]
+
+    code, log = worker.stop()
+    assert code == 0, log
+    assert "Traceback" not in log
+    assert await producer.live_workers() == []
+    assert await producer.last_heartbeat() is not None
+
+
+async def test_bad_data_from_outside_fails_its_job_with_a_sentence(start_worker, producer, redis_client):
+    start_worker()
+    for job_id, data in {"short": b"[[1,2,3]]", "text": b"no json", "empty": b"[]"}.items():
+        redis_client.set(f"job:{job_id}:data", data)
+        redis_client.lpush("queue:iris", job_id)
+    good = await ended(producer, await producer.submit("iris", DATA))
+    short = await ended(producer, "short")
+
+    assert good.status is Status.COMPLETED
+    assert short.status is Status.FAILED
+    assert "4" in short.error
+    assert "3" in short.error
+    for job_id in ("text", "empty"):
+        job = await ended(producer, job_id)
+        assert (job.status, job.attempts) == (Status.FAILED, 1)
+        assert "Traceback" not in job.error
+
+
+async def test_run_that_fails_gives_a_failed_job_and_a_living_worker(start_worker, producer, tmp_path):
+    failing = write_failing_model(tmp_path / "failing")
+    worker = start_worker(models_dir=tmp_path, max_attempts=2)
+    model = load_repository(tmp_path)[failing.name]
+    assert model.name == "failing"
+    job = await ended(producer, await producer.submit("failing", b"[99]"))
+
+    assert (job.status, job.attempts) == (Status.FAILED, 2)
+    assert "after 2 attempts" in job.error
+    good = await ended(producer, await producer.submit("failing", b"[0]"))
+    assert good.status is Status.COMPLETED
+    assert worker.process.poll() is None
+
+
+async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_worker, producer, redis_client):
+    worker = start_worker(simulated_seconds=1)
+    first, second = [await producer.submit("iris", DATA) for _ in range(2)]
+    wait_until(lambda: redis_client.get(f"job:{first}:status") == b"processing", what="the first job's start")
+    code, log = worker.stop()
+
+    assert code == 0, log
+    assert (await producer.read(first)).status is Status.COMPLETED
+    waiting = await producer.read(second)
+    assert (waiting.status, waiting.attempts) == (Status.PENDING, 0)
+
+
+async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_worker, producer, redis_client):
+    worker = start_worker(simulated_seconds=60, shutdown_seconds=0.2)
+    job_id = await producer.submit("iris", DATA)
+    wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
+    code, log = worker.stop()
+
+    assert code == 0, log
+    job = await producer.read(job_id)
+    assert (job.status, job.attempts, job.queue_position) == (Status.PENDING, 0, 1)
+
+
+async def test_job_of_a_killed_worker_is_run_by_another(start_worker, producer, redis_client):
+    doomed = start_worker(simulated_seconds=60, lease_seconds=0.5)
+    job_id = await producer.submit("iris", DATA)
+    wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
+    doomed.process.kill()
+    start_worker(lease_seconds=0.5)
+
+    job = await ended(producer, job_id)
+    assert (job.status, job.attempts) == (Status.COMPLETED, 2)
+
+
+async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server, settings):
+    here = settings.model_copy(update={"redis_url": own_redis_server.url})
+    producer = Producer.from_settings(here)
+    worker = WorkerProcess(own_redis_server.url)
+    try:
+        before = await producer.submit("iris", DATA)
+        assert (await ended(producer, before)).status is Status.COMPLETED
+        own_redis_server.kill()
+        own_redis_server.start()
+        job_id = await producer.submit("iris", DATA)
+        assert (await ended(producer, job_id)).status is Status.COMPLETED
+    finally:
+        code, log = worker.stop()
+        await producer.close()
+    assert code == 0
+    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+
+
+def test_unreadable_model_is_one_line_and_exit_code_1(tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.onnx").write_bytes(b"no model")
+    worker = WorkerProcess("redis://127.0.0.1:1", models_dir=tmp_path)
+    _, log = worker.process.communicate(timeout=30)
+    assert worker.process.returncode == 1
+    assert log.startswith("inferq worker: ")
+    assert log.count("\n") == 1
+    assert "broken" in log
+
+
+def test_setting_that_is_not_valid_is_named(redis_url):
+    worker = WorkerProcess(redis_url, lease_seconds="soon")
+    _, log = worker.process.communicate(timeout=30)
+    assert worker.process.returncode == 1
+    assert "INFERQ_LEASE_SECONDS" in log
+    assert log.count("\n") == 1
