@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import subprocess
@@ -53,8 +54,6 @@ async def producer(settings):
 
 
 async def ended(producer, job_id, timeout=15.0):
-    import asyncio
-
     async with asyncio.timeout(timeout):
         while not (job := await producer.read(job_id)).status.is_final:
             await asyncio.sleep(0.02)
