@@ -1,0 +1,59 @@
+"""The card of a model: what its `model.toml` says that the ONNX file does not."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inferq.jobs import InvalidModelError
+
+
+class ModelCard(BaseModel):
+    """The keys of `model.toml`, all optional.
+
+    Attributes:
+        description: What the model does, in a person's words.
+        class_names: Names of the classes by index; makes the model a classifier.
+        feature_names: Names along the last axis of the model's only input.
+        example: A value of `data` that the model accepts: an array, or a table of named inputs.
+        label_output: Name of the classifier's output that holds the class, where it is not found by itself.
+        probabilities_output: Name of the output that holds a probability for each class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    description: str = ""
+    class_names: list[str] | None = Field(default=None, min_length=1)
+    feature_names: list[str] | None = Field(default=None, min_length=1)
+    example: Any = None
+    label_output: str | None = None
+    probabilities_output: str | None = None
+
+
+def read_card(path: Path) -> ModelCard:
+    """Reads a `model.toml`; one that does not exist is an empty card.
+
+    Raises:
+        InvalidModelError: It cannot be read, is not TOML, or has a key that is unknown or of the wrong type.
+    """
+    try:
+        return ModelCard.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return ModelCard()
+    except OSError as error:
+        raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidModelError(f"{path} is not UTF-8. Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidModelError(f"{path} is not valid TOML: {error}. Correct it there.") from error
+    except ValidationError as error:
+        raise InvalidModelError(f"{path}: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{key!r} is no key of a model.toml. Known keys: {', '.join(ModelCard.model_fields)}."
+    return f"{key!r} is not valid: {first['msg']}. Correct it there."

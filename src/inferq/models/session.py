@@ -1,0 +1,218 @@
+"""A loaded model: ONNX Runtime's session, and the three steps from a job's data to its result."""
+
+import re
+from pathlib import Path
+
+import onnxruntime as ort
+import orjson
+import structlog
+
+from inferq.jobs import InvalidInputError, InvalidModelError, ModelError
+from inferq.models.results import Outputs, ResultEncoder
+from inferq.models.signature import ModelDocument, Tensor
+from inferq.models.tensors import Array, find_datatype, make_array, make_zeros
+from inferq.models.validation import DataValidator
+
+log = structlog.get_logger(__name__)
+
+_LOG_ERRORS_ONLY = 3
+
+# ONNX Runtime's exceptions share no base class but Exception; the builtin ones come from its binding
+_RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+    *(
+        error
+        for error in vars(ort.capi.onnxruntime_pybind11_state).values()
+        if isinstance(error, type) and issubclass(error, Exception)
+    ),
+    RuntimeError,
+    ValueError,
+    MemoryError,
+)
+
+
+class Model:
+    """A model that is ready to run.
+
+    `decode`, `run` and `encode` are separate so that a batcher can put the inputs of several jobs into one
+    run; `predict` is the three together. All are safe to call from several threads.
+
+    Args:
+        document: What the model takes and gives.
+        session: ONNX Runtime's session for its file.
+        encoder: How its outputs become JSON.
+        max_rows: Most rows in one job; None for no limit.
+    """
+
+    def __init__(
+        self,
+        document: ModelDocument,
+        session: ort.InferenceSession,
+        encoder: ResultEncoder,
+        max_rows: int | None = None,
+    ) -> None:
+        self.document = document
+        self._session = session
+        self._encoder = encoder
+        self._validator = DataValidator(document, max_rows)
+        self._output_names = [tensor.name for tensor in document.outputs]
+
+    @property
+    def name(self) -> str:
+        """The model's name, that of its folder."""
+        return self.document.name
+
+    def warm_up(self) -> None:
+        """Runs the model once, so that the first job does not pay for what ONNX Runtime does lazily.
+
+        It runs the example; without one, zeros with every dynamic axis of length 1. That zeros fail says
+        nothing (a convolution may need more than one pixel), so it is only logged.
+
+        Raises:
+            InvalidModelError: The model fails on its own example.
+        """
+        if self.document.example is None:
+            try:
+                self.run({tensor.name: make_zeros(tensor) for tensor in self.document.inputs})
+            except ModelError as error:
+                log.info("model not warmed up: give it an example", model=self.name, error=error.message)
+            return
+        try:
+            self.predict(orjson.dumps(self.document.example))
+        except ModelError as error:
+            raise InvalidModelError(
+                f"The model {self.name!r} fails on its own example: {error.message}"
+            ) from error
+
+    def predict(self, data: bytes) -> bytes:
+        """Returns the JSON of the result for the JSON of a job's `data`.
+
+        Raises:
+            InvalidInputError: The data does not fit the signature.
+            ModelError: The model failed to run, or gave what its signature does not promise.
+        """
+        inputs = self.decode(data)
+        return self.encode(self.run(inputs), self.count_rows(inputs))
+
+    def decode(self, data: bytes) -> dict[str, Array]:
+        """Returns the model's inputs from the JSON of a job's `data`, fully validated.
+
+        The proxy has validated what came through it, but any program that reaches Redis can push a job.
+
+        Raises:
+            InvalidInputError: It is not JSON, or does not fit the signature.
+        """
+        try:
+            value = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise InvalidInputError(
+                f"The job's data is not JSON that can be read: {error}. Expected the JSON of an array, or of "
+                "an object of named inputs, with finite numbers."
+            ) from error
+        self._validator.validate(value)
+        named = self._validator.name_inputs(value)
+        return {tensor.name: make_array(named[tensor.name], tensor) for tensor in self.document.inputs}
+
+    def count_rows(self, inputs: dict[str, Array]) -> int:
+        """Returns the number of rows in decoded inputs; 1 for a model whose batch axis is fixed."""
+        return len(next(iter(inputs.values()))) if self.document.batched else 1
+
+    def run(self, inputs: dict[str, Array], run_options: ort.RunOptions | None = None) -> dict[str, Array]:
+        """Runs the model. ONNX Runtime releases the GIL while it does.
+
+        Args:
+            inputs: An array for each input, as `decode` makes them.
+            run_options: ONNX Runtime's; by setting its `terminate`, another thread can stop the run.
+
+        Returns:
+            An array for each output.
+
+        Raises:
+            ModelError: ONNX Runtime could not run the model on them.
+        """
+        try:
+            arrays = self._session.run(self._output_names, inputs, run_options)
+        except _RUNTIME_ERRORS as error:
+            raise ModelError(f"The model {self.name!r} failed: {explain_runtime_error(error)}") from error
+        return dict(zip(self._output_names, arrays, strict=True))
+
+    def encode(self, outputs: Outputs, rows: int) -> bytes:
+        """Returns the JSON of one job's result; NaN and infinities in it become null.
+
+        Args:
+            outputs: The job's part of what `run` returned.
+            rows: Rows in the job.
+
+        Raises:
+            ModelError: The outputs are not what the signature promises.
+        """
+        return self._encoder.encode(outputs, rows if self.document.batched else None)
+
+
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """Loads an ONNX file.
+
+    Args:
+        path: The file; weights in external files are found beside it.
+        threads: Threads within one run; 0 for one per core.
+
+    Raises:
+        InvalidModelError: ONNX Runtime cannot load it.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _LOG_ERRORS_ONLY
+    # threads that spin while they wait would burn whole cores between jobs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except _RUNTIME_ERRORS as error:
+        raise InvalidModelError(
+            f"{path} cannot be loaded: {explain_runtime_error(error)} Export the model again, or copy the "
+            "file whole."
+        ) from error
+
+
+def read_tensors(path: Path, nodes: list[ort.NodeArg]) -> list[Tensor]:
+    """Returns the inputs or the outputs of a session as tensors.
+
+    Raises:
+        InvalidModelError: One is no tensor, or of a datatype that JSON cannot carry.
+    """
+    return [_read_tensor(path, node) for node in nodes]
+
+
+def explain_runtime_error(error: Exception) -> str:
+    """Returns ONNX Runtime's message as a sentence, without its codes, source files and signatures."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error) or type(error).__name__)
+    node = re.match(
+        r"Non-zero status code returned while running (\w+) node\. Name:'(.*?)' Status Message: ", text
+    )
+    if node:
+        name = f" {node[2]!r}" if node[2] else ""
+        text = f"in {node[1]}{name}: {_drop_source(text[node.end() :])}"
+    text = " ".join(_drop_source(text).split())
+    return text if text.endswith(".") else f"{text}."
+
+
+def _drop_source(text: str) -> str:
+    """Removes a leading `/path/file.cc:123 function(arguments) `."""
+    return re.sub(r"^\S+\.(?:cc|h|cpp):\d+ (?:.*?\)(?: const)? )?", "", text)
+
+
+def _read_tensor(path: Path, node: ort.NodeArg) -> Tensor:
+    datatype = find_datatype(node.type)
+    if datatype is not None:
+        shape = [size if isinstance(size, int) and size >= 0 else -1 for size in node.shape]
+        return Tensor(name=node.name, datatype=datatype, shape=shape)
+    if node.type.startswith(("seq(", "map(")):
+        remedy = (
+            f"Export a scikit-learn classifier with zipmap=False (skl2onnx: options={'zipmap': False}), or "
+            "another model so that it gives a plain tensor."
+        )
+    else:
+        remedy = "Cast it to a boolean, integer, float16, float, double or string tensor in the model."
+    raise InvalidModelError(
+        f"{path}: {node.name!r} is a {node.type}, expected a tensor that JSON can carry. {remedy}"
+    )

@@ -1,0 +1,270 @@
+"""Validation of `data` against a model's signature: the same rules in the proxy and in the worker.
+
+The rules for values, none of which converts anything silently:
+
+- FP16, FP32, FP64 take JSON numbers, whole or not, whose value is finite and within the datatype's range.
+- INT8 … UINT64 take whole numbers within range, written as such: `3`, not `3.0`. A float cannot hold every
+  64-bit integer, so accepting it would let a rounded id through.
+- BOOL takes `true` and `false`, not 0 and 1; BYTES takes strings.
+
+And for arrays: nested exactly as deep as the shape is long, each axis of a fixed length has that length,
+each dynamic one at least 1 and the same throughout (not ragged). A pydantic-core schema built once per
+signature does nearly all of it: 100,000 rows of 4 take 30 to 45 ms.
+"""
+
+import json
+import math
+from typing import Annotated, Any
+
+from pydantic import FailFast, Field, Strict, TypeAdapter, ValidationError
+
+from inferq.jobs import InvalidInputError
+from inferq.models.nesting import describe, measure, quote
+from inferq.models.signature import Datatype, ModelDocument, Tensor
+
+_LONGEST_EXAMPLE = 200
+_HALF_A_SURROGATE_PAIR = "holds a string with half a surrogate pair, which is no text. Send valid Unicode."
+
+
+class DataValidator:
+    """Validates the `data` of requests for one model. Build one per document and keep it.
+
+    Args:
+        document: The model's document.
+        max_rows: Most rows in one job; None for no limit.
+    """
+
+    def __init__(self, document: ModelDocument, max_rows: int | None = None) -> None:
+        self._document = document
+        self._max_rows = max_rows
+        names = document.feature_names if len(document.inputs) == 1 else None
+        self._inputs = {tensor.name: _InputValidator(tensor, document, names) for tensor in document.inputs}
+
+    def validate(self, data: object) -> int:
+        """Checks that `data` can be turned into the model's inputs.
+
+        Args:
+            data: What a JSON parser made of it: nested arrays for a model of one input, or an object of named
+                inputs for any model.
+
+        Returns:
+            The number of rows; 1 for a model whose batch axis is fixed.
+
+        Raises:
+            InvalidInputError: It does not fit; the message says where, what was expected and what was got.
+        """
+        named = self.name_inputs(data)
+        for name, value in named.items():
+            where = f"data[{quote(name)}]" if isinstance(data, dict) else "data"
+            _check_rows(value, where, self._max_rows)
+            self._inputs[name].validate(value, where)
+        return self._count_rows(named)
+
+    def name_inputs(self, data: object) -> dict[str, Any]:
+        """Returns the value of each input by name, not yet checked.
+
+        Raises:
+            InvalidInputError: An input is missing or unknown, or an array was sent where names are needed.
+        """
+        if not isinstance(data, dict):
+            if len(self._inputs) == 1:
+                return dict.fromkeys(self._inputs, data)
+            raise InvalidInputError(
+                f"data must be an object with {self._expected()}, got {describe(data)}. Name each input."
+            )
+        for name in data:
+            if name not in self._inputs:
+                raise InvalidInputError(
+                    f"data names {quote(str(name))}, which is no input of model {self._document.name!r}. "
+                    f"Expected {self._expected()}."
+                )
+        for name in self._inputs:
+            if name not in data:
+                raise InvalidInputError(f"data lacks the input {name!r}. Expected {self._expected()}.")
+        return {name: data[name] for name in self._inputs}
+
+    def _count_rows(self, named: dict[str, Any]) -> int:
+        if not self._document.batched:
+            return 1
+        rows = {name: len(value) for name, value in named.items()}
+        if len(set(rows.values())) > 1:
+            counts = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
+            raise InvalidInputError(f"Every input needs the same number of rows, but {counts}.")
+        return next(iter(rows.values()))
+
+    def _expected(self) -> str:
+        noun = "the input" if len(self._inputs) == 1 else "the inputs"
+        return f"{noun} {', '.join(str(tensor) for tensor in self._document.inputs)}"
+
+
+class _InputValidator:
+    """Validates the value of one input."""
+
+    def __init__(self, tensor: Tensor, document: ModelDocument, feature_names: list[str] | None) -> None:
+        self._tensor = tensor
+        self._document = document
+        self._feature_names = feature_names
+        self._shape = list(tensor.shape)
+        if feature_names and self._shape and self._shape[-1] < 0:
+            self._shape[-1] = len(feature_names)
+        self._adapter: TypeAdapter[Any] = TypeAdapter(_array_type(tensor.datatype, self._shape))
+        # axes whose arrays pydantic accepts at any length, one by one: they must be compared with each other
+        self._axes_to_compare = max(
+            (axis + 1 for axis, size in enumerate(self._shape) if axis and size < 0), default=0
+        )
+
+    def validate(self, value: object, where: str) -> None:
+        try:
+            self._adapter.validate_python(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            raise InvalidInputError(self._explain(first["loc"], first["input"], where)) from error
+        except UnicodeEncodeError as error:  # only for a string outside any array
+            raise InvalidInputError(f"{where} {_HALF_A_SURROGATE_PAIR}") from error
+        if self._axes_to_compare:
+            measure(value, where, self._axes_to_compare)
+        if self._tensor.datatype is Datatype.BYTES:
+            _check_text(measure(value, where)[1], where)
+
+    def _explain(self, path: tuple[int | str, ...], got: object, where: str) -> str:
+        place = where + "".join(f"[{part}]" for part in path)
+        if len(path) == len(self._shape):
+            return self._explain_value(place, path, got)
+        size = self._shape[len(path)]
+        if isinstance(got, list) and not got:
+            return (
+                f"{place} is empty, expected {self._expected_array(len(path))}.{self._whole()}{self._hint()}"
+            )
+        if isinstance(got, list):
+            return (
+                f"{place} has {len(got)} values, but {self._model()} expects {size}"
+                f"{self._features(len(path))}.{self._hint()}"
+            )
+        expected = self._expected_array(len(path))
+        return f"{place} must be {expected}, got {describe(got)}.{self._whole()}{self._hint()}"
+
+    def _explain_value(self, place: str, path: tuple[int | str, ...], got: object) -> str:
+        if self._feature_names and path:
+            place = f"{place} ({self._feature_names[int(path[-1])]})"
+        expected = _expected_value(self._tensor.datatype, got)
+        if isinstance(got, list):
+            return f"{place} must be {expected}, got {describe(got)}.{self._whole()}{self._hint()}"
+        remedy = ""
+        if self._tensor.datatype.is_integer and isinstance(got, float) and got.is_integer():
+            remedy = " Write it without a decimal point."
+        return f"{place} must be {expected}, got {describe(got)}.{remedy}"
+
+    def _expected_array(self, axis: int) -> str:
+        size = self._shape[axis]
+        count = "" if size < 0 else f"{size} "
+        inner = "values" if axis == len(self._shape) - 1 else "arrays"
+        return f"an array of {count}{inner}{self._features(axis)}"
+
+    def _whole(self) -> str:
+        return f" Expected shape: {self._shape}, -1 for any length."
+
+    def _features(self, axis: int) -> str:
+        is_last = axis == len(self._shape) - 1
+        return f" ({', '.join(self._feature_names)})" if self._feature_names and is_last else ""
+
+    def _model(self) -> str:
+        return f"model {self._document.name!r}"
+
+    def _hint(self) -> str:
+        if self._document.example is None:
+            return ""
+        example = json.dumps(self._document.example, ensure_ascii=False)
+        return f" An example of data: {example}" if len(example) <= _LONGEST_EXAMPLE else ""
+
+
+def check_unknown_model_data(data: object, max_rows: int | None = None) -> None:
+    """Refuses data that no model could take, for when no worker has announced the model yet.
+
+    Args:
+        data: What a JSON parser made of it.
+        max_rows: Most rows in one job; None for no limit.
+
+    Raises:
+        InvalidInputError: It is neither an array nor an object of named inputs, is empty or ragged, mixes
+            kinds of values, or holds null, an object, NaN or an infinity.
+    """
+    if not isinstance(data, list | dict):
+        raise InvalidInputError(
+            f"data must be an array, or an object of named inputs, got {describe(data)}. "
+            "Send one array for each row, such as [[1.0, 2.0]]."
+        )
+    if not data:
+        raise InvalidInputError("data is empty. Send at least one row, such as [[1.0, 2.0]].")
+    named = (
+        {f"data[{quote(str(name))}]": value for name, value in data.items()} if isinstance(data, dict) else {}
+    )
+    for where, value in (named or {"data": data}).items():
+        _check_rows(value, where, max_rows)
+        _, values = measure(value, where)
+        _check_values(values, where)
+
+
+def _check_values(values: list[Any], where: str) -> None:
+    kinds = set(map(type, values))
+    for kind in kinds:
+        if kind not in (int, float, bool, str):
+            odd = next(value for value in values if type(value) is kind)
+            raise InvalidInputError(
+                f"{where} may hold only numbers, booleans or strings, got {describe(odd)}."
+            )
+    if len(kinds - {int, float}) + bool(kinds & {int, float}) > 1:
+        raise InvalidInputError(f"{where} mixes numbers, booleans or strings. Send values of one kind.")
+    for value in values if float in kinds else ():
+        if not (type(value) is int or math.isfinite(value)):
+            raise InvalidInputError(f"{where} may hold only finite numbers, got {describe(value)}.")
+    if str in kinds:
+        _check_text(values, where)
+
+
+def _check_text(values: list[str], where: str) -> None:
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"{where} {_HALF_A_SURROGATE_PAIR}") from error
+
+
+def _check_rows(value: object, where: str, max_rows: int | None) -> None:
+    if max_rows is not None and isinstance(value, list) and len(value) > max_rows:
+        raise InvalidInputError(
+            f"{where} has {len(value)} rows, but one job may have at most {max_rows} (INFERQ_MAX_ROWS). "
+            "Split it into several jobs."
+        )
+
+
+def _array_type(datatype: Datatype, shape: list[int]) -> Any:  # noqa: ANN401 - a type built at run time
+    """Returns the annotation of nested lists of this shape."""
+    annotation: Any = _value_type(datatype)
+    for size in reversed(shape):
+        length = Field(min_length=1) if size < 0 else Field(min_length=size, max_length=size)
+        annotation = Annotated[list[annotation], length, Strict(), FailFast()]
+    return annotation
+
+
+def _value_type(datatype: Datatype) -> Any:  # noqa: ANN401 - a type built at run time
+    if datatype is Datatype.BOOL:
+        return Annotated[bool, Strict()]
+    if datatype is Datatype.BYTES:
+        return Annotated[str, Strict()]
+    low, high = datatype.limits
+    if datatype.is_float:
+        return Annotated[float, Field(strict=True, ge=low, le=high, allow_inf_nan=False)]
+    return Annotated[int, Field(strict=True, ge=low, le=high)]
+
+
+def _expected_value(datatype: Datatype, got: object) -> str:
+    if datatype is Datatype.BOOL:
+        return "true or false"
+    if datatype is Datatype.BYTES:
+        return "a string"
+    low, high = datatype.limits
+    if datatype.is_float:
+        is_finite = type(got) is int or (isinstance(got, float) and math.isfinite(got))
+        if not is_finite:
+            return f"a finite number ({datatype})"
+        return f"a finite number between {low:g} and {high:g} ({datatype})"
+    return f"a whole number between {low} and {high} ({datatype})"
