@@ -1,0 +1,179 @@
+"""ONNX models for the tests, each written into a folder of a model repository."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+# dynamic axes are strings, as ONNX names them
+Shape = Sequence[str | int]
+
+BOOL, INT64, UINT8 = TensorProto.BOOL, TensorProto.INT64, TensorProto.UINT8
+FP16, FP32, FP64, STRING = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.STRING
+
+
+def write_two_by_two(folder: Path) -> Path:
+    """No classifier: INT64 `count` and FP64 `price`, [n, 3] each, to FP64 `total` and BOOL `is_free`."""
+    return write(
+        folder,
+        [
+            helper.make_node("Cast", ["count"], ["count_as_double"], to=FP64),
+            helper.make_node("Mul", ["count_as_double", "price"], ["total"]),
+            helper.make_node("Equal", ["total", "zero"], ["is_free"]),
+        ],
+        inputs=[value("count", INT64, ["n", 3]), value("price", FP64, ["n", 3])],
+        outputs=[value("total", FP64, ["n", 3]), value("is_free", BOOL, ["n", 3])],
+        constants={"zero": np.array(0.0)},
+    )
+
+
+def write_fixed_batch(folder: Path) -> Path:
+    """FP32 [2, 3], no dynamic axis: doubles it."""
+    return write(
+        folder,
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        inputs=[value("x", FP32, [2, 3])],
+        outputs=[value("y", FP32, [2, 3])],
+    )
+
+
+def write_text(folder: Path) -> Path:
+    """Strings [n]: puts an exclamation mark behind each."""
+    return write(
+        folder,
+        [helper.make_node("StringConcat", ["text", "mark"], ["loud"])],
+        inputs=[value("text", STRING, ["n"])],
+        outputs=[value("loud", STRING, ["n"])],
+        constants={"mark": np.array("!", dtype=object)},
+    )
+
+
+def write_lookup(folder: Path) -> Path:
+    """INT64 [n], an index in a table of 10, 20, 30, 40: fails at run time for one outside -4 to 3."""
+    return write(
+        folder,
+        [helper.make_node("Gather", ["table", "index"], ["entry"], name="look_up")],
+        inputs=[value("index", INT64, ["n"])],
+        outputs=[value("entry", FP32, ["n"])],
+        constants={"table": np.array([10, 20, 30, 40], dtype=np.float32)},
+    )
+
+
+def write_reshape(folder: Path) -> Path:
+    """FP32 [n] to [-1, 4]: fails at run time where n is no multiple of 4."""
+    return write(
+        folder,
+        [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+        inputs=[value("x", FP32, ["n"])],
+        outputs=[value("y", FP32, ["m", 4])],
+        constants={"shape": np.array([-1, 4])},
+    )
+
+
+def write_half(folder: Path) -> Path:
+    """FP16 [n, 2]: doubles it."""
+    return write(
+        folder,
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        inputs=[value("x", FP16, ["n", 2])],
+        outputs=[value("y", FP16, ["n", 2])],
+    )
+
+
+def write_image(folder: Path) -> Path:
+    """UINT8 images [n, 3, height, width] to the FP32 mean of each colour, [n, 3]."""
+    return write(
+        folder,
+        [
+            helper.make_node("Cast", ["image"], ["pixels"], to=FP32),
+            helper.make_node("ReduceMean", ["pixels", "axes"], ["colour"], keepdims=0),
+        ],
+        inputs=[value("image", UINT8, ["n", 3, "height", "width"])],
+        outputs=[value("colour", FP32, ["n", 3])],
+        constants={"axes": np.array([2, 3])},
+    )
+
+
+def write_scalar(folder: Path) -> Path:
+    """A single FP32, no axes at all: its natural logarithm (NaN for -1, minus infinity for 0)."""
+    return write(
+        folder,
+        [helper.make_node("Log", ["x"], ["y"])],
+        inputs=[value("x", FP32, [])],
+        outputs=[value("y", FP32, [])],
+    )
+
+
+def write_softmax(folder: Path, classes: int = 3) -> Path:
+    """A classifier without labels: FP32 scores [n, classes] to `probabilities`."""
+    return write(
+        folder,
+        [helper.make_node("Softmax", ["scores"], ["probabilities"])],
+        inputs=[value("scores", FP32, ["n", classes])],
+        outputs=[value("probabilities", FP32, ["n", classes])],
+    )
+
+
+def write_labels(folder: Path) -> Path:
+    """A classifier without probabilities: INT64 [n] to `label`, the same."""
+    return write(
+        folder,
+        [helper.make_node("Identity", ["x"], ["label"])],
+        inputs=[value("x", INT64, ["n"])],
+        outputs=[value("label", INT64, ["n"])],
+    )
+
+
+def write_text_labels(folder: Path) -> Path:
+    """A classifier whose labels are strings: FP32 [n, 2] to `label`, cat or dog, and `probabilities`."""
+    return write(
+        folder,
+        [
+            helper.make_node("Softmax", ["scores"], ["probabilities"]),
+            helper.make_node("ArgMax", ["scores"], ["index"], axis=1, keepdims=0),
+            helper.make_node("Gather", ["names", "index"], ["label"]),
+        ],
+        inputs=[value("scores", FP32, ["n", 2])],
+        outputs=[value("label", STRING, ["n"]), value("probabilities", FP32, ["n", 2])],
+        constants={"names": np.array(["cat", "dog"], dtype=object)},
+    )
+
+
+def write_zip_map(folder: Path) -> Path:
+    """What skl2onnx exports by default: a sequence of maps as output, which JSON tensors cannot carry."""
+    maps = helper.make_map_type_proto(INT64, helper.make_tensor_type_proto(FP32, []))
+    output = helper.make_value_info("probabilities", helper.make_sequence_type_proto(maps))
+    return write(
+        folder,
+        [
+            helper.make_node(
+                "ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=[0, 1]
+            )
+        ],
+        inputs=[value("x", FP32, ["n", 2])],
+        outputs=[output],
+    )
+
+
+def value(name: str, element: int, shape: Shape) -> onnx.ValueInfoProto:
+    """Describes an input or output."""
+    return helper.make_tensor_value_info(name, element, shape)
+
+
+def write(
+    folder: Path,
+    nodes: Sequence[onnx.NodeProto],
+    *,
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    constants: dict[str, np.ndarray] | None = None,
+) -> Path:
+    """Writes `model.onnx` into `folder`, which it creates and returns."""
+    initializers = [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
+    graph = helper.make_graph(list(nodes), folder.name, list(inputs), list(outputs), initializers)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)]
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "model.onnx")
+    return folder
