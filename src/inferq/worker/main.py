@@ -42,7 +42,9 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._models = load_repository(settings.models_dir, threads=settings.model_threads)
+        self._models = load_repository(
+            settings.models_dir, threads=settings.model_threads, max_rows=settings.max_rows
+        )
         for model in self._models.values():
             model.warm_up()
         self._documents = {name: model.document.to_json() for name, model in self._models.items()}
