@@ -208,7 +208,7 @@ def _read_tensor(path: Path, node: ort.NodeArg) -> Tensor:
         return Tensor(name=node.name, datatype=datatype, shape=shape)
     if node.type.startswith(("seq(", "map(")):
         remedy = (
-            f"Export a scikit-learn classifier with zipmap=False (skl2onnx: options={'zipmap': False}), or "
+            "Export a scikit-learn classifier with zipmap=False (skl2onnx: options={'zipmap': False}), or "
             "another model so that it gives a plain tensor."
         )
     else:

@@ -1,0 +1,164 @@
+import math
+import threading
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from inferq.jobs import InvalidInputError, InvalidModelError, ModelError
+from inferq.models.repository import load_model
+from inferq.models.session import explain_runtime_error
+from tests import onnx_models
+
+IRIS = Path(__file__).parents[3] / "models" / "iris"
+
+
+def predict(folder: Path, data: object) -> object:
+    return orjson.loads(load_model(folder).predict(orjson.dumps(data)))
+
+
+def test_a_model_that_is_no_classifier_gives_its_outputs_by_name(tmp_path):
+    folder = onnx_models.write_two_by_two(tmp_path / "prices")
+    data = {"count": [[1, 0, 2**53], [3, 4, -5]], "price": [[0.1, 2, 1], [1.5, 0, 1e300]]}
+    assert predict(folder, data) == {
+        "outputs": {
+            "total": [[0.1, 0.0, 2.0**53], [4.5, 0.0, -5e300]],
+            "is_free": [[False, True, False], [False, True, False]],
+        }
+    }
+
+
+def test_a_fixed_batch_is_one_row(tmp_path):
+    model = load_model(onnx_models.write_fixed_batch(tmp_path / "fixed"))
+    inputs = model.decode(b"[[1, 2, 3], [4, 5, 6.5]]")
+    assert model.count_rows(inputs) == 1
+    assert orjson.loads(model.encode(model.run(inputs), 1)) == {"outputs": {"y": [[2, 4, 6], [8, 10, 13]]}}
+
+
+def test_strings_go_in_and_come_out(tmp_path):
+    folder = onnx_models.write_text(tmp_path / "text")
+    assert predict(folder, ["", "アヤメ", "a\0b"]) == {"outputs": {"loud": ["!", "アヤメ!", "a\0b!"]}}
+
+
+def test_half_floats_go_in_and_come_out(tmp_path):
+    folder = onnx_models.write_half(tmp_path / "half")
+    assert predict(folder, [[0.25, 1]]) == {"outputs": {"y": [[0.5, 2.0]]}}
+
+
+def test_images_of_any_size_are_arrays_of_four_axes(tmp_path):
+    folder = onnx_models.write_image(tmp_path / "image")
+    image = [[[0, 10, 20], [30, 40, 50]], [[1] * 3] * 2, [[255] * 3] * 2]
+    assert predict(folder, [image, image]) == {"outputs": {"colour": [[25, 1, 255]] * 2}}
+
+
+def test_a_single_value_is_data_without_brackets(tmp_path):
+    assert predict(onnx_models.write_scalar(tmp_path / "log"), math.e) == {"outputs": {"y": pytest.approx(1)}}
+
+
+def test_nan_and_infinity_in_an_output_become_null(tmp_path):
+    folder = onnx_models.write_scalar(tmp_path / "log")
+    assert predict(folder, -1) == predict(folder, 0) == {"outputs": {"y": None}}
+
+
+def test_float32_is_written_with_its_own_shortest_decimal(tmp_path):
+    model = load_model(onnx_models.write_fixed_batch(tmp_path / "fixed"))
+    outputs = {"y": np.array([0.971, 1e-7], dtype=np.float32), "z": np.array(0.1, dtype=np.float32)}
+    assert model.encode(outputs, 1) == b'{"outputs":{"y":[0.971,1e-7],"z":0.1}}'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[[1, 2, 3, NaN]]", b"[[1, 2, 3, 1e999]]", b"\xff", b"[" * 3000, b'["\\ud800"]', b"[[1, 2, 3]]"],
+)
+def test_data_from_outside_that_cannot_be_read_is_refused(data):
+    with pytest.raises(InvalidInputError):
+        load_model(IRIS).decode(data)
+
+
+def test_rows_beyond_the_limit_are_refused():
+    with pytest.raises(InvalidInputError, match="at most 1 "):
+        load_model(IRIS, max_rows=1).decode(b"[[1, 2, 3, 4], [1, 2, 3, 4]]")
+
+
+def test_a_run_that_fails_says_where_and_why_without_codes(tmp_path):
+    model = load_model(onnx_models.write_lookup(tmp_path / "lookup"))
+    assert orjson.loads(model.predict(b"[0, -1]")) == {"outputs": {"entry": [10, 40]}}
+    with pytest.raises(ModelError) as caught:
+        model.predict(b"[0, 9]")
+    assert caught.value.message == (
+        "The model 'lookup' failed: in Gather 'look_up': indices element out of data bounds, idx=9 must be "
+        "within the inclusive range [-4,3]."
+    )
+    assert orjson.loads(model.predict(b"[3]")) == {"outputs": {"entry": [40]}}
+
+
+def test_a_reshape_that_fails_is_explained_without_source_files(tmp_path):
+    with pytest.raises(ModelError) as caught:
+        predict(onnx_models.write_reshape(tmp_path / "reshape"), [1, 2, 3])
+    assert "cannot be reshaped" in caught.value.message
+    assert ".h:" not in caught.value.message
+    assert "onnxruntime::" not in caught.value.message
+
+
+def test_arrays_of_a_wrong_type_given_to_run_are_a_model_error():
+    with pytest.raises(ModelError, match="The model 'iris' failed"):
+        load_model(IRIS).run({"features": np.zeros((1, 4))})
+    with pytest.raises(ModelError, match="The model 'iris' failed"):
+        load_model(IRIS).run({})
+
+
+def test_an_error_without_a_message_is_called_by_its_type():
+    assert explain_runtime_error(MemoryError()) == "MemoryError."
+
+
+def test_a_run_can_be_stopped_by_its_options():
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.terminate = True
+    model = load_model(IRIS)
+    with pytest.raises(ModelError, match="terminate"):
+        model.run(model.decode(b"[[1, 2, 3, 4]]"), options)
+
+
+def test_one_model_runs_in_several_threads_at_once():
+    model = load_model(IRIS)
+    results: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(model.predict(b"[[5.1, 3.5, 1.4, 0.2]]")))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        onnx_models.write_two_by_two,
+        onnx_models.write_fixed_batch,
+        onnx_models.write_text,
+        onnx_models.write_half,
+        onnx_models.write_image,
+        onnx_models.write_scalar,
+    ],
+)
+def test_a_model_without_an_example_is_warmed_up_with_zeros(write, tmp_path, capsys):
+    load_model(write(tmp_path / "model")).warm_up()
+    assert "not warmed up" not in capsys.readouterr().out
+
+
+def test_zeros_that_fail_do_not_keep_a_model_from_serving(tmp_path):
+    load_model(onnx_models.write_reshape(tmp_path / "reshape")).warm_up()
+
+
+def test_a_model_that_fails_on_its_own_example_cannot_be_served(tmp_path):
+    folder = onnx_models.write_lookup(tmp_path / "lookup")
+    (folder / "model.toml").write_text("example = [7]")
+    with pytest.raises(InvalidModelError, match="fails on its own example"):
+        load_model(folder).warm_up()
