@@ -50,7 +50,7 @@ def write_text(folder: Path) -> Path:
     )
 
 
-def write_lookup(folder: Path) -> Path:
+def write_failing_model(folder: Path) -> Path:
     """INT64 [n], an index in a table of 10, 20, 30, 40: fails at run time for one outside -4 to 3."""
     return write(
         folder,

@@ -118,7 +118,7 @@ def test_a_model_without_inputs_is_refused(tmp_path):
 
 
 def test_weights_in_a_file_beside_the_model_are_found(tmp_path):
-    file = onnx_models.write_lookup(tmp_path / "lookup") / "model.onnx"
+    file = onnx_models.write_failing_model(tmp_path / "lookup") / "model.onnx"
     onnx.save(onnx.load(file), file, save_as_external_data=True, location="weights", size_threshold=0)
     assert (tmp_path / "lookup" / "weights").exists()
     assert b"40.0" in load_repository(tmp_path)["lookup"].predict(b"[3]")

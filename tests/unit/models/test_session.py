@@ -82,7 +82,7 @@ def test_rows_beyond_the_limit_are_refused():
 
 
 def test_a_run_that_fails_says_where_and_why_without_codes(tmp_path):
-    model = load_model(onnx_models.write_lookup(tmp_path / "lookup"))
+    model = load_model(onnx_models.write_failing_model(tmp_path / "lookup"))
     assert orjson.loads(model.predict(b"[0, -1]")) == {"outputs": {"entry": [10, 40]}}
     with pytest.raises(ModelError) as caught:
         model.predict(b"[0, 9]")
@@ -158,7 +158,7 @@ def test_zeros_that_fail_do_not_keep_a_model_from_serving(tmp_path):
 
 
 def test_a_model_that_fails_on_its_own_example_cannot_be_served(tmp_path):
-    folder = onnx_models.write_lookup(tmp_path / "lookup")
+    folder = onnx_models.write_failing_model(tmp_path / "lookup")
     (folder / "model.toml").write_text("example = [7]")
     with pytest.raises(InvalidModelError, match="fails on its own example"):
         load_model(folder).warm_up()
