@@ -15,7 +15,8 @@ from inferq.models.validation import DataValidator
 
 log = structlog.get_logger(__name__)
 
-_LOG_ERRORS_ONLY = 3
+# every error is raised too, and logged once, by who handles it
+_LOG_FATAL_ONLY = 4
 
 # ONNX Runtime's exceptions share no base class but Exception; the builtin ones come from its binding
 _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
@@ -161,7 +162,7 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = _LOG_ERRORS_ONLY
+    options.log_severity_level = _LOG_FATAL_ONLY
     # threads that spin while they wait would burn whole cores between jobs
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")

@@ -101,6 +101,12 @@ def test_a_reshape_that_fails_is_explained_without_source_files(tmp_path):
     assert "onnxruntime::" not in caught.value.message
 
 
+def test_a_run_that_fails_prints_nothing_of_its_own(tmp_path, capfd):
+    with pytest.raises(ModelError):
+        predict(onnx_models.write_failing_model(tmp_path / "lookup"), [9])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_arrays_of_a_wrong_type_given_to_run_are_a_model_error():
     with pytest.raises(ModelError, match="The model 'iris' failed"):
         load_model(IRIS).run({"features": np.zeros((1, 4))})
