@@ -39,6 +39,7 @@ class ErrorKind(StrEnum):
     UNKNOWN_MODEL = "unknown-model"
     BODY_TOO_LARGE = "body-too-large"
     JOB_NOT_FOUND = "job-not-found"
+    JOB_STATE = "job-state"
     QUEUE_FULL = "queue-full"
     REDIS_UNAVAILABLE = "redis-unavailable"
     # a job failed (`invalid-input` can be that too: what only the worker can see)
@@ -62,13 +63,15 @@ class InferqError(Exception):
 
     Args:
         message: A sentence that says what was expected, what was got, and what to do.
+        retry_after_seconds: When trying again may help, where that can be told.
     """
 
     kind: ErrorKind
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.retry_after_seconds = retry_after_seconds
 
 
 class InvalidJsonError(InferqError):
@@ -101,6 +104,12 @@ class JobNotFoundError(InferqError):
     kind = ErrorKind.JOB_NOT_FOUND
 
 
+class JobStateError(InferqError):
+    """The job is not in a state in which this can be done with it."""
+
+    kind = ErrorKind.JOB_STATE
+
+
 class QueueFullError(InferqError):
     """As many jobs wait as the queue may hold."""
 
@@ -119,6 +128,12 @@ class ModelError(InferqError):
     kind = ErrorKind.MODEL_ERROR
 
 
+class TimedOutError(InferqError):
+    """A run took longer than its job, or its model, allows."""
+
+    kind = ErrorKind.TIMED_OUT
+
+
 class InvalidModelError(InferqError):
     """A folder of the model repository cannot be served."""
 
@@ -129,6 +144,27 @@ class InvalidSettingError(InferqError):
     """A setting, or the server it points to, cannot be used."""
 
     kind = ErrorKind.INVALID_SETTING
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One time that a job was handed to a worker.
+
+    Attributes:
+        number: 1 for the first.
+        started_at: When the worker got it, UTC.
+        finished_at: When the attempt ended; None while it runs.
+        worker: Id of the worker.
+        kind: Why it failed; None while it runs and if it succeeded.
+        reason: The same for a person.
+    """
+
+    number: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    worker: str
+    kind: ErrorKind | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +183,8 @@ class Job:
         started_at: When its latest attempt began.
         finished_at: When it ended.
         queue_position: 1 for the next job to be taken; only while pending.
+        history: The attempts in order, the latest last.
+        owner: Name of the API key it was submitted with; empty if there was none.
     """
 
     id: str
@@ -160,6 +198,8 @@ class Job:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     queue_position: int | None = None
+    history: tuple[Attempt, ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +212,7 @@ class ClaimedJob:
         data: The JSON of the request's `data`.
         attempt: 1 for the first.
         token: The lease's fencing token: whoever holds another one can no longer fail or renew the job.
+        timeout_seconds: Longest run that its request asked for; None for the model's own.
     """
 
     id: str
@@ -179,6 +220,7 @@ class ClaimedJob:
     data: bytes
     attempt: int
     token: str
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,14 +40,24 @@ class Settings(BaseSettings):
     """Most jobs waiting per model; beyond it the proxy answers 503."""
 
     job_ttl: Seconds = 7 * 24 * 3600.0
-    """How long a job that has not ended is kept."""
+    """How long a job may wait; then it fails as expired."""
     result_ttl: Seconds = 24 * 3600.0
     """How long an ended job can be read."""
+
+    durability: Annotated[str, Field(pattern="^(server|fsync)$")] = "server"
+    """`fsync`: a job is accepted only once the append-only file holds it on disk; `server`: as the server's
+    own appendfsync says."""
 
     lease_seconds: Annotated[float, Field(ge=0.1)] = 10.0
     """How long a worker may go without renewing before its jobs are given to others."""
     max_attempts: Annotated[int, Field(ge=1)] = 3
     """How often a job is tried before it fails for good."""
+    timeout_seconds: Seconds = 3600.0
+    """Longest run of a job whose request and model say nothing else."""
+    max_timeout_seconds: Seconds = 24 * 3600.0
+    """Longest run that a request may ask for."""
+    terminate_seconds: Annotated[float, Field(ge=0.1)] = 5.0
+    """How long a run that is told to stop may take before its worker process replaces itself."""
     heartbeat_seconds: Seconds = 2.0
     """How often a worker reports that it lives. It counts as gone after three times that."""
     shutdown_seconds: Annotated[float, Field(ge=0)] = 30.0

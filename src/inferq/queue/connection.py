@@ -107,14 +107,15 @@ def redis_errors() -> Iterator[None]:
         raise RedisUnavailableError(f"Redis does not serve us: {error or type(error).__name__}.") from error
 
 
-def check_server(client: redis.Redis) -> None:
+def check_server(client: redis.Redis, durability: str = "server") -> None:
     """Makes sure that the server can keep our promises.
 
     Args:
         client: A synchronous client.
+        durability: The setting of that name.
 
     Raises:
-        InvalidSettingError: The server is older than Redis 7, or may evict jobs to free memory.
+        InvalidSettingError: The server is older than Redis 7, may evict jobs, or cannot do `fsync`.
         RedisUnavailableError: It does not answer.
     """
     with redis_errors():
@@ -129,4 +130,23 @@ def check_server(client: redis.Redis) -> None:
         raise InvalidSettingError(
             f"The Redis server has maxmemory-policy {policy}, which deletes jobs when memory is short. "
             "Set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction."
+        )
+    if durability == "fsync":
+        _check_append_only_file(client, info)
+
+
+def _check_append_only_file(client: redis.Redis, info: dict[str, Any]) -> None:
+    if not info.get("aof_enabled"):
+        raise InvalidSettingError(
+            "INFERQ_DURABILITY=fsync needs the server's append-only file, which is off. "
+            "Turn it on: redis-cli CONFIG SET appendonly yes."
+        )
+    with redis_errors():
+        known: Any = client.execute_command("COMMAND INFO", "WAITAOF")  # type: ignore[no-untyped-call]
+        policies: Any = client.config_get("appendfsync")
+    policy = policies.get("appendfsync")
+    if not any(known) and policy != "always":
+        raise InvalidSettingError(
+            "INFERQ_DURABILITY=fsync needs a server that knows WAITAOF (Redis 7.2, Valkey) or has "
+            f"appendfsync always; this one has appendfsync {policy}. Set it: redis-cli CONFIG SET appendfsync always."
         )

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from random import uniform
 from typing import Any, cast
 
@@ -24,6 +25,11 @@ MISSING_SECONDS = 3.0
 """How long a job must be in no list before it counts as lost between BRPOP and claim."""
 RECOVER_LIMIT = 100
 """Most jobs that one recovery pass handles of each sort."""
+RESCUE_LIMIT = 10
+"""Most jobs that one step of the scan looks for in the lists."""
+SCAN_STEP_SECONDS = 1.0
+SCAN_ROUND_SECONDS = 20.0
+"""How long the scan takes to see every key, when one step is taken every `SCAN_STEP_SECONDS`."""
 RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
 
@@ -91,7 +97,7 @@ class Consumer:
 
     def check_server(self) -> None:
         """Makes sure that the server can keep our promises; see `connection.check_server`."""
-        check_server(self._redis)
+        check_server(self._redis, self._settings.durability)
 
     def announce(self, documents: Mapping[str, bytes]) -> None:
         """Tells the proxies which models are served.
@@ -151,7 +157,7 @@ class Consumer:
         key, job_id = cast("tuple[bytes, bytes]", popped)
         model, priority = self._lists[key]
         self._take_turns()
-        return Popped(job_id.decode("utf-8", "surrogateescape"), model, priority)
+        return Popped(_text(job_id), model, priority)
 
     def _take_turns(self) -> None:
         self._models.append(self._models.pop(0))
@@ -187,27 +193,26 @@ class Consumer:
         ]  # fmt: skip
         with redis_errors():
             model, flat = self._call(scripts.CLAIM, [self._keys.queue(name) for name in models], arguments)
-            claims = [
-                (flat[i].decode("utf-8", "surrogateescape"), flat[i + 1], flat[i + 2])
-                for i in range(0, len(flat), 3)
-            ]
-            large = self._fetch([job_id for job_id, data, _ in claims if data is None])
+            claims = list(batched(flat, 4, strict=True))
+            large = self._fetch([job_id for job_id, data, _, _ in claims if data is None])
         return [
             ClaimedJob(
-                job_id, model.decode(), large.get(job_id, b"") if data is None else data, attempt, token
+                id=_text(job_id),
+                model=model.decode(),
+                data=large.get(job_id, b"") if data is None else data,
+                attempt=attempt,
+                token=token,
+                timeout_seconds=int(timeout_ms) / 1000 if timeout_ms else None,
             )
-            for job_id, data, attempt in claims
+            for job_id, data, attempt, timeout_ms in claims
         ]
 
-    def _fetch(self, job_ids: list[str]) -> dict[str, bytes]:
+    def _fetch(self, job_ids: list[bytes]) -> dict[bytes, bytes]:
         if not job_ids:
             return {}
-        found = self._redis.mget([_bytes(self._keys.job(job_id, "data")) for job_id in job_ids])
-        return {
-            job_id: data
-            for job_id, data in zip(job_ids, cast("list[bytes | None]", found), strict=True)
-            if data
-        }
+        keys = [_bytes(self._keys.job(_text(job_id), "data")) for job_id in job_ids]
+        found = cast("list[bytes | None]", self._redis.mget(keys))
+        return {job_id: data for job_id, data in zip(job_ids, found, strict=True) if data}
 
     def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
         """Ends attempts: stores results, fails jobs or puts them aside for another try.
@@ -261,26 +266,24 @@ class Consumer:
             )
         return [verdict.decode() for verdict in verdicts]
 
-    def renew(self, jobs: Sequence[ClaimedJob]) -> list[ClaimedJob]:
+    def renew(self, running: Mapping[ClaimedJob, float]) -> dict[ClaimedJob, str]:
         """Prolongs leases.
 
         Args:
-            jobs: The jobs being run.
+            running: The jobs being run, each with the longest time in seconds since its claim for which its lease
+                may be prolonged.
 
         Returns:
-            Those that are no longer ours.
+            For each: renewed, overdue (not prolonged), cancelled, or lost.
         """
-        if not jobs:
-            return []
-        arguments: list[Any] = [
-            _milliseconds(self._settings.lease_seconds),
-            _milliseconds(self._settings.job_ttl),
-        ]
-        for job in jobs:
-            arguments += [_bytes(job.id), job.token]
+        if not running:
+            return {}
+        arguments: list[Any] = [_milliseconds(self._settings.lease_seconds), self._lifetime_ms]
+        for job, longest_seconds in running.items():
+            arguments += [_bytes(job.id), job.token, _milliseconds(longest_seconds)]
         with redis_errors():
-            held = self._call(scripts.RENEW, [self._keys.models], arguments)
-        return [job for job, is_held in zip(jobs, held, strict=True) if not is_held]
+            answers = self._call(scripts.RENEW, [self._keys.models], arguments)
+        return {job: answer.decode() for job, answer in zip(running, answers, strict=True)}
 
     def recover(self) -> Recovered:
         """Makes one recovery pass over the queues of this worker's models.
@@ -291,13 +294,59 @@ class Consumer:
         total = [0, 0, 0, 0]
         arguments: list[Any] = [
             RECOVER_LIMIT, _milliseconds(MISSING_SECONDS), _milliseconds(self._settings.result_ttl),
-            self._settings.max_attempts,
+            self._settings.max_attempts, _milliseconds(self._settings.job_ttl),
         ]  # fmt: skip
         for model in list(self._models):
             with redis_errors():
                 found = self._call(scripts.RECOVER, [self._keys.queue(model)], arguments)
             total = [sum(pair) for pair in zip(total, found, strict=True)]
         return Recovered(*total)
+
+    def rescue(self, limit: int = RESCUE_LIMIT) -> list[str]:
+        """Takes one step of a slow scan for jobs of outside producers that were popped but never claimed.
+
+        All workers share the scan: a round takes about `SCAN_ROUND_SECONDS`, whatever the number of keys.
+
+        Args:
+            limit: Most jobs to look for in the lists; each look costs the length of the lists.
+
+        Returns:
+            The ids put back in line. As nothing in Redis tells which model such a job was meant for, it goes
+            to the default model if this worker serves it, else to the worker's first.
+        """
+        with redis_errors():
+            cursor = int(cast("bytes | None", self._redis.get(self._keys.scan_cursor)) or 0)
+            count = max(100, int(self._redis.dbsize() * SCAN_STEP_SECONDS / SCAN_ROUND_SECONDS))
+            cursor, keys = cast(
+                "tuple[int, list[bytes]]",
+                self._redis.scan(cursor, match=self._keys.job("*", "data"), count=count),
+            )
+            self._redis.set(self._keys.scan_cursor, cursor, ex=3600)
+            suspects = self._without_state([self._keys.job_id_of(_text(key)) for key in keys])[:limit]
+            return [job_id for job_id in suspects if self._rescue_one(job_id) == b"rescued"]
+
+    def _without_state(self, job_ids: list[str]) -> list[str]:
+        if not job_ids:
+            return []
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipeline.hexists(_bytes(self._keys.job(job_id, "meta")), "state")
+        return [
+            job_id for job_id, has_state in zip(job_ids, pipeline.execute(), strict=True) if not has_state
+        ]
+
+    def _rescue_one(self, job_id: str) -> bytes:
+        default = self._settings.default_model
+        models = sorted(self._models, key=lambda model: (model != default, model))
+        arguments = [_bytes(job_id), _milliseconds(MISSING_SECONDS), self._lifetime_ms]
+        return cast(
+            "bytes", self._call(scripts.RESCUE, [self._keys.queue(model) for model in models], arguments)
+        )
+
+    @property
+    def _lifetime_ms(self) -> int:
+        """How long the keys of a job that has not ended are kept: until it failed as expired and was read."""
+        return _milliseconds(self._settings.job_ttl + self._settings.result_ttl)
 
     def _call(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401 - as the script answers
         rest = (len(keys), *keys, self._keys.prefix, *arguments)
@@ -328,6 +377,10 @@ def retry_delay(attempt: int) -> float:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogateescape")
 
 
 def _bytes(text: str) -> bytes:

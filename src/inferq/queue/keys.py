@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from inferq.jobs import Priority
 
+PARTS = ("data", "status", "result", "error", "meta")
+"""The parts of a job, each a key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -19,6 +22,10 @@ class Keys:
         """The key of one part of a job: data, status, result, error or meta."""
         return f"{self.prefix}job:{job_id}:{part}"
 
+    def job_id_of(self, key: str) -> str:
+        """The id in a key that `job` made."""
+        return key.removeprefix(f"{self.prefix}job:").rpartition(":")[0]
+
     def staged_result(self, job_id: str, token: str) -> str:
         """Where a large result waits until the finish script takes or drops it."""
         return f"{self.prefix}job:{job_id}:result:{token}"
@@ -31,6 +38,15 @@ class Keys:
         """The list that jobs of a priority wait in."""
         queue = self.queue(model)
         return queue if priority is Priority.NORMAL else f"{queue}:{priority}"
+
+    def dead(self, model: str) -> str:
+        """Failed jobs of a model by the time they ended."""
+        return f"{self.queue(model)}:dead"
+
+    @property
+    def scan_cursor(self) -> str:
+        """Where the slow scan for lost jobs of outside producers goes on."""
+        return f"{self.prefix}scan:cursor"
 
     def worker(self, worker_id: str) -> str:
         """The hash of a live worker."""

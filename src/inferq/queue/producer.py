@@ -1,19 +1,22 @@
 """The producer's side of the queue: submit a job, read it back, see who serves. Used by the proxy."""
 
 import asyncio
+import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import redis.asyncio
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from inferq.jobs import (
+    Attempt,
     ErrorKind,
     Job,
     JobNotFoundError,
+    JobStateError,
     Priority,
     QueueFullError,
     RedisUnavailableError,
@@ -22,10 +25,11 @@ from inferq.jobs import (
 )
 from inferq.queue import scripts
 from inferq.queue.connection import connect_async, redis_errors
-from inferq.queue.keys import Keys
+from inferq.queue.keys import PARTS, Keys
+from inferq.queue.scripts import Script
 from inferq.settings import Settings
 
-_META_FIELDS = ("model", "priority", "attempts", "submitted_ms", "started_ms", "ended_ms", "error_kind")
+_LONGEST_WAIT_SECONDS = 60.0
 
 
 class Producer:
@@ -59,13 +63,23 @@ class Producer:
         async with self._bounded():
             await self._redis.ping()
 
-    async def submit(self, model: str, data: bytes, priority: Priority = Priority.NORMAL) -> str:
+    async def submit(
+        self,
+        model: str,
+        data: bytes,
+        priority: Priority = Priority.NORMAL,
+        *,
+        timeout_seconds: float | None = None,
+        owner: str = "",
+    ) -> str:
         """Stores a job and puts it in line, in one transaction: all of it, or nothing.
 
         Args:
             model: Name of the model to run.
             data: JSON of the request's `data`.
             priority: Which list it waits in.
+            timeout_seconds: Longest run; None for the model's own.
+            owner: Name of the API key that may read it; empty for none.
 
         Returns:
             The new job's id: 128 random bits in hex.
@@ -75,28 +89,45 @@ class Producer:
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
         job_id = secrets.token_hex(16)
+        timeout_ms = "" if timeout_seconds is None else _milliseconds(timeout_seconds)
         async with self._bounded():
-            verdict, depth = await self._submit(job_id, model, data, priority)
+            verdict, *details = await self._submit(job_id, model, data, priority, timeout_ms, owner)
         if verdict == b"full":
-            raise QueueFullError(
-                f"{int(depth)} jobs wait for model {model!r} and no more are taken (INFERQ_MAX_QUEUED). "
-                "Try again later, or add workers."
-            )
+            raise _queue_full(f"for model {model!r} ", *details)
         return job_id
 
-    async def _submit(self, job_id: str, model: str, data: bytes, priority: Priority) -> tuple[bytes, bytes]:
-        ttl_ms = _milliseconds(self._settings.job_ttl)
+    async def _submit(
+        self, job_id: str, model: str, data: bytes, priority: Priority, timeout_ms: int | str, owner: str
+    ) -> list[Any]:
         while True:
-            transaction = self._redis.pipeline(transaction=True)
-            transaction.set(self._keys.job(job_id, "data"), data, px=ttl_ms)
-            transaction.evalsha(
-                scripts.SUBMIT.digest, 1, self._keys.queue(model),
-                self._keys.prefix, job_id, model, priority, ttl_ms, self._settings.max_queued,
-            )  # fmt: skip
             try:
-                return cast("tuple[bytes, bytes]", (await transaction.execute())[1])
+                async with self._redis.client() as connection:
+                    transaction = connection.pipeline(transaction=True)
+                    transaction.set(self._keys.job(job_id, "data"), data, px=self._lifetime_ms)
+                    transaction.evalsha(
+                        scripts.SUBMIT.digest, 1, self._keys.queue(model), self._keys.prefix, job_id, model,
+                        priority, self._lifetime_ms, self._settings.max_queued, timeout_ms, owner,
+                    )  # fmt: skip
+                    answer = cast("list[Any]", (await transaction.execute())[1])
+                    if self._settings.durability == "fsync" and answer[0] == b"accepted":
+                        await self._wait_for_disk(connection)
+                    return answer
             except NoScriptError:
                 await self._redis.script_load(scripts.SUBMIT.source)
+
+    async def _wait_for_disk(self, connection: redis.asyncio.Redis) -> None:
+        """Waits until what this connection wrote is in the append-only file on disk."""
+        wait_ms = _milliseconds(self._settings.redis_timeout)
+        try:
+            synced = await connection.execute_command("WAITAOF", 1, 0, wait_ms)  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            if "unknown command" not in str(error).lower():
+                raise
+            return  # Redis 7.0: `check_server` has made sure of appendfsync always
+        if not synced[0]:
+            raise RedisUnavailableError(
+                "Redis has not written the job to disk in time. It may run all the same."
+            )
 
     async def read(self, job_id: str) -> Job:
         """Reads a job, whoever submitted it and whoever ended it.
@@ -114,14 +145,12 @@ class Producer:
         async with self._bounded():
             snapshot = self._redis.pipeline(transaction=True)
             snapshot.mget(*(self._keys.job(job_id, part) for part in ("status", "result", "error")))
-            snapshot.hmget(self._keys.job(job_id, "meta"), *_META_FIELDS)
+            snapshot.hgetall(self._keys.job(job_id, "meta"))
             snapshot.exists(self._keys.job(job_id, "data"))
             (status, result, error), fields, has_data = await snapshot.execute()
-            meta = dict(zip(_META_FIELDS, (field and field.decode() for field in fields), strict=True))
-            if status is None and not has_data and meta["model"] is None:
-                raise JobNotFoundError(
-                    f"There is no job {job_id!r}: it never existed, or it ended and has expired since."
-                )
+            meta = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+            if status is None and not has_data and "model" not in meta:
+                raise _not_found(job_id)
             state = _status(status, has_result=result is not None, has_error=error is not None)
             position = await self._position(job_id, meta) if state is Status.PENDING else None
         return Job(
@@ -129,25 +158,132 @@ class Producer:
             status=state,
             result=result if state is Status.COMPLETED else None,
             error=_text(error) if state is Status.FAILED else None,
-            error_kind=_error_kind(meta["error_kind"]) if state is Status.FAILED else None,
-            model=meta["model"],
-            attempts=int(meta["attempts"] or 0),
-            submitted_at=_time(meta["submitted_ms"]),
-            started_at=_time(meta["started_ms"]),
-            finished_at=_time(meta["ended_ms"]),
+            error_kind=_error_kind(meta.get("error_kind")) if state is Status.FAILED else None,
+            model=meta.get("model"),
+            attempts=int(meta.get("attempts", 0)),
+            submitted_at=_time(meta.get("submitted_ms")),
+            started_at=_time(meta.get("started_ms")),
+            finished_at=_time(meta.get("ended_ms")),
             queue_position=position,
+            history=_history(meta, state),
+            owner=meta.get("owner", ""),
         )
 
-    async def _position(self, job_id: str, meta: dict[str, str | None]) -> int | None:
-        model, priority = meta["model"], meta["priority"]
-        if model is None or priority is None:
+    async def _position(self, job_id: str, meta: dict[str, str]) -> int | None:
+        if "model" not in meta:
             return None
-        arguments = (1, self._keys.queue(model), self._keys.prefix, job_id, priority)
+        keys = [self._keys.queue(meta["model"])]
+        return cast("int | None", await self._call(scripts.POSITION, keys, [job_id, meta["priority"]]))
+
+    async def cancel(self, job_id: str) -> Status:
+        """Ends a job that has not ended. A waiting one never runs; a running one is stopped.
+
+        Args:
+            job_id: The job's id.
+
+        Returns:
+            What it was: pending or processing.
+
+        Raises:
+            JobStateError: It has ended already.
+            JobNotFoundError: Redis knows no job of this id.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        arguments = [job_id, _milliseconds(self._settings.result_ttl)]
+        async with self._bounded():
+            state = await self._call(scripts.CANCEL, [self._keys.models], arguments)
+        if state is None or state == b"ended":
+            job = await self.read(job_id)
+            raise JobStateError(
+                f"Job {job_id!r} has ended already: it is {job.status}. There is nothing to cancel."
+                if job.status.is_final
+                else f"Job {job_id!r} came from outside and cannot be cancelled before a worker takes it."
+            )
+        return Status.PROCESSING if state == b"leased" else Status.PENDING
+
+    async def revive(self, job_id: str) -> None:
+        """Puts a failed job in line again, as if it had just been submitted.
+
+        Args:
+            job_id: The job's id.
+
+        Raises:
+            JobStateError: It has not failed, or its data is gone.
+            QueueFullError: `max_queued` jobs wait for its model already.
+            JobNotFoundError: Redis knows no job of this id.
+            RedisUnavailableError: Redis does not answer in time, or takes no writes.
+        """
+        arguments = [job_id, self._lifetime_ms, self._settings.max_queued]
+        async with self._bounded():
+            verdict, *details = await self._call(scripts.REVIVE, [self._keys.models], arguments) or [None]
+        if verdict is None:
+            raise _not_found(job_id)
+        if verdict == b"full":
+            raise _queue_full("", *details)
+        if verdict == b"no data":
+            raise JobStateError(f"The data of job {job_id!r} is gone. Submit it again.")
+        if verdict != b"revived":
+            raise JobStateError(f"Job {job_id!r} is {verdict.decode()}; only failed jobs can be tried again.")
+
+    async def drop(self, job_id: str) -> None:
+        """Deletes an ended job at once instead of when its time is over.
+
+        Args:
+            job_id: The job's id.
+
+        Raises:
+            JobStateError: It has not ended.
+            JobNotFoundError: Redis knows no job of this id.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        job = await self.read(job_id)
+        if not job.status.is_final:
+            raise JobStateError(f"Job {job_id!r} is {job.status}; cancel it first.")
+        async with self._bounded():
+            if job.model is not None:
+                await self._redis.zrem(self._keys.dead(job.model), job_id)
+            await self._redis.unlink(*(self._keys.job(job_id, part) for part in PARTS))
+
+    async def failed_jobs(
+        self, models: Iterable[str], *, before: tuple[float, str] | None = None, limit: int = 50
+    ) -> list[tuple[float, str]]:
+        """Lists failed jobs, the latest first.
+
+        Args:
+            models: Models to look at.
+            before: The last entry of the page before; None for the first page.
+            limit: Most entries.
+
+        Returns:
+            When each ended, in ms since 1970, and its id; those that come after `before`.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        newest: float | str = "+inf" if before is None else before[0]
+        found: list[tuple[float, str]] = []
+        async with self._bounded():
+            for model in models:
+                dead = self._keys.dead(model)
+                # entries of the very millisecond of `before` come again, and are left out below
+                ties = 0 if before is None else await self._redis.zcount(dead, newest, newest)
+                page: Any = await self._redis.zrevrangebyscore(
+                    dead, newest, "-inf", start=0, num=limit + ties, withscores=True
+                )
+                found += [(score, member.decode("utf-8", "replace")) for member, score in page]
+        return [entry for entry in sorted(found, reverse=True) if before is None or entry < before][:limit]
+
+    async def _call(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401 - as the script answers
+        rest = (len(keys), *keys, self._keys.prefix, *arguments)
         try:
-            position = await self._redis.evalsha(scripts.POSITION.digest, *arguments)
+            return await self._redis.evalsha(script.digest, *rest)
         except NoScriptError:
-            position = await self._redis.eval(scripts.POSITION.source, *arguments)
-        return cast("int | None", position)
+            return await self._redis.eval(script.source, *rest)
+
+    @property
+    def _lifetime_ms(self) -> int:
+        """How long the keys of a job that has not ended are kept: until it failed as expired and was read."""
+        return _milliseconds(self._settings.job_ttl + self._settings.result_ttl)
 
     async def announced_models(self) -> dict[str, bytes]:
         """The models that workers have announced.
@@ -219,8 +355,42 @@ def _text(stored: bytes | None) -> str | None:
     return None if stored is None else stored.decode("utf-8", "replace")
 
 
-def _time(milliseconds: str | None) -> datetime | None:
+def _time(milliseconds: str | float | None) -> datetime | None:
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
+
+
+def _not_found(job_id: str) -> JobNotFoundError:
+    return JobNotFoundError(
+        f"There is no job {job_id!r}: it never existed, or it ended and has expired since."
+    )
+
+
+def _queue_full(where: str, depth: int, ended_per_1000_seconds: int) -> QueueFullError:
+    """The refusal, with the time in which a place will be free at the present rate."""
+    rate = ended_per_1000_seconds / 1000
+    wait = min(_LONGEST_WAIT_SECONDS, 1 / rate) if rate else _LONGEST_WAIT_SECONDS
+    return QueueFullError(
+        f"{depth} jobs wait {where}and no more are taken (INFERQ_MAX_QUEUED). "
+        "Try again later, or add workers.",
+        retry_after_seconds=max(1.0, wait),
+    )
+
+
+def _history(meta: dict[str, str], state: Status) -> tuple[Attempt, ...]:
+    """The failed attempts as the scripts wrote them down, and the one that runs or succeeded."""
+    attempts = []
+    last = int(meta.get("attempts", 0))
+    for number in range(1, last + 1):
+        noted = meta.get(f"attempt:{number}")
+        if noted:
+            fields = json.loads(noted)
+            started, ended = _time(fields.get("started_ms")), _time(fields["ended_ms"])
+            kind, reason = _error_kind(fields["kind"]), fields["reason"]
+            attempts.append(Attempt(number, started, ended, fields["worker"], kind, reason))
+        elif number == last and state in (Status.PROCESSING, Status.COMPLETED):
+            started, ended = _time(meta.get("started_ms")), _time(meta.get("ended_ms"))
+            attempts.append(Attempt(number, started, ended, meta.get("worker", "")))
+    return tuple(attempts)
 
 
 def _error_kind(text: str | None) -> ErrorKind | None:

@@ -43,5 +43,6 @@ RENEW = _load("renew")
 RECOVER = _load("recover")
 HEARTBEAT = _load("heartbeat")
 POSITION = _load("position")
-
-ALL = (SUBMIT, CLAIM, FINISH, RENEW, RECOVER, HEARTBEAT, POSITION)
+CANCEL = _load("cancel")
+REVIVE = _load("revive")
+RESCUE = _load("rescue")

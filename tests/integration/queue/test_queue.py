@@ -170,7 +170,7 @@ async def test_job_of_a_dead_worker_runs_again_and_the_old_worker_cannot_fail_it
     [job] = alive.claim(1)
 
     assert job.id == job_id
-    assert dead.renew([lost]) == [lost]
+    assert dead.renew({lost: 60.0}) == {lost: "lost"}
     assert dead.finish([Outcome(lost, error=InvalidInputError("late"))]) == ["stale"]
     assert complete(alive, job) == ["completed"]
     assert (await producer.read(job_id)).attempts == 2
@@ -183,7 +183,7 @@ async def test_renewed_lease_does_not_lapse(settings, producer):
     jobs = consumer.claim(1)
     for _ in range(6):
         await asyncio.sleep(0.1)
-        assert consumer.renew(jobs) == []
+        assert consumer.renew({jobs[0]: 60.0}) == {jobs[0]: "renewed"}
         assert consumer.recover().lapsed == 0
 
 

@@ -7,17 +7,17 @@
 -- ARGV[3]  lease, ms
 -- ARGV[4]  worker id
 -- ARGV[5]  fencing token of this claim: a claim repeated with it gets the same jobs again
--- ARGV[6]  lifetime of a job that has not ended, ms
+-- ARGV[6]  how long a job may wait before it has expired, ms
 -- ARGV[7]  lifetime of an ended job, ms
 -- ARGV[8]  largest data handed out here, bytes; the caller fetches what is larger
 -- ARGV[9]  id that this worker got from BRPOP, or ''
 -- ARGV[10] priority of the list it came from
 -- ARGV[11..] the model of each queue in KEYS
 --
--- Returns  {model or '', {id, data or false, attempt, id, data or false, attempt, …}}
+-- Returns  {model or '', {id, data or false, attempt, longest run in ms or '', the same of the next job, …}}
 
 local limit, lease_ms, worker, token = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local job_ttl_ms, result_ttl_ms, inline_bytes = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local popped, popped_priority = ARGV[9], ARGV[10]
 local claim_key = prefix .. 'claim:' .. token
 local now = now_ms()
@@ -30,20 +30,21 @@ local function data_of(id)
   return length, redis.call('GET', data_key)
 end
 
-local function add(id, data, attempt)
+local function add(id, data, attempt, timeout_ms)
   reply[#reply + 1] = id
   reply[#reply + 1] = data
   reply[#reply + 1] = attempt
+  reply[#reply + 1] = timeout_ms or ''
 end
 
 local previous = redis.call('LRANGE', claim_key, 0, -1)
 if #previous > 0 then
   for i = 2, #previous do
     local id = previous[i]
-    local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'token', 'attempts')
+    local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'token', 'attempts', 'timeout_ms')
     if meta[1] == 'leased' and meta[2] == token then
       local _, data = data_of(id)
-      add(id, data, tonumber(meta[3]))
+      add(id, data, tonumber(meta[3]), meta[4])
     end
   end
   return {previous[1], reply}
@@ -56,9 +57,8 @@ local function adopt(queue, model, id, priority)
   if status == 'completed' or status == 'failed' then return false end
   redis.call('HSET', job_key(id, 'meta'), 'state', 'queued', 'model', model, 'priority', priority,
     'sequence', 0, 'attempts', 0, 'failures', 0, 'submitted_ms', now)
-  redis.call('PEXPIRE', job_key(id, 'meta'), job_ttl_ms)
-  redis.call('PEXPIRE', job_key(id, 'data'), job_ttl_ms)
-  redis.call('SET', status_key, 'pending', 'PX', job_ttl_ms)
+  for _, part in ipairs({'meta', 'data'}) do redis.call('PEXPIRE', job_key(id, part), job_ttl_ms + result_ttl_ms) end
+  redis.call('SET', status_key, 'pending', 'PX', job_ttl_ms + result_ttl_ms)
   redis.call('ZADD', open_key(queue, priority), 0, id)
   return true
 end
@@ -66,7 +66,7 @@ end
 -- Leases one id taken from a list. Returns whether to go on taking.
 local function take(queue, model, id, list_priority)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'state', 'alone', 'priority', 'model')
+  local meta = redis.call('HMGET', meta_key, 'state', 'alone', 'priority', 'model', 'submitted_ms', 'timeout_ms')
   local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
   if not state then
     if not adopt(queue, model, id, priority) then return true end
@@ -78,10 +78,12 @@ local function take(queue, model, id, list_priority)
     return false
   end
   local length, data = data_of(id)
-  if length == 0 then
-    fail_job(queue, id, priority, result_ttl_ms, now, 'expired',
-      'The job has no data: it waited longer than a job is kept, or its producer pushed the id before it set job:' ..
-      id .. ':data. Submit it again.')
+  local too_late = meta[5] and now - tonumber(meta[5]) > job_ttl_ms
+  if length == 0 or too_late then
+    local message = too_late and expired_message(job_ttl_ms) or
+      'The job has no data: it expired, or its producer pushed the id before it set job:' .. id ..
+      ':data. Submit it again.'
+    fail_job(queue, id, priority, result_ttl_ms, now, 'expired', message)
     events[#events + 1] = id .. ':failed'
     return true
   end
@@ -91,7 +93,7 @@ local function take(queue, model, id, list_priority)
   redis.call('SET', job_key(id, 'status'), 'processing', 'KEEPTTL')
   redis.call('ZADD', queue .. ':leases', now + lease_ms, id)
   claimed[#claimed + 1] = id
-  add(id, data, attempt)
+  add(id, data, attempt, meta[6])
   return not alone
 end
 

@@ -49,13 +49,40 @@ local function complete_job(queue, id, priority, ttl_ms, now)
   close_job(queue, id, priority, ttl_ms, now)
 end
 
--- The data stays, so that a failed job can be looked into.
+-- The data stays, so that a failed job can be looked into and tried again.
 local function fail_job(queue, id, priority, ttl_ms, now, kind, message)
   redis.call('SET', job_key(id, 'error'), message, 'PX', ttl_ms)
   redis.call('SET', job_key(id, 'status'), 'failed', 'PX', ttl_ms)
   redis.call('PEXPIRE', job_key(id, 'data'), ttl_ms)
   redis.call('HSET', job_key(id, 'meta'), 'error_kind', kind)
   close_job(queue, id, priority, ttl_ms, now)
+  redis.call('ZADD', queue .. ':dead', now, id)
+end
+
+local function expired_message(ttl_ms)
+  return string.format('The job waited longer than %g s (INFERQ_JOB_TTL) and was not run. Submit it again.', ttl_ms / 1000)
+end
+
+-- Writes down how the present attempt ended without success.
+local function record_attempt(id, now, kind, reason)
+  local meta_key = job_key(id, 'meta')
+  local meta = redis.call('HMGET', meta_key, 'attempts', 'started_ms', 'worker')
+  redis.call('HSET', meta_key, 'attempt:' .. (meta[1] or '0'), cjson.encode({
+    started_ms = tonumber(meta[2]), ended_ms = now, worker = meta[3] or '', kind = kind, reason = reason}))
+end
+
+-- How many jobs of a queue end per second: a mean that forgets with a time constant of 10 s.
+local RATE_MS = 10000
+
+local function drain_rate(queue, now)
+  local kept = redis.call('HMGET', queue .. ':rate', 'at_ms', 'per_second')
+  if not kept[1] then return 0 end
+  return tonumber(kept[2]) * math.exp((tonumber(kept[1]) - now) / RATE_MS)
+end
+
+local function count_ended(queue, ended, now)
+  local rate = drain_rate(queue, now) + ended * 1000 / RATE_MS
+  redis.call('HSET', queue .. ':rate', 'at_ms', now, 'per_second', string.format('%.6f', rate))
 end
 
 local function publish(events)

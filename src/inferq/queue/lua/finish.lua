@@ -17,7 +17,7 @@
 
 local ttl_ms, max_failures = ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
-local answers, events = {}, {}
+local answers, events, ended = {}, {}, {}
 
 local function store_result(id, token, payload)
   if payload ~= '' then
@@ -39,13 +39,14 @@ end
 
 local function settle(id, token, verdict, payload, kind, delay_ms)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'state', 'token', 'priority', 'model')
+  local meta = redis.call('HMGET', meta_key, 'state', 'token', 'priority', 'model', 'attempts')
   local state, priority = meta[1], meta[3]
   if not state or state == 'ended' then return 'stale' end
   local queue, leased = queue_key(meta[4]), state == 'leased' and meta[2] == token
   if verdict == 'completed' then
     if not store_result(id, token, payload) then return 'stale' end
     complete_job(queue, id, priority, ttl_ms, now)
+    ended[queue] = (ended[queue] or 0) + 1
     events[#events + 1] = id .. ':completed'
     return leased and 'completed' or 'late'
   end
@@ -57,6 +58,7 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
     redis.call('RPUSH', list_key(queue, priority), id)
     return 'released'
   end
+  record_attempt(id, now, kind, payload)
   local failures = redis.call('HINCRBY', meta_key, 'failures', 1)
   if verdict == 'retry' and failures < max_failures then
     give_back(queue, id, priority)
@@ -64,8 +66,10 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
     redis.call('ZADD', queue .. ':retries', now + delay_ms, id)
     return 'retrying'
   end
-  if failures > 1 then payload = payload .. ' (after ' .. failures .. ' attempts)' end
+  local attempts = tonumber(meta[5])
+  if attempts > 1 then payload = payload .. ' (after ' .. attempts .. ' attempts)' end
   fail_job(queue, id, priority, ttl_ms, now, kind, payload)
+  ended[queue] = (ended[queue] or 0) + 1
   events[#events + 1] = id .. ':failed'
   return 'failed'
 end
@@ -77,5 +81,6 @@ for i = 4, #ARGV, 6 do
     redis.call('UNLINK', job_key(id, 'result') .. ':' .. token)
   end
 end
+for queue, count in pairs(ended) do count_ended(queue, count, now) end
 publish(events)
 return answers

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- One bounded pass over one model's queue: takes back lapsed leases, puts due retries in line, and finds jobs that
--- a worker popped but never claimed. Any worker may run it at any time. The cost follows what is running, not what waits.
+-- One bounded pass over one model's queue: takes back lapsed leases, puts due retries in line, finds jobs that a worker
+-- popped but never claimed, ends jobs that waited too long or that an outside worker ended, and forgets old dead letters.
+-- Any worker may run it at any time. The cost follows what is running, not what waits.
 --
 -- KEYS[1]  queue:{model}
 -- ARGV[1]  key prefix
@@ -8,27 +9,34 @@
 -- ARGV[3]  how long a job must be missing from its list before it is put back, ms
 -- ARGV[4]  lifetime of an ended job, ms
 -- ARGV[5]  most charged failures of a job
+-- ARGV[6]  how long a job may wait before it has expired, ms
 --
 -- Returns  {leases taken back, retries put in line, missing jobs put back, jobs failed}
 
-local queue, limit, grace_ms, ttl_ms, max_failures = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local queue, limit, grace_ms, ttl_ms = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local max_failures, job_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 local now = now_ms()
 local leases, retries = queue .. ':leases', queue .. ':retries'
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
 local events = {}
+
+local function fail(id, priority, kind, message)
+  fail_job(queue, id, priority, ttl_ms, now, kind, message)
+  failed_count = failed_count + 1
+  events[#events + 1] = id .. ':failed'
+end
 
 -- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
 -- blame, so the first time costs nothing but company: the job runs alone next time, and only then is it charged.
 local function take_back(id)
   redis.call('ZREM', leases, id)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'sequence', 'alone')
+  local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'sequence', 'alone', 'attempts')
   if meta[1] ~= 'leased' then return nil end
+  record_attempt(id, now, 'crashed', 'The worker died or lost its connection.')
   if meta[4] == '1' and redis.call('HINCRBY', meta_key, 'failures', 1) >= max_failures then
-    fail_job(queue, id, meta[2], ttl_ms, now, 'crashed',
-      'The worker died each time it ran this job, last alone. The data may be more than the model can take.')
-    failed_count = failed_count + 1
-    events[#events + 1] = id .. ':failed'
+    fail(id, meta[2], 'crashed', 'The worker died each time it ran this job, at last alone (after ' .. meta[5] ..
+      ' attempts). The data may be more than the model can take.')
     return nil
   end
   redis.call('HSET', meta_key, 'state', 'queued', 'alone', '1')
@@ -55,6 +63,16 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0
   end
 end
 
+-- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here.
+local function close_if_ended_outside(id, priority)
+  local status = redis.call('GET', job_key(id, 'status'))
+  if status ~= 'completed' and status ~= 'failed' then return false end
+  close_job(queue, id, priority, ttl_ms, now)
+  for _, part in ipairs({'data', 'status', 'result', 'error'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
+  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) end
+  return true
+end
+
 -- Lists are first in, first out: a popped job is older than the present tail, so only open jobs below the tail's
 -- sequence number need a look. Most of them are leased or waiting for a retry, hence the bound.
 local function look_for(id, priority)
@@ -67,6 +85,8 @@ local function look_for(id, priority)
     if not redis.call('ZSCORE', leases, id) then redis.call('ZADD', leases, now, id) end
   elseif state == 'retrying' then
     if not redis.call('ZSCORE', retries, id) then redis.call('ZADD', retries, now, id) end
+  elseif close_if_ended_outside(id, priority) then
+    events[#events + 1] = id .. ':' .. redis.call('GET', job_key(id, 'status'))
   elseif not meta[2] then
     redis.call('HSET', meta_key, 'missing_ms', now)
   elseif now - tonumber(meta[2]) >= grace_ms then
@@ -91,5 +111,17 @@ for _, priority in ipairs(PRIORITIES) do
   end
 end
 
+-- jobs that waited too long are the oldest of their list
+for _, priority in ipairs(PRIORITIES) do
+  for _, id in ipairs(redis.call('ZRANGE', open_key(queue, priority), 0, limit - 1)) do
+    local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'submitted_ms')
+    if meta[1] == 'queued' or meta[1] == 'retrying' then
+      if now - tonumber(meta[2] or now) <= job_ttl_ms then break end
+      fail(id, priority, 'expired', expired_message(job_ttl_ms))
+    end
+  end
+end
+
+redis.call('ZREMRANGEBYSCORE', queue .. ':dead', '-inf', now - ttl_ms)
 publish(events)
 return {lapsed_count, due_count, missing_count, failed_count}

@@ -1,28 +1,32 @@
 #!lua flags=allow-oom
--- Prolongs the leases that this worker still holds, and the lifetime of the running jobs' keys.
+-- Prolongs the leases that this worker still holds, and the lifetime of the running jobs' keys. A run past its hard
+-- deadline is not prolonged: a worker whose threads live on while its model hangs must not keep its job for ever.
 --
 -- KEYS[1]  models (for the cluster's slot only)
 -- ARGV[1]  key prefix
 -- ARGV[2]  lease, ms
 -- ARGV[3]  lifetime of a job that has not ended, ms
--- ARGV[4…] two for each job: id, token
+-- ARGV[4…] three for each job: id, token, longest time since its start, ms
 --
--- Returns  for each job: 1 renewed, 0 not held any more
+-- Returns  for each job: 'renewed', 'overdue' (not prolonged), 'cancelled', or 'lost' (somebody else has it, or it ended)
 
 local lease_ms, job_ttl_ms = tonumber(ARGV[2]), ARGV[3]
 local now = now_ms()
 local answers = {}
 
-for i = 4, #ARGV, 2 do
-  local id, token = ARGV[i], ARGV[i + 1]
-  local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'token', 'model')
-  local held = meta[1] == 'leased' and meta[2] == token
-  if held then
-    redis.call('ZADD', queue_key(meta[3]) .. ':leases', 'XX', 'GT', now + lease_ms, id)
-    for _, part in ipairs({'meta', 'status', 'data'}) do
-      redis.call('PEXPIRE', job_key(id, part), job_ttl_ms)
-    end
+local function renew(id, token, longest_ms)
+  local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'token', 'model', 'started_ms', 'error_kind')
+  if meta[1] == 'ended' and meta[5] == 'cancelled' then return 'cancelled' end
+  if meta[1] ~= 'leased' or meta[2] ~= token then return 'lost' end
+  if now - tonumber(meta[4]) > longest_ms then return 'overdue' end
+  redis.call('ZADD', queue_key(meta[3]) .. ':leases', 'XX', 'GT', now + lease_ms, id)
+  for _, part in ipairs({'meta', 'status', 'data'}) do
+    redis.call('PEXPIRE', job_key(id, part), job_ttl_ms)
   end
-  answers[#answers + 1] = held and 1 or 0
+  return 'renewed'
+end
+
+for i = 4, #ARGV, 3 do
+  answers[#answers + 1] = renew(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]))
 end
 return answers

@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+-- Ends a job that has not ended, whether it waits or runs. Its worker learns of it when it renews the lease.
+--
+-- KEYS[1]  models (for the cluster's slot only)
+-- ARGV[1]  key prefix
+-- ARGV[2]  job id
+-- ARGV[3]  lifetime of an ended job, ms
+--
+-- Returns  'queued', 'leased' or 'retrying': what it was; 'ended' (nothing changed); false (no such job)
+
+local id, ttl_ms = ARGV[2], ARGV[3]
+local now = now_ms()
+local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model')
+local state, priority = meta[1], meta[2]
+if not state or state == 'ended' then return state end
+
+local queue = queue_key(meta[3])
+if state == 'leased' then record_attempt(id, now, 'cancelled', 'The job was cancelled.') end
+fail_job(queue, id, priority, ttl_ms, now, 'cancelled', 'The job was cancelled.')
+-- an ended id left in the list is passed over when its turn comes; taking it out costs the length of the list
+local list = list_key(queue, priority)
+if state == 'queued' and redis.call('LLEN', list) <= 10000 then redis.call('LREM', list, -1, id) end
+publish({id .. ':failed'})
+return state

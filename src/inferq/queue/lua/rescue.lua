@@ -1,0 +1,39 @@
+#!lua flags=allow-oom
+-- Puts a job back in line that an outside producer pushed and a worker popped but never claimed. Such a job has data
+-- and perhaps a status, but is in no index, so a slow scan finds it.
+--
+-- KEYS     queue:{model} of every model, the default first
+-- ARGV[1]  key prefix
+-- ARGV[2]  job id
+-- ARGV[3]  how long it must have been missing, ms
+-- ARGV[4]  lifetime of a job that has not ended, ms
+--
+-- Returns  'waiting' (it is in a list), 'noted' (looked for again later), 'rescued', or 'known' (not such a job)
+
+local id, grace_ms, ttl_ms = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local now = now_ms()
+local meta_key, data_key, status_key = job_key(id, 'meta'), job_key(id, 'data'), job_key(id, 'status')
+local meta = redis.call('HMGET', meta_key, 'state', 'missing_ms')
+local status = redis.call('GET', status_key)
+if meta[1] or (status and status ~= 'pending') or redis.call('EXISTS', data_key) == 0 then return 'known' end
+
+for _, key in ipairs({data_key, status_key}) do
+  if redis.call('PTTL', key) == -1 then redis.call('PEXPIRE', key, ttl_ms) end
+end
+for _, queue in ipairs(KEYS) do
+  for _, priority in ipairs(PRIORITIES) do
+    if redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1) then
+      redis.call('UNLINK', meta_key)
+      return 'waiting'
+    end
+  end
+end
+if not meta[2] then
+  redis.call('HSET', meta_key, 'missing_ms', now)
+  redis.call('PEXPIRE', meta_key, ttl_ms)
+  return 'noted'
+end
+if now - tonumber(meta[2]) < grace_ms then return 'noted' end
+redis.call('UNLINK', meta_key)
+redis.call('RPUSH', KEYS[1], id)
+return 'rescued'

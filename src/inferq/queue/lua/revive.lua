@@ -1,0 +1,33 @@
+-- Puts a failed job in line again, as if it had just been submitted; its history stays.
+--
+-- KEYS[1]  models (for the cluster's slot only)
+-- ARGV[1]  key prefix
+-- ARGV[2]  job id
+-- ARGV[3]  lifetime of a job that has not ended, ms
+-- ARGV[4]  most jobs that may wait for the model
+--
+-- Returns  {'revived'}, {'no data'} (nothing left to run), {'full', jobs waiting, jobs that ended per 1,000 s of late},
+--          {its public status} (it has not failed), or {} (no such job)
+
+local id, ttl_ms, max_queued = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local meta_key = job_key(id, 'meta')
+local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'model')
+local status = redis.call('GET', job_key(id, 'status'))
+if not meta[1] or not status then return {} end
+if meta[1] ~= 'ended' or status ~= 'failed' then return {status} end
+if redis.call('EXISTS', job_key(id, 'data')) == 0 then return {'no data'} end
+
+local queue, priority = queue_key(meta[3]), meta[2]
+local depth = depth_of(queue)
+if depth >= max_queued then return {'full', depth, math.floor(drain_rate(queue, now_ms()) * 1000)} end
+
+local sequence = redis.call('INCR', queue .. ':sequence')
+redis.call('HSET', meta_key, 'state', 'queued', 'sequence', sequence, 'failures', 0, 'submitted_ms', now_ms())
+redis.call('HDEL', meta_key, 'alone', 'error_kind', 'last_error', 'ended_ms', 'token', 'missing_ms')
+redis.call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
+redis.call('UNLINK', job_key(id, 'error'))
+for _, part in ipairs({'meta', 'data'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
+redis.call('ZREM', queue .. ':dead', id)
+redis.call('ZADD', open_key(queue, priority), sequence, id)
+redis.call('LPUSH', list_key(queue, priority), id)
+return {'revived'}
