@@ -41,6 +41,7 @@ class ErrorKind(StrEnum):
     JOB_NOT_FOUND = "job-not-found"
     QUEUE_FULL = "queue-full"
     REDIS_UNAVAILABLE = "redis-unavailable"
+    NO_WORKER = "no-worker"
     # a job failed (`invalid-input` can be that too: what only the worker can see)
     MODEL_ERROR = "model-error"
     TIMED_OUT = "timed-out"
@@ -62,13 +63,15 @@ class InferqError(Exception):
 
     Args:
         message: A sentence that says what was expected, what was got, and what to do.
+        retry_after_seconds: When trying again may help, where that can be told.
     """
 
     kind: ErrorKind
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.retry_after_seconds = retry_after_seconds
 
 
 class InvalidJsonError(InferqError):
@@ -111,6 +114,12 @@ class RedisUnavailableError(InferqError):
     """Redis does not answer, or cannot take writes."""
 
     kind = ErrorKind.REDIS_UNAVAILABLE
+
+
+class NoWorkerError(InferqError):
+    """No worker has announced the model yet, so nothing is known of it."""
+
+    kind = ErrorKind.NO_WORKER
 
 
 class ModelError(InferqError):
