@@ -89,7 +89,7 @@ async def predict_test(
     document = (await _announced(request, name)).document
     if document.example is None:
         raise UnknownModelError(
-            f"The model {name!r} has no example. Give it one in model.toml, or POST your own data to /predict."
+            f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
     return await _submit(request, name, document.example)
 

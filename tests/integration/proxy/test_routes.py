@@ -196,7 +196,7 @@ async def test_metadata_describes_the_model_in_the_open_inference_protocols_word
         document = (await client.get(path)).json()
         assert document["name"] == "iris"
         assert document["versions"] == [document["version"]]
-        assert document["inputs"] == [{"name": "X", "datatype": "FP32", "shape": [-1, 4]}]
+        assert document["inputs"] == [{"name": "features", "datatype": "FP32", "shape": [-1, 4]}]
         assert {"name", "datatype", "shape"} == set(document["outputs"][0])
         assert document["class_names"] == ["setosa", "versicolor", "virginica"]
         assert len(document["feature_names"]) == 4

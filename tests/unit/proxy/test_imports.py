@@ -7,7 +7,7 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("inferq.proxy.app", {"onnxruntime", "numpy", "orjson"}),
+        ("inferq.proxy.app", {"onnxruntime", "numpy"}),
         ("inferq.worker.main", {"fastapi", "starlette", "uvicorn"}),
     ],
 )
