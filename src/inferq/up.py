@@ -14,7 +14,6 @@ from typing import Any
 from urllib.request import urlopen
 
 from rich.console import Console
-from rich.table import Table
 
 from inferq.embedded import data_directory
 from inferq.jobs import InvalidSettingError, RedisUnavailableError
@@ -66,6 +65,8 @@ class _Up:
         told = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, told.set)
+        if not self._server_folder:
+            await self._check_outside_server()
         self._print_places()
         supervisor = Supervisor(_echo)
         try:
@@ -90,8 +91,6 @@ class _Up:
         if self._server_folder:
             command = [*python, "inferq.embedded", str(self._server_folder), str(self._redis_port)]
             supervisor.start(Child("valkey", command, environment))
-        else:
-            await self._check_outside_server()
         proxy = [*python, "inferq", "proxy", "--host", self._host, "--port", str(self._port)]
         supervisor.start(Child("proxy", proxy, environment))
         for number in range(1, self._workers + 1):
@@ -148,15 +147,14 @@ class _Up:
         return body
 
     def _print_places(self) -> None:
-        table = Table.grid(padding=(0, 2))
-        table.add_row("Proxy", self._proxy_url)
-        table.add_row("API", f"{self._proxy_url}/docs")
-        table.add_row("Redis", masked_url(self._settings.redis_url))
+        settings = self._settings
+        redis = masked_url(settings.redis_url)
+        places = {"Proxy": self._proxy_url, "API": f"{self._proxy_url}/docs", "Redis": redis}
         if self._server_folder:
-            table.add_row("Data", str(self._settings.data_dir.resolve()))
-        table.add_row("Models", str(self._settings.models_dir.resolve()))
-        table.add_row("Workers", str(self._workers))
-        console.print(table)
+            places["Data"] = str(settings.data_dir.resolve())
+        places |= {"Models": str(settings.models_dir.resolve()), "Workers": str(self._workers)}
+        for name, place in places.items():
+            console.print(f"{name:<8} {place}", markup=False)
 
     async def _print_ready(self, seconds: float) -> None:
         console.print(f"Ready in {seconds:.1f} s. Try:")
