@@ -42,6 +42,7 @@ class ErrorKind(StrEnum):
     JOB_STATE = "job-state"
     QUEUE_FULL = "queue-full"
     REDIS_UNAVAILABLE = "redis-unavailable"
+    NO_WORKER = "no-worker"
     # a job failed (`invalid-input` can be that too: what only the worker can see)
     MODEL_ERROR = "model-error"
     TIMED_OUT = "timed-out"
@@ -120,6 +121,12 @@ class RedisUnavailableError(InferqError):
     """Redis does not answer, or cannot take writes."""
 
     kind = ErrorKind.REDIS_UNAVAILABLE
+
+
+class NoWorkerError(InferqError):
+    """No worker has announced the model yet, so nothing is known of it."""
+
+    kind = ErrorKind.NO_WORKER
 
 
 class ModelError(InferqError):

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     models_dir: Path = Path("models")
     """The model repository: one folder with a `model.onnx` for each model."""
 
+    data_dir: Path = Path(".inferq")
+    """Where `inferq up` keeps the embedded server's data."""
+
     max_body_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """Longest request body the proxy accepts, in bytes."""
     max_rows: Annotated[int, Field(gt=0)] = 100_000

@@ -64,7 +64,7 @@ def connect(settings: Settings) -> redis.Redis:
 
 
 def connect_blocking(settings: Settings, block_seconds: float) -> redis.Redis:
-    """A client for BRPOP alone: one connection, and no retries, since a repeated BRPOP pops another job.
+    """A client for BRPOP alone: for one thread, and without retries, since a repeated BRPOP pops another job.
 
     Args:
         settings: Where the server is.
@@ -79,7 +79,6 @@ def connect_blocking(settings: Settings, block_seconds: float) -> redis.Redis:
             socket_timeout=block_seconds + 3.0,
             socket_connect_timeout=settings.redis_timeout,
             retry=Retry(_BACKOFF, 0),
-            single_connection_client=True,
         )
 
 
@@ -104,7 +103,9 @@ def redis_errors() -> Iterator[None]:
             "Redis has reached its memory limit (maxmemory) and takes no new jobs. Try again later."
         ) from error
     except (RedisError, TimeoutError, OSError) as error:
-        raise RedisUnavailableError(f"Redis does not serve us: {error or type(error).__name__}.") from error
+        raise RedisUnavailableError(
+            f"Redis does not serve us: {str(error).rstrip('.') or type(error).__name__}."
+        ) from error
 
 
 def check_server(client: redis.Redis, durability: str = "server") -> None:

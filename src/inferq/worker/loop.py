@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 
@@ -69,8 +70,7 @@ class Loop:
     def _work(self, jobs: list[ClaimedJob]) -> None:
         self._held = tuple(jobs)
         for job in jobs:
-            outcome = self._attempt(job)
-            self._outage.sit_out(lambda outcome=outcome: self._finish(outcome), self.given_up)
+            self._outage.sit_out(partial(self._finish, self._attempt(job)), self.given_up)
             self.jobs_done += 1
         self._held = ()
 

@@ -9,6 +9,7 @@ import pytest
 from inferq.jobs import Status
 from inferq.models.repository import load_repository
 from inferq.queue.producer import Producer
+from inferq.settings import Settings
 from tests.onnx_models import write_failing_model
 from tests.servers import wait_until
 
@@ -143,9 +144,8 @@ async def test_job_of_a_killed_worker_is_run_by_another(start_worker, producer, 
     assert (job.status, job.attempts) == (Status.COMPLETED, 2)
 
 
-async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server, settings):
-    here = settings.model_copy(update={"redis_url": own_redis_server.url})
-    producer = Producer.from_settings(here)
+async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server):
+    producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
     worker = WorkerProcess(own_redis_server.url)
     try:
         before = await producer.submit("iris", DATA)
@@ -157,7 +157,7 @@ async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server
     finally:
         code, log = worker.stop()
         await producer.close()
-    assert code == 0
+    assert code == 0, log
     assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
 
 

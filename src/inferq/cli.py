@@ -1,0 +1,88 @@
+"""The command `inferq`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inferq.jobs import InferqError
+
+app = typer.Typer(
+    help="Any ONNX model as an asynchronous inference service.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+Host = Annotated[str, typer.Option(help="Address that the proxy listens on.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port that the proxy listens on.")]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(help="Use this Redis or Valkey server.", envvar="INFERQ_REDIS_URL", show_envvar=True),
+]
+Models = Annotated[Path | None, typer.Option(help="Model repository.", envvar="INFERQ_MODELS_DIR")]
+
+
+def main() -> None:
+    """Runs the command line; errors of inferq's own are one line and exit code 1."""
+    try:
+        app()
+    except InferqError as error:
+        sys.exit(f"inferq: {error.message}")
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"inferq {version('inferq')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Any ONNX model as an asynchronous inference service."""
+
+
+@app.command()
+def up(
+    workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 2,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    redis_url: RedisUrl = None,
+    models: Models = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded server keeps its data.")] = None,
+) -> None:
+    """Start everything on this machine: an embedded Valkey server, the proxy and the workers."""
+    from inferq.settings import load_settings
+    from inferq.up import up as run
+
+    chosen = {"redis_url": redis_url, "models_dir": models, "data_dir": data_dir}
+    settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
+    run(settings, host=host, port=port, workers=workers, embedded=redis_url is None)
+
+
+@app.command()
+def proxy(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Run the proxy alone; its settings come from the environment."""
+    from inferq.proxy.server import main as serve
+    from inferq.settings import load_settings
+    from inferq.supervisor import end_with_parent
+
+    end_with_parent()
+    serve(host, port, load_settings())
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker alone; its settings come from the environment."""
+    from inferq.supervisor import end_with_parent
+    from inferq.worker.main import main as work
+
+    end_with_parent()
+    work()

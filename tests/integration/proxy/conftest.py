@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import httpx
+import pytest
+
+from inferq.models.repository import load_repository
+from inferq.proxy.app import create_app
+from inferq.queue.consumer import Consumer
+
+
+@pytest.fixture(scope="session")
+def iris():
+    return load_repository(Path(__file__).parents[3] / "models")["iris"]
+
+
+@pytest.fixture
+def consumer(settings):
+    consumer = Consumer(settings, "worker-1", ["iris"])
+    yield consumer
+    consumer.close()
+
+
+@pytest.fixture
+def announced(consumer, iris):
+    """The iris model, as a worker announces it."""
+    consumer.announce({"iris": iris.document.to_json()})
+    return iris
+
+
+@pytest.fixture
+async def app(settings):
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app):
+    # errors of the application come as answers, as they do over a socket
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://proxy") as client:
+        yield client
+
+
+@pytest.fixture
+async def make_client():
+    """Makes clients of proxies with settings of their own."""
+    clients = []
+
+    async def make(settings):
+        transport = httpx.ASGITransport(create_app(settings), raise_app_exceptions=False)
+        clients.append(httpx.AsyncClient(transport=transport, base_url="http://proxy"))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client._transport.app.state.producer.close()
+        await client.aclose()

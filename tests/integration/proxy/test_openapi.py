@@ -1,0 +1,74 @@
+import asyncio
+import threading
+from contextlib import contextmanager
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from inferq.proxy.app import create_app
+from tests.servers import free_port, wait_until
+
+
+@contextmanager
+def served(settings):
+    """The application behind a real socket."""
+    config = uvicorn.Config(create_app(settings), port=free_port(), log_level="critical")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    wait_until(lambda: server.started, what="the proxy's start")
+    try:
+        yield f"http://127.0.0.1:{config.port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_every_operation_keeps_to_the_openapi_document(settings, announced):
+    checks = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+    ]
+    with served(settings) as url:
+        schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+        operations = [one.ok() for one in schema.get_all_operations()]
+        assert len(operations) == 10
+        for operation in operations:
+            for mode in schemathesis.GenerationMode:
+
+                @hypothesis_settings(
+                    max_examples=25,
+                    deadline=None,
+                    database=None,
+                    derandomize=True,
+                    phases=[Phase.generate],
+                    suppress_health_check=list(HealthCheck),
+                )
+                @given(case=operation.as_strategy(generation_mode=mode))
+                def check(case):
+                    case.call_and_validate(checks=checks)
+
+                try:
+                    check()
+                except Unsatisfiable:  # nothing wrong can be sent where anything or nothing is taken
+                    assert mode is schemathesis.GenerationMode.NEGATIVE
+                    assert operation.label != "POST /predict"
+
+
+@pytest.mark.parametrize("path", ["/predict", "/job/{job_id}", "/health", "/metadata", "/predict/test", "/"])
+def test_the_seeds_endpoints_are_documented_with_examples(settings, path):
+    document = create_app(settings).openapi()
+    assert path in {key.replace(":path", "") for key in document["paths"]}
+    assert document["components"]["schemas"]["JobView"]["examples"]

@@ -1,0 +1,50 @@
+import time
+
+from inferq.settings import Settings
+
+DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
+
+
+async def test_redis_going_away_is_503_within_two_seconds_and_service_returns(own_redis_server, make_client):
+    client = await make_client(Settings(redis_url=own_redis_server.url))
+    job_id = (await client.post("/predict", json=DATA)).json()["job_id"]
+    own_redis_server.kill()
+
+    for method, path in [("POST", "/predict"), ("GET", f"/job/{job_id}"), ("GET", "/health/ready")]:
+        started = time.monotonic()
+        answer = await client.request(method, path, json=DATA)
+        assert time.monotonic() - started < 2.5
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "urn:inferq:problem:redis-unavailable"
+        assert int(answer.headers["retry-after"]) >= 1
+    health = await client.get("/health")
+    assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
+
+    own_redis_server.start()
+    assert (await client.post("/predict", json=DATA)).status_code == 202
+    assert (await client.get(f"/job/{job_id}")).json()["status"] == "pending"
+
+
+async def test_redis_that_hangs_is_503_within_two_seconds(redis_client, settings, make_client):
+    client = await make_client(settings.model_copy(update={"redis_timeout": 0.5}))
+    await client.get("/health/ready")
+    redis_client.execute_command("CLIENT", "PAUSE", 1500, "ALL")
+    started = time.monotonic()
+    answer = await client.post("/predict", json=DATA)
+    assert answer.status_code == 503
+    assert time.monotonic() - started < 1.2
+    redis_client.ping()
+    assert (await client.post("/predict", json=DATA)).status_code == 202
+
+
+async def test_full_memory_is_a_clear_503_that_leaves_nothing_behind(redis_client, settings, make_client):
+    client = await make_client(settings)
+    assert (await client.post("/predict", json=DATA)).status_code == 202
+    redis_client.config_set("maxmemory", "1")
+    try:
+        answer = await client.post("/predict", json=DATA)
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert answer.status_code == 503
+    assert "memory limit" in answer.json()["detail"]
+    assert len(list(redis_client.scan_iter("job:*:data"))) == 1
