@@ -177,3 +177,44 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "model.onnx")
     return folder
+
+
+def write_slow_loop(folder: Path) -> Path:
+    """INT64 [n], a number of rounds: a loop that takes so many, a fraction of a microsecond each."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going_on"], ["still_going_on"]),
+            helper.make_node("Add", ["sum", "one"], ["next_sum"]),
+        ],
+        "body",
+        [value("round", INT64, []), value("going_on", BOOL, []), value("sum", INT64, [])],
+        [value("still_going_on", BOOL, []), value("next_sum", INT64, [])],
+    )
+    return write(
+        folder,
+        [
+            helper.make_node("ReduceMax", ["rounds"], ["most"], keepdims=0),
+            helper.make_node("Loop", ["most", "yes", "zero"], ["counted"], body=body),
+        ],
+        inputs=[value("rounds", INT64, ["n"])],
+        outputs=[value("counted", INT64, [])],
+        constants={"yes": np.array(True), "zero": np.array(0), "one": np.array(1)},
+    )
+
+
+def write_one_long_node(folder: Path) -> Path:
+    """INT64 [n], the side of a square matrix: multiplies it with itself in one node; 5,000 takes seconds."""
+    return write(
+        folder,
+        [
+            helper.make_node("ReduceMax", ["side"], ["most"], keepdims=1),
+            helper.make_node("Concat", ["most", "most"], ["shape"], axis=0),
+            helper.make_node(
+                "ConstantOfShape", ["shape"], ["square"], value=helper.make_tensor("v", FP64, [1], [1.0])
+            ),
+            helper.make_node("MatMul", ["square", "square"], ["product"]),
+            helper.make_node("ReduceMax", ["product"], ["largest"], keepdims=0),
+        ],
+        inputs=[value("side", INT64, ["n"])],
+        outputs=[value("largest", FP64, [])],
+    )

@@ -19,6 +19,7 @@ class ModelCard(BaseModel):
         example: A value of `data` that the model accepts: an array, or a table of named inputs.
         label_output: Name of the classifier's output that holds the class, where it is not found by itself.
         probabilities_output: Name of the output that holds a probability for each class.
+        timeout_seconds: Longest run of a job that does not say otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -29,6 +30,7 @@ class ModelCard(BaseModel):
     example: Any = None
     label_output: str | None = None
     probabilities_output: str | None = None
+    timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 def read_card(path: Path) -> ModelCard:

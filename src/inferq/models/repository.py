@@ -64,6 +64,7 @@ def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -
         class_names=card.class_names,
         feature_names=card.feature_names,
         example=card.example,
+        timeout_seconds=card.timeout_seconds,
     )
     try:
         _check_card(card, inputs)

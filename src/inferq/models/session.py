@@ -1,6 +1,7 @@
 """A loaded model: ONNX Runtime's session, and the three steps from a job's data to its result."""
 
 import re
+import threading
 from pathlib import Path
 
 import onnxruntime as ort
@@ -29,6 +30,23 @@ _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     MemoryError,
 )
+
+
+class RunHandle:
+    """Lets another thread stop a run."""
+
+    def __init__(self) -> None:
+        self.options = ort.RunOptions()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Makes the run end with an error as soon as the present node of the graph is done."""
+        self.options.terminate = True
+        self._stopped.set()
+
+    def rest(self, seconds: float) -> bool:
+        """Waits, and returns whether the run was stopped meanwhile."""
+        return self._stopped.wait(seconds)
 
 
 class Model:
@@ -84,15 +102,19 @@ class Model:
                 f"The model {self.name!r} fails on its own example: {error.message}"
             ) from error
 
-    def predict(self, data: bytes) -> bytes:
+    def predict(self, data: bytes, handle: RunHandle | None = None) -> bytes:
         """Returns the JSON of the result for the JSON of a job's `data`.
+
+        Args:
+            data: JSON of a job's `data`.
+            handle: Lets another thread stop the run.
 
         Raises:
             InvalidInputError: The data does not fit the signature.
             ModelError: The model failed to run, or gave what its signature does not promise.
         """
         inputs = self.decode(data)
-        return self.encode(self.run(inputs), self.count_rows(inputs))
+        return self.encode(self.run(inputs, handle), self.count_rows(inputs))
 
     def decode(self, data: bytes) -> dict[str, Array]:
         """Returns the model's inputs from the JSON of a job's `data`, fully validated.
@@ -117,12 +139,12 @@ class Model:
         """Returns the number of rows in decoded inputs; 1 for a model whose batch axis is fixed."""
         return len(next(iter(inputs.values()))) if self.document.batched else 1
 
-    def run(self, inputs: dict[str, Array], run_options: ort.RunOptions | None = None) -> dict[str, Array]:
+    def run(self, inputs: dict[str, Array], handle: RunHandle | None = None) -> dict[str, Array]:
         """Runs the model. ONNX Runtime releases the GIL while it does.
 
         Args:
             inputs: An array for each input, as `decode` makes them.
-            run_options: ONNX Runtime's; by setting its `terminate`, another thread can stop the run.
+            handle: Lets another thread stop the run.
 
         Returns:
             An array for each output.
@@ -131,7 +153,7 @@ class Model:
             ModelError: ONNX Runtime could not run the model on them.
         """
         try:
-            arrays = self._session.run(self._output_names, inputs, run_options)
+            arrays = self._session.run(self._output_names, inputs, handle and handle.options)
         except _RUNTIME_ERRORS as error:
             raise ModelError(f"The model {self.name!r} failed: {explain_runtime_error(error)}") from error
         return dict(zip(self._output_names, arrays, strict=True))

@@ -88,6 +88,7 @@ class ModelDocument(BaseModel):
         class_names: Names of a classifier's classes, by class index.
         feature_names: Names along the last axis of the model's only input.
         example: A value of `data` that the model accepts.
+        timeout_seconds: Longest run of a job that does not say otherwise; None for the worker's setting.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -102,6 +103,7 @@ class ModelDocument(BaseModel):
     class_names: list[str] | None = None
     feature_names: list[str] | None = None
     example: Any = None
+    timeout_seconds: float | None = None
 
     @property
     def batched(self) -> bool:

@@ -69,5 +69,6 @@ def make_jsonable(array: Array) -> object:
     if array.dtype == np.object_:
         return array.tolist()
     if array.ndim == 0:
-        return array[()]
+        # orjson knows numpy's floats, but not every one of its integers (ONNX Runtime gives numpy.longlong)
+        return array[()] if array.dtype.kind == "f" else array.item()
     return np.ascontiguousarray(array)

@@ -18,6 +18,9 @@ from inferq.settings import Settings
 POOL_CONNECTIONS = 64
 """Most connections a proxy process opens; further requests wait for one of them."""
 
+_FIRST_SUPPORTED = (7, 0)
+_FIRST_WITH_WAITAOF = (7, 2)
+
 _BACKOFF = ExponentialBackoff(cap=0.2, base=0.02)
 _RETRIES = 3
 
@@ -121,8 +124,8 @@ def check_server(client: redis.Redis, durability: str = "server") -> None:
     """
     with redis_errors():
         info: dict[str, Any] = client.info()
-    version = str(info.get("redis_version", "0"))
-    if int(version.split(".")[0]) < 7:
+    version = info.get("redis_version")
+    if _version(info) < _FIRST_SUPPORTED:
         raise InvalidSettingError(
             f"The Redis server is version {version}; inferq needs Redis 7 or Valkey 7.2, or newer."
         )
@@ -136,18 +139,25 @@ def check_server(client: redis.Redis, durability: str = "server") -> None:
         _check_append_only_file(client, info)
 
 
+def _version(info: dict[str, Any]) -> tuple[int, ...]:
+    """The server's version; Valkey names the Redis version that it is compatible with."""
+    return tuple(int(part) for part in str(info.get("redis_version", "0")).split(".")[:2])
+
+
 def _check_append_only_file(client: redis.Redis, info: dict[str, Any]) -> None:
     if not info.get("aof_enabled"):
         raise InvalidSettingError(
             "INFERQ_DURABILITY=fsync needs the server's append-only file, which is off. "
             "Turn it on: redis-cli CONFIG SET appendonly yes."
         )
+    if _version(info) >= _FIRST_WITH_WAITAOF:
+        return
     with redis_errors():
-        known: Any = client.execute_command("COMMAND INFO", "WAITAOF")  # type: ignore[no-untyped-call]
         policies: Any = client.config_get("appendfsync")
     policy = policies.get("appendfsync")
-    if not any(known) and policy != "always":
+    if policy != "always":
         raise InvalidSettingError(
             "INFERQ_DURABILITY=fsync needs a server that knows WAITAOF (Redis 7.2, Valkey) or has "
-            f"appendfsync always; this one has appendfsync {policy}. Set it: redis-cli CONFIG SET appendfsync always."
+            f"appendfsync always; this one has appendfsync {policy}. "
+            "Set it: redis-cli CONFIG SET appendfsync always."
         )

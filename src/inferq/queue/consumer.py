@@ -270,8 +270,8 @@ class Consumer:
         """Prolongs leases.
 
         Args:
-            running: The jobs being run, each with the longest time in seconds since its claim for which its lease
-                may be prolonged.
+            running: The jobs being run, each with the longest time in seconds since its claim for which its
+                lease may be prolonged.
 
         Returns:
             For each: renewed, overdue (not prolonged), cancelled, or lost.

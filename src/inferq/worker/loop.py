@@ -7,10 +7,12 @@ from functools import partial
 
 import structlog
 
-from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome
+from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome, TimedOutError
 from inferq.models.session import Model
 from inferq.queue.consumer import Consumer, Popped, new_token
+from inferq.settings import Settings
 from inferq.worker.outage import Outage
+from inferq.worker.watch import Run, Watch
 
 log = structlog.get_logger()
 
@@ -22,16 +24,23 @@ class Loop:
         consumer: The queue.
         models: The models by name.
         outage: Notes when Redis is away.
-        simulated_seconds: Makes every run take at least so long.
+        watch: Stops runs that take too long.
+        settings: How long a run may take, and shall take at least.
     """
 
     def __init__(
-        self, consumer: Consumer, models: Mapping[str, Model], outage: Outage, simulated_seconds: float = 0.0
+        self,
+        consumer: Consumer,
+        models: Mapping[str, Model],
+        outage: Outage,
+        watch: Watch,
+        settings: Settings,
     ) -> None:
         self._consumer = consumer
         self._models = models
         self._outage = outage
-        self._simulated_seconds = simulated_seconds
+        self._watch = watch
+        self._settings = settings
         self._held: tuple[ClaimedJob, ...] = ()
         self.stopping = threading.Event()
         self.given_up = threading.Event()
@@ -67,26 +76,32 @@ class Loop:
         give_up = self.given_up if popped else self.stopping
         return self._outage.sit_out(lambda: self._consumer.claim(1, popped, token), give_up) or []
 
+    def timeout_of(self, job: ClaimedJob) -> float:
+        """Longest run of a job in seconds: its request's word, else its model's, else the settings'."""
+        model = self._models[job.model].document.timeout_seconds
+        return job.timeout_seconds or model or self._settings.timeout_seconds
+
     def _work(self, jobs: list[ClaimedJob]) -> None:
         self._held = tuple(jobs)
         for job in jobs:
-            self._outage.sit_out(partial(self._finish, self._attempt(job)), self.given_up)
+            with self._watch.over(job, self.timeout_of(job)) as run:
+                outcome = self._attempt(run)
+            if not run.is_cancelled:
+                self._outage.sit_out(partial(self._finish, outcome), self.given_up)
             self.jobs_done += 1
         self._held = ()
 
-    def _attempt(self, job: ClaimedJob) -> Outcome:
-        started = time.monotonic()
+    def _attempt(self, run: Run) -> Outcome:
+        job = run.job
         try:
-            result = self._models[job.model].predict(job.data)
+            result = self._models[job.model].predict(job.data, run.handle)
+            run.handle.rest(run.started + self._settings.simulated_seconds - time.monotonic())
         except InferqError as error:
-            return Outcome(job, error=error)
+            return Outcome(job, error=timed_out(run) if run.stopped else error)
         except Exception as error:  # whatever a model does, the worker lives on
             log.exception("run_failed", job_id=job.id, model=job.model)
             return Outcome(job, error=ModelError(f"The model failed with {type(error).__name__}: {error}"))
-        rest = self._simulated_seconds - (time.monotonic() - started)
-        if rest > 0:
-            time.sleep(rest)
-        return Outcome(job, result=result)
+        return Outcome(job, error=timed_out(run)) if run.stopped else Outcome(job, result=result)
 
     def _finish(self, outcome: Outcome) -> None:
         [verdict] = self._consumer.finish([outcome])
@@ -106,3 +121,8 @@ class Loop:
     def _give_back(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
             self._outage.sit_out(lambda: self._consumer.release(jobs), self.given_up)
+
+
+def timed_out(run: Run) -> TimedOutError:
+    """What a run's job failed with that took too long."""
+    return TimedOutError(f"The job timed out after {run.timeout_seconds:g} s.")

@@ -12,16 +12,19 @@ from types import FrameType
 
 import structlog
 
-from inferq.jobs import InferqError, RedisUnavailableError, WorkerInfo
+from inferq.jobs import InferqError, Outcome, WorkerInfo
 from inferq.logs import configure_logging
 from inferq.models.repository import load_repository
 from inferq.queue.consumer import Consumer
 from inferq.settings import Settings, load_settings
-from inferq.worker.loop import Loop
+from inferq.worker.loop import Loop, timed_out
 from inferq.worker.outage import Outage
 from inferq.worker.periodic import Periodic
+from inferq.worker.watch import Run, Watch, quietly, replace_process
 
 _RECOVER_SECONDS = 1.0
+_RENEW_SECONDS = 1.0
+"""Longest pause between two renewals, which also tell of cancelled jobs."""
 _HEARTBEATS_TO_LIVE = 3
 _STALLED_SECONDS = 15.0
 """A loop that neither runs a job nor hears from the queue for so long does not count as alive."""
@@ -53,10 +56,11 @@ class Worker:
         self.id = f"{self._host}-{os.getpid()}-{secrets.token_hex(3)}"
         self._outage = Outage()
         self._consumer = Consumer(settings, self.id, list(self._models))
-        self._loop = Loop(self._consumer, self._models, self._outage, settings.simulated_seconds)
+        self._watch = Watch(settings.terminate_seconds, self._contain)
+        self._loop = Loop(self._consumer, self._models, self._outage, self._watch, settings)
         self._threads = [
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
-            Periodic("renewal", settings.lease_seconds / 3, self._renew, self._outage),
+            Periodic("renewal", min(settings.lease_seconds / 3, _RENEW_SECONDS), self._renew, self._outage),
             Periodic("recovery", _RECOVER_SECONDS, self._recover, self._outage),
         ]
 
@@ -69,13 +73,14 @@ class Worker:
         stopping = self._loop.stopping
         self._outage.sit_out(self._consumer.check_server, stopping)
         self._outage.sit_out(lambda: self._consumer.announce(self._documents), stopping)
+        self._watch.start()
         for thread in self._threads:
             thread.start()
         log.info("worker_ready", worker_id=self.id, models=sorted(self._models))
         self._loop.run()
         for thread in self._threads:
             thread.shutdown()
-        self._retire()
+        quietly(self._consumer.retire, "retire")
         log.info("worker_stopped", worker_id=self.id, jobs_done=self._loop.jobs_done)
 
     def stop(self, *_signal: int | FrameType | None) -> None:
@@ -89,17 +94,23 @@ class Worker:
         self._loop.given_up.set()
         held = self._loop.held
         log.warning("grace_period_over", worker_id=self.id, given_back=[job.id for job in held])
-        try:
-            self._consumer.release(held)
-            self._retire()
-        finally:
-            os._exit(0)  # the main thread is inside a model and cannot be interrupted
+        quietly(lambda: self._consumer.release(held), "give jobs back")
+        quietly(self._consumer.retire, "retire")
+        os._exit(0)  # the main thread is inside a model and cannot be interrupted
 
-    def _retire(self) -> None:
-        try:
-            self._consumer.retire()
-        except RedisUnavailableError as error:
-            log.warning("not_retired", reason=error.message)  # the report expires by itself
+    def _contain(self, run: Run) -> None:
+        """Ends a run that does not stop: fails its job, gives the others back, and begins anew."""
+        log.error(
+            "run_does_not_stop", job_id=run.job.id, model=run.job.model, timeout_seconds=run.timeout_seconds
+        )
+        others = [job for job in self._loop.held if job != run.job]
+        if not run.is_cancelled:
+            quietly(lambda: self._consumer.finish([Outcome(run.job, error=timed_out(run))]), "fail the job")
+        quietly(lambda: self._consumer.release(others), "give jobs back")
+        quietly(self._consumer.retire, "retire")
+        if self._loop.stopping.is_set():
+            os._exit(0)
+        replace_process()
 
     def _beat(self) -> None:
         silent = time.monotonic() - self._loop.progressed_at
@@ -119,13 +130,21 @@ class Worker:
         )
 
     def _renew(self) -> None:
-        for job in self._consumer.renew(self._loop.held):
-            log.warning("lease_lost", job_id=job.id, attempt=job.attempt)
+        # past this the server lets the lease lapse, should this process be too far gone to contain the run
+        slack = self._settings.terminate_seconds + self._settings.lease_seconds
+        running = {job: self._loop.timeout_of(job) + slack for job in self._loop.held}
+        for job, answer in self._consumer.renew(running).items():
+            if answer == "cancelled":
+                self._watch.cancel(job)
+            if answer != "renewed":
+                log.warning("lease_not_renewed", job_id=job.id, attempt=job.attempt, reason=answer)
 
     def _recover(self) -> None:
         found = self._consumer.recover()
         if found.lapsed or found.missing or found.failed:
             log.warning("jobs_recovered", lapsed=found.lapsed, missing=found.missing, failed=found.failed)
+        if rescued := self._consumer.rescue():
+            log.warning("outside_jobs_rescued", job_ids=rescued)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Redis going away and coming back: one log line for each, and patience in between."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -19,11 +20,18 @@ class Outage:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_on = False
+        self._ended_at = 0.0
 
-    def begin(self, error: RedisUnavailableError) -> None:
-        """Notes that a call failed; says so if that is news."""
+    def begin(self, error: RedisUnavailableError, called_at: float) -> None:
+        """Notes that a call failed; says so if that is news.
+
+        Args:
+            error: Why it failed.
+            called_at: Monotonic time at which it was made. One made before Redis was back tells nothing new.
+        """
         with self._lock:
-            is_news, self._is_on = not self._is_on, True
+            is_news = not self._is_on and called_at > self._ended_at
+            self._is_on = self._is_on or is_news
         if is_news:
             log.warning("redis_unavailable", reason=error.message)
 
@@ -31,6 +39,8 @@ class Outage:
         """Notes that a call succeeded; says so if that is news."""
         with self._lock:
             is_news, self._is_on = self._is_on, False
+            if is_news:
+                self._ended_at = time.monotonic()
         if is_news:
             log.info("redis_available_again")
 
@@ -46,10 +56,11 @@ class Outage:
         """
         pause = _FIRST_PAUSE_SECONDS
         while True:
+            called_at = time.monotonic()
             try:
                 answer = call()
             except RedisUnavailableError as error:
-                self.begin(error)
+                self.begin(error, called_at)
                 if give_up.wait(pause):
                     return None
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

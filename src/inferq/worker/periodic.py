@@ -1,6 +1,7 @@
 """A thread that does one thing again and again."""
 
 import threading
+import time
 from collections.abc import Callable
 
 from inferq.jobs import RedisUnavailableError
@@ -35,10 +36,11 @@ class Periodic:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            called_at = time.monotonic()
             try:
                 self._action()
             except RedisUnavailableError as error:
-                self._outage.begin(error)
+                self._outage.begin(error, called_at)
             else:
                 self._outage.end()
             self._stopping.wait(self._seconds)

@@ -1,16 +1,17 @@
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from inferq.jobs import Status
+from inferq.jobs import ErrorKind, Status
 from inferq.models.repository import load_repository
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
-from tests.onnx_models import write_failing_model
+from tests.onnx_models import write_failing_model, write_one_long_node, write_slow_loop
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -25,6 +26,13 @@ class WorkerProcess:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def end(self):
+        """Makes sure that nothing is left, whatever the test did."""
+        if self.process.poll() is None:
+            self.process.kill()
+        if not self.process.stderr.closed:
+            self.process.communicate()
 
     def stop(self, number=signal.SIGTERM, timeout=15):
         self.process.send_signal(number)
@@ -42,9 +50,7 @@ def start_worker(redis_server, redis_url):
 
     yield start
     for worker in workers:
-        if worker.process.poll() is None:
-            worker.process.kill()
-            worker.process.communicate()
+        worker.end()
 
 
 @pytest.fixture
@@ -178,3 +184,75 @@ def test_setting_that_is_not_valid_is_named(redis_url):
     assert worker.process.returncode == 1
     assert "INFERQ_LEASE_SECONDS" in log
     assert log.count("\n") == 1
+
+
+async def test_run_that_takes_too_long_is_stopped_retried_and_fails_as_timed_out(start_worker, producer):
+    worker = start_worker(simulated_seconds=60, max_attempts=2)
+    job = await ended(producer, await producer.submit("iris", DATA, timeout_seconds=0.2))
+
+    assert (job.status, job.attempts) == (Status.FAILED, 2)
+    assert job.error == "The job timed out after 0.2 s. (after 2 attempts)"
+    assert [attempt.kind for attempt in job.history] == [ErrorKind.TIMED_OUT] * 2
+    assert worker.process.poll() is None
+
+
+async def test_model_says_how_long_its_runs_may_take(start_worker, producer, tmp_path):
+    shutil.copytree("models/iris", tmp_path / "iris")
+    with (tmp_path / "iris" / "model.toml").open("a") as card:
+        card.write("\ntimeout_seconds = 0.2\n")
+    start_worker(simulated_seconds=60, max_attempts=1, models_dir=tmp_path)
+    job = await ended(producer, await producer.submit("iris", DATA))
+    assert job.error == "The job timed out after 0.2 s."
+
+
+async def test_run_is_stopped_between_two_nodes_of_the_graph(start_worker, producer, tmp_path):
+    write_slow_loop(tmp_path / "slow")
+    worker = start_worker(models_dir=tmp_path, max_attempts=1)
+    job = await ended(producer, await producer.submit("slow", b"[2000000000]", timeout_seconds=0.3))
+    assert job.error == "The job timed out after 0.3 s."
+    job = await ended(producer, await producer.submit("slow", b"[2]"))
+    assert job.status is Status.COMPLETED
+    assert "worker_replaces_itself" not in worker.stop()[1]
+
+
+async def test_run_that_does_not_stop_is_contained_and_the_service_goes_on(start_worker, producer, tmp_path):
+    write_one_long_node(tmp_path / "long")
+    settings = {"models_dir": tmp_path, "max_attempts": 1, "terminate_seconds": 0.2}
+    worker = start_worker(**settings)
+    pid = worker.process.pid
+    job = await ended(producer, await producer.submit("long", b"[5000]", timeout_seconds=0.5))
+    assert job.error == "The job timed out after 0.5 s."
+    good = await ended(producer, await producer.submit("long", b"[2]"))
+    assert good.status is Status.COMPLETED
+    code, log = worker.stop()
+    assert (code, worker.process.pid) == (0, pid)
+    assert log.count("worker_replaces_itself") == 1
+    assert log.count("worker_ready") == 2
+
+
+async def test_cancelled_run_is_stopped_and_the_worker_takes_the_next(start_worker, producer, redis_client):
+    start_worker(simulated_seconds=60)
+    job_id = await producer.submit("iris", DATA)
+    wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
+    await producer.cancel(job_id)
+    quick = await producer.submit("iris", DATA, timeout_seconds=0.1)
+    wait_until(lambda: redis_client.get(f"job:{quick}:status") == b"processing", 5, "the next job's start")
+    job = await producer.read(job_id)
+    assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.CANCELLED)
+
+
+async def test_stopped_worker_that_wakes_up_late_changes_nothing(start_worker, producer, redis_client):
+    sleeper = start_worker(simulated_seconds=0.5, lease_seconds=0.5)
+    job_id = await producer.submit("iris", DATA)
+    wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
+    sleeper.process.send_signal(signal.SIGSTOP)
+    other = start_worker(lease_seconds=0.5)
+    done = await ended(producer, job_id)
+    assert (done.status, done.attempts) == (Status.COMPLETED, 2)
+    sleeper.process.send_signal(signal.SIGCONT)
+    next_id = await producer.submit("iris", DATA)
+    assert (await ended(producer, next_id)).status is Status.COMPLETED
+
+    assert other.stop()[0] == 0
+    code, log = sleeper.stop()
+    assert (code, await producer.read(job_id)) == (0, done), log

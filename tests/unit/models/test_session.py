@@ -8,7 +8,7 @@ import pytest
 
 from inferq.jobs import InvalidInputError, InvalidModelError, ModelError
 from inferq.models.repository import load_model
-from inferq.models.session import explain_runtime_error
+from inferq.models.session import RunHandle, explain_runtime_error
 from tests import onnx_models
 
 IRIS = Path(__file__).parents[3] / "models" / "iris"
@@ -118,14 +118,12 @@ def test_an_error_without_a_message_is_called_by_its_type():
     assert explain_runtime_error(MemoryError()) == "MemoryError."
 
 
-def test_a_run_can_be_stopped_by_its_options():
-    import onnxruntime
-
-    options = onnxruntime.RunOptions()
-    options.terminate = True
+def test_a_run_can_be_stopped_by_its_handle():
+    handle = RunHandle()
+    handle.stop()
     model = load_model(IRIS)
     with pytest.raises(ModelError, match="terminate"):
-        model.run(model.decode(b"[[1, 2, 3, 4]]"), options)
+        model.run(model.decode(b"[[1, 2, 3, 4]]"), handle)
 
 
 def test_one_model_runs_in_several_threads_at_once():

@@ -1,0 +1,237 @@
+"""Cancelling, reviving, listing, expiry, rescue, backpressure and durability."""
+
+import asyncio
+
+import pytest
+
+from inferq.jobs import (
+    ErrorKind,
+    InvalidInputError,
+    InvalidSettingError,
+    JobNotFoundError,
+    JobStateError,
+    ModelError,
+    Outcome,
+    QueueFullError,
+    Status,
+)
+from inferq.queue.consumer import Consumer
+from inferq.queue.producer import Producer
+from tests.servers import wait_until
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+
+
+def fail(consumer, job, message="No."):
+    return consumer.finish([Outcome(job, error=InvalidInputError(message))])
+
+
+async def test_cancelled_pending_job_never_runs(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+
+    assert await producer.cancel(job_id) is Status.PENDING
+
+    job = await producer.read(job_id)
+    assert (job.status, job.error_kind, job.attempts) == (Status.FAILED, ErrorKind.CANCELLED, 0)
+    assert consumer.claim(1) == []
+    assert redis_client.llen("queue:iris") == 0
+
+
+async def test_popped_job_that_is_cancelled_before_its_claim_never_runs(producer, consumer):
+    job_id = await producer.submit("iris", DATA)
+    popped = consumer.wait()
+    await producer.cancel(job_id)
+    assert consumer.claim(1, popped) == []
+
+
+async def test_worker_of_a_cancelled_job_is_told_and_its_result_changes_nothing(producer, consumer):
+    job_id = await producer.submit("iris", DATA)
+    [job] = consumer.claim(1)
+
+    assert await producer.cancel(job_id) is Status.PROCESSING
+
+    assert consumer.renew({job: 60.0}) == {job: "cancelled"}
+    assert consumer.finish([Outcome(job, result=b"1")]) == ["stale"]
+    view = await producer.read(job_id)
+    assert (view.status, view.error_kind, view.result) == (Status.FAILED, ErrorKind.CANCELLED, None)
+    assert view.history[0].kind is ErrorKind.CANCELLED
+
+
+async def test_ended_job_cannot_be_cancelled(producer, consumer):
+    job_id = await producer.submit("iris", DATA)
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, result=b"1")])
+    with pytest.raises(JobStateError, match="is completed"):
+        await producer.cancel(job_id)
+    with pytest.raises(JobNotFoundError):
+        await producer.cancel("nosuch")
+
+
+async def test_failed_job_runs_again_when_revived_and_keeps_its_history(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    fail(consumer, consumer.claim(1)[0])
+    assert [entry for _, entry in await producer.failed_jobs(["iris"])] == [job_id]
+
+    await producer.revive(job_id)
+
+    job = await producer.read(job_id)
+    assert (job.status, job.error, job.queue_position) == (Status.PENDING, None, 1)
+    assert await producer.failed_jobs(["iris"]) == []
+    [again] = consumer.claim(1)
+    assert (again.id, again.attempt, again.data) == (job_id, 2, DATA)
+    consumer.finish([Outcome(again, result=b"1")])
+    done = await producer.read(job_id)
+    assert [attempt.kind for attempt in done.history] == [ErrorKind.INVALID_INPUT, None]
+    assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
+
+
+async def test_only_failed_jobs_with_data_can_be_revived(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    with pytest.raises(JobStateError, match="pending"):
+        await producer.revive(job_id)
+    fail(consumer, consumer.claim(1)[0])
+    redis_client.delete(f"job:{job_id}:data")
+    with pytest.raises(JobStateError, match="data"):
+        await producer.revive(job_id)
+    with pytest.raises(JobNotFoundError):
+        await producer.revive("nosuch")
+
+
+async def test_dropped_job_is_gone(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    with pytest.raises(JobStateError, match="cancel it first"):
+        await producer.drop(job_id)
+    fail(consumer, consumer.claim(1)[0])
+
+    await producer.drop(job_id)
+
+    assert list(redis_client.scan_iter(f"job:{job_id}:*")) == []
+    assert redis_client.zcard("queue:iris:dead") == 0
+
+
+async def test_failed_jobs_are_listed_page_by_page_without_gap_or_repeat(producer, consumer):
+    ids = {await producer.submit("iris", DATA) for _ in range(25)}
+    while jobs := consumer.claim(8):  # many end within the same millisecond
+        consumer.finish([Outcome(job, error=InvalidInputError("No.")) for job in jobs])
+    seen, before = [], None
+    while page := await producer.failed_jobs(["iris"], before=before, limit=7):
+        seen += [job_id for _, job_id in page]
+        before = page[-1]
+    assert len(seen) == 25
+    assert set(seen) == ids
+
+
+async def test_history_tells_each_attempt(producer, consumer, settings):
+    job_id = await producer.submit("iris", DATA)
+    consumer.finish([Outcome(consumer.claim(1)[0], error=ModelError("It broke."))])
+    wait_until(lambda: consumer.recover().due, what="the retry")
+    consumer.claim(1)
+
+    first, second = (await producer.read(job_id)).history
+    assert (first.number, first.worker, first.kind, first.reason) == (
+        1, "worker-1", ErrorKind.MODEL_ERROR, "It broke.",
+    )  # fmt: skip
+    assert first.started_at <= first.finished_at <= second.started_at
+    assert (second.number, second.kind, second.finished_at) == (2, None, None)
+
+
+async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client):
+    short = settings.model_copy(update={"job_ttl": 0.05})
+    producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
+    claimed_late, found_late = [await producer.submit("iris", DATA) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    assert consumer.claim(1, consumer.wait()) == []
+    consumer.recover()
+    for job_id in (claimed_late, found_late):
+        job = await producer.read(job_id)
+        assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.EXPIRED)
+        assert "INFERQ_JOB_TTL" in job.error
+    assert redis_client.zcard("queue:iris:open:normal") == 0
+    await producer.close()
+
+
+async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client, monkeypatch):
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
+    for job_id in ("lost", "waiting"):
+        redis_client.set(f"job:{job_id}:data", DATA)
+    redis_client.lpush("queue:iris", "lost")
+    consumer.wait()  # and the worker dies
+    redis_client.lpush("queue:iris", "waiting")
+
+    rescued = wait_until(consumer.rescue, what="the rescue")
+    assert rescued == ["lost"]
+    assert [job.id for job in consumer.claim(5)] == ["lost", "waiting"]
+    assert consumer.rescue() == []
+    assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
+
+
+async def test_job_that_an_outside_worker_ended_leaves_no_trace_in_the_indexes(
+    producer, consumer, redis_client
+):
+    job_id = await producer.submit("iris", DATA)
+    redis_client.brpop(["queue:iris"])
+    redis_client.set(f"job:{job_id}:result", "1")
+    redis_client.set(f"job:{job_id}:status", "completed")
+    consumer.recover()
+    assert redis_client.zcard("queue:iris:open:normal") == 0
+    assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
+    assert (await producer.read(job_id)).finished_at is not None
+
+
+async def test_full_queue_tells_when_a_place_will_be_free(settings):
+    full = settings.model_copy(update={"max_queued": 4})
+    producer, consumer = Producer.from_settings(full), Consumer(full, "worker-1", ["iris"])
+
+    async def refusal():
+        while True:
+            try:
+                await producer.submit("iris", DATA)
+            except QueueFullError as error:
+                return error.retry_after_seconds
+
+    assert await refusal() == 60  # nothing has ended yet
+    for job in consumer.claim(2):
+        consumer.finish([Outcome(job, result=b"1")])
+    assert 1 <= await refusal() <= 10
+    await producer.close()
+
+
+async def test_overdue_run_is_not_renewed(producer, consumer):
+    await producer.submit("iris", DATA, timeout_seconds=7.5)
+    [job] = consumer.claim(1)
+    assert job.timeout_seconds == 7.5
+    await asyncio.sleep(0.02)
+    assert consumer.renew({job: 0.001}) == {job: "overdue"}
+
+
+async def test_finish_and_recovery_work_when_memory_is_full(producer, consumer, redis_client):
+    done, lost = [await producer.submit("iris", DATA) for _ in range(2)]
+    redis_client.config_set("maxmemory", "1")
+    try:
+        jobs = consumer.claim(2)
+        assert consumer.finish([Outcome(jobs[0], result=b"1")]) == ["completed"]
+        assert consumer.release([jobs[1]]) == ["released"]
+        consumer.recover()
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert (await producer.read(done)).status is Status.COMPLETED
+    assert (await producer.read(lost)).status is Status.PENDING
+
+
+async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(settings, redis_client):
+    strict = settings.model_copy(update={"durability": "fsync"})
+    producer, consumer = Producer.from_settings(strict), Consumer(strict, "worker-1", ["iris"])
+    if redis_client.info()["redis_version"].startswith("7.0"):  # it has no WAITAOF
+        with pytest.raises(InvalidSettingError, match="appendfsync"):
+            consumer.check_server()
+        redis_client.config_set("appendfsync", "always")
+    try:
+        consumer.check_server()
+        assert (await producer.read(await producer.submit("iris", DATA))).status is Status.PENDING
+        redis_client.config_set("appendonly", "no")
+        with pytest.raises(InvalidSettingError, match="append-only"):
+            consumer.check_server()
+    finally:
+        redis_client.config_set("appendonly", "yes")
+        redis_client.config_set("appendfsync", "everysec")
+    await producer.close()
