@@ -248,6 +248,20 @@ async def test_id_without_data_fails_with_a_sentence_and_stops_nothing(producer,
     assert "has no data" in ghost.error
 
 
+@pytest.mark.parametrize("part", ["data", "status", "meta"])
+async def test_key_of_the_wrong_type_fails_its_job_and_stops_nothing(producer, consumer, redis_client, part):
+    redis_client.set("job:odd:data", DATA)
+    redis_client.delete(f"job:odd:{part}")
+    redis_client.sadd(f"job:odd:{part}", "what")
+    redis_client.lpush("queue:iris", "odd")
+    job_id = await producer.submit("iris", DATA)
+
+    assert [job.id for job in consumer.claim(1, consumer.wait())] == [job_id]
+    odd = await producer.read("odd")
+    assert (odd.status, odd.error_kind, odd.model) == (Status.FAILED, ErrorKind.INVALID_INPUT, "iris")
+    assert keys_without_expiry(redis_client) == []
+
+
 async def test_id_that_is_no_text_is_served_too(consumer, redis_client):
     redis_client.set(b"job:\xff\xfe:data", DATA)
     redis_client.lpush("queue:iris", b"\xff\xfe")

@@ -50,6 +50,16 @@ if #previous > 0 then
   return {previous[1], reply}
 end
 
+local function is_a(key, wanted)
+  local found = redis.call('TYPE', key).ok
+  return found == wanted or found == 'none'
+end
+
+-- An outside producer may have written anything; a key of the wrong type must not stop the queue.
+local function is_readable(id)
+  return is_a(job_key(id, 'meta'), 'hash') and is_a(job_key(id, 'status'), 'string') and is_a(job_key(id, 'data'), 'string')
+end
+
 -- A job that an outside producer pushed: only its data is sure to exist.
 local function adopt(queue, model, id, priority)
   local status_key = job_key(id, 'status')
@@ -65,6 +75,14 @@ end
 
 -- Leases one id taken from a list. Returns whether to go on taking.
 local function take(queue, model, id, list_priority)
+  if not is_readable(id) then
+    redis.call('DEL', job_key(id, 'meta'))
+    fail_job(queue, id, list_priority, result_ttl_ms, now, 'invalid-input',
+      'The keys of this job are not of the types that the contract says: job:' .. id .. ':data and :status are strings.')
+    redis.call('HSET', job_key(id, 'meta'), 'model', model, 'priority', list_priority)
+    events[#events + 1] = id .. ':failed'
+    return true
+  end
   local meta_key = job_key(id, 'meta')
   local meta = redis.call('HMGET', meta_key, 'state', 'alone', 'priority', 'model', 'submitted_ms', 'timeout_ms')
   local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
