@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from inferq.logs import configure_logging
 from inferq.proxy import problems
+from inferq.proxy.answers import JSON
 from inferq.proxy.catalog import Catalog
 from inferq.proxy.routes import router
 from inferq.proxy.schemas import Problem
@@ -71,8 +72,20 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
-        app.openapi_schema = document
+        app.openapi_schema = _without_framework_errors(document)
     return app.openapi_schema
+
+
+def _without_framework_errors(document: dict[str, Any]) -> dict[str, Any]:
+    """Drops the 422 that FastAPI adds wherever there is a parameter: ours are strings, which always fit."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            content = operation["responses"].get("422", {}).get("content", {})
+            if JSON in content:
+                del operation["responses"]["422"]
+    return document
 
 
 app = create_app()

@@ -1,5 +1,6 @@
 """Request bodies: read up to a limit, parsed, and taken apart."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         BodyTooLargeError: It is longer; the rest is not read.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
     body = bytearray()
     async for chunk in request.stream():
@@ -54,7 +55,7 @@ def parse_predict_body(raw: bytes) -> PredictBody:
 
     Raises:
         InvalidJsonError: It is no JSON object.
-        InvalidInputError: A member is missing, unknown, or of the wrong type.
+        InvalidInputError: A member is missing, unknown, there twice, or of the wrong type.
     """
     try:
         # NaN and Infinity are let through here, so that validation can say where they stand
@@ -74,7 +75,29 @@ def parse_predict_body(raw: bytes) -> PredictBody:
     model = body.get("model")
     if model is not None and not isinstance(model, str):
         raise InvalidInputError(f"model must be the name of a model, got {type(model).__name__}. {_EXAMPLE}")
+    _refuse_duplicates(raw, body)
     return PredictBody(body["data"], model)
+
+
+def _refuse_duplicates(raw: bytes, body: dict[str, Any]) -> None:
+    """Refuses an object that names a member twice, of which the parser has kept only the last.
+
+    Each string takes two quotes, so where the quotes are those of the members that were kept, as with any
+    data of numbers alone, none was lost; only other bodies are parsed a second time, four times as slowly.
+    """
+    data, model = body["data"], body.get("model")
+    kept = len(body) + (len(data) if isinstance(data, dict) else 0) + isinstance(model, str)
+    if raw.count(b'"') > 2 * kept:
+        json.loads(raw, object_pairs_hook=_unique_members)
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise InvalidInputError(f"The request has the member {name[:80]!r} twice. Send it once.")
+        members[name] = value
+    return members
 
 
 def _too_large(limit: int) -> BodyTooLargeError:

@@ -44,8 +44,9 @@ class Catalog:
         self._producer = producer
         self._max_rows = max_rows
         self._entries: dict[str, Entry] = {}
+        self._unreadable: dict[str, bytes] = {}
         self._read_at = -FRESH_SECONDS
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     async def entries(self) -> dict[str, Entry]:
         """All announced models by name.
@@ -54,10 +55,14 @@ class Catalog:
             RedisUnavailableError: Redis does not answer in time.
         """
         if not self._is_fresh():
-            async with self._reading:
-                if not self._is_fresh():
-                    self._take_over(await self._producer.announced_models())
+            # all requests share one reading and its failure: in a queue each would wait for Redis anew
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read())
+            await asyncio.shield(self._reading)
         return self._entries
+
+    async def _read(self) -> None:
+        self._take_over(await self._producer.announced_models())
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._read_at < FRESH_SECONDS
@@ -71,9 +76,12 @@ class Catalog:
         known = self._entries.get(name)
         if known is not None and known.announced == announced:
             return known
+        if self._unreadable.get(name) == announced:
+            return None
         try:
             document = ModelDocument.from_json(announced)
-        except InvalidModelError:
-            log.exception("model_not_readable", model=name)
+        except InvalidModelError as error:
+            self._unreadable[name] = announced
+            log.error("model_not_readable", model=name, reason=error.message)  # noqa: TRY400 - once, no trace
             return None
         return Entry(announced, document, DataValidator(document, self._max_rows))

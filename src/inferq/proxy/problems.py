@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -18,6 +19,9 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1.0
 """What a client is told to wait where nothing better is known."""
 
+_PATH_CHARACTERS = "/:@!$&'()*+,;="
+"""What a path may hold as it is, by RFC 3986, besides letters, digits and `-._~`."""
+
 log = structlog.get_logger()
 
 
@@ -28,45 +32,81 @@ class ProblemType:
     Attributes:
         status: HTTP status.
         title: The kind in a few words.
+        example: A detail, for the documentation.
     """
 
     status: int
     title: str
+    example: str
 
 
 TYPES = {
-    ErrorKind.INVALID_JSON: ProblemType(400, "The request body is not JSON"),
-    ErrorKind.INVALID_INPUT: ProblemType(422, "The input does not fit"),
-    ErrorKind.UNKNOWN_MODEL: ProblemType(422, "The model is not known"),
-    ErrorKind.BODY_TOO_LARGE: ProblemType(413, "The request body is too large"),
-    ErrorKind.JOB_NOT_FOUND: ProblemType(404, "The job is not known"),
-    ErrorKind.QUEUE_FULL: ProblemType(503, "The queue is full"),
-    ErrorKind.REDIS_UNAVAILABLE: ProblemType(503, "The queue is out of reach"),
-    ErrorKind.NO_WORKER: ProblemType(503, "No worker has announced the model yet"),
+    ErrorKind.INVALID_JSON: ProblemType(
+        400, "The request body is not JSON", "The request body must be a JSON object."
+    ),
+    ErrorKind.INVALID_INPUT: ProblemType(
+        422, "The input does not fit", "data[0] has 3 values, but model 'iris' expects 4."
+    ),
+    ErrorKind.UNKNOWN_MODEL: ProblemType(
+        422, "The model is not known", "There is no model 'irsi'. Known: iris."
+    ),
+    ErrorKind.BODY_TOO_LARGE: ProblemType(
+        413,
+        "The request body is too large",
+        "The request body is longer than 16777216 bytes (INFERQ_MAX_BODY_BYTES). Split it into several jobs.",
+    ),
+    ErrorKind.JOB_NOT_FOUND: ProblemType(
+        404,
+        "The job is not known",
+        "There is no job 'b44613': it never existed, or it ended and has expired since.",
+    ),
+    ErrorKind.QUEUE_FULL: ProblemType(
+        503,
+        "The queue is full",
+        "100000 jobs wait for model 'iris' and no more are taken (INFERQ_MAX_QUEUED). Try again later, or "
+        "add workers.",
+    ),
+    ErrorKind.REDIS_UNAVAILABLE: ProblemType(
+        503, "The queue is out of reach", "Redis did not answer within 2 s."
+    ),
+    ErrorKind.NO_WORKER: ProblemType(
+        503,
+        "No worker has announced the model yet",
+        "No worker has announced the model 'iris' yet. Start one and try again.",
+    ),
 }
 
 
 def problem(
-    request: Request, status: int, kind: str, title: str, detail: str, headers: dict[str, str] | None = None
+    path: str, status: int, kind: str, title: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
     """Makes the answer for a problem.
 
     Args:
-        request: What was asked; its path is the instance.
+        path: The path that was asked for, not escaped.
         status: HTTP status.
         kind: Name of the problem type; it becomes a URN.
         title: The type in a few words.
         detail: What is wrong here and what to do, in a sentence.
         headers: Further headers.
     """
-    body = {
+    return Response(to_json(_document(path, status, kind, title, detail)), status, headers, MEDIA_TYPE)
+
+
+def example(kind: ErrorKind, path: str, status: int | None = None) -> dict[str, str | int]:
+    """Returns a problem of this kind as the documentation shows it."""
+    shape = TYPES[kind]
+    return _document(path, status or shape.status, kind, shape.title, shape.example)
+
+
+def _document(path: str, status: int, kind: str, title: str, detail: str) -> dict[str, str | int]:
+    return {
         "type": f"urn:inferq:problem:{kind}",
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": quote(path, safe=_PATH_CHARACTERS),
     }
-    return Response(to_json(body), status, headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -85,29 +125,30 @@ async def _answer_inferq_error(request: Request, error: Exception) -> Response:
     headers = {}
     if shape.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or RETRY_AFTER_SECONDS))
-    return problem(request, shape.status, error.kind, shape.title, error.message, headers)
+    return problem(request.scope["path"], shape.status, error.kind, shape.title, error.message, headers)
 
 
 async def _answer_invalid_parameters(request: Request, error: Exception) -> Response:
     details: list[Any] = list(error.errors()) if isinstance(error, RequestValidationError) else []
     sentences = [f"{' '.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in details]
     kind = ErrorKind.INVALID_INPUT
-    return problem(request, TYPES[kind].status, kind, TYPES[kind].title, "; ".join(sentences) + ".")
+    return problem(
+        request.scope["path"], TYPES[kind].status, kind, TYPES[kind].title, "; ".join(sentences) + "."
+    )
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    headers = {name.lower(): value for name, value in (getattr(error, "headers", None) or {}).items()}
     title = HTTPStatus(status).phrase
+    path = request.scope["path"]
     if status == HTTPStatus.NOT_FOUND:
-        detail = f"There is nothing at {request.url.path}. GET / lists what there is."
+        detail = f"There is nothing at {path}. GET / lists what there is."
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = (
-            f"{request.url.path} does not take {request.method}; it takes {headers.get('allow', 'others')}."
-        )
+        detail = f"{path} does not take {request.method}; it takes {headers.get('allow', 'others')}."
     else:
         detail = str(getattr(error, "detail", title))
-    return problem(request, status, title.lower().replace(" ", "-"), title, detail, headers)
+    return problem(path, status, title.lower().replace(" ", "-"), title, detail, headers)
 
 
 async def _answer_nobody(_request: Request, _error: Exception) -> Response:
@@ -115,6 +156,6 @@ async def _answer_nobody(_request: Request, _error: Exception) -> Response:
 
 
 async def _answer_unforeseen(request: Request, error: Exception) -> Response:
-    log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+    log.error("request_failed", method=request.method, path=request.scope["path"], exc_info=error)
     detail = "Something went wrong that should not have. It has been logged; try again, or tell the operator."
-    return problem(request, 500, "internal", "Internal error", detail)
+    return problem(request.scope["path"], 500, "internal", "Internal error", detail)

@@ -1,14 +1,15 @@
 """The endpoints."""
 
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel
 from pydantic_core import to_json
 
 from inferq.jobs import (
+    ErrorKind,
+    InvalidInputError,
     JobNotFoundError,
     NoWorkerError,
     RedisUnavailableError,
@@ -17,9 +18,12 @@ from inferq.jobs import (
 from inferq.models.signature import ModelDocument
 from inferq.models.validation import check_unknown_model_data
 from inferq.proxy import problems
+from inferq.proxy.answers import JSON, accepted, answers, described, not_found
 from inferq.proxy.body import parse_predict_body, read_body
 from inferq.proxy.catalog import Catalog, Entry
 from inferq.proxy.schemas import (
+    EXAMPLE_JOB_ID,
+    EXAMPLE_MODEL,
     Health,
     Information,
     JobView,
@@ -33,28 +37,8 @@ from inferq.queue.producer import Producer
 from inferq.settings import Settings
 
 LONGEST_JOB_ID = 256
-JSON = "application/json"
 
 router = APIRouter()
-
-
-def _answers(
-    status: int, model: type[BaseModel], description: str, *problem_statuses: int
-) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of an endpoint's answers."""
-    titles = {shape.status: shape.title for shape in problems.TYPES.values()}
-    titles |= {404: "It is not known", 422: "The input does not fit", 503: "Try again later"}
-    content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    answers: dict[int | str, dict[str, Any]] = {status: {"model": model, "description": description}}
-    return answers | {one: {"description": titles[one], "content": content} for one in problem_statuses}
-
-
-def _accepted(*problem_statuses: int) -> dict[int | str, dict[str, Any]]:
-    stored = "The job is stored and will end as completed or failed."
-    answers = _answers(202, Submitted, stored, *problem_statuses)
-    location = {"schema": {"type": "string"}, "description": "Where to ask for the result."}
-    answers[202]["headers"] = {"Location": location}
-    return answers
 
 
 BODY = {"content": {JSON: {"schema": PredictRequest.model_json_schema()}}, "required": True}
@@ -64,7 +48,16 @@ BODY = {"content": {JSON: {"schema": PredictRequest.model_json_schema()}}, "requ
     "/predict",
     tags=["jobs"],
     status_code=202,
-    responses=_accepted(400, 413, 422, 503),
+    responses=accepted(
+        "/predict",
+        Submitted,
+        ErrorKind.INVALID_JSON,
+        ErrorKind.BODY_TOO_LARGE,
+        ErrorKind.INVALID_INPUT,
+        ErrorKind.UNKNOWN_MODEL,
+        ErrorKind.QUEUE_FULL,
+        ErrorKind.REDIS_UNAVAILABLE,
+    ),
     openapi_extra={"requestBody": BODY},
 )
 async def predict(request: Request) -> Response:
@@ -80,7 +73,19 @@ async def predict(request: Request) -> Response:
     return await _submit(request, name, body.data)
 
 
-@router.post("/predict/test", tags=["jobs"], status_code=202, responses=_accepted(413, 422, 503))
+@router.post(
+    "/predict/test",
+    tags=["jobs"],
+    status_code=202,
+    responses=accepted(
+        "/predict/test",
+        Submitted,
+        ErrorKind.UNKNOWN_MODEL,
+        ErrorKind.NO_WORKER,
+        ErrorKind.QUEUE_FULL,
+        ErrorKind.REDIS_UNAVAILABLE,
+    ),
+)
 async def predict_test(
     request: Request, model: Annotated[str | None, Query(description="Model name")] = None
 ) -> Response:
@@ -88,13 +93,23 @@ async def predict_test(
     name = model if model is not None else _settings(request).default_model
     document = (await _announced(request, name)).document
     if document.example is None:
-        raise UnknownModelError(
+        raise InvalidInputError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
     return await _submit(request, name, document.example)
 
 
-@router.get("/job/{job_id:path}", tags=["jobs"], responses=_answers(200, JobView, "Done", 404, 503))
+@router.get(
+    "/job/{job_id:path}",
+    tags=["jobs"],
+    responses=answers(
+        f"/job/{EXAMPLE_JOB_ID}",
+        JobView,
+        "The job as it is now.",
+        ErrorKind.JOB_NOT_FOUND,
+        ErrorKind.REDIS_UNAVAILABLE,
+    ),
+)
 async def read_job(
     request: Request, job_id: Annotated[str, Path(description="What POST /predict answered.")]
 ) -> Response:
@@ -106,7 +121,14 @@ async def read_job(
     return Response(job_json(await _producer(request).read(job_id)), media_type=JSON)
 
 
-@router.get("/health", tags=["health"], responses={200: {"model": Health}, 503: {"model": Health}})
+@router.get(
+    "/health",
+    tags=["health"],
+    responses={
+        200: {"model": Health, "description": "Healthy, or degraded: requests are taken."},
+        503: {"model": Health, "description": "Unhealthy: Redis is out of reach."},
+    },
+)
 async def health(request: Request) -> Response:
     """Tells how the service is: healthy, degraded without a live worker, unhealthy without Redis."""
     producer = _producer(request)
@@ -121,44 +143,73 @@ async def health(request: Request) -> Response:
     return _health(200, "degraded", "ok", since)
 
 
-@router.get("/health/live", tags=["health"], responses={200: {"model": State}})
+@router.get(
+    "/health/live", tags=["health"], responses=answers("/health/live", State, "This process is alive.")
+)
 async def live() -> Response:
     """Answers as long as this process lives."""
     return Response(to_json({"status": "alive"}), media_type=JSON)
 
 
-@router.get("/health/ready", tags=["health"], responses=_answers(200, State, "Done", 503))
+@router.get(
+    "/health/ready",
+    tags=["health"],
+    responses=answers("/health/ready", State, "Requests can be taken.", ErrorKind.REDIS_UNAVAILABLE),
+)
 async def ready(request: Request) -> Response:
     """Answers 200 while requests can be taken, which needs Redis but no worker."""
     await _producer(request).ping()
     return Response(to_json({"status": "ready"}), media_type=JSON)
 
 
-@router.get("/metadata", tags=["models"], responses=_answers(200, ModelDocument, "Done", 503))
+@router.get(
+    "/metadata",
+    tags=["models"],
+    responses=described(
+        "/metadata", EXAMPLE_MODEL, ModelDocument, ErrorKind.NO_WORKER, ErrorKind.REDIS_UNAVAILABLE
+    ),
+)
 async def metadata(request: Request) -> Response:
     """Describes the default model: inputs, outputs, classes, features, an example."""
-    entry = await _announced(request, _settings(request).default_model)
+    name = _settings(request).default_model
+    entry = (await _catalog(request).entries()).get(name)
+    if entry is None:
+        raise _not_announced(name)
     return Response(entry.document.to_json(), media_type=JSON)
 
 
-@router.get("/models", tags=["models"], responses=_answers(200, ModelList, "Done", 503))
+@router.get(
+    "/models",
+    tags=["models"],
+    responses=answers("/models", ModelList, "The models' names.", ErrorKind.REDIS_UNAVAILABLE),
+)
 async def models(request: Request) -> Response:
     """Lists the models that workers have announced."""
     names = list(await _catalog(request).entries())
     return Response(to_json({"models": names, "default": _settings(request).default_model}), media_type=JSON)
 
 
-@router.get("/models/{name}", tags=["models"], responses=_answers(200, ModelDocument, "Done", 404, 503))
+@router.get(
+    "/models/{name}",
+    tags=["models"],
+    responses=not_found(
+        described("/models/iris", EXAMPLE_MODEL, ModelDocument, ErrorKind.REDIS_UNAVAILABLE),
+        ErrorKind.UNKNOWN_MODEL,
+        "/models/irsi",
+    ),
+)
 async def model_metadata(request: Request, name: str) -> Response:
     """Describes one model."""
-    entry = (await _catalog(request).entries()).get(name)
+    entries = await _catalog(request).entries()
+    entry = entries.get(name)
     if entry is None:
-        detail = _unknown(name, list(await _catalog(request).entries())).message
-        return problems.problem(request, 404, "unknown-model", "The model is not known", detail)
+        kind = ErrorKind.UNKNOWN_MODEL
+        detail = _unknown(name, list(entries)).message
+        return problems.problem(request.scope["path"], 404, kind, problems.TYPES[kind].title, detail)
     return Response(entry.document.to_json(), media_type=JSON)
 
 
-@router.get("/", tags=["about"], responses={200: {"model": Information}})
+@router.get("/", tags=["about"], responses=answers("/", Information, "What there is."))
 async def information(request: Request) -> Response:
     """Tells what this service is and where to go on."""
     paths = {
@@ -201,8 +252,12 @@ async def _find(request: Request, name: str) -> Entry | None:
 async def _announced(request: Request, name: str) -> Entry:
     entry = await _find(request, name)
     if entry is None:
-        raise NoWorkerError(f"No worker has announced the model {name!r} yet. Start one and try again.")
+        raise _not_announced(name)
     return entry
+
+
+def _not_announced(name: str) -> NoWorkerError:
+    return NoWorkerError(f"No worker has announced the model {name!r} yet. Start one and try again.")
 
 
 def _unknown(name: str, known: list[str]) -> UnknownModelError:

@@ -8,9 +8,9 @@ from pydantic.config import JsonDict
 
 from inferq.jobs import ErrorKind, Status
 
-_JOB_ID = "3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071"
+EXAMPLE_JOB_ID = "3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071"
 _COMPLETED: JsonDict = {
-    "job_id": _JOB_ID,
+    "job_id": EXAMPLE_JOB_ID,
     "status": "completed",
     "result": {"prediction": 0, "class_name": "setosa", "probabilities": [0.984, 0.016, 0.0]},
     "error": None,
@@ -37,6 +37,21 @@ _FAILED: JsonDict = _COMPLETED | {
     "error_kind": "model-error",
     "attempts": 3,
 }
+EXAMPLE_MODEL: dict[str, Any] = {
+    "name": "iris",
+    "version": "9f2c51d07a34",
+    "versions": ["9f2c51d07a34"],
+    "platform": "onnxruntime_onnx",
+    "description": "Which of three species an iris flower is, by its measurements in cm.",
+    "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 4]}],
+    "outputs": [
+        {"name": "label", "datatype": "INT64", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},
+    ],
+    "class_names": ["setosa", "versicolor", "virginica"],
+    "feature_names": ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"],
+    "example": [[5.1, 3.5, 1.4, 0.2]],
+}
 
 
 class PredictRequest(BaseModel):
@@ -61,7 +76,7 @@ class PredictRequest(BaseModel):
 class Submitted(BaseModel):
     """A job was accepted."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"job_id": _JOB_ID}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"job_id": EXAMPLE_JOB_ID}]})
 
     job_id: str = Field(description="The ticket: ask for the result at /job/{job_id}.")
 
@@ -105,7 +120,14 @@ class Health(BaseModel):
                 {"status": "healthy", "components": {"redis": "ok", "worker": "ok"}},
                 {
                     "status": "degraded",
-                    "components": {"redis": "ok", "worker": "no live worker since 2026-01-31T12:00:00Z"},
+                    "components": {"redis": "ok", "worker": "no live worker since 2026-01-31T12:00:00.000Z"},
+                },
+                {
+                    "status": "unhealthy",
+                    "components": {
+                        "redis": "Redis did not answer within 2 s.",
+                        "worker": "unknown, since Redis is out of reach",
+                    },
                 },
             ]
         }
@@ -118,11 +140,15 @@ class Health(BaseModel):
 class State(BaseModel):
     """One word."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "alive"}, {"status": "ready"}]})
+
     status: str
 
 
 class ModelList(BaseModel):
     """The names of the announced models."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"models": ["iris"], "default": "iris"}]})
 
     models: list[str]
     default: str = Field(description="The model of a request that names none.")
@@ -130,6 +156,20 @@ class ModelList(BaseModel):
 
 class Information(BaseModel):
     """What this service is and where to go on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "inferq",
+                    "version": "0.1.0",
+                    "description": "ONNX models as an asynchronous inference service",
+                    "default_model": "iris",
+                    "links": {"predict": "/predict", "job": "/job/{job_id}", "documentation": "/docs"},
+                }
+            ]
+        }
+    )
 
     name: str
     version: str

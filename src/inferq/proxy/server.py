@@ -1,10 +1,11 @@
 """Runs the proxy: uvicorn with our settings."""
 
 import errno
-import os
+import logging
 import socket
 import sys
 
+import structlog
 import uvicorn
 
 from inferq.proxy.app import create_app
@@ -12,6 +13,8 @@ from inferq.settings import Settings
 
 _SHUTDOWN_SECONDS = 8
 """How long requests under way may take after the proxy was told to stop."""
+
+log = structlog.get_logger()
 
 
 def main(host: str, port: int, settings: Settings) -> None:
@@ -29,10 +32,22 @@ def main(host: str, port: int, settings: Settings) -> None:
     config = uvicorn.Config(
         create_app(settings),
         access_log=False,
+        log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+    logging.getLogger("uvicorn").addHandler(_ThroughStructlog())
+    log.info("proxy_listening", host=host, port=port)
     uvicorn.Server(config).run([listener])
+
+
+class _ThroughStructlog(logging.Handler):
+    """Gives uvicorn's own lines the form of all others."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if not text.startswith("Exception in ASGI application"):  # problems.py has logged it
+            log.log(record.levelno, "uvicorn", message=text.strip(), exc_info=record.exc_info)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -40,5 +55,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = "the port is in use" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
-        sys.exit(f"inferq proxy: cannot listen on {host}:{port}: {reason}. Choose another with --port.")
+        if error.errno == errno.EADDRINUSE:
+            remedy = "the port is in use. Choose another with --port."
+        else:
+            remedy = f"{error.strerror or error}. Choose another address with --host."
+        sys.exit(f"inferq proxy: cannot listen on {host}:{port}: {remedy}")

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import threading
 from contextlib import contextmanager
 
@@ -15,7 +16,20 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from inferq.models.signature import ModelDocument
+from inferq.proxy import problems
 from inferq.proxy.app import create_app
+from inferq.proxy.schemas import (
+    EXAMPLE_MODEL,
+    Health,
+    Information,
+    JobView,
+    ModelList,
+    PredictRequest,
+    Problem,
+    State,
+    Submitted,
+)
 from tests.servers import free_port, wait_until
 
 
@@ -65,6 +79,28 @@ def test_every_operation_keeps_to_the_openapi_document(settings, announced):
                 except Unsatisfiable:  # nothing wrong can be sent where anything or nothing is taken
                     assert mode is schemathesis.GenerationMode.NEGATIVE
                     assert operation.label != "POST /predict"
+
+
+def test_every_answer_has_an_example(settings):
+    document = create_app(settings).openapi()
+    schemas = document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                for media_type, content in answer["content"].items():
+                    schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+                    where = f"{path} {status} {media_type}"
+                    assert {"example", "examples"} & (content.keys() | schema.keys()), where
+                    assert answer["description"], where
+
+
+def test_examples_of_problems_and_models_fit_their_schemas(settings):
+    ModelDocument.model_validate(EXAMPLE_MODEL)
+    for kind in problems.TYPES:
+        Problem.model_validate(problems.example(kind, "/predict"), strict=True)
+    for model in (PredictRequest, Submitted, JobView, Health, State, ModelList, Information, Problem):
+        for example in model.model_json_schema()["examples"]:
+            model.model_validate_json(json.dumps(example))
 
 
 @pytest.mark.parametrize("path", ["/predict", "/job/{job_id}", "/health", "/metadata", "/predict/test", "/"])

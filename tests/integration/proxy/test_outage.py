@@ -1,3 +1,4 @@
+import asyncio
 import time
 
 from inferq.settings import Settings
@@ -35,6 +36,16 @@ async def test_redis_that_hangs_is_503_within_two_seconds(redis_client, settings
     assert time.monotonic() - started < 1.2
     redis_client.ping()
     assert (await client.post("/predict", json=DATA)).status_code == 202
+
+
+async def test_requests_at_the_same_time_do_not_add_up_while_redis_hangs(redis_client, settings, make_client):
+    client = await make_client(settings.model_copy(update={"redis_timeout": 0.5}))
+    redis_client.execute_command("CLIENT", "PAUSE", 1500, "ALL")
+    started = time.monotonic()
+    answers = await asyncio.gather(*(client.post("/predict", json=DATA) for _ in range(10)))
+    assert [answer.status_code for answer in answers] == [503] * 10
+    assert time.monotonic() - started < 1.2
+    redis_client.ping()
 
 
 async def test_full_memory_is_a_clear_503_that_leaves_nothing_behind(redis_client, settings, make_client):

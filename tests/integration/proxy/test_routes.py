@@ -170,6 +170,34 @@ async def test_own_example_is_submitted(client, announced, redis_client):
     expect_problem(await client.post("/predict/test?model=nosuch"), 422, "unknown-model")
 
 
+async def test_model_without_an_example_cannot_be_tested(client, announced, consumer):
+    consumer.announce({"bare": announced.document.model_copy(update={"example": None}).to_json()})
+    answer = await client.post("/predict/test?model=bare")
+    assert "model.toml" in expect_problem(answer, 422, "invalid-input")
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "application/x-www-form-urlencoded", "text/plain", "nonsense"]
+)
+async def test_body_is_read_as_json_whatever_its_content_type(client, announced, content_type):
+    headers = {} if content_type is None else {"content-type": content_type}
+    answer = await client.post("/predict", content=json.dumps(DATA).encode(), headers=headers)
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("depth", [60, 199, 5000])
+async def test_deep_nesting_is_never_an_error_of_ours(client, redis_client, depth):
+    content = b'{"data":' + b"[" * depth + b"1" + b"]" * depth + b"}"
+    assert (await client.post("/predict", content=content)).status_code in (202, 400, 422)
+
+
+@pytest.mark.parametrize("length", ["\xb2", "-1", "x", ""])
+async def test_senseless_content_length_is_ignored(client, announced, length):
+    headers = {"content-length": length.encode("latin-1")}
+    content = json.dumps(DATA).encode()
+    assert (await client.post("/predict", content=content, headers=headers)).status_code == 202
+
+
 async def test_health_goes_from_never_over_healthy_to_degraded_since(client, announced, consumer):
     answer = await client.get("/health")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
@@ -205,7 +233,9 @@ async def test_metadata_describes_the_model_in_the_open_inference_protocols_word
 
 
 async def test_metadata_before_any_worker_is_503(client):
-    expect_problem(await client.get("/metadata"), 503, "no-worker")
+    answer = await client.get("/metadata")
+    expect_problem(answer, 503, "no-worker")
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 async def test_model_that_changes_is_noticed(client, announced, consumer, monkeypatch):
@@ -233,6 +263,7 @@ async def test_wrong_path_and_method_are_problems_too(client):
     answer = await client.get("/predict")
     expect_problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "POST"
+    assert answer.json()["detail"] == "/predict does not take GET; it takes POST."
 
 
 async def test_unforeseen_error_shows_nothing_of_the_inside(client, app, monkeypatch):

@@ -1,4 +1,5 @@
 import contextlib
+import json
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,17 @@ def test_body_is_taken_apart():
     assert (body.data, body.model) == ([[1, 2.5]], "m")
 
 
+@pytest.mark.parametrize("data", [["a", 'b"', ""], {"x": ["y"]}, {'"': [1]}, [{"x": 1}, {"x": 1}]])
+def test_strings_and_quotes_in_data_are_no_duplicates(data):
+    assert parse_predict_body(json.dumps({"data": data, "model": 'm"'}).encode()).data == data
+
+
+def test_integers_keep_every_digit():
+    assert parse_predict_body(b'{"data": [9223372036854775807, %s]}' % (b"9" * 4000)).data[1] == 10**4000 - 1
+    with pytest.raises(InvalidJsonError, match="number out of range"):
+        parse_predict_body(b'{"data": [%s]}' % (b"9" * 5000))
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"", b"{", b"data", b"[1]", b"3", b'"x"', b"null", b"\xff\xfe", b'{"data": "\\ud800"}', b"[" * 100_000],
@@ -33,6 +45,10 @@ def test_what_is_no_json_object_is_refused(raw):
         (b"{}", "lacks the member 'data'"),
         (b'{"data": [1], "modle": "x"}', "unknown member 'modle'"),
         (b'{"data": [1], "model": 3}', "model must be the name"),
+        (b'{"data": [1], "data": [2]}', "'data' twice"),
+        (b'{"data": [1], "d\\u0061ta": [2]}', "'data' twice"),
+        (b'{"data": {"x": [1], "x": [2]}}', "'x' twice"),
+        (b'{"data": ["a"], "model": "m", "model": "n"}', "'model' twice"),
     ],
 )
 def test_wrong_members_are_named(raw, words):

@@ -1,0 +1,71 @@
+"""What the OpenAPI document says of each endpoint's answers: good ones, and every kind of problem."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from inferq.jobs import ErrorKind
+from inferq.proxy import problems
+
+Answers = dict[int | str, dict[str, Any]]
+JSON = "application/json"
+
+
+def answers(
+    path: str, model: type[BaseModel], description: str, *kinds: ErrorKind, status: int = 200
+) -> Answers:
+    """Documents an endpoint's answers, each with an example.
+
+    Args:
+        path: The endpoint's path with an example in place of each parameter.
+        model: Shape of the good answer; its schema holds the examples.
+        description: What the good answer means.
+        *kinds: The problems that there may be instead.
+        status: HTTP status of the good answer.
+    """
+    documented: Answers = {status: {"model": model, "description": description}}
+    for kind in kinds:
+        _add_problem(documented, kind, path, problems.TYPES[kind].status)
+    return documented
+
+
+def accepted(path: str, model: type[BaseModel], *kinds: ErrorKind) -> Answers:
+    """Documents the answers of an endpoint that stores a job."""
+    stored = "The job is stored and will end as completed or failed."
+    documented = answers(path, model, stored, *kinds, status=202)
+    documented[202]["headers"] = {
+        "Location": {"schema": {"type": "string"}, "description": "Where to ask for the result."}
+    }
+    return documented
+
+
+def described(path: str, example: dict[str, Any], model: type[BaseModel], *kinds: ErrorKind) -> Answers:
+    """Documents the answers of an endpoint that describes a model, whose schema holds no example."""
+    documented = answers(path, model, "The model's description.", *kinds)
+    documented[200]["content"] = {JSON: {"example": example}}
+    return documented
+
+
+def not_found(documented: Answers, kind: ErrorKind, path: str) -> Answers:
+    """Adds a problem that is a 404 here, since the path names what is not known, and not the body."""
+    _add_problem(documented, kind, path, 404)
+    return documented
+
+
+def _add_problem(documented: Answers, kind: ErrorKind, path: str, status: int) -> None:
+    title = problems.TYPES[kind].title
+    content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}
+    answer = documented.setdefault(status, {"description": "", "content": content})
+    answer["description"] = f"{answer['description']} {title}.".lstrip()
+    answer["content"][problems.MEDIA_TYPE]["examples"][kind.value] = {
+        "summary": title,
+        "value": problems.example(kind, path, status),
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer["headers"] = {
+            "Retry-After": {
+                "schema": {"type": "integer"},
+                "description": "Seconds to wait before trying again.",
+            }
+        }

@@ -1,0 +1,67 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.servers import free_port, wait_until
+
+
+@contextmanager
+def proxy(port, redis_url, host="127.0.0.1"):
+    """`inferq proxy`, in a process of its own."""
+    environment = os.environ | {"INFERQ_REDIS_URL": redis_url, "INFERQ_LOG_FORMAT": "json"}
+    command = [sys.executable, "-m", "inferq", "proxy", "--host", host, "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def answers(port, path="/health/live"):
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5)
+    except httpx.TransportError:
+        return None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_proxy_starts_without_redis_answers_503_and_ends_without_a_traceback(number):
+    port = free_port()
+    with proxy(port, f"redis://127.0.0.1:{free_port()}/0") as process:
+        wait_until(lambda: answers(port), timeout=30, what="the proxy's start")
+        answer = answers(port, "/health/ready")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=10)
+    assert "proxy_listening" in errors
+    assert "Traceback" not in errors
+
+
+def test_body_over_the_limit_is_answered_before_it_was_sent(redis_url):
+    port = free_port()
+    with proxy(port, redis_url):
+        wait_until(lambda: answers(port), timeout=30, what="the proxy's start")
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("host", "words"), [("127.0.0.1", "the port is in use"), ("host.invalid", "another address with --host")]
+)
+def test_address_that_cannot_be_listened_on_is_one_clear_line(host, words):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with proxy(port, "redis://127.0.0.1:1/0", host) as process:
+            _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert len(errors.splitlines()) == 1
+    assert f"{host}:{port}" in errors
+    assert words in errors
