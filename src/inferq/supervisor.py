@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from inferq.jobs import ErrorKind, InferqError
@@ -18,7 +18,9 @@ FATAL_PREFIX = "inferq "
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _STEADY_SECONDS = 10.0
-"""A child that lived so long starts again without a pause."""
+"""A child that lived so long starts again after the shortest pause."""
+_MOST_DEATHS_AT_START = 3
+_LONGEST_LINE_BYTES = 64 * 1024
 _PR_SET_PDEATHSIG = 1
 
 
@@ -34,7 +36,7 @@ def end_with_parent() -> None:
     Linux only: elsewhere the children of a supervisor that was killed with -9 go on, and must be stopped by
     hand.
     """
-    parent = os.environ.pop(PARENT_VARIABLE, None)
+    parent = os.environ.get(PARENT_VARIABLE)  # stays, for a worker that replaces itself and calls this anew
     if parent is None or not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -50,11 +52,13 @@ class Child:
         name: What its log lines are marked with.
         command: Program and arguments.
         environment: Its whole environment.
+        kept_open: File descriptors that it inherits.
     """
 
     name: str
     command: Sequence[str]
     environment: dict[str, str]
+    kept_open: Sequence[int] = ()
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
     last_line: str = field(default="", init=False)
 
@@ -77,7 +81,8 @@ class Supervisor:
     def start(self, child: Child) -> None:
         """Starts a child and keeps it running.
 
-        Until `is_ready` is set, a child that ends is a failure instead: `failure` then holds why.
+        Until `is_ready` is set, a child that gives up, or is killed three times, is a failure instead:
+        `failure` then holds why.
         """
         self._children.append(child)
         self._keepers.append(asyncio.create_task(self._keep(child)))
@@ -109,19 +114,19 @@ class Supervisor:
                 process.kill()
 
     async def _keep(self, child: Child) -> None:
-        pause = _FIRST_PAUSE_SECONDS
+        pause, deaths = _FIRST_PAUSE_SECONDS, 0
         while not self._stopping:
             started = time.monotonic()
             code = await self._run(child)
             if self._stopping:
                 return
-            if not self.is_ready:
+            deaths += 1
+            if not self.is_ready and (code >= 0 or deaths >= _MOST_DEATHS_AT_START):
                 self._fail(child, code)
                 return
             if time.monotonic() - started > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            self._echo("up", f"{child.name} ended ({how}); it starts again in {pause:g} s")
+            self._echo("up", f"{child.name} ended ({_how(code)}); it starts again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
@@ -134,18 +139,35 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=child.kept_open,
         )
         if self._stopping:
             child.process.terminate()
         assert child.process.stdout is not None  # noqa: S101 - it was asked for above
-        async for raw in child.process.stdout:
-            line = raw.decode("utf-8", "replace").rstrip()
+        async for line in _lines(child.process.stdout):
             child.last_line = line or child.last_line
             if self.is_ready or not line.startswith(FATAL_PREFIX):
                 self._echo(child.name, line)
         return await child.process.wait()
 
     def _fail(self, child: Child, code: int) -> None:
-        reason = child.last_line or f"exit code {code}"
+        reason = child.last_line if code > 0 and child.last_line else f"it ended with {_how(code)}."
         if not self.failure.done():
             self.failure.set_exception(ChildFailedError(f"{child.name} did not start: {reason}"))
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """The lines of a stream; what is longer than 64 KiB comes in pieces, since `readline` refuses it."""
+    rest = b""
+    while chunk := await stream.read(_LONGEST_LINE_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _LONGEST_LINE_BYTES:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            yield line.decode("utf-8", "replace").rstrip()
+    if rest:
+        yield rest.decode("utf-8", "replace").rstrip()

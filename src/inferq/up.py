@@ -9,13 +9,12 @@ import socket
 import sys
 import time
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from rich.console import Console
 
-from inferq.embedded import data_directory
+from inferq.embedded import DataDirectory, data_directory
 from inferq.jobs import InvalidSettingError, RedisUnavailableError
 from inferq.queue.connection import masked_url
 from inferq.queue.producer import Producer
@@ -24,10 +23,11 @@ from inferq.supervisor import Child, Supervisor
 
 _STOP_SECONDS = 9.5
 _WORKER_STOP_SECONDS = 7.0
-_START_SECONDS = 60.0
+_NOTE_SECONDS = 15.0
 _LOOK_SECONDS = 0.03
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
+_direct = build_opener(ProxyHandler({}))  # http_proxy and the like are not meant for our own proxy
 
 
 def up(settings: Settings, *, host: str, port: int, workers: int, embedded: bool) -> None:
@@ -45,27 +45,30 @@ def up(settings: Settings, *, host: str, port: int, workers: int, embedded: bool
     """
     started = time.monotonic()
     _check_port(host, port)
-    with data_directory(settings.data_dir) if embedded else nullcontext() as server_folder:
-        asyncio.run(_Up(settings, host, port, workers, server_folder).run(started))
+    with data_directory(settings.data_dir) if embedded else nullcontext() as directory:
+        asyncio.run(_Up(settings, host, port, workers, directory).run(started))
 
 
 class _Up:
     def __init__(
-        self, settings: Settings, host: str, port: int, workers: int, server_folder: Path | None
+        self, settings: Settings, host: str, port: int, workers: int, directory: DataDirectory | None
     ) -> None:
-        self._server_folder = server_folder
-        self._redis_port = _free_port() if server_folder else 0
-        url = f"redis://127.0.0.1:{self._redis_port}/0" if server_folder else settings.redis_url
+        self._directory = directory
+        self._redis_port = _free_port() if directory else 0
+        url = f"redis://127.0.0.1:{self._redis_port}/0" if directory else settings.redis_url
         self._settings = settings.model_copy(update={"redis_url": url})
-        self._host, self._port, self._workers = host, port, workers
+        self._host, self._port = host, port
+        self._workers = [f"worker-{number}" for number in range(1, workers + 1)]
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
         self._proxy_url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
     async def run(self, started: float) -> None:
         told = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue  # as nohup wants it
             asyncio.get_running_loop().add_signal_handler(number, told.set)
-        if not self._server_folder:
+        if not self._directory:
             await self._check_outside_server()
         self._print_places()
         supervisor = Supervisor(_echo)
@@ -86,16 +89,19 @@ class _Up:
             "INFERQ_SHUTDOWN_SECONDS": str(min(_WORKER_STOP_SECONDS, self._settings.shutdown_seconds)),
             "PYTHONUNBUFFERED": "1",
         }
-        environment.setdefault("INFERQ_LOG_FORMAT", "console")
-        python = [sys.executable, "-m"]
-        if self._server_folder:
-            command = [*python, "inferq.embedded", str(self._server_folder), str(self._redis_port)]
-            supervisor.start(Child("valkey", command, environment))
+        if self._settings.log_format == "auto":
+            environment["INFERQ_LOG_FORMAT"] = "console"  # no child has a terminal, but people read this one
+        python = [sys.executable, "-P", "-m"]  # -P: files in the current folder are no modules of ours
+        if self._directory:
+            folder = str(self._directory.server_folder)
+            command = [*python, "inferq.embedded", folder, str(self._redis_port)]
+            supervisor.start(Child("valkey", command, environment, [self._directory.lock]))
         proxy = [*python, "inferq", "proxy", "--host", self._host, "--port", str(self._port)]
         supervisor.start(Child("proxy", proxy, environment))
-        for number in range(1, self._workers + 1):
-            supervisor.start(Child(f"worker-{number}", [*python, "inferq", "worker"], environment))
-        await self._wait_until_ready(supervisor, told)
+        workers = [Child(name, [*python, "inferq", "worker"], environment) for name in self._workers]
+        for worker in workers:
+            supervisor.start(worker)
+        await self._wait_until_ready(supervisor, workers, told)
 
     async def _check_outside_server(self) -> None:
         producer = Producer.from_settings(self._settings)
@@ -109,32 +115,37 @@ class _Up:
         finally:
             await producer.close()
 
-    async def _wait_until_ready(self, supervisor: Supervisor, told: asyncio.Event) -> None:
-        ready = asyncio.create_task(self._become_ready())
+    async def _wait_until_ready(
+        self, supervisor: Supervisor, workers: list[Child], told: asyncio.Event
+    ) -> None:
+        ready = asyncio.create_task(self._become_ready(workers))
         stopped = asyncio.create_task(told.wait())
         waits: list[asyncio.Future[Any]] = [ready, stopped, supervisor.failure]
-        done, _ = await asyncio.wait(waits, timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        done: set[asyncio.Future[Any]] = set()
+        while not done:  # however long: a large model or a long append-only file takes its time
+            done, _ = await asyncio.wait(waits, timeout=_NOTE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                _echo("up", "still waiting for Redis, the proxy and all workers to report themselves")
         ready.cancel()
         stopped.cancel()
         for task in done:
             task.result()  # raises why a child did not start
-        if not done:
-            raise InvalidSettingError(
-                f"The service was not ready within {_START_SECONDS:g} s. Read the lines above."
-            )
         supervisor.is_ready = True
 
-    async def _become_ready(self) -> None:
+    async def _become_ready(self, workers: list[Child]) -> None:
         producer = Producer.from_settings(self._settings)
         try:
-            while not await self._is_ready(producer):  # noqa: ASYNC110 - other processes set no event
+            while not await self._is_ready(producer, workers):  # noqa: ASYNC110 - other processes set no event
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
             await producer.close()
 
-    async def _is_ready(self, producer: Producer) -> bool:
+    async def _is_ready(self, producer: Producer, workers: list[Child]) -> bool:
+        host = socket.gethostname()
         try:
-            if len(await producer.live_workers()) < self._workers:
+            live = {worker.pid for worker in await producer.live_workers() if worker.host == host}
+            # ours, not merely as many: an outside server may have workers already
+            if not all(worker.process and worker.process.pid in live for worker in workers):
                 return False
             health = await asyncio.to_thread(self._get, "/health")
         except (RedisUnavailableError, OSError):
@@ -142,7 +153,7 @@ class _Up:
         return bool(json.loads(health)["status"] == "healthy")
 
     def _get(self, path: str) -> bytes:
-        with urlopen(self._proxy_url + path, timeout=2) as answer:  # noqa: S310 - our own address
+        with _direct.open(self._proxy_url + path, timeout=2) as answer:
             body: bytes = answer.read()
         return body
 
@@ -150,9 +161,9 @@ class _Up:
         settings = self._settings
         redis = masked_url(settings.redis_url)
         places = {"Proxy": self._proxy_url, "API": f"{self._proxy_url}/docs", "Redis": redis}
-        if self._server_folder:
+        if self._directory:
             places["Data"] = str(settings.data_dir.resolve())
-        places |= {"Models": str(settings.models_dir.resolve()), "Workers": str(self._workers)}
+        places |= {"Models": str(settings.models_dir.resolve()), "Workers": str(len(self._workers))}
         for name, place in places.items():
             console.print(f"{name:<8} {place}", markup=False)
 

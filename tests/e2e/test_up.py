@@ -101,6 +101,47 @@ def test_children_end_when_up_itself_is_killed(service):
     wait_until(lambda: not any(is_running(pid) for pid in children), 12, "the end of all children")
 
 
+def test_data_directory_of_a_killed_up_is_taken_over_only_after_its_server_has_ended(
+    service, start, tmp_path
+):
+    holder, _ = service()
+    server = child(holder, "valkey-server")
+    os.kill(server, signal.SIGSTOP)  # it cannot end yet, so it could still write
+    try:
+        holder.stop(signal.SIGKILL)
+        late = start("inferq", "up", "--port", free_port(), "--data-dir", tmp_path / "data of mine")
+        expect_one_clear_line(late, "valkey-server", str(holder.process.pid), "--data-dir")
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+    _, url = service()
+    assert wait_for_job(url, submit(url))["status"] == "completed"
+
+
+def test_variables_of_an_http_proxy_do_not_keep_up_from_its_own_proxy(service, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "")
+    program, _ = service("--workers", "1")
+    assert "Ready in" in program.output
+
+
+def test_closed_terminal_stops_everything(service):
+    program, _ = service("--workers", "1")
+    children = descendants_of(program.process.pid)
+    assert program.stop(signal.SIGHUP, timeout=10) == 0
+    assert not any(is_running(pid) for pid in children)
+
+
+def test_ready_means_its_own_workers_not_those_that_the_outside_server_has_already(
+    start, service, outside_server
+):
+    start("src.backend.worker", redis_url=outside_server.url)
+    with outside_server.client() as client:
+        wait_until(lambda: client.zcard("workers") == 1, 20, "the worker that was there before")
+        program, _ = service("--workers", "1", "--redis-url", outside_server.url)
+        assert client.zcard("workers") == 2, program.output
+
+
 def test_restart_loses_no_job(service):
     program, url = service("--workers", "1", simulated_seconds=30)
     jobs = [submit(url) for _ in range(5)]
