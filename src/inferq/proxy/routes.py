@@ -9,7 +9,6 @@ from pydantic_core import to_json
 
 from inferq.jobs import (
     ErrorKind,
-    InvalidInputError,
     JobNotFoundError,
     NoWorkerError,
     RedisUnavailableError,
@@ -93,7 +92,7 @@ async def predict_test(
     name = model if model is not None else _settings(request).default_model
     document = (await _announced(request, name)).document
     if document.example is None:
-        raise InvalidInputError(
+        raise UnknownModelError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
     return await _submit(request, name, document.example)

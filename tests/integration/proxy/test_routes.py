@@ -173,7 +173,7 @@ async def test_own_example_is_submitted(client, announced, redis_client):
 async def test_model_without_an_example_cannot_be_tested(client, announced, consumer):
     consumer.announce({"bare": announced.document.model_copy(update={"example": None}).to_json()})
     answer = await client.post("/predict/test?model=bare")
-    assert "model.toml" in expect_problem(answer, 422, "invalid-input")
+    assert "model.toml" in expect_problem(answer, 422, "unknown-model")
 
 
 @pytest.mark.parametrize(
