@@ -1,8 +1,12 @@
 """A loaded model: ONNX Runtime's session, and the three steps from a job's data to its result."""
 
+import os
 import re
 import threading
 from pathlib import Path
+
+# its published builds report to their maker unless told not to before they are imported
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 import orjson

@@ -1,15 +1,26 @@
-"""Connections to Redis or Valkey, what their failures mean, and what the server must be like."""
+"""Connections to Redis or Valkey, and what their failures mean.
+
+URLs are `redis://`, `rediss://` (TLS; `?ssl_ca_certs=FILE` names the authority) and `unix://` as redis-py has
+them, with an ACL user as `redis://user:password@host`. For the primary that Sentinel names, asked again after
+each failover: `redis+sentinel://[user:password@]host:port,host:port/service/0`.
+
+An ACL user needs `~{prefix}* &{prefix}events +@read +@write +@connection +@transaction +@scripting +publish
++time +info +dbsize`, and for `INFERQ_DURABILITY=fsync` also `+waitaof +config|get`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Any, Self, cast
+from urllib.parse import unquote, urlsplit
 
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, MasterDownError, ReadOnlyError, RedisError
 from redis.retry import Retry
 
 from inferq.jobs import InvalidSettingError, RedisUnavailableError
@@ -18,52 +29,121 @@ from inferq.settings import Settings
 POOL_CONNECTIONS = 64
 """Most connections a proxy process opens; further requests wait for one of them."""
 
-_FIRST_SUPPORTED = (7, 0)
-_FIRST_WITH_WAITAOF = (7, 2)
-
+_SENTINEL_SCHEME = "redis+sentinel://"
 _BACKOFF = ExponentialBackoff(cap=0.2, base=0.02)
 _RETRIES = 3
+# what a server answers that is not, or no longer, the primary: only a new connection can lead to another
+_NOT_THE_PRIMARY: list[type[Exception]] = [ReadOnlyError, MasterDownError, BusyLoadingError]
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelUrl:
+    """A `redis+sentinel://` URL, taken apart.
+
+    Attributes:
+        sentinels: Host and port of each Sentinel.
+        service: Name of the service whose primary is wanted.
+        database: Number of the database.
+        username: ACL user of the servers, not of the Sentinels.
+        password: Its password.
+    """
+
+    sentinels: tuple[tuple[str, int], ...]
+    service: str
+    database: int = 0
+    username: str | None = None
+    password: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Reads a URL.
+
+        Raises:
+            ValueError: It is not of the form `redis+sentinel://[user:password@]host:port,…/service/database`.
+        """
+        credentials, _, rest = url.removeprefix(_SENTINEL_SCHEME).rpartition("@")
+        hosts, _, path = rest.partition("/")
+        service, _, database = path.partition("/")
+        username, _, password = credentials.partition(":")
+        if not hosts or not service:
+            raise ValueError(
+                "a Sentinel URL names hosts and a service: redis+sentinel://host:26379,host:26379/service/0"
+            )
+        return cls(
+            tuple(_host_and_port(host) for host in hosts.split(",")),
+            unquote(service),
+            int(database or 0),
+            unquote(username) or None,
+            unquote(password) or None,
+        )
+
+    @property
+    def credentials(self) -> dict[str, Any]:
+        """What the servers want to know."""
+        return {"db": self.database, "username": self.username, "password": self.password}
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError(f"{text!r} is no host:port")
+    return parts.hostname, parts.port or 26379
 
 
 def masked_url(url: str) -> str:
     """The URL without its password, fit for logs and errors."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()
+    scheme, separator, rest = url.partition("://")
+    credentials, at, places = rest.rpartition("@")
+    if not at:
+        return url.partition("?")[0]
+    username = credentials.partition(":")[0]
+    return f"{scheme}{separator}{username}:***@{places.partition('?')[0]}"
 
 
 def connect_async(settings: Settings) -> redis.asyncio.Redis:
     """A pooled asynchronous client. Opens no connection yet.
 
     Raises:
-        InvalidSettingError: The URL is none that redis-py understands.
+        InvalidSettingError: The URL is none of those above.
     """
+    options: dict[str, Any] = {
+        "socket_timeout": settings.redis_timeout,
+        "socket_connect_timeout": settings.redis_timeout,
+        "retry": AsyncRetry(_BACKOFF, _RETRIES),
+        "retry_on_error": _NOT_THE_PRIMARY,
+    }
+    url = settings.redis_url
     with _url_errors(settings):
+        if url.startswith(_SENTINEL_SCHEME):
+            parts = SentinelUrl.parse(url)
+            sentinel: Any = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+                parts.sentinels, sentinel_kwargs=_sentinel_options(settings, AsyncRetry)
+            )
+            return cast(
+                "redis.asyncio.Redis", sentinel.master_for(parts.service, **parts.credentials, **options)
+            )
         pool = redis.asyncio.BlockingConnectionPool.from_url(
-            settings.redis_url,
-            max_connections=POOL_CONNECTIONS,
-            timeout=settings.redis_timeout,
-            socket_timeout=settings.redis_timeout,
-            socket_connect_timeout=settings.redis_timeout,
-            retry=AsyncRetry(_BACKOFF, _RETRIES),
+            url, max_connections=POOL_CONNECTIONS, timeout=settings.redis_timeout, **options
         )
     return redis.asyncio.Redis.from_pool(pool)
+
+
+async def close_async(client: redis.asyncio.Redis) -> None:
+    """Closes a client's connections, those to Sentinels included, which redis-py leaves open."""
+    await client.aclose()
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    await client.connection_pool.disconnect()
+    for sentinel in manager.sentinels if manager else ():
+        await sentinel.aclose()
 
 
 def connect(settings: Settings) -> redis.Redis:
     """A pooled synchronous client, safe to share between threads. Opens no connection yet.
 
     Raises:
-        InvalidSettingError: The URL is none that redis-py understands.
+        InvalidSettingError: The URL is none of those above.
     """
-    with _url_errors(settings):
-        return redis.Redis.from_url(
-            settings.redis_url,
-            socket_timeout=max(5.0, settings.redis_timeout),
-            socket_connect_timeout=settings.redis_timeout,
-            retry=Retry(_BACKOFF, _RETRIES),
-        )
+    return _connect(settings, max(5.0, settings.redis_timeout), _RETRIES)
 
 
 def connect_blocking(settings: Settings, block_seconds: float) -> redis.Redis:
@@ -74,15 +154,33 @@ def connect_blocking(settings: Settings, block_seconds: float) -> redis.Redis:
         block_seconds: Longest BRPOP; the socket waits longer, so that only the server ends it.
 
     Raises:
-        InvalidSettingError: The URL is none that redis-py understands.
+        InvalidSettingError: The URL is none of those above.
     """
+    return _connect(settings, block_seconds + 3.0, 0)
+
+
+def _connect(settings: Settings, socket_timeout: float, retries: int) -> redis.Redis:
+    options: dict[str, Any] = {
+        "socket_timeout": socket_timeout,
+        "socket_connect_timeout": settings.redis_timeout,
+        "retry": Retry(_BACKOFF, retries),
+        "retry_on_error": _NOT_THE_PRIMARY,
+    }
+    url = settings.redis_url
     with _url_errors(settings):
-        return redis.Redis.from_url(
-            settings.redis_url,
-            socket_timeout=block_seconds + 3.0,
-            socket_connect_timeout=settings.redis_timeout,
-            retry=Retry(_BACKOFF, 0),
-        )
+        if url.startswith(_SENTINEL_SCHEME):
+            parts = SentinelUrl.parse(url)
+            sentinel: Any = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+                parts.sentinels, sentinel_kwargs=_sentinel_options(settings, Retry)
+            )
+            return cast("redis.Redis", sentinel.master_for(parts.service, **parts.credentials, **options))
+        return redis.Redis.from_url(url, **options)
+
+
+def _sentinel_options(settings: Settings, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
+    # one that is dead must not keep the others from being asked
+    seconds = settings.redis_timeout / 2
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry(_BACKOFF, 0)}
 
 
 @contextmanager
@@ -109,55 +207,3 @@ def redis_errors() -> Iterator[None]:
         raise RedisUnavailableError(
             f"Redis does not serve us: {str(error).rstrip('.') or type(error).__name__}."
         ) from error
-
-
-def check_server(client: redis.Redis, durability: str = "server") -> None:
-    """Makes sure that the server can keep our promises.
-
-    Args:
-        client: A synchronous client.
-        durability: The setting of that name.
-
-    Raises:
-        InvalidSettingError: The server is older than Redis 7, may evict jobs, or cannot do `fsync`.
-        RedisUnavailableError: It does not answer.
-    """
-    with redis_errors():
-        info: dict[str, Any] = client.info()
-    version = info.get("redis_version")
-    if _version(info) < _FIRST_SUPPORTED:
-        raise InvalidSettingError(
-            f"The Redis server is version {version}; inferq needs Redis 7 or Valkey 7.2, or newer."
-        )
-    policy = info.get("maxmemory_policy", "noeviction")
-    if int(info.get("maxmemory", 0)) > 0 and policy != "noeviction":
-        raise InvalidSettingError(
-            f"The Redis server has maxmemory-policy {policy}, which deletes jobs when memory is short. "
-            "Set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction."
-        )
-    if durability == "fsync":
-        _check_append_only_file(client, info)
-
-
-def _version(info: dict[str, Any]) -> tuple[int, ...]:
-    """The server's version; Valkey names the Redis version that it is compatible with."""
-    return tuple(int(part) for part in str(info.get("redis_version", "0")).split(".")[:2])
-
-
-def _check_append_only_file(client: redis.Redis, info: dict[str, Any]) -> None:
-    if not info.get("aof_enabled"):
-        raise InvalidSettingError(
-            "INFERQ_DURABILITY=fsync needs the server's append-only file, which is off. "
-            "Turn it on: redis-cli CONFIG SET appendonly yes."
-        )
-    if _version(info) >= _FIRST_WITH_WAITAOF:
-        return
-    with redis_errors():
-        policies: Any = client.config_get("appendfsync")
-    policy = policies.get("appendfsync")
-    if policy != "always":
-        raise InvalidSettingError(
-            "INFERQ_DURABILITY=fsync needs a server that knows WAITAOF (Redis 7.2, Valkey) or has "
-            f"appendfsync always; this one has appendfsync {policy}. "
-            "Set it: redis-cli CONFIG SET appendfsync always."
-        )

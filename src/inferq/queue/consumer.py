@@ -12,8 +12,9 @@ from redis.exceptions import NoScriptError
 
 from inferq.jobs import ClaimedJob, Outcome, Priority, WorkerInfo
 from inferq.queue import scripts
-from inferq.queue.connection import check_server, connect, connect_blocking, redis_errors
+from inferq.queue.connection import connect, connect_blocking, redis_errors
 from inferq.queue.keys import Keys
+from inferq.queue.requirements import check_server
 from inferq.queue.scripts import Script
 from inferq.settings import Settings
 

@@ -24,7 +24,7 @@ from inferq.jobs import (
     WorkerInfo,
 )
 from inferq.queue import scripts
-from inferq.queue.connection import connect_async, redis_errors
+from inferq.queue.connection import close_async, connect_async, redis_errors
 from inferq.queue.keys import PARTS, Keys
 from inferq.queue.scripts import Script
 from inferq.settings import Settings
@@ -52,7 +52,7 @@ class Producer:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._redis.aclose()
+        await close_async(self._redis)
 
     async def ping(self) -> None:
         """Returns if Redis answers.

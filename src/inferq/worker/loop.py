@@ -57,10 +57,7 @@ class Loop:
         while not self.stopping.is_set():
             jobs = self._take()
             self.progressed_at = time.monotonic()
-            if self.stopping.is_set():
-                self._give_back(jobs)
-            else:
-                self._work(jobs)
+            self._work(jobs)
 
     def _take(self) -> list[ClaimedJob]:
         """What waits already, or else what comes within the next second."""
@@ -68,11 +65,18 @@ class Loop:
         if jobs or self.stopping.is_set():
             return jobs
         popped = self._outage.sit_out(self._consumer.wait, self.stopping)
-        return self._claim(popped) if popped else []
+        if popped is None:
+            return []
+        # what was popped is in no list any more: it must be claimed, and given back if it came too late
+        is_late = self.stopping.is_set()
+        jobs = self._claim(popped)
+        if is_late:
+            self._give_back(jobs)
+            return []
+        return jobs
 
     def _claim(self, popped: Popped | None) -> list[ClaimedJob]:
         token = new_token()
-        # a popped id is in no list any more: it is claimed even while stopping, and then given back
         give_up = self.given_up if popped else self.stopping
         return self._outage.sit_out(lambda: self._consumer.claim(1, popped, token), give_up) or []
 
