@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     )
 
     redis_url: str = "redis://localhost:6379/0"
-    """Where Redis or Valkey is: `redis://`, `rediss://` (TLS) or `unix://`."""
+    """Where Redis or Valkey is: `redis://`, `rediss://` (TLS), `unix://` or `redis+sentinel://`."""
     key_prefix: str = ""
     """Goes before every key. On Redis Cluster a hash tag such as `{inferq}:`."""
     redis_timeout: Seconds = 2.0
