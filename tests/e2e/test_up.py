@@ -4,6 +4,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -42,10 +43,14 @@ def child(program, words):
 
 
 def test_one_command_serves_predictions_and_says_how(service):
+    began = time.monotonic()
     program, url = service()
+    waited = time.monotonic() - began
 
     assert is_healthy(url)
-    assert float(re.search(r"Ready in ([0-9.]+) s", program.output)[1]) < 20
+    said = float(re.search(r"Ready in ([0-9.]+) s", program.output)[1])
+    assert said == pytest.approx(waited, abs=1.0)  # what a user waits, imports included
+    assert said < 20
     for words in (url, f"{url}/docs", "redis://127.0.0.1:", "data of mine", "models"):
         assert words in program.output
     curl = next(line for line in program.lines if line.strip().startswith("curl -X POST"))
