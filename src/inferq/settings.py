@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     """Where Redis or Valkey is: `redis://`, `rediss://` (TLS), `unix://` or `redis+sentinel://`."""
     key_prefix: str = ""
     """Goes before every key. On Redis Cluster a hash tag such as `{inferq}:`."""
-    redis_timeout: Seconds = 2.0
+    redis_timeout: Seconds = 1.5
     """Longest time the proxy waits for Redis before it answers 503."""
 
     default_model: Annotated[str, Field(pattern=MODEL_NAME_PATTERN)] = "iris"

@@ -316,24 +316,30 @@ class Consumer:
             to the default model if this worker serves it, else to the worker's first.
         """
         with redis_errors():
-            cursor = int(cast("bytes | None", self._redis.get(self._keys.scan_cursor)) or 0)
+            stored = cast("bytes | None", self._redis.get(self._keys.scan_cursor)) or b""
+            cursor = int(stored) if stored.isdigit() else 0
             count = max(100, int(self._redis.dbsize() * SCAN_STEP_SECONDS / SCAN_ROUND_SECONDS))
             cursor, keys = cast(
                 "tuple[int, list[bytes]]",
-                self._redis.scan(cursor, match=self._keys.job("*", "data"), count=count),
+                self._redis.scan(cursor, match=self._keys.job("*", "status"), count=count, _type="STRING"),
             )
             self._redis.set(self._keys.scan_cursor, cursor, ex=3600)
-            suspects = self._without_state([self._keys.job_id_of(_text(key)) for key in keys])[:limit]
+            suspects = self._suspects([self._keys.job_id_of(_text(key)) for key in keys])[:limit]
             return [job_id for job_id in suspects if self._rescue_one(job_id) == b"rescued"]
 
-    def _without_state(self, job_ids: list[str]) -> list[str]:
+    def _suspects(self, job_ids: list[str]) -> list[str]:
+        """Those that no script of ours has seen, or that would never expire."""
         if not job_ids:
             return []
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipeline.hexists(_bytes(self._keys.job(job_id, "meta")), "state")
+            pipeline.pttl(_bytes(self._keys.job(job_id, "status")))
+        answers = batched(pipeline.execute(raise_on_error=False), 2, strict=True)
         return [
-            job_id for job_id, has_state in zip(job_ids, pipeline.execute(), strict=True) if not has_state
+            job_id
+            for job_id, (has_state, ttl_ms) in zip(job_ids, answers, strict=True)
+            if has_state is False or ttl_ms == -1
         ]
 
     def _rescue_one(self, job_id: str) -> bytes:

@@ -30,6 +30,7 @@ from inferq.queue.scripts import Script
 from inferq.settings import Settings
 
 _LONGEST_WAIT_SECONDS = 60.0
+_LONGEST_HISTORY = 1000
 
 
 class Producer:
@@ -147,8 +148,8 @@ class Producer:
             snapshot.mget(*(self._keys.job(job_id, part) for part in ("status", "result", "error")))
             snapshot.hgetall(self._keys.job(job_id, "meta"))
             snapshot.exists(self._keys.job(job_id, "data"))
-            (status, result, error), fields, has_data = await snapshot.execute()
-            meta = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+            (status, result, error), fields, has_data = await snapshot.execute(raise_on_error=False)
+            meta = _decode(fields)
             if status is None and not has_data and "model" not in meta:
                 raise _not_found(job_id)
             state = _status(status, has_result=result is not None, has_error=error is not None)
@@ -157,10 +158,10 @@ class Producer:
             id=job_id,
             status=state,
             result=result if state is Status.COMPLETED else None,
-            error=_text(error) if state is Status.FAILED else None,
+            error=_text(error) if error and state is Status.FAILED else None,
             error_kind=_error_kind(meta.get("error_kind")) if state is Status.FAILED else None,
             model=meta.get("model"),
-            attempts=int(meta.get("attempts", 0)),
+            attempts=_int(meta.get("attempts")) or 0,
             submitted_at=_time(meta.get("submitted_ms")),
             started_at=_time(meta.get("started_ms")),
             finished_at=_time(meta.get("ended_ms")),
@@ -173,7 +174,8 @@ class Producer:
         if "model" not in meta:
             return None
         keys = [self._keys.queue(meta["model"])]
-        return cast("int | None", await self._call(scripts.POSITION, keys, [job_id, meta["priority"]]))
+        arguments = [job_id, meta.get("priority", Priority.NORMAL)]
+        return cast("int | None", await self._call(scripts.POSITION, keys, arguments))
 
     async def cancel(self, job_id: str) -> Status:
         """Ends a job that has not ended. A waiting one never runs; a running one is stopped.
@@ -296,7 +298,7 @@ class Producer:
         """
         async with self._bounded():
             documents = cast("dict[bytes, bytes]", await self._redis.hgetall(self._keys.models))
-        return {name.decode(): document for name, document in documents.items()}
+        return {name.decode("utf-8", "replace"): document for name, document in documents.items()}
 
     async def live_workers(self) -> list[WorkerInfo]:
         """The workers whose heartbeat is fresh, oldest first.
@@ -312,8 +314,8 @@ class Producer:
             reports = self._redis.pipeline(transaction=False)
             for worker_id in ids:
                 reports.hgetall(self._keys.worker(worker_id))
-            found = zip(ids, await reports.execute(), strict=True)
-        workers = [_worker(worker_id, report) for worker_id, report in found if report]
+            found = zip(ids, await reports.execute(raise_on_error=False), strict=True)
+        workers = [worker for worker_id, report in found if (worker := _worker(worker_id, _decode(report)))]
         return sorted(workers, key=lambda worker: worker.started_at)
 
     async def last_heartbeat(self) -> datetime | None:
@@ -343,20 +345,24 @@ def _milliseconds(seconds: float) -> int:
 
 def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Status:
     """The public state, also of jobs that outside programs wrote in part or in words of their own."""
-    text = _text(stored)
-    if text is not None and text in Status:
+    text = stored and _text(stored)
+    if text and text in Status:
         return Status(text)
     if has_result:
         return Status.COMPLETED
     return Status.FAILED if has_error else Status.PENDING
 
 
-def _text(stored: bytes | None) -> str | None:
-    return None if stored is None else stored.decode("utf-8", "replace")
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
 
 
 def _time(milliseconds: str | float | None) -> datetime | None:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
+    number = _int(milliseconds)
+    try:
+        return None if number is None else datetime.fromtimestamp(number / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _not_found(job_id: str) -> JobNotFoundError:
@@ -379,32 +385,59 @@ def _queue_full(where: str, depth: int, ended_per_1000_seconds: int) -> QueueFul
 def _history(meta: dict[str, str], state: Status) -> tuple[Attempt, ...]:
     """The failed attempts as the scripts wrote them down, and the one that runs or succeeded."""
     attempts = []
-    last = int(meta.get("attempts", 0))
+    last = min(_int(meta.get("attempts")) or 0, _LONGEST_HISTORY)
     for number in range(1, last + 1):
         noted = meta.get(f"attempt:{number}")
         if noted:
-            fields = json.loads(noted)
-            started, ended = _time(fields.get("started_ms")), _time(fields["ended_ms"])
-            kind, reason = _error_kind(fields["kind"]), fields["reason"]
-            attempts.append(Attempt(number, started, ended, fields["worker"], kind, reason))
+            attempts.append(_noted_attempt(number, noted))
         elif number == last and state in (Status.PROCESSING, Status.COMPLETED):
             started, ended = _time(meta.get("started_ms")), _time(meta.get("ended_ms"))
             attempts.append(Attempt(number, started, ended, meta.get("worker", "")))
     return tuple(attempts)
 
 
+def _noted_attempt(number: int, noted: str) -> Attempt:
+    try:
+        fields = json.loads(noted)
+        started, ended = _time(fields.get("started_ms")), _time(fields["ended_ms"])
+        return Attempt(
+            number, started, ended, fields["worker"], _error_kind(fields["kind"]), fields["reason"]
+        )
+    except (ValueError, KeyError, AttributeError):  # not written by our scripts
+        return Attempt(number, None, None, "")
+
+
 def _error_kind(text: str | None) -> ErrorKind | None:
-    return ErrorKind(text) if text else None
+    return ErrorKind(text) if text is not None and text in ErrorKind else None
 
 
-def _worker(worker_id: str, report: dict[bytes, bytes]) -> WorkerInfo:
-    fields = {name.decode(): value.decode() for name, value in report.items()}
-    return WorkerInfo(
-        id=worker_id,
-        host=fields["host"],
-        pid=int(fields["pid"]),
-        models=tuple(fields["models"].split()),
-        started_at=datetime.fromisoformat(fields["started_at"]),
-        seen_at=_time(fields["seen_ms"]),
-        jobs_done=int(fields["jobs_done"]),
-    )
+def _worker(worker_id: str, fields: dict[str, str]) -> WorkerInfo | None:
+    """The report of a worker; None if it has expired or cannot be read."""
+    try:
+        return WorkerInfo(
+            id=worker_id,
+            host=fields["host"],
+            pid=int(fields["pid"]),
+            models=tuple(fields["models"].split()),
+            started_at=datetime.fromisoformat(fields["started_at"]),
+            seen_at=_time(fields["seen_ms"]),
+            jobs_done=int(fields["jobs_done"]),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _decode(stored: object) -> dict[str, str]:
+    """A hash as text. Any program may write to Redis: what is no hash, or no text, must not break a read."""
+    if not isinstance(stored, dict):
+        return {}
+    return {
+        name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()
+    }
+
+
+def _int(text: str | float | None) -> int | None:
+    try:
+        return None if text is None else int(text)
+    except (ValueError, OverflowError):
+        return None

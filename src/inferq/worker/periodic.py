@@ -4,8 +4,12 @@ import threading
 import time
 from collections.abc import Callable
 
+import structlog
+
 from inferq.jobs import RedisUnavailableError
 from inferq.worker.outage import Outage
+
+log = structlog.get_logger()
 
 
 class Periodic:
@@ -41,6 +45,8 @@ class Periodic:
                 self._action()
             except RedisUnavailableError as error:
                 self._outage.begin(error, called_at)
+            except Exception:  # whatever one turn meets, the next one must come
+                log.exception("turn_failed", thread=self._thread.name)
             else:
                 self._outage.end()
             self._stopping.wait(self._seconds)

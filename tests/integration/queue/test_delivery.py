@@ -154,6 +154,8 @@ async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client
     monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
     for job_id in ("lost", "waiting"):
         redis_client.set(f"job:{job_id}:data", DATA)
+        redis_client.set(f"job:{job_id}:status", "pending")
+    redis_client.set("job:not-pushed-yet:data", DATA)
     redis_client.lpush("queue:iris", "lost")
     consumer.wait()  # and the worker dies
     redis_client.lpush("queue:iris", "waiting")
@@ -162,6 +164,7 @@ async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client
     assert rescued == ["lost"]
     assert [job.id for job in consumer.claim(5)] == ["lost", "waiting"]
     assert consumer.rescue() == []
+    redis_client.delete("job:not-pushed-yet:data")
     assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
 
 

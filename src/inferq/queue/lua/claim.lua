@@ -34,7 +34,7 @@ local function add(id, data, attempt, timeout_ms)
   reply[#reply + 1] = id
   reply[#reply + 1] = data
   reply[#reply + 1] = attempt
-  reply[#reply + 1] = timeout_ms or ''
+  reply[#reply + 1] = tonumber(timeout_ms) or ''
 end
 
 local previous = redis.call('LRANGE', claim_key, 0, -1)
@@ -50,16 +50,6 @@ if #previous > 0 then
   return {previous[1], reply}
 end
 
-local function is_a(key, wanted)
-  local found = redis.call('TYPE', key).ok
-  return found == wanted or found == 'none'
-end
-
--- An outside producer may have written anything; a key of the wrong type must not stop the queue.
-local function is_readable(id)
-  return is_a(job_key(id, 'meta'), 'hash') and is_a(job_key(id, 'status'), 'string') and is_a(job_key(id, 'data'), 'string')
-end
-
 -- A job that an outside producer pushed: only its data is sure to exist.
 local function adopt(queue, model, id, priority)
   local status_key = job_key(id, 'status')
@@ -73,19 +63,22 @@ local function adopt(queue, model, id, priority)
   return true
 end
 
+-- Whether an outside producer has set the data of an ended job anew: ours is removed or expires.
+local function is_resubmitted(id)
+  local ttl = redis.call('PTTL', job_key(id, 'data'))
+  return ttl == -1 or (ttl > 0 and redis.call('GET', job_key(id, 'status')) ~= 'failed')
+end
+
 -- Leases one id taken from a list. Returns whether to go on taking.
 local function take(queue, model, id, list_priority)
-  if not is_readable(id) then
-    redis.call('DEL', job_key(id, 'meta'))
-    fail_job(queue, id, list_priority, result_ttl_ms, now, 'invalid-input',
-      'The keys of this job are not of the types that the contract says: job:' .. id .. ':data and :status are strings.')
-    redis.call('HSET', job_key(id, 'meta'), 'model', model, 'priority', list_priority)
-    events[#events + 1] = id .. ':failed'
-    return true
-  end
   local meta_key = job_key(id, 'meta')
   local meta = redis.call('HMGET', meta_key, 'state', 'alone', 'priority', 'model', 'submitted_ms', 'timeout_ms')
   local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
+  if state == 'ended' and is_resubmitted(id) then
+    for _, part in ipairs({'meta', 'status', 'result', 'error'}) do redis.call('UNLINK', job_key(id, part)) end
+    redis.call('ZREM', queue .. ':dead', id)
+    state, alone, priority, meta = nil, false, list_priority, {}
+  end
   if not state then
     if not adopt(queue, model, id, priority) then return true end
   elseif state ~= 'queued' or meta[4] ~= model then
@@ -115,6 +108,19 @@ local function take(queue, model, id, list_priority)
   return not alone
 end
 
+-- An outside producer may have written anything under its ids; what cannot be read must not stop the queue.
+local function take_safely(queue, model, id, list_priority)
+  local is_fine, answer = pcall(take, queue, model, id, list_priority)
+  if is_fine then return answer end
+  if claimed[#claimed] == id then return true end -- it had been leased before something failed
+  redis.call('DEL', job_key(id, 'meta'))
+  fail_job(queue, id, list_priority, result_ttl_ms, now, 'invalid-input',
+    'The keys of this job cannot be read. Expected job:' .. id .. ':data and :status as strings, and no :meta.')
+  redis.call('HSET', job_key(id, 'meta'), 'model', model, 'priority', list_priority)
+  events[#events + 1] = id .. ':failed'
+  return true
+end
+
 -- Ids that turn out to be no job cost a look each; this bounds how many one call may spend.
 local looks = 4 * limit + 16
 
@@ -125,7 +131,7 @@ local function take_from(queue, model)
       looks = looks - 1
       local id = redis.call('RPOP', list)
       if not id then break end
-      if not take(queue, model, id, priority) then return end
+      if not take_safely(queue, model, id, priority) then return end
     end
   end
 end
@@ -141,7 +147,7 @@ end
 local model = ''
 if popped ~= '' then
   model = ARGV[11]
-  if take(KEYS[1], model, popped, popped_priority) then take_from(KEYS[1], model) end
+  if take_safely(KEYS[1], model, popped, popped_priority) then take_from(KEYS[1], model) end
 else
   while #claimed == 0 and looks > 0 do
     local i = first_waiting()

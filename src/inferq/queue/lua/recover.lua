@@ -64,8 +64,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0
 end
 
 -- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here.
-local function close_if_ended_outside(id, priority)
-  local status = redis.call('GET', job_key(id, 'status'))
+local function close_if_ended_outside(id, priority, status)
   if status ~= 'completed' and status ~= 'failed' then return false end
   close_job(queue, id, priority, ttl_ms, now)
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
@@ -78,15 +77,17 @@ end
 local function look_for(id, priority)
   local meta_key = job_key(id, 'meta')
   local meta = redis.call('HMGET', meta_key, 'state', 'missing_ms')
-  local state = meta[1]
+  local state, status = meta[1], redis.pcall('GET', job_key(id, 'status'))
   if not state or state == 'ended' then
     redis.call('ZREM', open_key(queue, priority), id)
   elseif state == 'leased' then
     if not redis.call('ZSCORE', leases, id) then redis.call('ZADD', leases, now, id) end
   elseif state == 'retrying' then
     if not redis.call('ZSCORE', retries, id) then redis.call('ZADD', retries, now, id) end
-  elseif close_if_ended_outside(id, priority) then
-    events[#events + 1] = id .. ':' .. redis.call('GET', job_key(id, 'status'))
+  elseif close_if_ended_outside(id, priority, status) then
+    events[#events + 1] = id .. ':' .. status
+  elseif status == 'processing' then
+    return -- a worker from outside has it and says so
   elseif not meta[2] then
     redis.call('HSET', meta_key, 'missing_ms', now)
   elseif now - tonumber(meta[2]) >= grace_ms then
@@ -116,7 +117,7 @@ for _, priority in ipairs(PRIORITIES) do
   for _, id in ipairs(redis.call('ZRANGE', open_key(queue, priority), 0, limit - 1)) do
     local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'submitted_ms')
     if meta[1] == 'queued' or meta[1] == 'retrying' then
-      if now - tonumber(meta[2] or now) <= job_ttl_ms then break end
+      if now - (tonumber(meta[2]) or now) <= job_ttl_ms then break end
       fail(id, priority, 'expired', expired_message(job_ttl_ms))
     end
   end

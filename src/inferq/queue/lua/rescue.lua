@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- Puts a job back in line that an outside producer pushed and a worker popped but never claimed. Such a job has data
--- and perhaps a status, but is in no index, so a slow scan finds it.
+-- Puts a job back in line that an outside producer pushed and a worker popped but never claimed. Such a job has data and
+-- the status pending, by which its producer says that it was pushed, but is in no index; so a slow scan finds it. Gives an
+-- expiry to keys that outside programs left without one.
 --
 -- KEYS     queue:{model} of every model, the default first
 -- ARGV[1]  key prefix
@@ -15,11 +16,12 @@ local now = now_ms()
 local meta_key, data_key, status_key = job_key(id, 'meta'), job_key(id, 'data'), job_key(id, 'status')
 local meta = redis.call('HMGET', meta_key, 'state', 'missing_ms')
 local status = redis.call('GET', status_key)
-if meta[1] or (status and status ~= 'pending') or redis.call('EXISTS', data_key) == 0 then return 'known' end
-
-for _, key in ipairs({data_key, status_key}) do
+for _, part in ipairs({'data', 'status', 'result', 'error', 'meta'}) do
+  local key = job_key(id, part)
   if redis.call('PTTL', key) == -1 then redis.call('PEXPIRE', key, ttl_ms) end
 end
+if meta[1] or status ~= 'pending' or redis.call('EXISTS', data_key) == 0 then return 'known' end
+
 for _, queue in ipairs(KEYS) do
   for _, priority in ipairs(PRIORITIES) do
     if redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1) then

@@ -1,0 +1,129 @@
+"""What outside programs may write under their ids, and what must go on nevertheless."""
+
+import asyncio
+
+import pytest
+
+from inferq.jobs import ErrorKind, Outcome, Status
+from tests.servers import wait_until
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+
+ODD_META = [
+    {"state": "queued", "model": "iris", "attempts": "abc"},
+    {"state": "queued", "model": "iris", "submitted_ms": "abc"},
+    {"state": "queued", "model": "iris", "priority": "urgent", "timeout_ms": "abc"},
+    {"state": "queued"},
+    {"model": "iris"},
+    {"error_kind": "foo", "started_ms": "abc", "attempts": "9" * 30},
+    {"submitted_ms": "9" * 18, "attempt:1": "no json", "attempts": "1"},
+]
+
+
+@pytest.mark.parametrize("fields", ODD_META)
+async def test_odd_meta_breaks_neither_the_queue_nor_a_read(producer, consumer, redis_client, fields):
+    redis_client.set("job:odd:data", DATA)
+    redis_client.hset("job:odd:meta", mapping=fields)
+    await producer.read("odd")
+    redis_client.lpush("queue:iris", "odd")
+    job_id = await producer.submit("iris", DATA)
+
+    jobs = consumer.claim(1, consumer.wait()) + consumer.claim(1)
+    assert job_id in [job.id for job in jobs]
+    consumer.finish([Outcome(job, result=b"1") for job in jobs])
+    consumer.recover()
+    assert (await producer.read(job_id)).status is Status.COMPLETED
+    assert (await producer.read("odd")).status is not None
+
+
+async def test_result_beside_a_meta_that_is_no_hash_is_read(producer, redis_client):
+    redis_client.set("job:odd:meta", "x")
+    redis_client.set("job:odd:status", "completed")
+    redis_client.set("job:odd:result", '{"a":1}')
+    job = await producer.read("odd")
+    assert (job.status, job.result) == (Status.COMPLETED, b'{"a":1}')
+
+
+async def test_odd_entries_among_models_and_workers_are_passed_over(producer, redis_client):
+    redis_client.hset("models", b"\xff", "x")
+    redis_client.zadd("workers", {"ghost": 1, "odd": 2})
+    redis_client.hset("worker:odd", "host", "here")
+    assert list(await producer.announced_models()) == ["\ufffd"]
+    assert await producer.live_workers() == []
+
+
+async def test_scan_goes_on_past_odd_keys(consumer, redis_client, monkeypatch):
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
+    redis_client.set("scan:cursor", "abc")
+    redis_client.rpush("job:list:status", "x")
+    redis_client.set("job:list:data", DATA)
+    redis_client.set("job:lost:data", DATA)
+    redis_client.set("job:lost:status", "pending")
+    assert wait_until(consumer.rescue, what="the rescue") == ["lost"]
+
+
+async def test_data_that_was_never_pushed_is_left_alone(consumer, redis_client, monkeypatch):
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.01)
+    redis_client.set("job:later:data", DATA)
+    for _ in range(3):
+        assert consumer.rescue() == []
+        await asyncio.sleep(0.02)
+    assert redis_client.llen("queue:iris") == 0
+
+
+async def test_ended_id_that_is_set_and_pushed_again_runs_again(producer, consumer, redis_client):
+    for result in (b"1", b"2"):
+        redis_client.set("job:again:data", DATA)
+        redis_client.lpush("queue:iris", "again")
+        [job] = consumer.claim(1, consumer.wait())
+        consumer.finish([Outcome(job, result=result)])
+        view = await producer.read("again")
+        assert (view.status, view.result, view.attempts) == (Status.COMPLETED, result, 1)
+        assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
+
+
+async def test_ended_id_that_is_only_pushed_again_changes_nothing(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, result=b"1")])
+    redis_client.lpush("queue:iris", job_id)
+    assert consumer.claim(1) == []
+    assert (await producer.read(job_id)).result == b"1"
+
+
+async def test_job_that_an_outside_worker_is_running_is_left_to_it(
+    producer, consumer, redis_client, monkeypatch
+):
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.01)
+    job_id = await producer.submit("iris", DATA)
+    redis_client.brpop(["queue:iris"])
+    redis_client.set(f"job:{job_id}:status", "processing")
+    for _ in range(3):
+        assert consumer.recover().missing == 0
+        await asyncio.sleep(0.02)
+    redis_client.set(f"job:{job_id}:result", '{"outside":1}')
+    redis_client.set(f"job:{job_id}:status", "completed")
+    consumer.recover()
+    assert (await producer.read(job_id)).result == b'{"outside":1}'
+    assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
+
+
+async def test_keys_that_an_outside_worker_leaves_without_expiry_get_one(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, result=b"1")])
+    redis_client.set(f"job:{job_id}:result", "2")
+    redis_client.set(f"job:{job_id}:status", "completed")
+    wait_until(
+        lambda: (consumer.rescue(), redis_client.ttl(f"job:{job_id}:result") > 0)[1], what="the expiry"
+    )
+
+
+async def test_failed_kind_is_kept_for_people_and_programs(producer, consumer, redis_client):
+    redis_client.hset("job:bad:meta", mapping={"state": "queued", "model": "iris", "attempts": "abc"})
+    redis_client.set("job:bad:data", DATA)
+    redis_client.lpush("queue:iris", "bad")
+    assert consumer.claim(1, consumer.wait()) == []
+    job = await producer.read("bad")
+    assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
+    assert "cannot be read" in job.error
