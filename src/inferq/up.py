@@ -4,6 +4,7 @@ What takes long to import is imported when the children are on their way, so tha
 """
 
 import asyncio
+import errno
 import json
 import os
 import shlex
@@ -11,7 +12,9 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
 from contextlib import nullcontext, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, build_opener
@@ -82,7 +85,8 @@ class _Up:
                 await self._print_ready(time.monotonic() - started)
                 await told.wait()
         finally:
-            console.print("Stopping …")
+            if supervisor.is_ready:
+                console.print("Stopping …")
             await supervisor.stop(_STOP_SECONDS)
         console.print("Stopped.")
 
@@ -100,14 +104,15 @@ class _Up:
             folder = str(self._directory.server_folder)
             command = [*python, "inferq.embedded", folder, str(self._redis_port)]
             supervisor.start(Child("valkey", command, environment, [self._directory.lock]))
+            await self._until_done(self._forget_models(), supervisor, told)
         proxy = [*python, "inferq", "proxy", "--host", self._host, "--port", str(self._port)]
         supervisor.start(Child("proxy", proxy, environment))
         workers = [Child(name, [*python, "inferq", "worker"], environment) for name in self._workers]
         for worker in workers:
             supervisor.start(worker)
         await asyncio.sleep(0)  # lets them begin
-        self._print_places()
-        await self._wait_until_ready(supervisor, workers, told)
+        if await self._until_done(self._become_ready(workers), supervisor, told):
+            supervisor.is_ready = True
 
     async def _check_outside_server(self) -> None:
         from inferq.queue.connection import masked_url
@@ -124,22 +129,27 @@ class _Up:
         finally:
             await producer.close()
 
-    async def _wait_until_ready(
-        self, supervisor: Supervisor, workers: list[Child], told: asyncio.Event
-    ) -> None:
-        ready = asyncio.create_task(self._become_ready(workers))
+    async def _until_done(
+        self, work: Coroutine[Any, Any, None], supervisor: Supervisor, told: asyncio.Event
+    ) -> bool:
+        """Waits for work that needs the children, and returns whether it was done before a signal came.
+
+        Raises:
+            InferqError: A child did not start; the message says why.
+        """
+        working = asyncio.create_task(work)
         stopped = asyncio.create_task(told.wait())
-        waits: list[asyncio.Future[Any]] = [ready, stopped, supervisor.failure]
+        waits: list[asyncio.Future[Any]] = [working, stopped, supervisor.failure]
         done: set[asyncio.Future[Any]] = set()
         while not done:  # however long: a large model or a long append-only file takes its time
             done, _ = await asyncio.wait(waits, timeout=_NOTE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 _echo("up", "still waiting for Redis, the proxy and all workers to report themselves")
-        ready.cancel()
+        working.cancel()
         stopped.cancel()
         for task in done:
             task.result()  # raises why a child did not start
-        supervisor.is_ready = True
+        return working in done
 
     async def _become_ready(self, workers: list[Child]) -> None:
         from inferq.queue.producer import Producer
@@ -147,6 +157,20 @@ class _Up:
         producer = Producer.from_settings(self._settings)
         try:
             while not await self._is_ready(producer, workers):  # noqa: ASYNC110 - other processes set no event
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            await producer.close()
+
+    async def _forget_models(self) -> None:
+        """Drops what earlier workers announced: all that will serve this server are yet to start."""
+        from inferq.queue.producer import Producer
+
+        producer = Producer.from_settings(self._settings)
+        try:
+            while True:
+                with suppress(RedisUnavailableError):
+                    await producer.forget_models()
+                    return
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
             await producer.close()
@@ -159,7 +183,7 @@ class _Up:
             if not all(worker.process and worker.process.pid in live for worker in workers):
                 return False
             health = await asyncio.to_thread(self._get, "/health")
-        except (RedisUnavailableError, OSError):
+        except (RedisUnavailableError, OSError, HTTPException):
             return False
         return bool(json.loads(health)["status"] == "healthy")
 
@@ -181,9 +205,10 @@ class _Up:
             console.print(f"{name:<8} {place}", markup=False)
 
     async def _print_ready(self, seconds: float) -> None:
+        self._print_places()
         console.print(f"Ready in {seconds:.1f} s. Try:")
         example = None
-        with suppress(OSError):  # the default model is not among those served here
+        with suppress(OSError, HTTPException):  # the default model is not among those served here
             example = json.loads(await asyncio.to_thread(self._get, "/metadata"))["example"]
         if example is None:
             console.print(f"  curl {self._proxy_url}/models", markup=False)
@@ -214,8 +239,10 @@ def _check_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
+        is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        remedy = "port with --port" if is_port else "address with --host"
         raise InvalidSettingError(
-            f"The proxy cannot listen on {host}:{port}: {error.strerror}. Choose another port with --port."
+            f"The proxy cannot listen on {host}:{port}: {error.strerror}. Choose another {remedy}."
         ) from error
 
 

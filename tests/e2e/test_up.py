@@ -1,6 +1,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from tests.e2e.processes import (
+    ROOT,
     call,
     command_of,
     descendants_of,
@@ -178,6 +180,21 @@ def expect_one_clear_line(program, *words):
         assert word in errors[0]
 
 
+def test_address_that_is_not_ours_is_one_clear_line(start, tmp_path):
+    program = start("inferq", "up", "--host", "nonsense.invalid", "--data-dir", tmp_path)
+    expect_one_clear_line(program, "nonsense.invalid", "--host")
+
+
+def test_models_of_an_earlier_start_are_forgotten(service, tmp_path):
+    shutil.copytree(ROOT / "models" / "iris", tmp_path / "models" / "flower")
+    shutil.copytree(ROOT / "models" / "iris", tmp_path / "models" / "iris")
+    program, url = service("--workers", "1", "--models", tmp_path / "models")
+    assert call("GET", f"{url}/models")[1]["models"] == ["flower", "iris"]
+    program.stop()
+    _, url = service("--workers", "1")
+    assert call("GET", f"{url}/models")[1]["models"] == ["iris"]
+
+
 def test_port_in_use_is_one_clear_line(start, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -200,6 +217,7 @@ def test_unreadable_model_is_one_clear_line_and_leaves_nothing(start, tmp_path):
     )
     expect_one_clear_line(program, "broken", "model.onnx")
     assert descendants_of(program.process.pid) == []
+    assert "Proxy" not in program.output
 
 
 def test_outside_server_out_of_reach_is_one_clear_line(start, tmp_path):

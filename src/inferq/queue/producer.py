@@ -300,6 +300,15 @@ class Producer:
             documents = cast("dict[bytes, bytes]", await self._redis.hgetall(self._keys.models))
         return {name.decode("utf-8", "replace"): document for name, document in documents.items()}
 
+    async def forget_models(self) -> None:
+        """Drops all announcements; live workers make theirs again with their next heartbeat.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        async with self._bounded():
+            await self._redis.delete(self._keys.models)
+
     async def live_workers(self) -> list[WorkerInfo]:
         """The workers whose heartbeat is fresh, oldest first.
 
