@@ -112,11 +112,11 @@ class Worker:
             os._exit(0)
         replace_process()
 
-    def _beat(self) -> None:
+    def _beat(self) -> bool:
         silent = time.monotonic() - self._loop.progressed_at
         if silent > _STALLED_SECONDS and not self._loop.held:
             log.error("worker_stalled", seconds=round(silent, 1))
-            return
+            return False
         report = WorkerInfo(
             id=self.id,
             host=self._host,
@@ -128,8 +128,9 @@ class Worker:
         self._consumer.heartbeat(
             report, self._documents, _HEARTBEATS_TO_LIVE * self._settings.heartbeat_seconds
         )
+        return True
 
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
         # past this the server lets the lease lapse, should this process be too far gone to contain the run
         slack = self._settings.terminate_seconds + self._settings.lease_seconds
         running = {job: self._loop.timeout_of(job) + slack for job in self._loop.held}
@@ -138,13 +139,15 @@ class Worker:
                 self._watch.cancel(job)
             if answer != "renewed":
                 log.warning("lease_not_renewed", job_id=job.id, attempt=job.attempt, reason=answer)
+        return bool(running)
 
-    def _recover(self) -> None:
+    def _recover(self) -> bool:
         found = self._consumer.recover()
         if found.lapsed or found.missing or found.failed:
             log.warning("jobs_recovered", lapsed=found.lapsed, missing=found.missing, failed=found.failed)
         if rescued := self._consumer.rescue():
             log.warning("outside_jobs_rescued", job_ids=rescued)
+        return True
 
 
 def main() -> None:

@@ -18,11 +18,12 @@ class Periodic:
     Args:
         name: Thread name.
         seconds: Pause between two runs.
-        action: What to do. When Redis is away it is left out until the next turn.
+        action: What to do; returns whether Redis was asked, and so answered. While Redis is away it fails, and
+            is done again with the next turn.
         outage: Where that is noted.
     """
 
-    def __init__(self, name: str, seconds: float, action: Callable[[], None], outage: Outage) -> None:
+    def __init__(self, name: str, seconds: float, action: Callable[[], bool], outage: Outage) -> None:
         self._seconds = seconds
         self._action = action
         self._outage = outage
@@ -42,11 +43,10 @@ class Periodic:
         while not self._stopping.is_set():
             called_at = time.monotonic()
             try:
-                self._action()
+                if self._action():
+                    self._outage.end()
             except RedisUnavailableError as error:
                 self._outage.begin(error, called_at)
             except Exception:  # whatever one turn meets, the next one must come
                 log.exception("turn_failed", thread=self._thread.name)
-            else:
-                self._outage.end()
             self._stopping.wait(self._seconds)

@@ -1,5 +1,7 @@
 import threading
 
+import structlog
+
 from inferq.jobs import RedisUnavailableError
 from inferq.worker.outage import Outage
 from inferq.worker.periodic import Periodic
@@ -14,8 +16,20 @@ def test_thread_goes_on_after_any_error():
         if error is not None:
             raise error
         reached.set()
+        return True
 
     thread = Periodic("test", 0.001, action, Outage())
     thread.start()
     assert reached.wait(5)
     thread.shutdown()
+
+
+def test_turn_that_asked_nothing_does_not_end_an_outage():
+    outage, turned = Outage(), threading.Event()
+    outage.begin(RedisUnavailableError("gone"), 1e12)
+    thread = Periodic("test", 0.001, lambda: bool(turned.set()), outage)
+    with structlog.testing.capture_logs() as logs:
+        thread.start()
+        assert turned.wait(5)
+        thread.shutdown()
+    assert logs == []

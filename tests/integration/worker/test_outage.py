@@ -1,0 +1,140 @@
+"""Redis away, as a worker process lives through it."""
+
+import asyncio
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from inferq.jobs import RedisUnavailableError, Status
+from inferq.queue.producer import Producer
+from inferq.settings import Settings
+from tests.integration.worker.test_worker import DATA, WorkerProcess, ended
+from tests.servers import wait_until
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def processor_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Wire:
+    """A forwarder between a client and a server that can be cut in the middle of a reply."""
+
+    def __init__(self, port):
+        self._target = ("127.0.0.1", port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.cuts = 0
+        self.cut_after = None
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self._target)
+            threading.Thread(target=self._pump, args=(near, far, False), daemon=True).start()
+            threading.Thread(target=self._pump, args=(far, near, True), daemon=True).start()
+
+    def _pump(self, source, sink, is_reply):
+        with source, sink:
+            try:
+                while data := source.recv(65536):
+                    if is_reply and self.cut_after is not None and len(data) > self.cut_after:
+                        sink.sendall(data[: self.cut_after])
+                        self.cut_after = None
+                        self.cuts += 1
+                        return
+                    sink.sendall(data)
+            except OSError:
+                return
+            finally:
+                for end in (source, sink):
+                    try:
+                        end.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        continue
+
+    def close(self):
+        self._listener.close()
+
+
+@pytest.fixture
+async def there(own_redis_server):
+    """A worker and a producer at a server of their own."""
+    worker = WorkerProcess(own_redis_server.url)
+    producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
+    await ended(producer, await producer.submit("iris", DATA))
+    yield own_redis_server, worker, producer
+    worker.end()
+    await producer.close()
+
+
+async def test_outage_of_three_seconds_costs_little_and_says_so_once(there):
+    server, worker, producer = there
+    server.kill()
+    before = processor_seconds(worker.process.pid)
+    await asyncio.sleep(3)
+    used = processor_seconds(worker.process.pid) - before
+    server.start()
+    job = await ended(producer, await producer.submit("iris", DATA))
+
+    assert job.status is Status.COMPLETED
+    assert used < 0.6
+    code, log = worker.stop()
+    assert code == 0
+    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+
+
+async def test_server_that_pauses_for_ten_seconds_is_waited_for(there):
+    server, worker, producer = there
+    with server.client() as client:
+        client.execute_command("CLIENT", "PAUSE", 10_000, "ALL")
+    with pytest.raises(RedisUnavailableError):
+        await producer.submit("iris", DATA)
+
+    async def submit():
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await producer.submit("iris", DATA)
+                except RedisUnavailableError:
+                    continue
+
+    job = await ended(producer, await submit())
+    assert job.status is Status.COMPLETED
+    code, log = worker.stop()
+    assert code == 0
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("cut_after", [0, 1, 7, 40])
+async def test_connection_cut_in_the_middle_of_a_reply_loses_nothing(redis_server, settings, cut_after):
+    wire = Wire(redis_server.port)
+    cut = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{wire.port}/0"})
+    producer = Producer.from_settings(settings)
+    worker = WorkerProcess(cut.redis_url, lease_seconds=1)
+    try:
+        jobs = [await producer.submit("iris", DATA) for _ in range(5)]
+        for job_id in jobs:
+            await ended(producer, job_id)
+        for _ in range(5):
+            wire.cut_after = cut_after
+            jobs += [await producer.submit("iris", DATA) for _ in range(3)]
+            await asyncio.to_thread(wait_until, lambda: wire.cut_after is None, 10, "the cut")
+        views = [await ended(producer, job_id, 20) for job_id in jobs]
+        assert {view.status for view in views} == {Status.COMPLETED}
+        assert wire.cuts == 5
+        code, log = worker.stop()
+        assert code == 0, log
+    finally:
+        worker.end()
+        wire.close()
+        await producer.close()
