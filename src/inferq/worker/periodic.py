@@ -18,7 +18,7 @@ class Periodic:
     Args:
         name: Thread name.
         seconds: Pause between two runs.
-        action: What to do; returns whether Redis was asked, and so answered. While Redis is away it fails, and
+        action: What to do; returns whether Redis was asked, and so answered. While Redis is away it fails and
             is done again with the next turn.
         outage: Where that is noted.
     """
