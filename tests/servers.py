@@ -5,6 +5,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -21,7 +22,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition, timeout: float = 10.0, what: str = "the condition") -> object:
+def wait_until(condition: Callable[[], object], timeout: float = 10.0, what: str = "the condition") -> object:
     """Waits until `condition()` is true and returns its value; fails the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -1,0 +1,54 @@
+"""Breaks everything for a long time and shows that no accepted job is lost and none has two outcomes.
+
+Run: uv run python -m benchmarks.chaos [--minutes 20] [--jobs 100000] [--seed N] [--server valkey|redis]
+
+It prints the faults drawn from the seed, progress every 10 s, and a closing table. If a promise was broken it
+exits with 1, and logs, journal and the server's file are kept for a look.
+"""
+
+import argparse
+import asyncio
+import secrets
+import sys
+
+from tests.chaos.harness import Harness, Plan
+
+
+def parse_arguments() -> Plan:
+    """The plan that the command line asks for."""
+    parser = argparse.ArgumentParser(description="Breaks everything for a long time.")
+    parser.add_argument("--minutes", type=float, default=20.0, help="how long faults and load last")
+    parser.add_argument("--jobs", type=int, default=100_000, help="jobs to be accepted at least")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeats a run")
+    parser.add_argument("--server", choices=["valkey", "redis"], default="valkey")
+    parser.add_argument("--durability", choices=["server", "fsync"], default="server")
+    chosen = parser.parse_args()
+    seconds = chosen.minutes * 60
+    return Plan(
+        seed=chosen.seed,
+        seconds=seconds,
+        jobs=chosen.jobs,
+        per_second=1.1 * chosen.jobs / seconds,
+        workers=4,
+        server=chosen.server,
+        durability=chosen.durability,
+        fault_pause=4.0,
+        death=0.0005,
+        lost_reply=0.0005,
+        killers=max(1, round(chosen.minutes / 2)),
+        drain_seconds=300.0,
+    )
+
+
+def main() -> None:
+    """Runs the plan and prints what came of it."""
+    report = asyncio.run(Harness(parse_arguments()).run())
+    print(report)
+    if report.violations:
+        sys.exit(f"chaos: {len(report.violations)} promises were broken, seed {report.plan.seed}")
+    print(f"chaos: every promise was kept, seed {report.plan.seed}")
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    main()

@@ -1,0 +1,381 @@
+"""One run of the chaos: load, faults, rest, verdict."""
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import orjson
+import redis
+import redis.asyncio
+
+from inferq.queue.producer import Producer
+from inferq.settings import Settings
+from tests.chaos.cases import Cases
+from tests.chaos.cluster import Child, Cluster
+from tests.chaos.faults import Fault, FaultKind, draw_schedule
+from tests.chaos.journal import Entry, Journal, Origin
+from tests.chaos.load import Load
+from tests.chaos.verdict import Verdict
+from tests.chaos.watchers import AWAY, EventWatcher, Poller
+
+MODELS = ["doubles", "iris", "table"]
+_PROBES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is made of.
+
+    Attributes:
+        seed: Decides faults and jobs.
+        seconds: How long load and faults last.
+        jobs: How many must be accepted, if that takes longer.
+        per_second: Jobs submitted over HTTP.
+        workers: Worker processes.
+        proxies: Proxy processes.
+        server: valkey or redis.
+        durability: The setting.
+        fault_pause: Mean seconds between two faults from outside.
+        death: Probability that a worker dies at each point it passes; there are five in a job.
+        lost_reply: Probability that a worker loses an answer of the server.
+        killers: Jobs that kill each worker that runs them.
+        max_attempts: The setting. Higher than its default, since here even an innocent job may well meet
+            several deaths in a row, and four would make it a dead letter with 3.
+        haste: Divides the pauses before retries and rescues.
+        drain_seconds: How long the rest may take.
+        model_seconds: Shortest run of a model, so that faults meet runs under way.
+    """
+
+    seed: int
+    seconds: float
+    jobs: int = 0
+    per_second: float = 60.0
+    workers: int = 3
+    proxies: int = 2
+    server: str = "valkey"
+    durability: str = "server"
+    fault_pause: float = 0.8
+    death: float = 0.005
+    lost_reply: float = 0.003
+    killers: int = 1
+    max_attempts: int = 5
+    haste: float = 1.0
+    drain_seconds: float = 90.0
+    model_seconds: float = 0.01
+
+
+@dataclass
+class Report:
+    """What came of a run.
+
+    Attributes:
+        plan: What was planned.
+        faults: What was broken from outside.
+        violations: Sentences; none if all promises were kept.
+        counts: Everything that was counted, in the order of the table.
+        seconds: How long it took, without start and verdict.
+    """
+
+    plan: Plan
+    faults: list[Fault]
+    violations: list[str] = field(default_factory=list)
+    counts: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        rows = [f"{name:<44}{value:>12,.10g}" for name, value in self.counts.items()]
+        rows += [f"VIOLATION: {sentence}" for sentence in self.violations[:50]]
+        if len(self.violations) > 50:
+            rows.append(f"… and {len(self.violations) - 50} more violations")
+        return "\n".join(rows)
+
+
+class Harness:
+    """Runs a plan.
+
+    Args:
+        plan: What to do.
+        say: Takes lines of progress.
+        progress_seconds: Pause between two of them.
+    """
+
+    def __init__(
+        self, plan: Plan, say: Callable[[str], None] = print, progress_seconds: float = 10.0
+    ) -> None:
+        self.plan = plan
+        self._say = say
+        self._progress_seconds = progress_seconds
+        self._faults = draw_schedule(plan.seed, plan.seconds, plan.fault_pause)
+        self._struck: Counter[str] = Counter()
+        self._server_lock = asyncio.Lock()
+        settings = {
+            "lease_seconds": 1.0,
+            "heartbeat_seconds": 0.5,
+            "max_attempts": plan.max_attempts,
+            "model_threads": 1,
+            "simulated_seconds": plan.model_seconds,
+            "durability": plan.durability,
+        }
+        chaos = {"probability": plan.death, "lost_reply": plan.lost_reply, "haste": plan.haste}
+        self.cluster = Cluster(plan.server, plan.seed, plan.workers, plan.proxies, settings, chaos)
+
+    async def run(self) -> Report:
+        """Runs the plan and returns what came of it; nothing is left running."""
+        self._say(f"seed {self.plan.seed}, {len(self._faults)} faults from outside:")
+        for fault in self._faults:
+            self._say(f"  {fault}")
+        cases = Cases(self.cluster.models_dir, Random(self.plan.seed))
+        journal = Journal(self.cluster.folder / "journal")
+        try:
+            with self.cluster:
+                report = await self._run(cases, journal)
+                if report.violations:
+                    self._say(f"kept for a look: {self.cluster.keep()}")
+                return report
+        finally:
+            journal.close()
+
+    async def _run(self, cases: Cases, journal: Journal) -> Report:
+        plan, url = self.plan, self.cluster.server.url
+        self._journal = journal
+        poller, events = Poller(url, journal), EventWatcher(url, journal)
+        background = [asyncio.create_task(self._keep_running()), asyncio.create_task(events.run())]
+        try:
+            await self._until(self._is_ready, 60.0, "readiness")
+            load = Load(
+                self.cluster.urls, url, cases, journal,
+                seed=plan.seed, per_second=plan.per_second, killers=plan.killers,
+                jobs=max(plan.jobs, int(plan.seconds * plan.per_second)),
+            )  # fmt: skip
+            started = time.monotonic()
+            background += [
+                asyncio.create_task(poller.run()),
+                asyncio.create_task(self._tell(load, started)),
+            ]
+            submitting = asyncio.create_task(load.run())
+            await self._strike_all(started)
+            while time.monotonic() < started + plan.seconds or len(journal.entries) < plan.jobs:
+                await asyncio.sleep(0.05)
+            load.stopping.set()
+            await submitting
+            self._say("the faults are over; the rest must drain")
+            self.cluster.chaos |= {"probability": 0, "lost_reply": 0}
+            await self.cluster.replace_workers()
+            with self.cluster.server.client() as client:
+                verdict = Verdict(client, journal, events, MODELS, plan.max_attempts)
+                await self._drain(verdict)
+                seconds = time.monotonic() - started
+                await self._probe(cases)
+                verdict.judge()
+        finally:
+            for task in background:
+                task.cancel()
+            gone = await asyncio.gather(*background, return_exceptions=True)
+        for outcome in gone:
+            if isinstance(outcome, Exception):
+                raise outcome
+        await asyncio.to_thread(self.cluster.stop, list(self.cluster.children()))
+        self.cluster.check_exits()
+        journal.violations += self.cluster.unexpected
+        return self._report(journal, verdict, load, poller, seconds)
+
+    async def _is_ready(self) -> bool:
+        """Whether all workers and proxies serve."""
+        producer = Producer.from_settings(Settings(redis_url=self.cluster.server.url))
+        try:
+            live = {worker.pid for worker in await producer.live_workers()}
+        finally:
+            await producer.close()
+        if not {child.pid for child in self.cluster.workers} <= live:
+            return False
+        async with httpx.AsyncClient() as client:
+            for url in self.cluster.urls:
+                try:
+                    answer = await client.get(f"{url}/health/ready")
+                except httpx.TransportError:
+                    return False
+                if answer.status_code != 200:
+                    return False
+        return True
+
+    async def _keep_running(self) -> None:
+        while True:
+            self.cluster.revive()
+            await asyncio.sleep(0.05)
+
+    async def _tell(self, load: Load, started: float) -> None:
+        while True:
+            await asyncio.sleep(self._progress_seconds)
+            deaths = sum(sum(child.exits.values()) for child in self.cluster.children())
+            self._say(
+                f"{time.monotonic() - started:7.0f} s  accepted {len(self._journal.entries):,}  "
+                f"open {len(self._journal.open):,}  deaths {deaths}  "
+                f"server restarts {len(self._journal.server_kills)}  503 {load.counts['answers 503']}  "
+                f"violations {len(self._journal.violations)}"
+            )
+
+    async def _strike_all(self, started: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            for fault in self._faults:
+                await asyncio.sleep(max(0.0, started + fault.at - time.monotonic()))
+                group.create_task(self._strike(fault))
+
+    async def _strike(self, fault: Fault) -> None:
+        self._struck[fault.kind] += 1
+        workers, proxies = self.cluster.workers, self.cluster.proxies
+        worker = workers[fault.target % len(workers)]
+        match fault.kind:
+            case FaultKind.KILL_WORKER:
+                worker.send(signal.SIGKILL)
+            case FaultKind.KILL_PROXY:
+                proxies[fault.target % len(proxies)].send(signal.SIGKILL)
+            case FaultKind.TERMINATE_WORKER:
+                worker.send(signal.SIGTERM)
+            case FaultKind.FREEZE_WORKER:
+                worker.send(signal.SIGSTOP)
+                await asyncio.sleep(fault.seconds)
+                worker.send(signal.SIGCONT)
+            case FaultKind.KILL_SERVER:
+                await self._restart_server(fault.seconds)
+            case FaultKind.KILL_SERVER_AND_WORKERS:
+                victims = workers[: 1 + fault.target % len(workers)]
+                await self._restart_server(fault.seconds, victims)
+            case FaultKind.CUT_CONNECTIONS:
+                await self._command("CLIENT", "KILL", "TYPE", "normal")
+            case FaultKind.PAUSE_SERVER:
+                await self._command("CLIENT", "PAUSE", int(fault.seconds * 1000), "ALL")
+            case FaultKind.FLUSH_SCRIPTS:
+                await self._command("SCRIPT", "FLUSH")
+
+    async def _restart_server(self, seconds: float, victims: Sequence[Child] = ()) -> None:
+        async with self._server_lock:
+            self._journal.server_kills.append(time.monotonic())
+            self.cluster.server.kill()
+            for child in victims:
+                child.send(signal.SIGKILL)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self.cluster.server.start)
+
+    async def _command(self, *words: str | int) -> None:
+        client = redis.asyncio.Redis.from_url(self.cluster.server.url, socket_timeout=5.0)
+        try:
+            await client.execute_command(*words)  # type: ignore[no-untyped-call]
+        except AWAY:
+            self._struck["missed, since the server was away"] += 1
+        finally:
+            await client.aclose()
+
+    async def _drain(self, verdict: Verdict) -> None:
+        async def is_drained() -> bool:
+            return not self._journal.open and not await asyncio.to_thread(verdict.leftovers)
+
+        try:
+            await self._until(is_drained, self.plan.drain_seconds, "the queue being drained", pause=0.2)
+        except TimeoutError as error:
+            self._journal.violate(f"{error}; open: {sorted(self._journal.open)[:5]}")
+
+    async def _probe(self, cases: Cases) -> None:
+        """The service is whole again: every worker reports, and new jobs are done at once."""
+        try:
+            await self._until(self._is_ready, 10.0, "every worker and proxy serving after the run")
+        except TimeoutError as error:
+            self._journal.violate(str(error))
+        random = Random(self.plan.seed)
+        producer = Producer.from_settings(Settings(redis_url=self.cluster.server.url))
+        try:
+            for _ in range(_PROBES):
+                case = cases.draw(random)
+                if case.expected is not None:
+                    entry = Entry(await producer.submit(case.model, case.data), Origin.HTTP, case.expected)
+                    self._journal.add(entry)
+            await self._until(self._is_quiet, 10.0, "probes being done after the run")
+        except TimeoutError as error:
+            self._journal.violate(str(error))
+        finally:
+            await producer.close()
+
+    async def _is_quiet(self) -> bool:
+        return not self._journal.open
+
+    async def _until(
+        self, condition: Callable[[], Any], timeout: float, what: str, pause: float = 0.05
+    ) -> None:
+        deadline = time.monotonic() + timeout
+        while not await condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} did not come true within {timeout:g} s")
+            await asyncio.sleep(pause)
+
+    def _report(
+        self, journal: Journal, verdict: Verdict, load: Load, poller: Poller, seconds: float
+    ) -> Report:
+        logged = Counter[str]()
+        for child in self.cluster.children():
+            self._read_log(child.name, child.log, logged)
+        noted = Counter(self._tally())
+        inside = Counter({what: times for what, times in noted.items() if what.startswith("death")})
+        accepted = sum(entry.is_accepted for entry in journal.entries.values())
+        ended = Counter(verdict.counts)
+        lost = ended.pop("lost", 0)
+        counts: dict[str, float] = {
+            "jobs accepted": accepted,
+            **{f"  of them from {origin}": n for origin, n in _origins(journal).items()},
+            **{f"  {end}": n for end, n in sorted(ended.items())},
+            **dict(sorted(load.counts.items())),
+            "worker deaths from within": sum(inside.values()),
+            **{f"  {what.removeprefix('death ')}": n for what, n in sorted(inside.items())},
+            "faults from outside": sum(self._struck.values()),
+            **{f"  {what}": n for what, n in sorted(self._struck.items())},
+            "exits of workers and proxies": sum(
+                sum(child.exits.values()) for child in self.cluster.children()
+            ),
+            "server restarts": len(journal.server_kills),
+            **{what: n for what, n in sorted(noted.items()) if not what.startswith("death")},
+            **dict(sorted(logged.items())),
+            "final states rolled back by server kills": journal.rolled_back,
+            "looks back at ended jobs": poller.looks_back,
+            "jobs lost": lost,
+            "violations": len(journal.violations),
+            "seconds": round(seconds, 1),
+            "jobs per second": round(accepted / seconds, 1),
+        }
+        return Report(self.plan, self._faults, journal.violations, counts, seconds)
+
+    def _tally(self) -> list[str]:
+        tally = self.cluster.tally
+        return tally.read_text().splitlines() if tally.exists() else []
+
+    def _read_log(self, name: str, path: Path, logged: Counter[str]) -> None:
+        """Counts what recovery did; anything that nobody expected to go wrong is a violation."""
+        with path.open("rb") as lines:
+            for line in lines:
+                if not line.startswith(b"{"):
+                    if line.strip():
+                        self._journal.violate(f"{name} wrote {line.decode(errors='replace').strip()[:300]!r}")
+                        return
+                    continue
+                try:
+                    event = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    continue  # cut off by a kill
+                match event.get("event"):
+                    case "jobs_recovered":
+                        for what in ("lapsed", "missing", "failed"):
+                            logged[f"recovered: {what}"] += event[what]
+                    case "outside_jobs_rescued":
+                        logged["recovered: outside jobs rescued"] += len(event["job_ids"])
+                    case "turn_failed" | "run_failed" | "worker_stalled" | "run_does_not_stop":
+                        self._journal.violate(f"{name}: {line.decode(errors='replace')[:600]}")
+                if "exception" in event and event.get("level") == "error":
+                    self._journal.violate(f"{name}: {event['exception'][-600:]}")
+
+
+def _origins(journal: Journal) -> Counter[str]:
+    return Counter(str(entry.origin) for entry in journal.entries.values() if entry.is_accepted)

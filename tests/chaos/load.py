@@ -1,0 +1,166 @@
+"""The clients of a run: submitters over HTTP, outside producers, and those who change their mind."""
+
+import asyncio
+import time
+from collections import Counter
+from random import Random
+
+import httpx
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from inferq.jobs import JobStateError, RedisUnavailableError
+from inferq.queue.producer import Producer
+from inferq.settings import Settings
+from tests.chaos.cases import KILLER, Case, Cases
+from tests.chaos.journal import Entry, Journal, Origin
+
+_CANCELLED = 0.01
+_FOREIGN = 0.04
+_CONNECTIONS = 12
+
+
+class Pace:
+    """Spreads calls over time; what an outage held up is made up for.
+
+    Args:
+        per_second: How many.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._started = time.monotonic()
+        self._turns = 0
+
+    async def turn(self) -> int:
+        """Waits for the next turn and returns its number."""
+        number = self._turns
+        self._turns += 1
+        due = self._started + number / self._per_second
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        return number
+
+
+class Load:
+    """Submits jobs at a steady pace until told to stop.
+
+    Args:
+        urls: The proxies.
+        redis_url: The server, for outside producers.
+        cases: What to submit.
+        journal: Where each accepted job is noted.
+        seed: Decides which jobs.
+        per_second: Jobs submitted.
+        killers: How many of them kill each worker that runs them: the first one, others spread over `jobs`.
+        jobs: How many are wanted at least.
+    """
+
+    def __init__(
+        self,
+        urls: list[str],
+        redis_url: str,
+        cases: Cases,
+        journal: Journal,
+        *,
+        seed: int,
+        per_second: float,
+        killers: int,
+        jobs: int,
+    ) -> None:
+        self._urls = urls
+        self._cases = cases
+        self._journal = journal
+        self._random = Random(seed)
+        self._pace = Pace(per_second)
+        self._per_second = per_second
+        self._killers = {number * jobs // (killers + 1) for number in range(killers)}
+        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0)
+        self._producer = Producer.from_settings(Settings(redis_url=redis_url))
+        self._changes_of_mind: set[asyncio.Task[None]] = set()
+        self.stopping = asyncio.Event()
+        self.counts: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Submits until `stopping` is set."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_CONNECTIONS):
+                    group.create_task(self._submit_on())
+                group.create_task(self._push_on())
+            await asyncio.gather(*self._changes_of_mind)
+        finally:
+            await self._producer.close()
+            await self._redis.aclose()
+
+    async def _submit_on(self) -> None:
+        async with httpx.AsyncClient(timeout=10.0) as client:
+            while not self.stopping.is_set():
+                number = await self._pace.turn()
+                case = KILLER if number in self._killers else self._cases.draw(self._random)
+                while not await self._submit(client, case) and not self.stopping.is_set():
+                    await asyncio.sleep(0.05)
+
+    async def _submit(self, client: httpx.AsyncClient, case: Case) -> bool:
+        """Submits a job; returns False if that must be tried again, since nobody listened."""
+        url = self._random.choice(self._urls)
+        body = b'{"model":"%b","data":%b}' % (case.model.encode(), case.data)
+        try:
+            answer = await client.post(f"{url}/predict", content=body)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            self.counts["refused connections"] += 1
+            return False
+        except (httpx.ReadTimeout, httpx.PoolTimeout):
+            self._journal.violate(f"{url} did not answer POST /predict within 10 s")
+            return True
+        except httpx.TransportError:
+            self.counts["answers cut off"] += 1
+            return True
+        if answer.status_code == 202:
+            self._note_accepted(answer.json()["job_id"], case)
+        elif answer.status_code == 503:
+            self.counts["answers 503"] += 1
+        else:
+            self._journal.violate(f"POST /predict was answered {answer.status_code}: {answer.text[:300]}")
+        return True
+
+    def _note_accepted(self, job_id: str, case: Case) -> None:
+        entry = Entry(job_id, Origin.HTTP, case.expected, case.kind)
+        self._journal.add(entry)
+        if self._random.random() < _CANCELLED:
+            task = asyncio.create_task(self._cancel(entry, self._random.choice((0.0, 0.005, 0.02))))
+            self._changes_of_mind.add(task)
+            task.add_done_callback(self._changes_of_mind.discard)
+
+    async def _cancel(self, entry: Entry, after_seconds: float) -> None:
+        await asyncio.sleep(after_seconds)
+        entry.cancel_unanswered = True
+        try:
+            await self._producer.cancel(entry.id)
+        except (JobStateError, RedisUnavailableError):
+            # it has ended already, perhaps by the first of several tries of this very call
+            self.counts["cancellations refused"] += 1
+        else:
+            entry.cancelled_at = time.monotonic()
+            self.counts["cancelled"] += 1
+
+    async def _push_on(self) -> None:
+        pace = Pace(self._per_second * _FOREIGN)
+        while not self.stopping.is_set():
+            number = await pace.turn()
+            case = self._cases.draw_foreign(self._random)
+            entry = Entry(f"foreign-{number}", Origin.FOREIGN, case.expected, case.kind)
+            entry.is_accepted = await self._push(entry.id, case.data)
+            self._journal.add(entry)
+
+    async def _push(self, job_id: str, data: bytes) -> bool:
+        """Does what the seed's proxy does, as one transaction; returns whether the server said yes."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.set(f"job:{job_id}:data", data)
+        pipeline.set(f"job:{job_id}:status", "pending")
+        pipeline.lpush("queue:iris", job_id)
+        try:
+            await pipeline.execute()
+        except (RedisError, OSError, TimeoutError):
+            self.counts["outside pushes unanswered"] += 1
+            return False
+        return True

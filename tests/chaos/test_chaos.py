@@ -1,0 +1,17 @@
+"""The short run; `benchmarks.chaos` is the long one. To repeat: CHAOS_SEED=7 uv run pytest tests/chaos -s."""
+
+import os
+
+from tests.chaos.harness import Harness, Plan
+
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+
+
+async def test_no_accepted_job_is_lost_and_none_has_two_outcomes_whatever_dies():
+    plan = Plan(SEED, seconds=8.0, per_second=50.0, fault_pause=0.7, death=0.01, haste=5.0, max_attempts=4)
+    report = await Harness(plan, progress_seconds=2.0).run()
+    print(report)
+    assert report.violations == []
+    assert report.counts["jobs accepted"] > 50
+    assert report.counts["worker deaths from within"] > 0
+    assert report.counts["server restarts"] > 0

@@ -1,0 +1,160 @@
+"""After a run: is every job what it must be, and is nothing left over?"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import batched
+from typing import cast
+
+import redis
+
+from inferq.jobs import ErrorKind, Priority, Status
+from tests.chaos.journal import Entry, Journal
+from tests.chaos.watchers import EventWatcher
+
+_EVERLASTING = ("models", "workers", "workers:seen")
+_STEMS = ("sequence", "rate", "dead")
+
+
+class Verdict:
+    """Reads what the server holds and compares it with the journal.
+
+    Args:
+        client: The server.
+        journal: What was accepted; takes the violations.
+        events: What was heard.
+        models: Names of the models.
+        max_attempts: The setting.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        journal: Journal,
+        events: EventWatcher,
+        models: list[str],
+        max_attempts: int,
+    ) -> None:
+        self._redis = client
+        self._journal = journal
+        self._events = events
+        self._models = models
+        # the first crash is not charged, since a job is not alone then
+        self._most_attempts = max_attempts + 1
+        self.counts: Counter[str] = Counter()
+
+    def leftovers(self) -> list[str]:
+        """What the queue still holds; nothing once it is drained."""
+        left = []
+        for model in self._models:
+            queue = f"queue:{model}"
+            sets = (f"{queue}:leases", f"{queue}:retries", *(f"{queue}:open:{each}" for each in Priority))
+            lists = (queue, f"{queue}:high", f"{queue}:low")
+            for key, length in (
+                *((key, self._redis.zcard(key)) for key in sets),
+                *((key, self._redis.llen(key)) for key in lists),
+            ):
+                if length:
+                    left.append(f"{key} holds {length}")
+        return left
+
+    def judge(self) -> None:
+        """Checks everything."""
+        for entries in batched(self._journal.entries.values(), 500, strict=False):
+            self._judge_entries(entries)
+        for sentence in self.leftovers():
+            self._journal.violate(f"the queue is not empty: {sentence}")
+        self._judge_keys()
+        self._judge_dead_letters()
+
+    def _judge_entries(self, entries: tuple[Entry, ...]) -> None:
+        reads = self._redis.pipeline(transaction=False)
+        for entry in entries:
+            reads.mget(*(f"job:{entry.id}:{part}" for part in ("status", "result", "error")))
+            reads.hgetall(f"job:{entry.id}:meta")
+        answers = iter(reads.execute())
+        for entry in entries:
+            status, result, error = next(answers)
+            self._judge_entry(entry, status, result, error, next(answers))
+
+    def _judge_entry(
+        self,
+        entry: Entry,
+        status: bytes | None,
+        result: bytes | None,
+        error: bytes | None,
+        meta: dict[bytes, bytes],
+    ) -> None:
+        if not entry.is_accepted and status is None:
+            self.counts["never accepted"] += 1
+            return
+        violate = self._journal.violate
+        end = None if status is None else status.decode()
+        kind = meta.get(b"error_kind", b"").decode()
+        where = f"job {entry.id} ({entry.origin})"
+        if end not in (Status.COMPLETED, Status.FAILED) or meta.get(b"state") != b"ended":
+            self.counts["lost"] += 1
+            violate(f"{where} is lost: status {end}, meta {meta}")
+            return
+        attempts = int(meta.get(b"attempts", 0))
+        self.counts["ran more than once"] += attempts > 1
+        self.counts[end if end == Status.COMPLETED else f"failed: {kind}"] += 1
+        if attempts > self._most_attempts:
+            violate(f"{where} was tried {attempts} times; at most {self._most_attempts} are allowed")
+        if entry.seen is not None and entry.seen != end and not self._journal.may_be_lost(entry.seen_at):
+            violate(f"{where} was {entry.seen} and is {end} at the end")
+        heard = self._events.heard.get(entry.id)
+        if heard is not None and heard[0] != end and not self._journal.may_be_lost(heard[1]):
+            violate(f"{where} was announced as {heard[0]} and is {end} at the end")
+        if end == Status.COMPLETED and (error is not None or result is None):
+            violate(f"{where} is completed, with result {result is not None} and error {error!r}")
+        if end == Status.FAILED and (error is None or result is not None):
+            violate(f"{where} is failed, with result {result is not None} and error {error!r}")
+        if not self._is_as_expected(entry, end, kind, result):
+            violate(
+                f"{where} is {end} {kind} after {attempts} attempts, expected {entry.kind or 'completed'}"
+                f"{' with another result' if result != entry.expected else ''}: {error!r}, meta {meta}"
+            )
+
+    def _is_as_expected(self, entry: Entry, end: str, kind: str, result: bytes | None) -> bool:
+        is_cancelled = end == Status.FAILED and kind == ErrorKind.CANCELLED
+        if entry.cancelled_at is not None and not self._journal.may_be_lost(entry.cancelled_at):
+            return is_cancelled
+        if is_cancelled:
+            return entry.cancel_unanswered
+        if entry.kind is None:
+            return end == Status.COMPLETED and result == entry.expected
+        return end == Status.FAILED and kind == entry.kind
+
+    def _judge_keys(self) -> None:
+        """No key of a job without expiry; jobs that nobody was told of have ended as well."""
+        allowed = {f"queue:{model}:{stem}" for model in self._models for stem in _STEMS} | set(_EVERLASTING)
+        for keys in batched(self._keys(), 1000, strict=False):
+            reads = self._redis.pipeline(transaction=False)
+            for key in keys:
+                reads.pttl(key)
+            for key, ttl in zip(keys, reads.execute(), strict=True):
+                name = key.decode()
+                if ttl == -1 and name not in allowed:
+                    self._journal.violate(f"{name} has no expiry")
+                if name.startswith("job:") and name.endswith(":status"):
+                    self._judge_orphan(name.removeprefix("job:").removesuffix(":status"))
+
+    def _judge_orphan(self, job_id: str) -> None:
+        if job_id in self._journal.entries:
+            return
+        self.counts["accepted, answer lost"] += 1
+        status = self._redis.get(f"job:{job_id}:status")
+        if status not in (b"completed", b"failed"):
+            self._journal.violate(f"job {job_id}, whose 202 never arrived, is {status!r}")
+
+    def _judge_dead_letters(self) -> None:
+        for model in self._models:
+            dead = cast("list[bytes]", self._redis.zrange(f"queue:{model}:dead", 0, -1))
+            for batch in batched(dead, 500, strict=False):
+                statuses = self._redis.mget([f"job:{job_id.decode()}:status" for job_id in batch])
+                for job_id, status in zip(batch, statuses, strict=True):
+                    if status != b"failed":
+                        self._journal.violate(f"dead letter {job_id!r} is {status!r}")
+
+    def _keys(self) -> Iterator[bytes]:
+        yield from self._redis.scan_iter("*", count=1000)

@@ -1,0 +1,114 @@
+"""A worker that dies at chosen points: `python -m tests.chaos.worker_entry`, with CHAOS_* in its environment.
+
+It is the real worker with two classes replaced, so that the product's code has no hooks for this.
+
+    CHAOS_SEED         decides when it dies
+    CHAOS_PROBABILITY  of dying, at each point passed
+    CHAOS_LOST_REPLY   probability that an answer of the server is thrown away
+    CHAOS_TALLY        file that each death, lost answer and unusual verdict is noted in, one a line
+    CHAOS_HASTE        divides the pauses before a retry, and before what was lost in BRPOP is put back
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from unittest.mock import patch
+
+from inferq.jobs import ClaimedJob, Outcome, RedisUnavailableError
+from inferq.models.session import Model, RunHandle
+from inferq.queue import consumer
+from inferq.queue.consumer import BLOCK_SECONDS, Consumer, Popped
+from inferq.supervisor import end_with_parent
+from inferq.worker import main as worker
+
+KILLER_DATA = b"[[6.66,6.66,6.66,6.66]]"
+"""A job that takes every worker down that runs it."""
+
+_random = Random(os.environ.get("CHAOS_SEED", "0"))
+_predict = Model.predict
+
+
+def note(what: str) -> None:
+    """Writes a line that survives the death of this process."""
+    with Path(os.environ["CHAOS_TALLY"]).open("ab") as tally:
+        tally.write(f"{what}\n".encode())
+
+
+def chance(variable: str) -> bool:
+    """Whether something that has a probability in the environment happens now."""
+    return _random.random() < float(os.environ.get(variable, "0"))
+
+
+def maybe_die(point: str) -> None:
+    """Ends this process at once, with the given probability."""
+    if chance("CHAOS_PROBABILITY"):
+        die(point)
+
+
+def die(point: str) -> None:
+    """Ends this process as `kill -9` does."""
+    note(f"death {point}")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def maybe_lose_reply(command: str) -> None:
+    """Makes the worker believe that the server did not answer."""
+    if chance("CHAOS_LOST_REPLY"):
+        note(f"lost reply of {command}")
+        raise RedisUnavailableError("The answer was thrown away on purpose.")
+
+
+class DyingConsumer(Consumer):
+    """The queue as a worker sees it that may die at every step."""
+
+    def wait(self, timeout_seconds: float = BLOCK_SECONDS) -> Popped | None:
+        popped = super().wait(timeout_seconds)
+        if popped is not None:
+            maybe_die("after BRPOP")
+        return popped
+
+    def claim(self, limit: int, popped: Popped | None = None, token: str | None = None) -> list[ClaimedJob]:
+        jobs = super().claim(limit, popped, token)
+        if jobs:
+            maybe_die("after claim")
+            maybe_lose_reply("claim")
+        return jobs
+
+    def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
+        maybe_die("before finish")
+        verdicts = super().finish(outcomes)
+        for verdict in verdicts:
+            if verdict not in ("completed", "failed"):
+                note(f"verdict {verdict}")
+        maybe_die("after finish")
+        maybe_lose_reply("finish")
+        return verdicts
+
+
+def dying_predict(model: Model, data: bytes, handle: RunHandle | None = None) -> bytes:
+    """Runs the model, or dies of it."""
+    if data == KILLER_DATA:
+        die("killer job")
+    result = _predict(model, data, handle)
+    maybe_die("during the run")
+    return result
+
+
+def hurry(factor: float) -> None:
+    """Shortens what a short test has no time for."""
+    for name in ("MISSING_SECONDS", "SCAN_ROUND_SECONDS", "RETRY_BASE_SECONDS"):
+        patch.object(consumer, name, getattr(consumer, name) / factor).start()
+
+
+def main(run: Callable[[], None] = worker.main) -> None:
+    """Runs the worker."""
+    end_with_parent()
+    hurry(float(os.environ.get("CHAOS_HASTE", "1")))
+    with patch.object(worker, "Consumer", DyingConsumer), patch.object(Model, "predict", dying_predict):
+        run()
+
+
+if __name__ == "__main__":
+    main()
