@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from inferq.jobs import ErrorKind, InferqError
@@ -22,6 +23,8 @@ _STEADY_SECONDS = 10.0
 _MOST_DEATHS_AT_START = 3
 _LONGEST_LINE_BYTES = 64 * 1024
 _PR_SET_PDEATHSIG = 1
+_CANNOT_EXECUTE = 126
+"""The exit code by which shells, too, say that a program could not be started."""
 
 
 class ChildFailedError(InferqError):
@@ -74,7 +77,7 @@ class Supervisor:
         self._echo = echo
         self._children: list[Child] = []
         self._keepers: list[asyncio.Task[None]] = []
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self.is_ready = False
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -95,7 +98,7 @@ class Supervisor:
         Args:
             seconds: When what still runs is killed.
         """
-        self._stopping = True
+        self._stopping.set()
         deadline = time.monotonic() + seconds
         first, *rest = self._children
         await self._end(rest, deadline - 1)
@@ -115,10 +118,10 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> None:
         pause, deaths = _FIRST_PAUSE_SECONDS, 0
-        while not self._stopping:
+        while not self._stopping.is_set():
             started = time.monotonic()
             code = await self._run(child)
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             deaths += 1
             if not self.is_ready and (code >= 0 or deaths >= _MOST_DEATHS_AT_START):
@@ -127,21 +130,28 @@ class Supervisor:
             if time.monotonic() - started > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
             self._echo("up", f"{child.name} ended ({_how(code)}); it starts again in {pause:g} s")
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _run(self, child: Child) -> int:
         # a session of its own: Ctrl-C in the terminal reaches the supervisor alone, which stops all in order
-        child.process = await asyncio.create_subprocess_exec(
-            *child.command,
-            env=child.environment | {PARENT_VARIABLE: str(os.getpid())},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=child.kept_open,
-        )
-        if self._stopping:
+        try:
+            child.process = await asyncio.create_subprocess_exec(
+                *child.command,
+                env=child.environment | {PARENT_VARIABLE: str(os.getpid())},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=child.kept_open,
+            )
+        except OSError as error:  # no memory, or the program is being replaced: it may be there next time
+            child.last_line = f"{child.command[0]} cannot be started: {error.strerror}."
+            if self.is_ready:
+                self._echo(child.name, child.last_line)
+            return _CANNOT_EXECUTE
+        if self._stopping.is_set():
             child.process.terminate()
         assert child.process.stdout is not None  # noqa: S101 - it was asked for above
         async for line in _lines(child.process.stdout):

@@ -5,6 +5,7 @@ What takes long to import is imported when the children are on their way, so tha
 
 import asyncio
 import errno
+import io
 import json
 import os
 import shlex
@@ -34,7 +35,27 @@ _WORKER_STOP_SECONDS = 7.0
 _NOTE_SECONDS = 15.0
 _LOOK_SECONDS = 0.03
 
-console = Console(highlight=False, soft_wrap=True, emoji=False)
+
+class _Screen(Console):
+    """Output that may go away, with a closed terminal or the reader of a pipe, while the service goes on.
+
+    Nothing more is written after the first failure, also where it was a full disk.
+    """
+
+    def say(self, line: str) -> None:
+        try:
+            self.print(line, markup=False)
+        except OSError:
+            self.on_broken_pipe()
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # for what is still in the buffer when the process ends
+        os.close(nowhere)
+
+
+screen = _Screen(highlight=False, soft_wrap=True, emoji=False)
 _direct = build_opener(ProxyHandler({}))  # http_proxy and the like are not meant for our own proxy
 
 
@@ -52,6 +73,8 @@ def up(settings: Settings, *, host: str, port: int, workers: int, embedded: bool
         InferqError: It cannot start; the message says why.
     """
     started = time.monotonic() - _process_age()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a path may have letters that the terminal has not
     _check_port(host, port)
     with data_directory(settings.data_dir) if embedded else nullcontext() as directory:
         asyncio.run(_Up(settings, host, port, workers, directory).run(started))
@@ -67,7 +90,7 @@ class _Up:
         self._settings = settings.model_copy(update={"redis_url": url})
         self._host, self._port = host, port
         self._workers = [f"worker-{number}" for number in range(1, workers + 1)]
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         self._proxy_url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
     async def run(self, started: float) -> None:
@@ -86,9 +109,9 @@ class _Up:
                 await told.wait()
         finally:
             if supervisor.is_ready:
-                console.print("Stopping …")
+                screen.say("Stopping …")
             await supervisor.stop(_STOP_SECONDS)
-        console.print("Stopped.")
+        screen.say("Stopped.")
 
     async def _start(self, supervisor: Supervisor, told: asyncio.Event) -> None:
         environment = os.environ | {
@@ -202,27 +225,26 @@ class _Up:
             places["Data"] = str(settings.data_dir.resolve())
         places |= {"Models": str(settings.models_dir.resolve()), "Workers": str(len(self._workers))}
         for name, place in places.items():
-            console.print(f"{name:<8} {place}", markup=False)
+            screen.say(f"{name:<8} {place}")
 
     async def _print_ready(self, seconds: float) -> None:
         self._print_places()
-        console.print(f"Ready in {seconds:.1f} s. Try:")
+        screen.say(f"Ready in {seconds:.1f} s. Try:")
         example = None
         with suppress(OSError, HTTPException):  # the default model is not among those served here
             example = json.loads(await asyncio.to_thread(self._get, "/metadata"))["example"]
         if example is None:
-            console.print(f"  curl {self._proxy_url}/models", markup=False)
+            screen.say(f"  curl {self._proxy_url}/models")
             return
         body = shlex.quote(json.dumps({"data": example}))
-        console.print(
+        screen.say(
             f"  curl -X POST {self._proxy_url}/predict -H 'Content-Type: application/json' -d {body}",
-            markup=False,
         )
-        console.print(f"  curl {self._proxy_url}/job/JOB_ID", markup=False)
+        screen.say(f"  curl {self._proxy_url}/job/JOB_ID")
 
 
 def _echo(name: str, line: str) -> None:
-    console.print(f"{name:<8} | {line}", markup=False)
+    screen.say(f"{name:<8} | {line}")
 
 
 def _process_age() -> float:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -137,6 +138,49 @@ def test_closed_terminal_stops_everything(service):
     children = descendants_of(program.process.pid)
     assert program.stop(signal.SIGHUP, timeout=10) == 0
     assert not any(is_running(pid) for pid in children)
+
+
+@pytest.mark.parametrize("opened", [os.openpty, os.pipe], ids=["terminal", "pipe"])
+def test_output_that_is_gone_stops_nothing_and_keeps_nothing_from_an_orderly_end(opened, tmp_path):
+    port = free_port()
+    reader, writer = opened()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inferq", "up", "--workers=1", f"--port={port}", f"--data-dir={tmp_path}"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("INFERQ_")},
+        stdout=writer,
+        stderr=writer,
+        start_new_session=True,
+    )
+    os.close(writer)
+    try:
+        output = b""
+        while b"JOB_ID" not in output:
+            output += os.read(reader, 4096) or pytest.fail(output.decode())
+        os.close(reader)
+        before = descendants_of(process.pid)
+        os.kill(next(pid for pid in before if " worker" in command_of(pid)), signal.SIGKILL)  # makes it talk
+        url = f"http://127.0.0.1:{port}"
+        assert wait_for_job(url, submit(url), 30)["status"] == "completed"
+
+        children = descendants_of(process.pid)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(10) == 0
+        assert not any(is_running(pid) for pid in children)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_listening_on_all_ipv6_addresses_becomes_ready_too(service):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    program, _ = service("--workers", "1", "--host", "::")
+    url = re.search(r"Proxy +(\S+)", program.output)[1]
+    assert url.startswith("http://[::1]:")
+    assert is_healthy(url)
 
 
 def test_ready_means_its_own_workers_not_those_that_the_outside_server_has_already(

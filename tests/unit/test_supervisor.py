@@ -77,6 +77,30 @@ async def test_child_that_gives_up_before_all_are_ready_says_why_in_its_own_word
     assert echo.lines == [("worker-1", "loading")]
 
 
+async def test_program_that_is_not_there_is_a_failure_before_all_are_ready():
+    async with supervising(Child("gone", ["/no/such/program"], {}), is_ready=False) as (supervisor, _):
+        with pytest.raises(ChildFailedError, match="/no/such/program cannot be started: No such file"):
+            await asyncio.wait_for(supervisor.failure, 20)
+
+
+async def test_program_that_is_replaced_while_it_should_start_again_is_tried_until_it_is_there(tmp_path):
+    program = tmp_path / "program"
+    async with supervising(Child("new", [str(program)], dict(os.environ))) as (_, echo):
+        await echo.until(lambda lines: any("exit code 126" in line for _, line in lines))
+        assert echo.lines[0] == ("new", f"{program} cannot be started: No such file or directory.")
+        draft = tmp_path / "draft"
+        draft.write_text(f"#!{sys.executable}\n{SLEEPS}\n")
+        draft.chmod(0o755)
+        draft.rename(program)
+        await echo.until(lambda lines: ("new", "up") in lines)
+
+
+async def test_stop_does_not_wait_for_the_pause_before_a_restart(monkeypatch):
+    monkeypatch.setattr("inferq.supervisor._FIRST_PAUSE_SECONDS", 60.0)
+    async with asyncio.timeout(20), supervising(child("weak", "raise SystemExit(3)")) as (_, echo):
+        await echo.until(lambda lines: any("starts again in 60 s" in line for _, line in lines))
+
+
 async def test_child_that_is_killed_before_all_are_ready_has_two_more_chances():
     code = "import os, signal; print('started', flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     async with supervising(child("weak", code), is_ready=False) as (supervisor, echo):
