@@ -29,14 +29,16 @@ def parse_arguments() -> Plan:
         seconds=seconds,
         jobs=chosen.jobs,
         per_second=1.1 * chosen.jobs / seconds,
-        workers=4,
+        workers=5,
         server=chosen.server,
         durability=chosen.durability,
         fault_pause=4.0,
         death=0.0005,
+        gap_death=0.0015,
         lost_reply=0.0005,
         killers=max(1, round(chosen.minutes / 2)),
         drain_seconds=300.0,
+        model_seconds=0.004,
     )
 
 

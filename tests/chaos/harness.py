@@ -43,7 +43,8 @@ class Plan:
         server: valkey or redis.
         durability: The setting.
         fault_pause: Mean seconds between two faults from outside.
-        death: Probability that a worker dies at each point it passes; there are five in a job.
+        death: Probability that a worker dies at each point it passes; there are four in a job.
+        gap_death: The same between BRPOP and claim, which a busy worker never passes.
         lost_reply: Probability that a worker loses an answer of the server.
         killers: Jobs that kill each worker that runs them.
         max_attempts: The setting. Higher than its default, since here even an innocent job may well meet
@@ -63,6 +64,7 @@ class Plan:
     durability: str = "server"
     fault_pause: float = 0.8
     death: float = 0.005
+    gap_death: float = 0.1
     lost_reply: float = 0.003
     killers: int = 1
     max_attempts: int = 5
@@ -123,7 +125,12 @@ class Harness:
             "simulated_seconds": plan.model_seconds,
             "durability": plan.durability,
         }
-        chaos = {"probability": plan.death, "lost_reply": plan.lost_reply, "haste": plan.haste}
+        chaos = {
+            "death": plan.death,
+            "gap_death": plan.gap_death,
+            "lost_reply": plan.lost_reply,
+            "haste": plan.haste,
+        }
         self.cluster = Cluster(plan.server, plan.seed, plan.workers, plan.proxies, settings, chaos)
 
     async def run(self) -> Report:
@@ -166,7 +173,7 @@ class Harness:
             load.stopping.set()
             await submitting
             self._say("the faults are over; the rest must drain")
-            self.cluster.chaos |= {"probability": 0, "lost_reply": 0}
+            self.cluster.chaos |= {"death": 0, "gap_death": 0, "lost_reply": 0}
             await self.cluster.replace_workers()
             with self.cluster.server.client() as client:
                 verdict = Verdict(client, journal, events, MODELS, plan.max_attempts)

@@ -51,7 +51,7 @@ class Load:
         journal: Where each accepted job is noted.
         seed: Decides which jobs.
         per_second: Jobs submitted.
-        killers: How many of them kill each worker that runs them: the first one, others spread over `jobs`.
+        killers: How many of them kill each worker that runs them, spread over the first `jobs`.
         jobs: How many are wanted at least.
     """
 
@@ -73,7 +73,7 @@ class Load:
         self._random = Random(seed)
         self._pace = Pace(per_second)
         self._per_second = per_second
-        self._killers = {number * jobs // (killers + 1) for number in range(killers)}
+        self._killers = {(number + 1) * jobs // (killers + 1) for number in range(killers)}
         self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0)
         self._producer = Producer.from_settings(Settings(redis_url=redis_url))
         self._changes_of_mind: set[asyncio.Task[None]] = set()
@@ -119,6 +119,7 @@ class Load:
             self._note_accepted(answer.json()["job_id"], case)
         elif answer.status_code == 503:
             self.counts["answers 503"] += 1
+            return case is not KILLER  # there are few
         else:
             self._journal.violate(f"POST /predict was answered {answer.status_code}: {answer.text[:300]}")
         return True

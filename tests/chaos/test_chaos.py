@@ -8,7 +8,17 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 
 async def test_no_accepted_job_is_lost_and_none_has_two_outcomes_whatever_dies():
-    plan = Plan(SEED, seconds=8.0, per_second=50.0, fault_pause=0.7, death=0.01, haste=5.0, max_attempts=4)
+    plan = Plan(
+        SEED,
+        seconds=12.0,
+        per_second=20.0,
+        fault_pause=0.9,
+        death=0.015,
+        gap_death=0.25,
+        haste=5.0,
+        max_attempts=4,
+        model_seconds=0.005,
+    )
     report = await Harness(plan, progress_seconds=2.0).run()
     print(report)
     assert report.violations == []

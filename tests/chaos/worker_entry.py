@@ -3,7 +3,8 @@
 It is the real worker with two classes replaced, so that the product's code has no hooks for this.
 
     CHAOS_SEED         decides when it dies
-    CHAOS_PROBABILITY  of dying, at each point passed
+    CHAOS_DEATH        probability of dying, at each point passed
+    CHAOS_GAP_DEATH    the same between BRPOP and claim, which a busy worker never passes
     CHAOS_LOST_REPLY   probability that an answer of the server is thrown away
     CHAOS_TALLY        file that each death, lost answer and unusual verdict is noted in, one a line
     CHAOS_HASTE        divides the pauses before a retry, and before what was lost in BRPOP is put back
@@ -41,9 +42,9 @@ def chance(variable: str) -> bool:
     return _random.random() < float(os.environ.get(variable, "0"))
 
 
-def maybe_die(point: str) -> None:
-    """Ends this process at once, with the given probability."""
-    if chance("CHAOS_PROBABILITY"):
+def maybe_die(point: str, variable: str = "CHAOS_DEATH") -> None:
+    """Ends this process at once, with the probability that a variable gives."""
+    if chance(variable):
         die(point)
 
 
@@ -66,7 +67,7 @@ class DyingConsumer(Consumer):
     def wait(self, timeout_seconds: float = BLOCK_SECONDS) -> Popped | None:
         popped = super().wait(timeout_seconds)
         if popped is not None:
-            maybe_die("after BRPOP")
+            maybe_die("after BRPOP", "CHAOS_GAP_DEATH")
         return popped
 
     def claim(self, limit: int, popped: Popped | None = None, token: str | None = None) -> list[ClaimedJob]:
