@@ -1,19 +1,21 @@
 """Runs the proxy: uvicorn with our settings."""
 
-import errno
+import asyncio
 import logging
 import signal
 import socket
-import sys
 
 import structlog
 import uvicorn
 
 from inferq.proxy.app import create_app
+from inferq.proxy.listener import listen, refuse_new_connections
 from inferq.settings import Settings
 
 _SHUTDOWN_SECONDS = 8
 """How long requests under way may take after the proxy was told to stop."""
+_LAST_REQUESTS_SECONDS = 0.25
+"""How long connections that were opened before that may take to send their first request."""
 
 log = structlog.get_logger()
 
@@ -29,7 +31,7 @@ def main(host: str, port: int, settings: Settings) -> None:
     Raises:
         SystemExit: With one line and code 1 if the address cannot be listened on.
     """
-    listener = _listen(host, port)
+    listener = listen(host, port)
     config = uvicorn.Config(
         create_app(settings),
         access_log=False,
@@ -42,7 +44,17 @@ def main(host: str, port: int, settings: Settings) -> None:
         # uvicorn raises the signal once more when it is done; being told to stop is no failure
         signal.signal(number, lambda *_: None)
     log.info("proxy_listening", host=host, port=port)
-    uvicorn.Server(config).run([listener])
+    _Server(config).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Serves whoever has got through before it stops listening."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or ():
+            refuse_new_connections(listener)
+        await asyncio.sleep(_LAST_REQUESTS_SECONDS)
+        await super().shutdown(sockets)
 
 
 class _ThroughStructlog(logging.Handler):
@@ -52,15 +64,3 @@ class _ThroughStructlog(logging.Handler):
         text = record.getMessage()
         if not text.startswith("Exception in ASGI application"):  # problems.py has logged it
             log.log(record.levelno, "uvicorn", message=text.strip(), exc_info=record.exc_info)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            remedy = "the port is in use. Choose another with --port."
-        else:
-            remedy = f"{error.strerror or error}. Choose another address with --host."
-        sys.exit(f"inferq proxy: cannot listen on {host}:{port}: {remedy}")

@@ -3,6 +3,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 
 import httpx
@@ -65,3 +66,34 @@ def test_address_that_cannot_be_listened_on_is_one_clear_line(host, words):
     assert len(errors.splitlines()) == 1
     assert f"{host}:{port}" in errors
     assert words in errors
+
+
+def test_whoever_got_through_before_the_proxy_stops_is_answered():
+    port = free_port()
+    answered, failures = [], []
+
+    def use():
+        while True:
+            try:
+                connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+            except ConnectionRefusedError:
+                return
+            with connection:
+                try:
+                    connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    answered.append(connection.recv(100))
+                except OSError as error:
+                    failures.append(repr(error))
+
+    with proxy(port, f"redis://127.0.0.1:{free_port()}/0") as process:
+        wait_until(lambda: answers(port), timeout=30, what="the proxy's start")
+        users = [threading.Thread(target=use) for _ in range(16)]
+        for user in users:
+            user.start()
+        wait_until(lambda: len(answered) > 200, timeout=30, what="the load")
+        process.send_signal(signal.SIGTERM)
+        for user in users:
+            user.join(timeout=20)
+        assert process.wait(timeout=20) == 0
+    assert failures == []
+    assert {answer[:12] for answer in answered} == {b"HTTP/1.1 200"}

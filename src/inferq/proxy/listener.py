@@ -1,0 +1,53 @@
+"""The socket that the proxy listens on, and how it stops listening without failing anybody."""
+
+import ctypes
+import errno
+import socket
+import struct
+import sys
+
+_SO_ATTACH_FILTER = 26  # of Linux; the module `socket` does not name it
+_DROP_NEW_CONNECTIONS = (
+    (0x30, 0, 0, 13),  # load the byte of the TCP header that holds the flags
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK
+    (0x15, 0, 1, 0x02),  # if SYN alone is set
+    (0x06, 0, 0, 0),  # drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # else let it through
+)
+"""Classic BPF: code, jump if true, jump if false, operand. Source: Linux, networking/filter."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listens on an address.
+
+    Args:
+        host: IPv4 or IPv6 address, or a name.
+        port: TCP port.
+
+    Raises:
+        SystemExit: With one line and code 1 if the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            remedy = "the port is in use. Choose another with --port."
+        else:
+            remedy = f"{error.strerror or error}. Choose another address with --host."
+        sys.exit(f"inferq proxy: cannot listen on {host}:{port}: {remedy}")
+
+
+def refuse_new_connections(listener: socket.socket) -> None:
+    """Ignores connections that are yet to be opened; those already opened can still be accepted.
+
+    Closing a listening socket resets every connection that waits in its backlog, so it must be empty by then.
+    Where a request to connect is ignored, the client's system repeats it a second later, and meets either
+    nobody or the next process. Without effect except on Linux, where only the kernel's last moment is left.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_NEW_CONNECTIONS)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("HP", len(_DROP_NEW_CONNECTIONS), ctypes.addressof(buffer))
+    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
