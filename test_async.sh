@@ -6,6 +6,7 @@
 # The service must run with simulated seconds, or each job is over before anything can be seen:
 #   INFERQ_SIMULATED_SECONDS=3 uv run inferq up
 #   INFERQ_SIMULATED_SECONDS=3 docker-compose up --build
+# INFERQ_API_KEY is sent as the key, where the service wants one.
 #
 # Exit codes: 0 all three claims hold; 1, 2 or 3 that claim does not; 4 the service is out of reach or has no worker, or
 #             curl is missing; 5 the job was too fast to prove anything.
@@ -30,6 +31,7 @@ fail() { # CODE TEXT...
 # Sends a request. Sets $body, $status (HTTP) and $took (ms); ends the script if nothing answers.
 request() { # METHOD PATH
   if ! answer=$(curl --silent --show-error --max-time 30 --request "$1" \
+    ${INFERQ_API_KEY:+--header "Authorization: Bearer $INFERQ_API_KEY"} \
     --write-out '\n%{http_code} %{time_total}' "$base$2"); then
     fail 4 "$base does not answer. Start the service, or give its address: ./test_async.sh URL"
   fi

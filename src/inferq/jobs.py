@@ -40,6 +40,7 @@ class ErrorKind(StrEnum):
     BODY_TOO_LARGE = "body-too-large"
     JOB_NOT_FOUND = "job-not-found"
     JOB_STATE = "job-state"
+    UNAUTHORIZED = "unauthorized"
     QUEUE_FULL = "queue-full"
     REDIS_UNAVAILABLE = "redis-unavailable"
     NO_WORKER = "no-worker"
@@ -207,6 +208,10 @@ class Job:
     queue_position: int | None = None
     history: tuple[Attempt, ...] = ()
     owner: str = ""
+
+    def is_readable_by(self, owner: str | None) -> bool:
+        """Whether a key of this name may read the job; None stands for a service without keys."""
+        return owner is None or self.owner in ("", owner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from inferq.jobs import InvalidSettingError
 
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_API_KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}:[0-9a-f]{64}"
+_SECRETS = {
+    "redis_url": "a URL such as redis://localhost:6379/0",
+    "api_keys": "pairs name:sha256 with commas between; `inferq key NAME` makes one",
+}
+"""What is never shown, and what is said to be expected instead."""
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -20,7 +26,7 @@ class Settings(BaseSettings):
         env_prefix="INFERQ_", frozen=True, extra="ignore", use_attribute_docstrings=True
     )
 
-    redis_url: str = "redis://localhost:6379/0"
+    redis_url: Annotated[str, Field(repr=False)] = "redis://localhost:6379/0"
     """Where Redis or Valkey is: `redis://`, `rediss://` (TLS), `unix://` or `redis+sentinel://`."""
     key_prefix: str = ""
     """Goes before every key. On Redis Cluster a hash tag such as `{inferq}:`."""
@@ -34,6 +40,10 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path(".inferq")
     """Where `inferq up` keeps the embedded server's data."""
+
+    api_keys: Annotated[str, Field(pattern=f"^({_API_KEY}(,{_API_KEY})*)?$", repr=False)] = ""
+    """Who may use the proxy: `name:sha256` pairs with commas between, as `inferq key NAME` makes them;
+    empty: everybody."""
 
     max_body_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """Longest request body the proxy accepts, in bytes."""
@@ -92,5 +102,8 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = "INFERQ_" + "_".join(str(part) for part in first["loc"]).upper()
+        field = "_".join(str(part) for part in first["loc"])
+        name = f"INFERQ_{field.upper()}"
+        if field in _SECRETS:
+            raise InvalidSettingError(f"{name} is not valid: expected {_SECRETS[field]}.") from None
         raise InvalidSettingError(f"{name} is not valid: {first['msg']} (got {first['input']!r}).") from error

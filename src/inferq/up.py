@@ -230,6 +230,9 @@ class _Up:
     async def _print_ready(self, seconds: float) -> None:
         self._print_places()
         screen.say(f"Ready in {seconds:.1f} s. Try:")
+        if self._settings.api_keys:
+            screen.say(f"  curl -H 'Authorization: Bearer KEY' {self._proxy_url}/models")
+            return
         example = None
         with suppress(OSError, HTTPException):  # the default model is not among those served here
             example = json.loads(await asyncio.to_thread(self._get, "/metadata"))["example"]

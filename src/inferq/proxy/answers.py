@@ -26,7 +26,7 @@ def answers(
     """
     documented: Answers = {status: {"model": model, "description": description}}
     for kind in kinds:
-        _add_problem(documented, kind, path, problems.TYPES[kind].status)
+        add_problem(documented, kind, path)
     return documented
 
 
@@ -49,11 +49,13 @@ def described(path: str, example: dict[str, Any], model: type[BaseModel], *kinds
 
 def not_found(documented: Answers, kind: ErrorKind, path: str) -> Answers:
     """Adds a problem that is a 404 here, since the path names what is not known, and not the body."""
-    _add_problem(documented, kind, path, 404)
+    add_problem(documented, kind, path, 404)
     return documented
 
 
-def _add_problem(documented: Answers, kind: ErrorKind, path: str, status: int) -> None:
+def add_problem(documented: Answers, kind: ErrorKind, path: str, status: int | None = None) -> None:
+    """Adds a problem; under another status than usual if one is given."""
+    status = status or problems.TYPES[kind].status
     title = problems.TYPES[kind].title
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}
     answer = documented.setdefault(status, {"description": "", "content": content})

@@ -8,9 +8,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from inferq.jobs import ErrorKind
 from inferq.logs import configure_logging
 from inferq.proxy import problems
-from inferq.proxy.answers import JSON
+from inferq.proxy.access import Access
+from inferq.proxy.answers import JSON, add_problem
 from inferq.proxy.catalog import Catalog
 from inferq.proxy.routes import router
 from inferq.proxy.schemas import Problem
@@ -47,8 +49,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
-    app.state.catalog = Catalog(app.state.producer, settings.max_rows)
+    app.state.catalog = Catalog(app.state.producer, settings)
     app.include_router(router)
+    if settings.api_keys:
+        app.add_middleware(Access, api_keys=settings.api_keys)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -72,12 +76,24 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        if app.state.settings.api_keys:
+            _add_keys(document)
         app.openapi_schema = _without_framework_errors(document)
     return app.openapi_schema
 
 
+def _add_keys(document: dict[str, Any]) -> None:
+    """Says of every operation but those under /health that it needs a key."""
+    for path, operations in document["paths"].items():
+        if not path.startswith("/health"):
+            for operation in operations.values():
+                operation["security"] = [{"key": []}]
+                add_problem(operation["responses"], ErrorKind.UNAUTHORIZED, path)
+
+
 def _without_framework_errors(document: dict[str, Any]) -> dict[str, Any]:
-    """Drops the 422 that FastAPI adds wherever there is a parameter: ours are strings, which always fit."""
+    """Drops the 422 that FastAPI adds where there is a parameter, if any value of it fits."""
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     for operations in document["paths"].values():

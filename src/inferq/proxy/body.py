@@ -10,7 +10,7 @@ from pydantic_core import from_json
 from inferq.jobs import BodyTooLargeError, InvalidInputError, InvalidJsonError
 
 _EXAMPLE = 'An example: {"data": [[5.1, 3.5, 1.4, 0.2]]}'
-_MEMBERS = ("data", "model")
+_MEMBERS = ("data", "model", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,12 @@ class PredictBody:
     Attributes:
         data: Parsed JSON, not yet checked against any signature.
         model: Model name, or None for the default model.
+        timeout_seconds: Longest run, or None for the model's own.
     """
 
     data: Any
     model: str | None = None
+    timeout_seconds: float | None = None
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -47,11 +49,12 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def parse_predict_body(raw: bytes) -> PredictBody:
+def parse_predict_body(raw: bytes, longest_timeout: float) -> PredictBody:
     """Takes the body of `POST /predict` apart.
 
     Args:
         raw: The body as it came.
+        longest_timeout: Largest `timeout` to accept, seconds.
 
     Raises:
         InvalidJsonError: It is no JSON object.
@@ -67,7 +70,7 @@ def parse_predict_body(raw: bytes) -> PredictBody:
     unknown = sorted(body.keys() - set(_MEMBERS))
     if unknown:
         raise InvalidInputError(
-            f"The request has the unknown member {unknown[0][:80]!r}; it may have {' and '.join(_MEMBERS)}. "
+            f"The request has the unknown member {unknown[0][:80]!r}; it may have {', '.join(_MEMBERS)}. "
             f"{_EXAMPLE}"
         )
     if "data" not in body:
@@ -76,7 +79,18 @@ def parse_predict_body(raw: bytes) -> PredictBody:
     if model is not None and not isinstance(model, str):
         raise InvalidInputError(f"model must be the name of a model, got {type(model).__name__}. {_EXAMPLE}")
     _refuse_duplicates(raw, body)
-    return PredictBody(body["data"], model)
+    return PredictBody(body["data"], model, _timeout(body.get("timeout"), longest_timeout))
+
+
+def _timeout(timeout: object, longest: float) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= longest:
+        raise InvalidInputError(
+            f"timeout must be seconds, more than 0 and at most {longest:g} (INFERQ_MAX_TIMEOUT_SECONDS), "
+            f"got {repr(timeout)[:80]}."
+        )
+    return timeout
 
 
 def _refuse_duplicates(raw: bytes, body: dict[str, Any]) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 
-from inferq.jobs import InvalidModelError
+from inferq.jobs import InvalidModelError, NoWorkerError, UnknownModelError
 from inferq.models.signature import ModelDocument
 from inferq.models.validation import DataValidator
 from inferq.queue.producer import Producer
+from inferq.settings import Settings
 
 FRESH_SECONDS = 1.0
 """How long what was read from Redis is believed."""
@@ -37,12 +39,12 @@ class Catalog:
 
     Args:
         producer: The queue.
-        max_rows: Most rows in one job.
+        settings: The default model and the most rows in one job.
     """
 
-    def __init__(self, producer: Producer, max_rows: int) -> None:
+    def __init__(self, producer: Producer, settings: Settings) -> None:
         self._producer = producer
-        self._max_rows = max_rows
+        self._settings = settings
         self._entries: dict[str, Entry] = {}
         self._unreadable: dict[str, bytes] = {}
         self._read_at = -FRESH_SECONDS
@@ -60,6 +62,44 @@ class Catalog:
                 self._reading = asyncio.create_task(self._read())
             await asyncio.shield(self._reading)
         return self._entries
+
+    async def find(self, name: str) -> Entry | None:
+        """The model of this name; None for the default model before any worker has announced one.
+
+        Raises:
+            UnknownModelError: It is neither.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        entries = await self.entries()
+        if name not in entries and (entries or name != self._settings.default_model):
+            raise _unknown(name, entries)
+        return entries.get(name)
+
+    async def known(self, name: str) -> Entry:
+        """The model of this name.
+
+        Raises:
+            UnknownModelError: No worker has announced it.
+            NoWorkerError: Nor any other, and it is the default model.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        entry = await self.find(name)
+        if entry is None:
+            raise _not_announced(name)
+        return entry
+
+    async def default(self) -> Entry:
+        """The default model.
+
+        Raises:
+            NoWorkerError: No worker has announced it.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        name = self._settings.default_model
+        entry = (await self.entries()).get(name)
+        if entry is None:
+            raise _not_announced(name)
+        return entry
 
     async def _read(self) -> None:
         self._take_over(await self._producer.announced_models())
@@ -84,4 +124,14 @@ class Catalog:
             self._unreadable[name] = announced
             log.error("model_not_readable", model=name, reason=error.message)  # noqa: TRY400 - once, no trace
             return None
-        return Entry(announced, document, DataValidator(document, self._max_rows))
+        return Entry(announced, document, DataValidator(document, self._settings.max_rows))
+
+
+def _not_announced(name: str) -> NoWorkerError:
+    return NoWorkerError(f"No worker has announced the model {name!r} yet. Start one and try again.")
+
+
+def _unknown(name: str, known: Iterable[str]) -> UnknownModelError:
+    names = ", ".join(known)
+    models = f"Known: {names}." if names else "No worker has announced any model yet."
+    return UnknownModelError(f"There is no model {name[:80]!r}. {models}")

@@ -60,6 +60,16 @@ TYPES = {
         "The job is not known",
         "There is no job 'b44613': it never existed, or it ended and has expired since.",
     ),
+    ErrorKind.JOB_STATE: ProblemType(
+        409,
+        "The job's state does not allow it",
+        "Job '3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071' has ended already: it is completed.",
+    ),
+    ErrorKind.UNAUTHORIZED: ProblemType(
+        401,
+        "A key is needed",
+        "This needs a key that the service knows. Send it as the header Authorization: Bearer KEY.",
+    ),
     ErrorKind.QUEUE_FULL: ProblemType(
         503,
         "The queue is full",

@@ -21,6 +21,16 @@ _COMPLETED: JsonDict = {
     "finished_at": "2026-01-31T12:00:00.004Z",
     "attempts": 1,
     "queue_position": None,
+    "history": [
+        {
+            "attempt": 1,
+            "started_at": "2026-01-31T12:00:00.002Z",
+            "finished_at": "2026-01-31T12:00:00.004Z",
+            "worker": "host-1-4f2a",
+            "error_kind": None,
+            "error": None,
+        }
+    ],
 }
 _PENDING: JsonDict = _COMPLETED | {
     "status": "pending",
@@ -29,6 +39,7 @@ _PENDING: JsonDict = _COMPLETED | {
     "finished_at": None,
     "attempts": 0,
     "queue_position": 3,
+    "history": [],
 }
 _FAILED: JsonDict = _COMPLETED | {
     "status": "failed",
@@ -36,6 +47,17 @@ _FAILED: JsonDict = _COMPLETED | {
     "error": "The model 'iris' failed: in MatMul: dimensions do not match. (after 3 attempts)",
     "error_kind": "model-error",
     "attempts": 3,
+    "history": [
+        {
+            "attempt": number,
+            "started_at": f"2026-01-31T12:00:0{second}.002Z",
+            "finished_at": f"2026-01-31T12:00:0{second}.004Z",
+            "worker": "host-1-4f2a",
+            "error_kind": "model-error",
+            "error": "The model 'iris' failed: in MatMul: dimensions do not match.",
+        }
+        for number, second in enumerate((0, 1, 3), 1)
+    ],
 }
 EXAMPLE_MODEL: dict[str, Any] = {
     "name": "iris",
@@ -62,7 +84,7 @@ class PredictRequest(BaseModel):
         json_schema_extra={
             "examples": [
                 {"data": [[5.1, 3.5, 1.4, 0.2]]},
-                {"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]], "model": "iris"},
+                {"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]], "model": "iris", "timeout": 30},
             ]
         },
     )
@@ -71,6 +93,11 @@ class PredictRequest(BaseModel):
         description="Nested arrays for a model with one input, rows first; or an object of named inputs."
     )
     model: str | None = Field(None, description="Name of the model; the default model if left out.")
+    timeout: float | None = Field(
+        None,
+        gt=0,
+        description="Longest run, s, at most INFERQ_MAX_TIMEOUT_SECONDS; the model's own if left out.",
+    )
 
 
 class Submitted(BaseModel):
@@ -79,6 +106,17 @@ class Submitted(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"job_id": EXAMPLE_JOB_ID}]})
 
     job_id: str = Field(description="The ticket: ask for the result at /job/{job_id}.")
+
+
+class AttemptView(BaseModel):
+    """One time that the job was handed to a worker."""
+
+    attempt: int = Field(description="1 for the first.")
+    started_at: datetime | None
+    finished_at: datetime | None
+    worker: str
+    error_kind: ErrorKind | None = Field(description="Why it failed; null while it runs and if it succeeded.")
+    error: str | None = Field(description="The same for a person.")
 
 
 class JobView(BaseModel):
@@ -102,6 +140,16 @@ class JobView(BaseModel):
     finished_at: datetime | None
     attempts: int = Field(description="How often the job has been handed to a worker.")
     queue_position: int | None = Field(description="While pending: 1 for the next job to be taken.")
+    history: list[AttemptView] = Field(description="The attempts, the latest last.")
+
+
+class JobList(BaseModel):
+    """A page of jobs."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"jobs": [_FAILED], "next": None}]})
+
+    jobs: list[JobView]
+    next: str | None = Field(description="`cursor` of the next page; null on the last one.")
 
 
 class Components(BaseModel):

@@ -8,8 +8,11 @@ import socket
 import structlog
 import uvicorn
 
+from inferq.jobs import RedisUnavailableError
 from inferq.proxy.app import create_app
 from inferq.proxy.listener import listen, refuse_new_connections
+from inferq.queue.connection import connect
+from inferq.queue.requirements import check_server
 from inferq.settings import Settings
 
 _SHUTDOWN_SECONDS = 8
@@ -30,8 +33,10 @@ def main(host: str, port: int, settings: Settings) -> None:
 
     Raises:
         SystemExit: With one line and code 1 if the address cannot be listened on.
+        InvalidSettingError: The Redis server cannot keep our promises. One that is away is waited for.
     """
     listener = listen(host, port)
+    _check_server(settings)
     config = uvicorn.Config(
         create_app(settings),
         access_log=False,
@@ -45,6 +50,16 @@ def main(host: str, port: int, settings: Settings) -> None:
         signal.signal(number, lambda *_: None)
     log.info("proxy_listening", host=host, port=port)
     _Server(config).run([listener])
+
+
+def _check_server(settings: Settings) -> None:
+    client = connect(settings)
+    try:
+        check_server(client, settings.durability)
+    except RedisUnavailableError:
+        pass  # requests are answered with 503 until it is there
+    finally:
+        client.close()
 
 
 class _Server(uvicorn.Server):

@@ -20,6 +20,17 @@ def job_json(job: Job) -> bytes:
             "finished_at": rfc3339(job.finished_at),
             "attempts": job.attempts,
             "queue_position": job.queue_position,
+            "history": [
+                {
+                    "attempt": attempt.number,
+                    "started_at": rfc3339(attempt.started_at),
+                    "finished_at": rfc3339(attempt.finished_at),
+                    "worker": attempt.worker,
+                    "error_kind": attempt.kind,
+                    "error": attempt.reason,
+                }
+                for attempt in job.history
+            ],
         }
     )
     return b'%b,"result":%b,%b' % (head[:-1], _result_json(job.result), tail[1:])

@@ -2,15 +2,17 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self, cast
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from inferq.jobs import (
+    InvalidSettingError,
     Job,
     JobNotFoundError,
     JobStateError,
@@ -21,8 +23,10 @@ from inferq.jobs import (
     WorkerInfo,
 )
 from inferq.queue import scripts
-from inferq.queue.connection import close_async, connect_async, redis_errors
+from inferq.queue.connection import close_async, connect, connect_async, redis_errors
 from inferq.queue.keys import PARTS, Keys
+from inferq.queue.outage import Outage
+from inferq.queue.requirements import check_server
 from inferq.queue.scripts import INLINE_BYTES, Script
 from inferq.queue.snapshot import job_from, time_from, worker_from
 from inferq.settings import Settings
@@ -42,6 +46,8 @@ class Producer:
         self._redis = client
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
+        self._outage = Outage()
+        self._is_trusted = settings.durability != "fsync"
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -89,6 +95,8 @@ class Producer:
         job_id = secrets.token_hex(16)
         timeout_ms = "" if timeout_seconds is None else _milliseconds(timeout_seconds)
         async with self._bounded():
+            if not self._is_trusted:
+                await self._check_durability()
             verdict, *details = await self._submit(job_id, model, data, priority, timeout_ms, owner)
         if verdict == b"full":
             raise _queue_full(f"for model {model!r} ", *details)
@@ -112,6 +120,17 @@ class Producer:
                     return answer
             except NoScriptError:
                 await self._redis.script_load(scripts.SUBMIT.source)
+
+    async def _check_durability(self) -> None:
+        """Makes sure, before the first job, that the server can keep it on disk as `fsync` promises."""
+        client = connect(self._settings)
+        try:
+            await asyncio.to_thread(check_server, client, self._settings.durability)
+        except InvalidSettingError as error:
+            raise RedisUnavailableError(error.message) from error
+        finally:
+            client.close()
+        self._is_trusted = True
 
     async def _wait_for_disk(self, connection: redis.asyncio.Redis) -> None:
         """Waits until what this connection wrote is in the append-only file on disk."""
@@ -142,7 +161,7 @@ class Producer:
             RedisUnavailableError: Redis does not answer in time.
         """
         (job,) = await self.read_many([job_id])
-        if job is None or (owner is not None and job.owner not in ("", owner)):
+        if job is None or not job.is_readable_by(owner):
             raise _not_found(job_id)
         return job
 
@@ -332,13 +351,20 @@ class Producer:
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:
-        seconds = self._settings.redis_timeout
+        seconds, called_at = self._settings.redis_timeout, time.monotonic()
         try:
             async with asyncio.timeout(seconds):
                 with redis_errors():
                     yield
         except TimeoutError as error:
-            raise RedisUnavailableError(f"Redis did not answer within {seconds:g} s.") from error
+            unavailable = RedisUnavailableError(f"Redis did not answer within {seconds:g} s.")
+            self._outage.begin(unavailable, called_at)
+            raise unavailable from error
+        except RedisUnavailableError as error:
+            if not isinstance(error.__cause__, OutOfMemoryError):
+                self._outage.begin(error, called_at)
+            raise
+        self._outage.end()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -25,17 +25,19 @@ async def producer(settings):
     await producer.close()
 
 
-async def test_requests_at_the_same_time_share_one_reading(producer, announced):
-    catalog = Catalog(producer, 10)
+async def test_requests_at_the_same_time_share_one_reading(producer, settings, announced):
+    catalog = Catalog(producer, settings)
     found = await asyncio.gather(*(catalog.entries() for _ in range(20)))
     await catalog.entries()
     assert producer.readings == 1
     assert all(list(entries) == ["iris"] for entries in found)
 
 
-async def test_validator_is_kept_until_its_model_changes(producer, announced, consumer, monkeypatch):
+async def test_validator_is_kept_until_its_model_changes(
+    producer, settings, announced, consumer, monkeypatch
+):
     monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
-    catalog = Catalog(producer, 10)
+    catalog = Catalog(producer, settings)
     first = (await catalog.entries())["iris"]
     assert (await catalog.entries())["iris"] is first
     consumer.announce({"iris": announced.document.model_copy(update={"version": "other"}).to_json()})
@@ -43,8 +45,10 @@ async def test_validator_is_kept_until_its_model_changes(producer, announced, co
     assert producer.readings == 3
 
 
-async def test_request_that_is_given_up_does_not_take_the_others_reading_with_it(producer, announced):
-    catalog = Catalog(producer, 10)
+async def test_request_that_is_given_up_does_not_take_the_others_reading_with_it(
+    producer, settings, announced
+):
+    catalog = Catalog(producer, settings)
     given_up, other = (asyncio.create_task(catalog.entries()) for _ in range(2))
     await asyncio.sleep(0)
     given_up.cancel()
@@ -52,10 +56,12 @@ async def test_request_that_is_given_up_does_not_take_the_others_reading_with_it
     assert given_up.cancelled()
 
 
-async def test_unreadable_model_is_left_out_and_logged_once(producer, announced, redis_client, monkeypatch):
+async def test_unreadable_model_is_left_out_and_logged_once(
+    producer, settings, announced, redis_client, monkeypatch
+):
     monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     redis_client.hset("models", "broken", "no json")
-    catalog = Catalog(producer, 10)
+    catalog = Catalog(producer, settings)
     with capture_logs() as logged:
         for _ in range(3):
             assert list(await catalog.entries()) == ["iris"]

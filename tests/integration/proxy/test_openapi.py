@@ -58,7 +58,7 @@ def test_every_operation_keeps_to_the_openapi_document(settings, announced):
     with served(settings) as url:
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
         operations = [one.ok() for one in schema.get_all_operations()]
-        assert len(operations) == 10
+        assert len(operations) == 13
         for operation in operations:
             for mode in schemathesis.GenerationMode:
 

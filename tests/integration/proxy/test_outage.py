@@ -1,6 +1,8 @@
 import asyncio
 import time
 
+from structlog.testing import capture_logs
+
 from inferq.settings import Settings
 
 DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
@@ -59,3 +61,33 @@ async def test_full_memory_is_a_clear_503_that_leaves_nothing_behind(redis_clien
     assert answer.status_code == 503
     assert "memory limit" in answer.json()["detail"]
     assert len(list(redis_client.scan_iter("job:*:data"))) == 1
+
+
+async def test_outage_is_one_log_line_when_it_begins_and_one_when_it_ends(own_redis_server, make_client):
+    client = await make_client(Settings(redis_url=own_redis_server.url, redis_timeout=0.5))
+    with capture_logs() as logged:
+        assert (await client.get("/health/ready")).status_code == 200
+        own_redis_server.kill()
+        for _ in range(3):
+            assert (await client.get("/health/ready")).status_code == 503
+        own_redis_server.start()
+        for _ in range(3):
+            assert (await client.get("/health/ready")).status_code == 200
+    assert [line["event"] for line in logged] == ["redis_unavailable", "redis_available_again"]
+
+
+async def test_nothing_is_accepted_that_the_disk_does_not_hold(redis_client, settings, make_client):
+    client = await make_client(settings.model_copy(update={"durability": "fsync"}))
+    redis_client.config_set("appendonly", "no")
+    try:
+        answer = await client.post("/predict", json=DATA)
+        assert answer.status_code == 503
+        assert "append-only file, which is off" in answer.json()["detail"]
+        assert redis_client.keys("job:*") == []
+    finally:
+        redis_client.config_set("appendonly", "yes")
+    redis_client.config_set("appendfsync", "always")
+    try:
+        assert (await client.post("/predict", json=DATA)).status_code == 202
+    finally:
+        redis_client.config_set("appendfsync", "everysec")

@@ -97,3 +97,14 @@ def test_whoever_got_through_before_the_proxy_stops_is_answered():
         assert process.wait(timeout=20) == 0
     assert failures == []
     assert {answer[:12] for answer in answered} == {b"HTTP/1.1 200"}
+
+
+def test_server_that_cannot_keep_the_promises_is_one_clear_line(own_redis_server):
+    with own_redis_server.client() as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    with proxy(free_port(), own_redis_server.url) as process:
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert len(errors.splitlines()) == 1
+    assert "maxmemory-policy allkeys-lru, which deletes jobs" in errors

@@ -1,5 +1,6 @@
 import contextlib
 import json
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from inferq.jobs import InvalidInputError, InvalidJsonError
 from inferq.proxy.body import parse_predict_body
 
+parse = partial(parse_predict_body, longest_timeout=60.0)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -15,19 +17,19 @@ JSON = st.recursive(
 
 
 def test_body_is_taken_apart():
-    body = parse_predict_body(b'{"data": [[1, 2.5]], "model": "m"}')
+    body = parse(b'{"data": [[1, 2.5]], "model": "m"}')
     assert (body.data, body.model) == ([[1, 2.5]], "m")
 
 
 @pytest.mark.parametrize("data", [["a", 'b"', ""], {"x": ["y"]}, {'"': [1]}, [{"x": 1}, {"x": 1}]])
 def test_strings_and_quotes_in_data_are_no_duplicates(data):
-    assert parse_predict_body(json.dumps({"data": data, "model": 'm"'}).encode()).data == data
+    assert parse(json.dumps({"data": data, "model": 'm"'}).encode()).data == data
 
 
 def test_integers_keep_every_digit():
-    assert parse_predict_body(b'{"data": [9223372036854775807, %s]}' % (b"9" * 4000)).data[1] == 10**4000 - 1
+    assert parse(b'{"data": [9223372036854775807, %s]}' % (b"9" * 4000)).data[1] == 10**4000 - 1
     with pytest.raises(InvalidJsonError, match="number out of range"):
-        parse_predict_body(b'{"data": [%s]}' % (b"9" * 5000))
+        parse(b'{"data": [%s]}' % (b"9" * 5000))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_integers_keep_every_digit():
 )
 def test_what_is_no_json_object_is_refused(raw):
     with pytest.raises(InvalidJsonError, match="An example"):
-        parse_predict_body(raw)
+        parse(raw)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +55,21 @@ def test_what_is_no_json_object_is_refused(raw):
 )
 def test_wrong_members_are_named(raw, words):
     with pytest.raises(InvalidInputError, match=words):
-        parse_predict_body(raw)
+        parse(raw)
 
 
 @given(st.binary())
 def test_no_bytes_make_another_error(raw):
     with contextlib.suppress(InvalidJsonError, InvalidInputError):
-        parse_predict_body(raw)
+        parse(raw)
+
+
+@pytest.mark.parametrize("timeout", [60, 0.001, 1.5])
+def test_timeout_within_bounds_is_taken(timeout):
+    assert parse(json.dumps({"data": [1], "timeout": timeout}).encode()).timeout_seconds == timeout
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "60.001", "NaN", "Infinity", "true", '"1"', "[1]", "1e400"])
+def test_timeout_out_of_bounds_is_refused(timeout):
+    with pytest.raises(InvalidInputError, match="timeout must be seconds, more than 0 and at most 60"):
+        parse(b'{"data": [1], "timeout": %b}' % timeout.encode())

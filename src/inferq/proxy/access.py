@@ -1,0 +1,58 @@
+"""Who may use the service: keys that are known by their SHA-256, as `Authorization: Bearer`."""
+
+import hashlib
+from hmac import compare_digest
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from inferq.jobs import ErrorKind
+from inferq.proxy import problems
+
+_OPEN = "/health"
+
+
+class Access:
+    """Lets requests pass that come with a known key, and notes whose it is in `request.state.owner`.
+
+    The paths under `/health` need none.
+
+    Args:
+        app: What it guards.
+        api_keys: The setting of that name: `name:sha256` pairs.
+    """
+
+    def __init__(self, app: ASGIApp, api_keys: str) -> None:
+        self._app = app
+        pairs = (pair.split(":") for pair in api_keys.split(","))
+        self._keys = [(bytes.fromhex(digest), name) for name, digest in pairs]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers 401 instead of the application where no known key is given."""
+        if scope["type"] != "http" or _is_open(scope):
+            return await self._app(scope, receive, send)
+        owner = self._owner_of(Headers(scope=scope).get("authorization", ""))
+        if owner is None:
+            return await _refusal(scope["path"])(scope, receive, send)
+        scope.setdefault("state", {})["owner"] = owner
+        return await self._app(scope, receive, send)
+
+    def _owner_of(self, authorization: str) -> str | None:
+        scheme, _, key = authorization.partition(" ")
+        digest = hashlib.sha256(key.strip().encode("latin-1")).digest()
+        owner = None
+        for known, name in self._keys:  # all of them, so that the time tells nothing
+            if compare_digest(known, digest):
+                owner = name
+        return owner if scheme.lower() == "bearer" else None
+
+
+def _is_open(scope: Scope) -> bool:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return bool(path == _OPEN or path.startswith(f"{_OPEN}/"))
+
+
+def _refusal(path: str) -> ASGIApp:
+    kind = problems.TYPES[ErrorKind.UNAUTHORIZED]
+    headers = {"WWW-Authenticate": "Bearer"}
+    return problems.problem(path, kind.status, ErrorKind.UNAUTHORIZED, kind.title, kind.example, headers)

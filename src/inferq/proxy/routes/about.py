@@ -1,0 +1,85 @@
+"""What this service is, and how it is."""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from inferq.jobs import ErrorKind, RedisUnavailableError
+from inferq.proxy.answers import JSON, answers
+from inferq.proxy.schemas import Health, Information, State
+from inferq.proxy.state import producer_of, settings_of
+from inferq.proxy.views import rfc3339
+
+router = APIRouter()
+
+_LINKS = {
+    "predict": "/predict",
+    "predict_test": "/predict/test",
+    "job": "/job/{job_id}",
+    "failed_jobs": "/jobs?status=failed",
+    "metadata": "/metadata",
+    "models": "/models",
+    "health": "/health",
+    "documentation": "/docs",
+    "openapi": "/openapi.json",
+}
+
+
+@router.get("/", tags=["about"], responses=answers("/", Information, "What there is."))
+async def information(request: Request) -> Response:
+    """Tells what this service is and where to go on."""
+    body = {
+        "name": "inferq",
+        "version": version("inferq"),
+        "description": "ONNX models as an asynchronous inference service",
+        "default_model": settings_of(request).default_model,
+        "links": _LINKS,
+    }
+    return Response(to_json(body), media_type=JSON)
+
+
+@router.get(
+    "/health",
+    tags=["health"],
+    responses={
+        200: {"model": Health, "description": "Healthy, or degraded: requests are taken."},
+        503: {"model": Health, "description": "Unhealthy: Redis is out of reach."},
+    },
+)
+async def health(request: Request) -> Response:
+    """Tells how the service is: healthy, degraded without a live worker, unhealthy without Redis."""
+    producer = producer_of(request)
+    try:
+        workers = await producer.live_workers()
+        seen = None if workers else await producer.last_heartbeat()
+    except RedisUnavailableError as error:
+        return _health(503, "unhealthy", error.message, "unknown, since Redis is out of reach")
+    if workers:
+        return _health(200, "healthy", "ok", "ok")
+    since = f"no live worker since {rfc3339(seen)}" if seen else "no worker has ever reported"
+    return _health(200, "degraded", "ok", since)
+
+
+@router.get(
+    "/health/live", tags=["health"], responses=answers("/health/live", State, "This process is alive.")
+)
+async def live() -> Response:
+    """Answers as long as this process lives."""
+    return Response(to_json({"status": "alive"}), media_type=JSON)
+
+
+@router.get(
+    "/health/ready",
+    tags=["health"],
+    responses=answers("/health/ready", State, "Requests can be taken.", ErrorKind.REDIS_UNAVAILABLE),
+)
+async def ready(request: Request) -> Response:
+    """Answers 200 while requests can be taken, which needs Redis but no worker."""
+    await producer_of(request).ping()
+    return Response(to_json({"status": "ready"}), media_type=JSON)
+
+
+def _health(status_code: int, status: str, redis: str, worker: str) -> Response:
+    body = {"status": status, "components": {"redis": redis, "worker": worker}}
+    return Response(to_json(body), status_code, media_type=JSON)

@@ -1,0 +1,55 @@
+"""What can be run."""
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from inferq.jobs import ErrorKind, UnknownModelError
+from inferq.models.signature import ModelDocument
+from inferq.proxy import problems
+from inferq.proxy.answers import JSON, answers, described, not_found
+from inferq.proxy.schemas import EXAMPLE_MODEL, ModelList
+from inferq.proxy.state import catalog_of, settings_of
+
+router = APIRouter(tags=["models"])
+
+
+@router.get(
+    "/metadata",
+    responses=described(
+        "/metadata", EXAMPLE_MODEL, ModelDocument, ErrorKind.NO_WORKER, ErrorKind.REDIS_UNAVAILABLE
+    ),
+)
+async def metadata(request: Request) -> Response:
+    """Describes the default model: inputs, outputs, classes, features, an example."""
+    entry = await catalog_of(request).default()
+    return Response(entry.document.to_json(), media_type=JSON)
+
+
+@router.get(
+    "/models", responses=answers("/models", ModelList, "The models' names.", ErrorKind.REDIS_UNAVAILABLE)
+)
+async def models(request: Request) -> Response:
+    """Lists the models that workers have announced."""
+    names = list(await catalog_of(request).entries())
+    body = {"models": names, "default": settings_of(request).default_model}
+    return Response(to_json(body), media_type=JSON)
+
+
+@router.get(
+    "/models/{name}",
+    responses=not_found(
+        described(
+            "/models/iris", EXAMPLE_MODEL, ModelDocument, ErrorKind.NO_WORKER, ErrorKind.REDIS_UNAVAILABLE
+        ),
+        ErrorKind.UNKNOWN_MODEL,
+        "/models/irsi",
+    ),
+)
+async def model_metadata(request: Request, name: str) -> Response:
+    """Describes one model."""
+    try:
+        entry = await catalog_of(request).known(name)
+    except UnknownModelError as error:
+        title = problems.TYPES[error.kind].title
+        return problems.problem(request.scope["path"], 404, error.kind, title, error.message)
+    return Response(entry.document.to_json(), media_type=JSON)
