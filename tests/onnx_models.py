@@ -218,3 +218,34 @@ def write_one_long_node(folder: Path) -> Path:
         inputs=[value("side", INT64, ["n"])],
         outputs=[value("largest", FP64, [])],
     )
+
+
+def write_softmax_over_rows(folder: Path) -> Path:
+    """FP32 [n, 3] to [n, 3]: what a row gives depends on the other rows of the run."""
+    return write(
+        folder,
+        [helper.make_node("Softmax", ["x"], ["y"], axis=0)],
+        inputs=[value("x", FP32, ["n", 3])],
+        outputs=[value("y", FP32, ["n", 3])],
+    )
+
+
+def write_mean_of_rows(folder: Path) -> Path:
+    """FP32 [n, 3] to [1, 3]: the mean of all rows."""
+    return write(
+        folder,
+        [helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=1)],
+        inputs=[value("x", FP32, ["n", 3])],
+        outputs=[value("y", FP32, ["m", 3])],
+        constants={"axes": np.array([0])},
+    )
+
+
+def write_widths(folder: Path) -> Path:
+    """FP32 [n, w], both dynamic: doubles it."""
+    return write(
+        folder,
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        inputs=[value("x", FP32, ["n", "w"])],
+        outputs=[value("y", FP32, ["n", "w"])],
+    )

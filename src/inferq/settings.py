@@ -76,7 +76,9 @@ class Settings(BaseSettings):
     shutdown_seconds: Annotated[float, Field(ge=0)] = 30.0
     """How long a worker that is told to stop may take to finish its job before it puts it back."""
     simulated_seconds: Annotated[float, Field(ge=0)] = 0.0
-    """Makes every run of a model take so long: the demonstration that nothing blocks."""
+    """Makes every job take so long, one after the other: the demonstration that nothing blocks."""
+    batch_budget: Seconds = 0.05
+    """How long a run may take for the sake of a larger batch. The number of jobs in it follows by itself."""
     model_threads: Annotated[int, Field(ge=0)] = 0
     """Threads that ONNX Runtime uses within one run; 0 lets it take one for each core."""
 

@@ -12,13 +12,13 @@ It is the real worker with two classes replaced, so that the product's code has 
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
 from inferq.jobs import ClaimedJob, Outcome, RedisUnavailableError
-from inferq.models.session import Model, RunHandle
+from inferq.models.session import Inputs, Model, RunHandle
 from inferq.queue import consumer
 from inferq.queue.consumer import BLOCK_SECONDS, Consumer, Popped
 from inferq.supervisor import end_with_parent
@@ -28,7 +28,8 @@ KILLER_DATA = b"[[6.66,6.66,6.66,6.66]]"
 """A job that takes every worker down that runs it."""
 
 _random = Random(os.environ.get("CHAOS_SEED", "0"))
-_predict = Model.predict
+_predict = Model.predict_together
+_decode = Model.decode
 
 
 def note(what: str) -> None:
@@ -70,7 +71,9 @@ class DyingConsumer(Consumer):
             maybe_die("after BRPOP", "CHAOS_GAP_DEATH")
         return popped
 
-    def claim(self, limit: int, popped: Popped | None = None, token: str | None = None) -> list[ClaimedJob]:
+    def claim(
+        self, limit: int | Mapping[str, int], popped: Popped | None = None, token: str | None = None
+    ) -> list[ClaimedJob]:
         jobs = super().claim(limit, popped, token)
         if jobs:
             maybe_die("after claim")
@@ -80,21 +83,46 @@ class DyingConsumer(Consumer):
     def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
         maybe_die("before finish")
         verdicts = super().finish(outcomes)
-        for verdict in verdicts:
-            if verdict not in ("completed", "failed"):
-                note(f"verdict {verdict}")
+        note_verdicts(verdicts)
         maybe_die("after finish")
         maybe_lose_reply("finish")
         return verdicts
 
+    def exchange(
+        self,
+        outcomes: Sequence[Outcome],
+        limit: int | Mapping[str, int],
+        token: str,
+        *,
+        takes_alone: bool = True,
+    ) -> tuple[list[str], list[ClaimedJob]]:
+        maybe_die("before finish")
+        verdicts, jobs = super().exchange(outcomes, limit, token, takes_alone=takes_alone)
+        note_verdicts(verdicts)
+        maybe_die("after finish")
+        maybe_lose_reply("exchange")
+        return verdicts, jobs
 
-def dying_predict(model: Model, data: bytes, handle: RunHandle | None = None) -> bytes:
-    """Runs the model, or dies of it."""
+
+def note_verdicts(verdicts: list[str]) -> None:
+    """Notes every end of an attempt that is not the usual one."""
+    for verdict in verdicts:
+        if verdict not in ("completed", "failed"):
+            note(f"verdict {verdict}")
+
+
+def dying_decode(model: Model, data: bytes) -> Inputs:
+    """Reads a job's data, or dies of it."""
     if data == KILLER_DATA:
         die("killer job")
-    result = _predict(model, data, handle)
+    return _decode(model, data)
+
+
+def dying_predict(model: Model, jobs: Sequence[Inputs], handle: RunHandle | None = None) -> list[bytes]:
+    """Runs the model, or dies while it runs."""
+    results = _predict(model, jobs, handle)
     maybe_die("during the run")
-    return result
+    return results
 
 
 def hurry(factor: float) -> None:
@@ -107,7 +135,11 @@ def main(run: Callable[[], None] = worker.main) -> None:
     """Runs the worker."""
     end_with_parent()
     hurry(float(os.environ.get("CHAOS_HASTE", "1")))
-    with patch.object(worker, "Consumer", DyingConsumer), patch.object(Model, "predict", dying_predict):
+    with (
+        patch.object(worker, "Consumer", DyingConsumer),
+        patch.object(Model, "decode", dying_decode),
+        patch.object(Model, "predict_together", dying_predict),
+    ):
         run()
 
 

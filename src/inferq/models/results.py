@@ -1,7 +1,8 @@
 """Results as JSON: from a model's outputs to what `GET /job/{id}` shows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,12 +19,12 @@ Outputs = Mapping[str, Array]
 class ResultEncoder(Protocol):
     """How the outputs of one model become JSON. NaN and infinities, which JSON lacks, become null."""
 
-    def encode(self, outputs: Outputs, rows: int | None) -> bytes:
-        """Returns the JSON of one job's result.
+    def encode(self, outputs: Outputs, rows: Sequence[int] | None) -> list[bytes]:
+        """Returns the JSON of the result of each job in a run.
 
         Args:
-            outputs: The job's part of the model's outputs, by name.
-            rows: Rows in the job; None if the model's outputs are not by row.
+            outputs: The model's outputs, by name.
+            rows: Rows of each job, in order; None for a single job whose outputs are not by row.
 
         Raises:
             ModelError: The outputs are not what the signature and the card promise.
@@ -33,9 +34,21 @@ class ResultEncoder(Protocol):
 class TensorEncoder:
     """The result of any model: `{"outputs": {name: nested list}}`."""
 
-    def encode(self, outputs: Outputs, rows: int | None) -> bytes:  # noqa: ARG002 - the outputs are given as they are
-        """Returns the JSON of one job's result; see `ResultEncoder`."""
-        return _dump({"outputs": {name: make_jsonable(array) for name, array in outputs.items()}})
+    def encode(self, outputs: Outputs, rows: Sequence[int] | None) -> list[bytes]:
+        """Returns the JSON of each job's result; see `ResultEncoder`."""
+        if rows is None or len(rows) == 1:
+            return [_dump({"outputs": {name: make_jsonable(array) for name, array in outputs.items()}})]
+        total = sum(rows)
+        for name, array in outputs.items():
+            if array.shape[:1] != (total,):
+                raise ModelError(
+                    f"Output {name!r} has shape {list(array.shape)} for {total} rows of data; it must have "
+                    "one entry for each, or the rows of several jobs cannot be told apart."
+                )
+        return [
+            _dump({"outputs": {name: make_jsonable(array[part]) for name, array in outputs.items()}})
+            for part in _parts(rows)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +69,35 @@ class ClassifierEncoder:
     label: str | None
     probabilities: str | None
 
-    def encode(self, outputs: Outputs, rows: int | None) -> bytes:
-        """Returns the JSON of one job's result; see `ResultEncoder`."""
+    def encode(self, outputs: Outputs, rows: Sequence[int] | None) -> list[bytes]:
+        """Returns the JSON of each job's result; see `ResultEncoder`."""
         probabilities = self._read_probabilities(outputs)
         classes = self._read_classes(outputs, probabilities)
         names = [None if index is None else self.class_names[index] for index in classes]
         counts = {len(classes)} if probabilities is None else {len(classes), len(probabilities)}
-        if len(counts) > 1 or (rows is not None and counts != {rows}):
+        if len(counts) > 1 or (rows is not None and counts != {sum(rows)}):
+            total = "" if rows is None else f"for {sum(rows)} rows of data"
             raise ModelError(
-                f"The model gave {sorted(counts)} classified rows for {rows} rows of data; it must give one "
+                f"The model gave {sorted(counts)} classified rows {total}; it must give one "
                 "for each. Export it with a batch axis in its outputs."
             )
-        result: dict[str, Any] = {"prediction": classes, "class_name": names, "probabilities": None}
-        if probabilities is not None:
-            result["probabilities"] = make_jsonable(probabilities)
-        if len(classes) == 1:
-            result = {key: None if value is None else value[0] for key, value in result.items()}
-        return _dump(result)
+        table = None if probabilities is None else np.ascontiguousarray(probabilities)
+        results = []
+        for part in _parts([len(classes)] if rows is None else rows):
+            first = part.start
+            chosen: Any = (
+                first if part.stop - first == 1 else part
+            )  # one row: plain values instead of lists of one
+            results.append(
+                _dump(
+                    {
+                        "prediction": classes[chosen],
+                        "class_name": names[chosen],
+                        "probabilities": None if table is None else table[chosen],
+                    }
+                )
+            )
+        return results
 
     def _read_probabilities(self, outputs: Outputs) -> Array | None:
         if self.probabilities is None:
@@ -150,6 +175,11 @@ def _holds_labels(tensor: Tensor) -> bool:
 
 def _holds_probabilities(tensor: Tensor, count: int) -> bool:
     return len(tensor.shape) == 2 and tensor.datatype.is_float and tensor.shape[1] in (-1, count)
+
+
+def _parts(rows: Sequence[int]) -> list[slice]:
+    """Where the rows of each job are."""
+    return [slice(end - count, end) for count, end in zip(rows, accumulate(rows), strict=True)]
 
 
 def _dump(result: object) -> bytes:

@@ -3,11 +3,13 @@
 import os
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 # its published builds report to their maker unless told not to before they are imported
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import numpy as np
 import onnxruntime as ort
 import orjson
 import structlog
@@ -17,6 +19,8 @@ from inferq.models.results import Outputs, ResultEncoder
 from inferq.models.signature import ModelDocument, Tensor
 from inferq.models.tensors import Array, find_datatype, make_array, make_zeros
 from inferq.models.validation import DataValidator
+
+Inputs = dict[str, Array]
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +60,7 @@ class RunHandle:
 class Model:
     """A model that is ready to run.
 
-    `decode`, `run` and `encode` are separate so that a batcher can put the inputs of several jobs into one
-    run; `predict` is the three together. All are safe to call from several threads.
+    All its methods are safe to call from several threads.
 
     Args:
         document: What the model takes and gives.
@@ -87,24 +90,25 @@ class Model:
     def warm_up(self) -> None:
         """Runs the model once, so that the first job does not pay for what ONNX Runtime does lazily.
 
-        It runs the example; without one, zeros with every dynamic axis of length 1. That zeros fail says
-        nothing (a convolution may need more than one pixel), so it is only logged.
+        That zeros fail says nothing (a convolution may need more than one pixel), so it is only logged.
 
         Raises:
             InvalidModelError: The model fails on its own example.
         """
-        if self.document.example is None:
-            try:
-                self.run({tensor.name: make_zeros(tensor) for tensor in self.document.inputs})
-            except ModelError as error:
-                log.info("model not warmed up: give it an example", model=self.name, error=error.message)
-            return
         try:
-            self.predict(orjson.dumps(self.document.example))
+            self.predict_together([self.sample()])
         except ModelError as error:
-            raise InvalidModelError(
-                f"The model {self.name!r} fails on its own example: {error.message}"
-            ) from error
+            if self.document.example is not None:
+                raise InvalidModelError(
+                    f"The model {self.name!r} fails on its own example: {error.message}"
+                ) from error
+            log.info("model not warmed up: give it an example", model=self.name, error=error.message)
+
+    def sample(self) -> Inputs:
+        """Inputs to try the model with: its example; else zeros with every dynamic axis of length 1."""
+        if self.document.example is not None:
+            return self.decode(orjson.dumps(self.document.example))
+        return {tensor.name: make_zeros(tensor) for tensor in self.document.inputs}
 
     def predict(self, data: bytes, handle: RunHandle | None = None) -> bytes:
         """Returns the JSON of the result for the JSON of a job's `data`.
@@ -117,10 +121,25 @@ class Model:
             InvalidInputError: The data does not fit the signature.
             ModelError: The model failed to run, or gave what its signature does not promise.
         """
-        inputs = self.decode(data)
-        return self.encode(self.run(inputs, handle), self.count_rows(inputs))
+        return self.predict_together([self.decode(data)], handle)[0]
 
-    def decode(self, data: bytes) -> dict[str, Array]:
+    def predict_together(self, jobs: Sequence[Inputs], handle: RunHandle | None = None) -> list[bytes]:
+        """Runs the model once for the rows of several jobs.
+
+        Args:
+            jobs: The decoded inputs of each job; several only where `batched` is true and they
+                differ in nothing but their number of rows.
+            handle: Lets another thread stop the run.
+
+        Returns:
+            The JSON of each job's result.
+
+        Raises:
+            ModelError: The model failed to run on them, or gave what its signature does not promise.
+        """
+        return self.encode(self.run(stack(jobs), handle), [self.count_rows(job) for job in jobs])
+
+    def decode(self, data: bytes) -> Inputs:
         """Returns the model's inputs from the JSON of a job's `data`, fully validated.
 
         The proxy has validated what came through it, but any program that reaches Redis can push a job.
@@ -139,11 +158,11 @@ class Model:
         named = self._validator.name_inputs(value)
         return {tensor.name: make_array(named[tensor.name], tensor) for tensor in self.document.inputs}
 
-    def count_rows(self, inputs: dict[str, Array]) -> int:
+    def count_rows(self, inputs: Inputs) -> int:
         """Returns the number of rows in decoded inputs; 1 for a model whose batch axis is fixed."""
         return len(next(iter(inputs.values()))) if self.document.batched else 1
 
-    def run(self, inputs: dict[str, Array], handle: RunHandle | None = None) -> dict[str, Array]:
+    def run(self, inputs: Inputs, handle: RunHandle | None = None) -> dict[str, Array]:
         """Runs the model. ONNX Runtime releases the GIL while it does.
 
         Args:
@@ -162,17 +181,24 @@ class Model:
             raise ModelError(f"The model {self.name!r} failed: {explain_runtime_error(error)}") from error
         return dict(zip(self._output_names, arrays, strict=True))
 
-    def encode(self, outputs: Outputs, rows: int) -> bytes:
-        """Returns the JSON of one job's result; NaN and infinities in it become null.
+    def encode(self, outputs: Outputs, rows: Sequence[int]) -> list[bytes]:
+        """Returns the JSON of each job's result; NaN and infinities in it become null.
 
         Args:
-            outputs: The job's part of what `run` returned.
-            rows: Rows in the job.
+            outputs: What `run` returned.
+            rows: Rows of each job, in order.
 
         Raises:
             ModelError: The outputs are not what the signature promises.
         """
         return self._encoder.encode(outputs, rows if self.document.batched else None)
+
+
+def stack(jobs: Sequence[Inputs]) -> Inputs:
+    """Puts the inputs of several jobs together, row after row."""
+    if len(jobs) == 1:
+        return jobs[0]
+    return {name: np.concatenate([job[name] for job in jobs]) for name in jobs[0]}
 
 
 def open_session(path: Path, threads: int) -> ort.InferenceSession:

@@ -33,6 +33,9 @@ RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
 
 
+type _Call = tuple[Script, list[str], list[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Popped:
     """A job id that BRPOP handed to this worker. Until it is claimed, only `recover` can find it again.
@@ -155,11 +158,14 @@ class Consumer:
             return None
         key, job_id = cast("tuple[bytes, bytes]", popped)
         model, priority = self._lists[key]
-        self._take_turns()
+        self._take_turns(model)
         return Popped(_text(job_id), model, priority)
 
-    def _take_turns(self) -> None:
-        self._models.append(self._models.pop(0))
+    def _take_turns(self, served: str) -> None:
+        """Puts the model that had its turn behind the others."""
+        if len(self._models) == 1:
+            return
+        self._models = [model for model in self._models if model != served] + [served]
         self._lists = {
             self._keys.list(model, priority).encode(): (model, priority)
             for priority in Priority
@@ -171,33 +177,77 @@ class Consumer:
             self._blocking.close()
             self._blocking = None
 
-    def claim(self, limit: int, popped: Popped | None = None, token: str | None = None) -> list[ClaimedJob]:
+    def claim(
+        self, limit: int | Mapping[str, int], popped: Popped | None = None, token: str | None = None
+    ) -> list[ClaimedJob]:
         """Leases waiting jobs of one model to this worker.
 
         Args:
-            limit: Most jobs to take, at least 1.
+            limit: Most jobs to take, at least 1; or the same for each model.
             popped: What `wait` returned, if anything; it is taken first.
             token: Fencing token; a claim repeated with it, since its reply was lost, gets the same
                 jobs.
 
         Returns:
-            The jobs, oldest of the highest priority first; none if none wait.
+            The jobs, oldest of the highest priority first; none if none wait. Models take turns.
         """
         token = token or new_token()
+        call = self._claim_call(limit, token, popped)
+        with redis_errors():
+            return self._claimed(self._call(*call), token)
+
+    def exchange(
+        self,
+        outcomes: Sequence[Outcome],
+        limit: int | Mapping[str, int],
+        token: str,
+        *,
+        takes_alone: bool = True,
+    ) -> tuple[list[str], list[ClaimedJob]]:
+        """Ends attempts and leases further jobs, in one round trip; see `finish` and `claim`.
+
+        Args:
+            outcomes: How each attempt ended.
+            limit: Most jobs to take, at least 1; or the same for each model.
+            token: Fencing token. The whole exchange may be repeated with it if its reply was lost.
+            takes_alone: Whether to take a job that must run alone, since a worker died with it.
+
+        Returns:
+            What became of each outcome, and the jobs.
+        """
+        finish, staged = self._finish_call(outcomes)
+        claim = self._claim_call(limit, token, None, takes_alone=takes_alone)
+        with redis_errors():
+            verdicts, claims = self._call_together([finish, claim], staged)
+            return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
+
+    def _claim_call(
+        self,
+        limit: int | Mapping[str, int],
+        token: str,
+        popped: Popped | None,
+        *,
+        takes_alone: bool = True,
+    ) -> _Call:
         models = [popped.model] if popped else self._models
         arguments: list[Any] = [
-            limit, _milliseconds(self._settings.lease_seconds), self._worker_id, token,
+            int(takes_alone), _milliseconds(self._settings.lease_seconds), self._worker_id, token,
             _milliseconds(self._settings.job_ttl), _milliseconds(self._settings.result_ttl), INLINE_BYTES,
-            _bytes(popped.id) if popped else "", popped.priority if popped else "", *models,
+            _bytes(popped.id) if popped else "", popped.priority if popped else "",
         ]  # fmt: skip
-        with redis_errors():
-            model, flat = self._call(scripts.CLAIM, [self._keys.queue(name) for name in models], arguments)
-            claims = list(batched(flat, 4, strict=True))
-            large = self._fetch([job_id for job_id, data, _, _ in claims if data is None])
+        for model in models:
+            arguments += (model, limit if isinstance(limit, int) else limit[model])
+        return scripts.CLAIM, [self._keys.queue(name) for name in models], arguments
+
+    def _claimed(self, answer: list[Any], token: str) -> list[ClaimedJob]:
+        model, claims = answer[0].decode(), list(batched(answer[1], 4, strict=True))
+        large = self._fetch([job_id for job_id, data, _, _ in claims if data is None])
+        if claims:
+            self._take_turns(model)
         return [
             ClaimedJob(
                 id=_text(job_id),
-                model=model.decode(),
+                model=model,
                 data=large.get(job_id, b"") if data is None else data,
                 attempt=attempt,
                 token=token,
@@ -222,6 +272,10 @@ class Consumer:
         Returns:
             For each what became of it: completed, late, failed, retrying, or stale (not ours any more).
         """
+        call, staged = self._finish_call(outcomes)
+        return self._settle(call, staged)
+
+    def _finish_call(self, outcomes: Iterable[Outcome]) -> tuple[_Call, dict[Any, bytes]]:
         arguments: list[Any] = []
         staged: dict[Any, bytes] = {}
         for outcome in outcomes:
@@ -230,16 +284,16 @@ class Consumer:
             if error is not None:
                 verdict = "retry" if error.kind.is_retried else "failed"
                 delay = _milliseconds(retry_delay(job.attempt))
-                arguments += [job_id, job.token, verdict, error.message, error.kind, delay]
+                arguments += (job_id, job.token, verdict, error.message, error.kind, delay)
                 continue
             payload = result or b"null"
             if len(payload) > INLINE_BYTES:
                 staged[_bytes(self._keys.staged_result(job.id, job.token))] = payload
                 payload = b""
-            arguments += [job_id, job.token, "completed", payload, "", 0]
-        return self._settle(arguments, staged)
+            arguments += (job_id, job.token, "completed", payload, "", 0)
+        return self._settle_call(arguments), staged
 
-    def release(self, jobs: Iterable[ClaimedJob]) -> list[str]:
+    def release(self, jobs: Sequence[ClaimedJob]) -> list[str]:
         """Gives jobs back that were not begun, or not finished in time, without charging an attempt.
 
         Args:
@@ -249,21 +303,24 @@ class Consumer:
             For each: released, or stale.
         """
         arguments: list[Any] = []
-        for job in jobs:
-            arguments += [_bytes(job.id), job.token, "released", "", "", 0]
-        return self._settle(arguments, {})
+        for job in reversed(jobs):  # what is given back last is taken first
+            arguments += (_bytes(job.id), job.token, "released", "", "", 0)
+        return self._settle(self._settle_call(arguments), {})[::-1] if arguments else []
 
-    def _settle(self, arguments: list[Any], staged: Mapping[Any, bytes]) -> list[str]:
-        if not arguments:
-            return []
+    def _settle_call(self, arguments: list[Any]) -> _Call:
         ttl_ms = _milliseconds(self._settings.result_ttl)
+        return scripts.FINISH, [self._keys.models], [ttl_ms, self._settings.max_attempts, *arguments]
+
+    def _settle(self, call: _Call, staged: Mapping[Any, bytes]) -> list[str]:
         with redis_errors():
-            for key, payload in staged.items():
-                self._redis.set(key, payload, px=ttl_ms)
-            verdicts = self._call(
-                scripts.FINISH, [self._keys.models], [ttl_ms, self._settings.max_attempts, *arguments]
-            )
-        return [verdict.decode() for verdict in verdicts]
+            self._stage(self._redis, staged)
+            return [verdict.decode() for verdict in self._call(*call)]
+
+    def _stage(self, client: redis.Redis, staged: Mapping[Any, bytes]) -> None:
+        """Puts large results where the finish script takes them from."""
+        ttl_ms = _milliseconds(self._settings.result_ttl)
+        for key, payload in staged.items():
+            client.set(key, payload, px=ttl_ms)
 
     def renew(self, running: Mapping[ClaimedJob, float]) -> dict[ClaimedJob, str]:
         """Prolongs leases.
@@ -359,6 +416,19 @@ class Consumer:
             return self._redis.evalsha(script.digest, *rest)
         except NoScriptError:
             return self._redis.eval(script.source, *rest)
+
+    def _call_together(self, calls: Sequence[_Call], staged: Mapping[Any, bytes]) -> list[Any]:
+        """The answers of several scripts in one round trip, after large results were put beside them."""
+        while True:
+            pipeline = self._redis.pipeline(transaction=False)
+            self._stage(pipeline, staged)
+            for script, keys, arguments in calls:
+                pipeline.evalsha(script.digest, len(keys), *keys, self._keys.prefix, *arguments)
+            try:
+                return pipeline.execute()[len(staged) :]
+            except NoScriptError:
+                for script, _, _ in calls:
+                    self._redis.script_load(script.source)
 
 
 def new_token() -> str:

@@ -2,62 +2,75 @@
 
 import threading
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 
-from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome, TimedOutError
-from inferq.models.session import Model
+from inferq.jobs import ClaimedJob, InvalidInputError, Outcome
 from inferq.queue.consumer import Consumer, Popped, new_token
 from inferq.queue.outage import Outage
-from inferq.settings import Settings
-from inferq.worker.watch import Run, Watch
+from inferq.worker.runner import Runner
 
 log = structlog.get_logger()
 
 
 class Loop:
-    """Runs one job after the other until told to stop.
+    """Runs batches of jobs, one after the other, until told to stop.
+
+    What a batch gave is stored in the same round trip that claims the next. While one of many short jobs
+    runs, that is done on the side, so that neither the model nor Redis waits for the other.
 
     Args:
         consumer: The queue.
-        models: The models by name.
+        runner: The models.
         outage: Notes when Redis is away.
-        watch: Stops runs that take too long.
-        settings: How long a run may take, and shall take at least.
     """
 
-    def __init__(
-        self,
-        consumer: Consumer,
-        models: Mapping[str, Model],
-        outage: Outage,
-        watch: Watch,
-        settings: Settings,
-    ) -> None:
+    def __init__(self, consumer: Consumer, runner: Runner, outage: Outage) -> None:
         self._consumer = consumer
-        self._models = models
+        self._runner = runner
         self._outage = outage
-        self._watch = watch
-        self._settings = settings
-        self._held: tuple[ClaimedJob, ...] = ()
+        self._aside = ThreadPoolExecutor(1, "exchange")
+        self._held: dict[tuple[str, str], ClaimedJob] = {}
         self.stopping = threading.Event()
         self.given_up = threading.Event()
         self.jobs_done = 0
         self.progressed_at = time.monotonic()
 
     @property
-    def held(self) -> tuple[ClaimedJob, ...]:
-        """The jobs leased to this worker at this moment."""
-        return self._held
+    def held(self) -> list[ClaimedJob]:
+        """The jobs leased to this worker at this moment, until their ends are stored."""
+        return list(self._held.values())
 
     def run(self) -> None:
         """Takes and works until `stopping` is set; gives back what it has not begun."""
+        jobs: list[ClaimedJob] = []
+        done: list[Outcome] = []
         while not self.stopping.is_set():
-            jobs = self._take()
+            if jobs:
+                ahead = self._start_exchange(jobs, done)
+                done = self._work(jobs)
+                jobs = ahead.result() if ahead else []
+            elif done:
+                jobs, done = self._exchange(done), []
+            else:
+                jobs = self._take()
             self.progressed_at = time.monotonic()
-            self._work(jobs)
+        if done:
+            self._outage.sit_out(lambda: self._finish(done), self.given_up)
+        self._give_back(jobs)
+        self._aside.shutdown()
+
+    def _work(self, jobs: list[ClaimedJob]) -> list[Outcome]:
+        done = self._runner.run(jobs)
+        self.jobs_done += len(jobs)
+        if len(done) < len(jobs):  # the others were cancelled, and have ended with that
+            kept = {outcome.job.id for outcome in done}
+            for job in jobs:
+                if job.id not in kept:
+                    self._held.pop((job.token, job.id), None)
+        return done
 
     def _take(self) -> list[ClaimedJob]:
         """What waits already, or else what comes within the next second."""
@@ -65,68 +78,64 @@ class Loop:
         if jobs or self.stopping.is_set():
             return jobs
         popped = self._outage.sit_out(self._consumer.wait, self.stopping)
-        if popped is None:
-            return []
-        # what was popped is in no list any more: it must be claimed, and given back if it came too late
-        is_late = self.stopping.is_set()
-        jobs = self._claim(popped)
-        if is_late:
-            self._give_back(jobs)
-            return []
-        return jobs
+        # what was popped is in no list any more: it must be claimed, though it be to give it back at once
+        return self._claim(popped) if popped else []
 
     def _claim(self, popped: Popped | None) -> list[ClaimedJob]:
-        token = new_token()
+        token, limits = new_token(), self._runner.limits()
         give_up = self.given_up if popped else self.stopping
-        return self._outage.sit_out(lambda: self._consumer.claim(1, popped, token), give_up) or []
+        jobs = self._outage.sit_out(lambda: self._consumer.claim(limits, popped, token), give_up)
+        return self._hold(jobs or [])
 
-    def timeout_of(self, job: ClaimedJob) -> float:
-        """Longest run of a job in seconds: its request's word, else its model's, else the settings'."""
-        model = self._models[job.model].document.timeout_seconds
-        return job.timeout_seconds or model or self._settings.timeout_seconds
+    def _start_exchange(
+        self, jobs: Sequence[ClaimedJob], done: list[Outcome]
+    ) -> Future[list[ClaimedJob]] | None:
+        """Stores and claims on the side while these jobs run, if there is anything to store or to expect."""
+        limit = self._runner.limit_of(jobs[0].model)
+        if 1 < limit <= len(jobs):
+            # a job that must run alone cannot wait here: should these kill the worker, it would get the blame
+            return self._aside.submit(self._exchange, done, takes_alone=False)
+        return self._aside.submit(self._store, done) if done else None
 
-    def _work(self, jobs: list[ClaimedJob]) -> None:
-        self._held = tuple(jobs)
+    def _exchange(self, done: Sequence[Outcome], *, takes_alone: bool = True) -> list[ClaimedJob]:
+        token, limits = new_token(), self._runner.limits()
+
+        def exchange() -> list[ClaimedJob]:
+            if self.stopping.is_set():
+                return self._store(done)
+            verdicts, jobs = self._consumer.exchange(done, limits, token, takes_alone=takes_alone)
+            self._note(done, verdicts)
+            return self._hold(jobs)
+
+        return self._outage.sit_out(exchange, self.given_up) or []
+
+    def _store(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
+        self._outage.sit_out(lambda: self._finish(done), self.given_up)
+        return []
+
+    def _finish(self, done: Sequence[Outcome]) -> None:
+        self._note(done, self._consumer.finish(done))
+
+    def _note(self, done: Sequence[Outcome], verdicts: Sequence[str]) -> None:
+        for outcome, verdict in zip(done, verdicts, strict=True):
+            self._held.pop((outcome.job.token, outcome.job.id), None)
+            if outcome.error is not None:
+                level = log.info if isinstance(outcome.error, InvalidInputError) else log.warning
+                level(
+                    "job_failed",
+                    job_id=outcome.job.id,
+                    model=outcome.job.model,
+                    kind=outcome.error.kind,
+                    error=outcome.error.message,
+                    verdict=verdict,
+                )
+        log.debug("jobs_finished", verdicts=verdicts)
+
+    def _hold(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
         for job in jobs:
-            with self._watch.over(job, self.timeout_of(job)) as run:
-                outcome = self._attempt(run)
-            if not run.is_cancelled:
-                self._outage.sit_out(partial(self._finish, outcome), self.given_up)
-            self.jobs_done += 1
-        self._held = ()
-
-    def _attempt(self, run: Run) -> Outcome:
-        job = run.job
-        try:
-            result = self._models[job.model].predict(job.data, run.handle)
-            run.handle.rest(run.started + self._settings.simulated_seconds - time.monotonic())
-        except InferqError as error:
-            return Outcome(job, error=timed_out(run) if run.stopped else error)
-        except Exception as error:  # whatever a model does, the worker lives on
-            log.exception("run_failed", job_id=job.id, model=job.model)
-            return Outcome(job, error=ModelError(f"The model failed with {type(error).__name__}: {error}"))
-        return Outcome(job, error=timed_out(run)) if run.stopped else Outcome(job, result=result)
-
-    def _finish(self, outcome: Outcome) -> None:
-        [verdict] = self._consumer.finish([outcome])
-        if outcome.error is None:
-            log.debug("job_finished", job_id=outcome.job.id, verdict=verdict)
-        else:
-            level = log.info if isinstance(outcome.error, InvalidInputError) else log.warning
-            level(
-                "job_failed",
-                job_id=outcome.job.id,
-                model=outcome.job.model,
-                kind=outcome.error.kind,
-                error=outcome.error.message,
-                verdict=verdict,
-            )
+            self._held[job.token, job.id] = job
+        return jobs
 
     def _give_back(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
             self._outage.sit_out(lambda: self._consumer.release(jobs), self.given_up)
-
-
-def timed_out(run: Run) -> TimedOutError:
-    """What a run's job failed with that took too long."""
-    return TimedOutError(f"The job timed out after {run.timeout_seconds:g} s.")

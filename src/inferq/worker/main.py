@@ -18,8 +18,9 @@ from inferq.models.repository import load_repository
 from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
 from inferq.settings import Settings, load_settings
-from inferq.worker.loop import Loop, timed_out
+from inferq.worker.loop import Loop
 from inferq.worker.periodic import Periodic
+from inferq.worker.runner import Runner, timed_out
 from inferq.worker.watch import Run, Watch, quietly, replace_process
 
 _RECOVER_SECONDS = 1.0
@@ -57,7 +58,8 @@ class Worker:
         self._outage = Outage()
         self._consumer = Consumer(settings, self.id, list(self._models))
         self._watch = Watch(settings.terminate_seconds, self._contain)
-        self._loop = Loop(self._consumer, self._models, self._outage, self._watch, settings)
+        self._runner = Runner(self._models, self._watch, settings)
+        self._loop = Loop(self._consumer, self._runner, self._outage)
         self._threads = [
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
             Periodic("renewal", min(settings.lease_seconds / 3, _RENEW_SECONDS), self._renew, self._outage),
@@ -99,13 +101,21 @@ class Worker:
         os._exit(0)  # the main thread is inside a model and cannot be interrupted
 
     def _contain(self, run: Run) -> None:
-        """Ends a run that does not stop: fails its job, gives the others back, and begins anew."""
+        """Ends a run that does not stop: fails its job, gives the others back, and begins anew.
+
+        Of several jobs in the run nobody knows whose fault it is: they are left to recovery, as if they had
+        killed the worker, and so run alone next time.
+        """
         log.error(
-            "run_does_not_stop", job_id=run.job.id, model=run.job.model, timeout_seconds=run.timeout_seconds
+            "run_does_not_stop",
+            job_ids=[job.id for job in run.jobs],
+            model=run.jobs[0].model,
+            timeout_seconds=run.timeout_seconds,
         )
-        others = [job for job in self._loop.held if job != run.job]
-        if not run.is_cancelled:
-            quietly(lambda: self._consumer.finish([Outcome(run.job, error=timed_out(run))]), "fail the job")
+        others = [job for job in self._loop.held if job not in run.jobs]
+        if len(run.jobs) == 1 and not run.is_cancelled:
+            failed = Outcome(run.jobs[0], error=timed_out(run))
+            quietly(lambda: self._consumer.finish([failed]), "fail the job")
         quietly(lambda: self._consumer.release(others), "give jobs back")
         quietly(self._consumer.retire, "retire")
         if self._loop.stopping.is_set():
@@ -133,7 +143,9 @@ class Worker:
     def _renew(self) -> bool:
         # past this the server lets the lease lapse, should this process be too far gone to contain the run
         slack = self._settings.terminate_seconds + self._settings.lease_seconds
-        running = {job: self._loop.timeout_of(job) + slack for job in self._loop.held}
+        held = self._loop.held
+        longest = sum(self._runner.timeout_of(job) for job in held)  # should each have to run alone
+        running = dict.fromkeys(held, longest + slack)
         for job, answer in self._consumer.renew(running).items():
             if answer == "cancelled":
                 self._watch.cancel(job)

@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,10 +20,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Run:
-    """One run of a model for one job.
+    """One run of a model, for one job or several.
 
     Attributes:
-        job: The job.
+        jobs: The jobs.
         timeout_seconds: Longest it may take.
         handle: Stops it.
         started: Monotonic time at its start.
@@ -31,7 +31,7 @@ class Run:
         is_cancelled: Whether that was because its job was cancelled, not because of the time.
     """
 
-    job: ClaimedJob
+    jobs: Sequence[ClaimedJob]
     timeout_seconds: float
     handle: RunHandle = field(default_factory=RunHandle)
     started: float = field(default_factory=time.monotonic)
@@ -69,9 +69,9 @@ class Watch:
         self._thread.start()
 
     @contextmanager
-    def over(self, job: ClaimedJob, timeout_seconds: float) -> Iterator[Run]:
-        """Watches over what is done within, on behalf of a job."""
-        run = self._run = Run(job, timeout_seconds)
+    def over(self, jobs: Sequence[ClaimedJob], timeout_seconds: float) -> Iterator[Run]:
+        """Watches over what is done within, on behalf of jobs."""
+        run = self._run = Run(jobs, timeout_seconds)
         self._is_busy.set()
         try:
             yield run
@@ -79,9 +79,9 @@ class Watch:
             self._run = None
 
     def cancel(self, job: ClaimedJob) -> None:
-        """Stops the run of a job, if it is the one that runs."""
+        """Stops the run of a job, if that is the one that runs and there are no others in it."""
         run = self._run
-        if run is not None and run.job == job:
+        if run is not None and list(run.jobs) == [job]:
             run.stop(is_cancelled=True)
 
     def _look(self) -> None:

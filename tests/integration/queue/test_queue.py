@@ -16,7 +16,7 @@ from inferq.jobs import (
     QueueFullError,
     Status,
 )
-from inferq.queue.consumer import Consumer
+from inferq.queue.consumer import Consumer, new_token
 from inferq.queue.producer import Producer
 from tests.servers import wait_until
 
@@ -344,6 +344,10 @@ async def test_models_take_turns(settings, producer):
         await producer.submit(model, DATA)
 
     assert {consumer.wait().model, consumer.wait().model} == {"a", "b"}
+    for model in ("a", "a", "b", "b"):
+        await producer.submit(model, DATA)
+    assert len({consumer.claim(2)[0].model for _ in range(2)}) == 2
+    assert consumer.exchange([], {"a": 1, "b": 1}, new_token())[1][0].model in ("a", "b")
     consumer.close()
 
 

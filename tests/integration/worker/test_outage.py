@@ -11,7 +11,8 @@ import pytest
 from inferq.jobs import RedisUnavailableError, Status
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
-from tests.integration.worker.test_worker import DATA, WorkerProcess, ended
+from tests.integration.worker.processes import WorkerProcess, ended
+from tests.integration.worker.test_worker import DATA
 from tests.servers import wait_until
 
 TICKS = os.sysconf("SC_CLK_TCK")

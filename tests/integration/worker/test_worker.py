@@ -1,70 +1,15 @@
-import asyncio
-import os
 import shutil
 import signal
-import subprocess
-import sys
-
-import pytest
 
 from inferq.jobs import ErrorKind, Status
 from inferq.models.repository import load_repository
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
+from tests.integration.worker.processes import WorkerProcess, ended
 from tests.onnx_models import write_failing_model, write_one_long_node, write_slow_loop
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
-
-
-class WorkerProcess:
-    def __init__(self, url, **settings):
-        environment = {f"INFERQ_{name.upper()}": str(value) for name, value in settings.items()}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "inferq.worker.main"],
-            env={**os.environ, "INFERQ_REDIS_URL": url, "INFERQ_LOG_FORMAT": "console", **environment},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def end(self):
-        """Makes sure that nothing is left, whatever the test did."""
-        if self.process.poll() is None:
-            self.process.kill()
-        if not self.process.stderr.closed:
-            self.process.communicate()
-
-    def stop(self, number=signal.SIGTERM, timeout=15):
-        self.process.send_signal(number)
-        _, log = self.process.communicate(timeout=timeout)
-        return self.process.returncode, log
-
-
-@pytest.fixture
-def start_worker(redis_server, redis_url):
-    workers = []
-
-    def start(**settings):
-        workers.append(WorkerProcess(redis_url, **settings))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        worker.end()
-
-
-@pytest.fixture
-async def producer(settings):
-    producer = Producer.from_settings(settings)
-    yield producer
-    await producer.close()
-
-
-async def ended(producer, job_id, timeout=15.0):
-    async with asyncio.timeout(timeout):
-        while not (job := await producer.read(job_id)).status.is_final:
-            await asyncio.sleep(0.02)
-    return job
 
 
 async def test_worker_announces_its_models_runs_jobs_and_leaves_on_sigterm(start_worker, producer):

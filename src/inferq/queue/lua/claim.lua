@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Leases up to N jobs of one model to a worker: the popped one first, then the oldest of the highest priority.
+-- Leases some jobs of one model to a worker: the popped one first, then the oldest of the highest priority.
 --
 -- KEYS     queue:{model} of every model to look at, in the order to look; with a popped id only its own
 -- ARGV[1]  key prefix
--- ARGV[2]  most jobs to lease
+-- ARGV[2]  1: also a job that must run alone, since a worker died with it; 0: not now
 -- ARGV[3]  lease, ms
 -- ARGV[4]  worker id
 -- ARGV[5]  fencing token of this claim: a claim repeated with it gets the same jobs again
@@ -12,11 +12,11 @@
 -- ARGV[8]  largest data handed out here, bytes; the caller fetches what is larger
 -- ARGV[9]  id that this worker got from BRPOP, or ''
 -- ARGV[10] priority of the list it came from
--- ARGV[11..] the model of each queue in KEYS
+-- ARGV[11..] for each queue in KEYS: its model, most jobs to lease of it
 --
 -- Returns  {model or '', {id, data or false, attempt, longest run in ms or '', the same of the next job, …}}
 
-local limit, lease_ms, worker, token = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local takes_alone, lease_ms, worker, token = ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local popped, popped_priority = ARGV[9], ARGV[10]
 local claim_key = prefix .. 'claim:' .. token
@@ -84,7 +84,7 @@ local function take(queue, model, id, list_priority)
   elseif state ~= 'queued' or meta[4] ~= model then
     return true -- ended or running already: the id was in the list twice
   end
-  if alone and #claimed > 0 then
+  if alone and (#claimed > 0 or not takes_alone) then
     redis.call('RPUSH', list_key(queue, priority), id)
     return false
   end
@@ -122,18 +122,25 @@ local function take_safely(queue, model, id, list_priority)
 end
 
 -- Ids that turn out to be no job cost a look each; this bounds how many one call may spend.
-local looks = 4 * limit + 16
+local looks = 500
 
-local function take_from(queue, model)
+local function take_from(queue, model, limit)
   for _, priority in ipairs(PRIORITIES) do
     local list = list_key(queue, priority)
     while #claimed < limit and looks > 0 do
       looks = looks - 1
       local id = redis.call('RPOP', list)
       if not id then break end
-      if not take_safely(queue, model, id, priority) then return end
+      if not take_safely(queue, model, id, priority) then
+        looks = 0
+        return
+      end
     end
   end
+end
+
+local function model_of(i)
+  return ARGV[9 + 2 * i], tonumber(ARGV[10 + 2 * i])
 end
 
 local function first_waiting()
@@ -144,16 +151,16 @@ local function first_waiting()
   end
 end
 
-local model = ''
+local model, limit = '', 0
 if popped ~= '' then
-  model = ARGV[11]
-  if take_safely(KEYS[1], model, popped, popped_priority) then take_from(KEYS[1], model) end
+  model, limit = model_of(1)
+  if take_safely(KEYS[1], model, popped, popped_priority) then take_from(KEYS[1], model, limit) end
 else
-  while #claimed == 0 and looks > 0 do
-    local i = first_waiting()
-    if not i then break end
-    model = ARGV[10 + i]
-    take_from(KEYS[i], model)
+  local i = first_waiting()
+  while i and #claimed == 0 and looks > 0 do
+    model, limit = model_of(i)
+    take_from(KEYS[i], model, limit)
+    i = first_waiting()
   end
 end
 

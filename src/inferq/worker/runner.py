@@ -1,0 +1,223 @@
+"""Runs claimed jobs: together where that is possible, and alone where one of them is in the way."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import structlog
+
+from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome, TimedOutError
+from inferq.models.session import Inputs, Model, stack
+from inferq.models.tensors import Array
+from inferq.settings import Settings
+from inferq.worker.batching import RunCost, plan_jobs, plan_rows
+from inferq.worker.watch import Run, Watch
+
+_TRIAL_JOBS = 4
+_LONGEST_TRIAL_SECONDS = 0.25
+"""A model slower than this is not tried with several jobs when the worker starts."""
+_NEW_SHARE = 0.1
+"""How much the latest job counts in the mean of rows per job."""
+
+log = structlog.get_logger()
+
+
+class Runner:
+    """Runs jobs, and learns from it how many of a model are best run at once.
+
+    Args:
+        models: The models by name, warmed up.
+        watch: Stops runs that take too long.
+        settings: How long a run may take, and shall take at least.
+    """
+
+    def __init__(self, models: Mapping[str, Model], watch: Watch, settings: Settings) -> None:
+        self._watch = watch
+        self._settings = settings
+        self._benches = {name: _Bench(model) for name, model in models.items()}
+
+    def limits(self) -> dict[str, int]:
+        """How many jobs of each model to claim at once, at present."""
+        return {name: self.limit_of(name) for name in self._benches}
+
+    def limit_of(self, model: str) -> int:
+        """How many jobs of a model to claim at once, at present."""
+        if self._settings.simulated_seconds:
+            return 1
+        return self._benches[model].jobs_at_once(self._settings.batch_budget)
+
+    def timeout_of(self, job: ClaimedJob) -> float:
+        """Longest run of a job in seconds: its request's word, else its model's, else the settings'."""
+        model = self._benches[job.model].model.document.timeout_seconds
+        return job.timeout_seconds or model or self._settings.timeout_seconds
+
+    def run(self, jobs: Sequence[ClaimedJob]) -> list[Outcome]:
+        """Runs jobs of one model.
+
+        Args:
+            jobs: What one claim gave.
+
+        Returns:
+            How each ended, in any order; without those that were cancelled meanwhile.
+        """
+        bench = self._benches[jobs[0].model]
+        started = time.perf_counter()
+        outcomes, decoded = _decode(bench.model, jobs)
+        runs, rows = 0, 0
+        for group in bench.groups(decoded, self._settings.batch_budget):
+            done = self._run_group(bench, group)
+            outcomes += done
+            runs += 1
+            rows += sum(bench.model.count_rows(inputs) for _, inputs in group)
+        if runs:
+            bench.learn(len(decoded), rows, runs, time.perf_counter() - started)
+        return outcomes
+
+    def _run_group(self, bench: "_Bench", group: "_Group") -> list[Outcome]:
+        if len(group) > 1:
+            results = self._try_together(bench, group)
+            if results is not None:
+                return [Outcome(job, result=result) for (job, _), result in zip(group, results, strict=True)]
+        outcomes = (self._run_alone(bench.model, job, inputs) for job, inputs in group)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _try_together(self, bench: "_Bench", group: "_Group") -> list[bytes] | None:
+        """The results; None where something goes wrong, for then nobody knows whose fault it is."""
+        jobs = [job for job, _ in group]
+        with self._watch.over(jobs, min(self.timeout_of(job) for job in jobs)) as run:
+            try:
+                results = bench.model.predict_together([inputs for _, inputs in group], run.handle)
+            except ModelError as error:
+                log.info("batch_taken_apart", model=bench.model.name, jobs=len(jobs), reason=error.message)
+                return None
+            except Exception:  # whatever a model does, the worker lives on
+                log.exception("batch_failed", model=bench.model.name, jobs=len(jobs))
+                return None
+        return results if run.stopped is None else None
+
+    def _run_alone(self, model: Model, job: ClaimedJob, inputs: Inputs) -> Outcome | None:
+        with self._watch.over([job], self.timeout_of(job)) as run:
+            outcome = self._attempt(model, job, inputs, run)
+        if run.is_cancelled:
+            return None
+        return Outcome(job, error=timed_out(run)) if run.stopped else outcome
+
+    def _attempt(self, model: Model, job: ClaimedJob, inputs: Inputs, run: Run) -> Outcome:
+        try:
+            [result] = model.predict_together([inputs], run.handle)
+            run.handle.rest(run.started + self._settings.simulated_seconds - time.monotonic())
+        except InferqError as error:
+            return Outcome(job, error=error)
+        except Exception as error:  # whatever a model does, the worker lives on
+            log.exception("run_failed", job_id=job.id, model=job.model)
+            return Outcome(job, error=ModelError(f"The model failed with {type(error).__name__}: {error}"))
+        return Outcome(job, result=result)
+
+
+type _Group = list[tuple[ClaimedJob, Inputs]]
+
+
+class _Bench:
+    """A model, and what is known of the cost of its runs."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._cost = RunCost()
+        self._rows_per_job = 1.0
+        self._is_shared = model.document.batched
+        try:
+            self._try_out()
+        except ModelError as error:
+            self._is_shared = False
+            log.info("model_not_tried_out", model=model.name, reason=error.message)
+
+    def _try_out(self) -> None:
+        """Measures a run, and one of several jobs; looks whether those change each other's results."""
+        sample = self.model.sample()
+        rows = self.model.count_rows(sample)
+        alone, seconds = self._timed(sample)
+        self._cost.add(rows, seconds)
+        if not self._is_shared or seconds > _LONGEST_TRIAL_SECONDS:
+            return
+        others = [{name: _zeros_like(array) for name, array in sample.items()}] * (_TRIAL_JOBS - 1)
+        together, seconds = self._timed(stack([sample, *others]))
+        self._cost.add(_TRIAL_JOBS * rows, seconds)
+        for name, array in together.items():
+            if array.shape[:1] != (_TRIAL_JOBS * rows,) or not _are_close(array[:rows], alone[name]):
+                self._is_shared = False
+                log.info("model_runs_jobs_one_by_one", model=self.model.name, output=name)
+                return
+
+    def _timed(self, inputs: Inputs) -> tuple[Inputs, float]:
+        started = time.perf_counter()
+        outputs = self.model.run(inputs)
+        return outputs, time.perf_counter() - started
+
+    def rows_at_once(self, budget_seconds: float) -> int:
+        return plan_rows(self._cost.line(), self._cost.most_rows, budget_seconds)
+
+    def jobs_at_once(self, budget_seconds: float) -> int:
+        if self._is_shared:
+            return plan_jobs(self.rows_at_once(budget_seconds), self._rows_per_job)
+        line = self._cost.line()
+        seconds = line.seconds(self._rows_per_job)
+        return plan_jobs(int(budget_seconds / seconds), 1.0) if seconds else 1
+
+    def groups(self, decoded: _Group, budget_seconds: float) -> Iterator[_Group]:
+        """Jobs that can share a run: alike in all but the number of rows, and not too many of those."""
+        if not self._is_shared:
+            yield from ([one] for one in decoded)
+            return
+        alike: dict[object, _Group] = {}
+        for one in decoded:
+            alike.setdefault(tuple(array.shape[1:] for array in one[1].values()), []).append(one)
+        most_rows = 2 * self.rows_at_once(budget_seconds)
+        for group in alike.values():
+            yield from self._pack(group, most_rows)
+
+    def _pack(self, group: _Group, most_rows: int) -> Iterator[_Group]:
+        pack: _Group = []
+        rows = 0
+        for job, inputs in group:
+            count = self.model.count_rows(inputs)
+            if pack and rows + count > most_rows:
+                yield pack
+                pack, rows = [], 0
+            pack.append((job, inputs))
+            rows += count
+        if pack:
+            yield pack
+
+    def learn(self, jobs: int, rows: int, runs: int, seconds: float) -> None:
+        """Notes what some runs have cost."""
+        self._rows_per_job += _NEW_SHARE * (rows / jobs - self._rows_per_job)
+        self._cost.add(max(1, rows // runs), seconds / runs)
+
+
+def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], _Group]:
+    failed: list[Outcome] = []
+    decoded: _Group = []
+    for job in jobs:
+        try:
+            decoded.append((job, model.decode(job.data)))
+        except InvalidInputError as error:
+            failed.append(Outcome(job, error=error))
+        except Exception as error:  # whatever comes from outside, the worker lives on
+            log.exception("data_not_readable", job_id=job.id, model=job.model)
+            failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
+    return failed, decoded
+
+
+def _zeros_like(array: Array) -> Array:
+    return np.full_like(array, "" if array.dtype == np.object_ else 0)
+
+
+def _are_close(got: Array, expected: Array) -> bool:
+    if got.dtype.kind == "f":
+        return np.allclose(got, expected, rtol=1e-2, atol=1e-3, equal_nan=True)
+    return np.array_equal(got, expected)
+
+
+def timed_out(run: Run) -> TimedOutError:
+    """What a run's job failed with that took too long."""
+    return TimedOutError(f"The job timed out after {run.timeout_seconds:g} s.")

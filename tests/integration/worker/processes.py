@@ -1,0 +1,40 @@
+"""Worker processes for the tests."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+
+class WorkerProcess:
+    module = "inferq.worker.main"
+
+    def __init__(self, url, environment=None, **settings):
+        chosen = {f"INFERQ_{name.upper()}": str(value) for name, value in settings.items()}
+        chosen |= {"INFERQ_REDIS_URL": url, "INFERQ_LOG_FORMAT": "console", **(environment or {})}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", self.module],
+            env=os.environ | chosen,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self):
+        """Makes sure that nothing is left, whatever the test did."""
+        if self.process.poll() is None:
+            self.process.kill()
+        if not self.process.stderr.closed:
+            self.process.communicate()
+
+    def stop(self, number=signal.SIGTERM, timeout=15):
+        self.process.send_signal(number)
+        _, log = self.process.communicate(timeout=timeout)
+        return self.process.returncode, log
+
+
+async def ended(producer, job_id, timeout=15.0):
+    async with asyncio.timeout(timeout):
+        while not (job := await producer.read(job_id)).status.is_final:
+            await asyncio.sleep(0.02)
+    return job

@@ -1,0 +1,156 @@
+"""Several jobs in one run: faster, and no job's end depends on its company."""
+
+import asyncio
+import shutil
+from itertools import batched
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from inferq.jobs import ErrorKind, Status
+from inferq.models.repository import load_model
+from tests import onnx_models
+from tests.integration.worker.processes import WorkerProcess, ended
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+
+
+async def results(producer, ids):
+    return [orjson.loads((await ended(producer, job_id)).result) for job_id in ids]
+
+
+async def submit_all(producer, model, datas):
+    ids = []
+    for some in batched(datas, 50, strict=False):
+        ids += await asyncio.gather(*(producer.submit(model, data) for data in some))
+    return ids
+
+
+async def test_waiting_jobs_share_runs_and_round_trips(start_worker, producer, redis_client):
+    rows = [[[5.1 + i / 1000, 3.5, 1.4, 0.2]] * (1 + i % 3) for i in range(600)]
+    ids = await submit_all(producer, "iris", [orjson.dumps(data) for data in rows])
+    redis_client.config_resetstat()
+    start_worker()
+    got = await results(producer, ids)
+    iris = load_model(Path("models/iris"))
+    for data, result in zip(rows, got, strict=True):
+        expected = orjson.loads(iris.predict(orjson.dumps(data)))
+        assert result["class_name"] == expected["class_name"]
+        assert np.allclose(result["probabilities"], expected["probabilities"], atol=1e-6)
+    scripts = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    reads = len(ids)  # `ended` reads each at least once
+    assert scripts - reads < 200
+
+
+async def test_bad_row_fails_its_own_job_only(start_worker, producer, redis_client, tmp_path):
+    onnx_models.write_failing_model(tmp_path / "table")
+    good = await submit_all(producer, "table", [b"[1]"] * 10)
+    bad = await producer.submit("table", b"[99]")
+    redis_client.set("job:odd:data", '["x"]')
+    redis_client.lpush("queue:table", "odd")
+    more = await submit_all(producer, "table", [b"[2, 0]"] * 10)
+    start_worker(models_dir=tmp_path, max_attempts=1)
+    assert await results(producer, good) == [{"outputs": {"entry": [20]}}] * 10
+    assert await results(producer, more) == [{"outputs": {"entry": [30, 10]}}] * 10
+    job = await ended(producer, bad)
+    assert (job.status, job.error_kind, job.attempts) == (Status.FAILED, ErrorKind.MODEL_ERROR, 1)
+    odd = await ended(producer, "odd")
+    assert (odd.status, odd.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
+
+
+@pytest.mark.parametrize(
+    ("write", "data"),
+    [
+        (onnx_models.write_fixed_batch, [[[i, 1, 2], [3, 4, 5]] for i in range(20)]),
+        (onnx_models.write_softmax_over_rows, [[[i, 1, 2], [3, 4, 5]] for i in range(20)]),
+        (onnx_models.write_mean_of_rows, [[[i, 1, 2], [3, 4, 5]] for i in range(20)]),
+        (onnx_models.write_widths, [[[i] * (1 + i % 4)] * (1 + i % 2) for i in range(20)]),
+        (onnx_models.write_text, [["a", f"b{i}"] for i in range(20)]),
+        (onnx_models.write_half, [[[i, 1]] for i in range(20)]),
+        (onnx_models.write_two_by_two, [{"count": [[i, 1, 2]], "price": [[1, 2, 3]]} for i in range(20)]),
+    ],
+)
+async def test_result_does_not_depend_on_the_jobs_beside_it(start_worker, producer, tmp_path, write, data):
+    model = load_model(write(tmp_path / "m"))
+    bodies = [orjson.dumps(one) for one in data]
+    ids = await submit_all(producer, "m", bodies)
+    start_worker(models_dir=tmp_path)
+    assert await results(producer, ids) == [orjson.loads(model.predict(body)) for body in bodies]
+
+
+async def test_slow_jobs_are_spread_over_idle_workers(start_worker, producer):
+    ids = await submit_all(producer, "iris", [DATA] * 8)
+    for _ in range(2):
+        start_worker(simulated_seconds=0.4)
+    workers = [(await ended(producer, job_id)).history[-1].worker for job_id in ids]
+    assert sorted(workers.count(worker) for worker in set(workers))[0] >= 2
+    assert len(set(workers)) == 2
+
+
+async def test_timed_out_batch_is_taken_apart(start_worker, producer, tmp_path):
+    onnx_models.write_slow_loop(tmp_path / "slow")
+    quick = await submit_all(producer, "slow", [b"[2]"] * 5)
+    slow = await producer.submit("slow", b"[2000000000]", timeout_seconds=0.3)
+    start_worker(models_dir=tmp_path, max_attempts=1)
+    for job_id in quick:
+        assert (await ended(producer, job_id)).status is Status.COMPLETED
+    assert (await ended(producer, slow)).error == "The job timed out after 0.3 s."
+
+
+async def test_worker_told_to_stop_under_load_gives_back_what_it_has_not_begun(
+    start_worker, producer, redis_client
+):
+    ids = await submit_all(producer, "iris", [DATA] * 3000)
+    worker = start_worker()
+    while redis_client.llen("queue:iris") > 2500:
+        await asyncio.sleep(0.001)
+    code, log = worker.stop()
+    assert code == 0, log
+    jobs = await producer.read_many(ids)
+    waiting = [job for job in jobs if job.status is Status.PENDING]
+    assert {job.status for job in jobs} == {Status.PENDING, Status.COMPLETED}
+    assert waiting
+    assert {job.attempts for job in waiting} == {0}
+    assert redis_client.zcard("queue:iris:leases") == 0
+    order = [job_id.decode() for job_id in redis_client.lrange("queue:iris", 0, -1)][::-1]
+    assert order == sorted(order, key=lambda job_id: int(redis_client.hget(f"job:{job_id}:meta", "sequence")))
+    assert set(order) == {job.id for job in waiting}
+
+
+async def test_job_that_kills_its_worker_runs_alone_and_its_company_completes(
+    redis_url, producer, redis_client, tmp_path
+):
+    models = tmp_path / "models"
+    shutil.copytree("models/iris", models / "iris")
+    ids = await submit_all(producer, "iris", [DATA] * 5)
+    killer = await producer.submit("iris", b"[[6.66,6.66,6.66,6.66]]")
+    ids += await submit_all(producer, "iris", [DATA] * 5)
+    settings = {"lease_seconds": 0.3, "max_attempts": 2, "models_dir": models, "tally": tmp_path / "tally"}
+    while not (await producer.read(killer)).status.is_final:
+        worker = MortalWorker(redis_url, **settings)
+        try:
+            while worker.process.poll() is None and not (await producer.read(killer)).status.is_final:
+                await asyncio.sleep(0.02)
+        finally:
+            worker.end()
+    job = await producer.read(killer)
+    assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.CRASHED)
+    assert "at last alone" in job.error
+    assert redis_client.zscore("queue:iris:dead", killer) is not None
+    worker = MortalWorker(redis_url, **settings)
+    try:
+        for job_id in ids:
+            assert (await ended(producer, job_id)).status is Status.COMPLETED
+    finally:
+        worker.end()
+
+
+class MortalWorker(WorkerProcess):
+    """A worker that dies of a certain job."""
+
+    module = "tests.chaos.worker_entry"
+
+    def __init__(self, url, *, tally, **settings):
+        super().__init__(url, environment={"CHAOS_TALLY": str(tally)}, **settings)
