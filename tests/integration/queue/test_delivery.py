@@ -150,6 +150,25 @@ async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client)
     await producer.close()
 
 
+async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(
+    settings, redis_client, monkeypatch
+):
+    monkeypatch.setattr("inferq.queue.producer.secrets.token_hex", lambda _: "same")
+    short = settings.model_copy(update={"result_ttl": 0.3})
+    producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
+    await producer.submit("iris", DATA)
+    fail(consumer, consumer.claim(1)[0])
+
+    await producer.submit("iris", DATA)  # its first reply was lost
+
+    assert (await producer.read("same")).status is Status.FAILED
+    wait_until(lambda: not redis_client.exists("job:same:status"), what="the expiry")
+    with pytest.raises(JobNotFoundError):
+        await producer.read("same")
+    consumer.close()
+    await producer.close()
+
+
 async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client, monkeypatch):
     monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
     for job_id in ("lost", "waiting"):
