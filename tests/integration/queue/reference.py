@@ -46,10 +46,12 @@ class Record:
     submitted_at: float = 0.0
     started_at: float = 0.0
     ended_at: float = 0.0
+    failed: bool = False
     kind: ErrorKind | None = None
     result: bytes | None = None
     outside: Status | None = None
     """What an outside worker wrote as its status, until a script has taken notice."""
+    closed_for_outside: bool = False
 
     @property
     def status(self) -> Status:
@@ -58,7 +60,7 @@ class Record:
         if self.state == "leased":
             return Status.PROCESSING
         if self.state == "ended":
-            return Status.COMPLETED if self.kind is None else Status.FAILED
+            return Status.FAILED if self.failed else Status.COMPLETED
         return Status.PENDING
 
 
@@ -116,8 +118,7 @@ class Reference:
     def _take(self, job_id: str, priority: Priority, token: str, claimed: list[str]) -> bool:
         job = self.jobs[job_id]
         if job.outside is not None and job.outside.is_final:
-            if job.state == "queued":
-                self.close_outside(job)
+            self.notice_outside(job)
             return True
         if job.state in ("foreign", "gone"):
             has_data = job.state == "foreign" and job.has_data
@@ -140,7 +141,7 @@ class Reference:
 
     def complete(self, job_id: str, token: str, result: bytes) -> str:
         job = self.jobs[job_id]
-        if not self._is_open(job):
+        if self.notice_outside(job) or not self._is_open(job):
             return "stale"
         in_time = self._holds(job, token)
         self._end(job, None, result)
@@ -148,7 +149,7 @@ class Reference:
 
     def fail(self, job_id: str, token: str, kind: ErrorKind, attempt: int) -> str:
         job = self.jobs[job_id]
-        if not self._is_open(job) or not self._holds(job, token):
+        if self.notice_outside(job) or not self._holds(job, token):
             return "stale"
         job.failures += 1
         if kind.is_retried and job.failures < MAX_ATTEMPTS:
@@ -159,7 +160,7 @@ class Reference:
 
     def release(self, job_id: str, token: str) -> str:
         job = self.jobs[job_id]
-        if not self._is_open(job) or not self._holds(job, token):
+        if self.notice_outside(job) or not self._holds(job, token):
             return "stale"
         job.state, job.token = "queued", ""
         job.attempts -= 1
@@ -180,7 +181,7 @@ class Reference:
     def cancel(self, job_id: str) -> Status | None:
         """What the job was; None where it cannot be cancelled."""
         job = self.jobs[job_id]
-        if not self._is_open(job):
+        if self.notice_outside(job) or not self._is_open(job):
             return None
         was = Status.PROCESSING if job.state == "leased" else Status.PENDING
         waiting = self.lists[job.priority]
@@ -189,6 +190,21 @@ class Reference:
         self._end(job, ErrorKind.CANCELLED)
         return was
 
+    def take_outside(self, *, says_processing: bool) -> str | None:
+        """An outside worker pops a job."""
+        popped = self.pop()
+        if popped is None:
+            return None
+        job = self.jobs[popped[0]]
+        if says_processing and job.state in ("foreign", "queued") and job.outside is None:
+            job.outside = Status.PROCESSING
+        return job.id
+
+    def end_outside(self, job_id: str, status: Status, result: bytes) -> None:
+        """An outside worker writes its result and status."""
+        job = self.jobs[job_id]
+        job.outside, job.result = status, result
+
     def revive(self, job_id: str) -> bool:
         job = self.jobs[job_id]
         if job.state != "ended" or job.status is not Status.FAILED or not job.has_data:
@@ -196,6 +212,7 @@ class Reference:
         self.sequence += 1
         job.state, job.sequence, job.submitted_at = "queued", self.sequence, self.now
         job.failures, job.alone, job.token, job.kind = 0, False, "", None
+        job.failed = job.closed_for_outside = False
         job.attempts_before = job.attempts
         self.lists[job.priority].insert(0, job_id)
         return True
@@ -251,7 +268,7 @@ class Reference:
         count = 0
         for priority in Priority:
             for job in sorted(self._open(priority), key=lambda job: (job.sequence, job.id)):
-                if job.state == "leased":
+                if job.state == "leased" or self.notice_outside(job):
                     continue
                 if self.now - job.submitted_at <= JOB_TTL:
                     break
@@ -259,17 +276,20 @@ class Reference:
                 count += 1
         return count
 
-    def close_outside(self, job: Record) -> None:
-        """A script has noticed that an outside worker ended the job."""
-        assert job.outside is not None
-        kind = None if job.outside is Status.COMPLETED else ErrorKind.MODEL_ERROR
-        self._end(job, kind, job.result, has_data=True)
+    def notice_outside(self, job: Record) -> bool:
+        """Closes a job that an outside worker ended; whether it had."""
+        if job.outside is None or not job.outside.is_final:
+            return False
+        if self._is_open(job):
+            self._end(job, None, job.result, failed=job.outside is Status.FAILED)
+            job.closed_for_outside = True
+        return True
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
         for job in self.jobs.values():
             if job.state == "ended" and self.now - job.ended_at >= RESULT_TTL:
-                job.state, job.result, job.kind = "gone", None, None
+                job.state, job.result, job.kind, job.failed = "gone", None, None, False
 
     def _open(self, priority: Priority) -> list[Record]:
         return [job for job in self.jobs.values() if self._is_open(job) and job.priority is priority]
@@ -281,10 +301,11 @@ class Reference:
         return job.state == "leased" and job.token == token
 
     def _end(
-        self, job: Record, kind: ErrorKind | None, result: bytes | None = None, *, has_data: bool = False
+        self, job: Record, kind: ErrorKind | None, result: bytes | None = None, *, failed: bool = False
     ) -> None:
         assert self._is_open(job), "a job ends once"
         job.state, job.kind, job.result, job.ended_at = "ended", kind, result, self.now
-        job.has_data = job.has_data and (kind is not None or has_data)
+        job.failed = failed or kind is not None
+        job.has_data = job.has_data and job.failed
         job.outside, job.token = None, ""
         self.events.append(f"{job.id}:{job.status}")

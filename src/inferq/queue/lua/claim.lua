@@ -84,6 +84,11 @@ local function take(queue, model, id, list_priority)
   elseif state ~= 'queued' or meta[4] ~= model then
     return true -- ended or running already: the id was in the list twice
   end
+  local ended = close_if_ended_outside(queue, id, priority, result_ttl_ms, now)
+  if ended then
+    events[#events + 1] = id .. ':' .. ended
+    return true
+  end
   if alone and #claimed > 0 then
     redis.call('RPUSH', list_key(queue, priority), id)
     return false

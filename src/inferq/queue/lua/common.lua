@@ -59,6 +59,18 @@ local function fail_job(queue, id, priority, ttl_ms, now, kind, message)
   redis.call('ZADD', queue .. ':dead', now, id)
 end
 
+-- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here. Returns that
+-- status, or false: it has not ended the job.
+local function close_if_ended_outside(queue, id, priority, ttl_ms, now)
+  local status = redis.pcall('GET', job_key(id, 'status'))
+  if status ~= 'completed' and status ~= 'failed' then return false end
+  close_job(queue, id, priority, ttl_ms, now)
+  if status == 'completed' then redis.call('UNLINK', job_key(id, 'data')) end
+  for _, part in ipairs({'data', 'status', 'result', 'error'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
+  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) end
+  return status
+end
+
 local function expired_message(ttl_ms)
   return string.format('The job waited longer than %g s (INFERQ_JOB_TTL) and was not run. Submit it again.', ttl_ms / 1000)
 end

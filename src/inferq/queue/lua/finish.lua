@@ -43,6 +43,11 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
   local state, priority = meta[1], meta[3]
   if not state or state == 'ended' then return 'stale' end
   local queue, leased = queue_key(meta[4]), state == 'leased' and meta[2] == token
+  local ended_outside = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+  if ended_outside then
+    events[#events + 1] = id .. ':' .. ended_outside
+    return 'stale'
+  end
   if verdict == 'completed' then
     if not store_result(id, token, payload) then return 'stale' end
     complete_job(queue, id, priority, ttl_ms, now)
