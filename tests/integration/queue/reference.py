@@ -220,16 +220,19 @@ class Reference:
     def take_back_lapsed(self) -> tuple[list[Record], int]:
         """The jobs whose leases ran out and that wait again, in the order of their lists; how many failed."""
         lapsed = [job for job in self.jobs.values() if job.state == "leased" and job.deadline <= self.now]
-        back = []
+        back, failed = [], 0
         for job in lapsed:
+            if self.notice_outside(job):
+                continue
             if job.alone:
                 job.failures += 1
             if job.failures >= MAX_ATTEMPTS:
                 self._end(job, ErrorKind.CRASHED)
+                failed += 1
                 continue
             job.state, job.token, job.alone = "queued", "", True
             back.append(job)
-        return sorted(back, key=lambda job: -job.sequence), len(lapsed) - len(back)
+        return sorted(back, key=lambda job: -job.sequence), failed
 
     def take_due(self) -> list[Record]:
         due = [job for job in self.jobs.values() if job.state == "retrying" and job.due <= self.now]

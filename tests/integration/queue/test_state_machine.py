@@ -210,10 +210,10 @@ class QueueMachine(RuleBasedStateMachine):
     def recover(self, who):
         self.unrecovered = 0.0
         found = self.consumers[who].recover()
-        self.notice_what_ended_outside()
         lapsed, crashed = self.model.take_back_lapsed()
         due = self.model.take_due()
         missing = self.model.put_back(self.lists(), lapsed, due)
+        self.notice_what_ended_outside()
         expired = self.model.expire_waiting()
         assert (found.lapsed, found.due, found.missing, found.failed) == (
             len(lapsed), len(due), missing, crashed + expired,
@@ -247,8 +247,8 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(job_id=taken_outside, status=st.sampled_from([Status.COMPLETED, Status.FAILED]))
     def outside_worker_ends(self, job_id, status):
         job = self.model.jobs[job_id]
-        # it keeps no lease: what it writes while a worker of ours has the job, or later, is not our promise
-        if job.state not in ("foreign", "queued") or (job.outside and job.outside.is_final):
+        # what it writes over an end is not our promise: it keeps no lease and asks nobody
+        if job.state in ("ended", "gone") or (job.outside and job.outside.is_final):
             return
         self.client.set(KEYS.job(job_id, "result" if status is Status.COMPLETED else "error"), b"1")
         self.client.set(KEYS.job(job_id, "status"), status)

@@ -33,6 +33,11 @@ local function take_back(id)
   local meta_key = job_key(id, 'meta')
   local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'sequence', 'alone', 'attempts')
   if meta[1] ~= 'leased' then return nil end
+  local status = close_if_ended_outside(queue, id, meta[2], ttl_ms, now)
+  if status then
+    events[#events + 1] = id .. ':' .. status
+    return nil
+  end
   record_attempt(id, now, 'crashed', 'The worker died or lost its connection.')
   if meta[4] == '1' and redis.call('HINCRBY', meta_key, 'failures', 1) >= max_failures then
     fail(id, meta[2], 'crashed', 'The worker died each time it ran this job, at last alone (after ' .. meta[5] ..
