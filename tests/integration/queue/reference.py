@@ -270,7 +270,7 @@ class Reference:
         """Fails the jobs that waited too long; returns how many."""
         count = 0
         for priority in Priority:
-            for job in sorted(self._open(priority), key=lambda job: (job.sequence, job.id)):
+            for job in sorted(self.open_in(priority), key=lambda job: (job.sequence, job.id)):
                 if job.state == "leased" or self.notice_outside(job):
                     continue
                 if self.now - job.submitted_at <= JOB_TTL:
@@ -294,7 +294,7 @@ class Reference:
             if job.state == "ended" and self.now - job.ended_at >= RESULT_TTL:
                 job.state, job.result, job.kind, job.failed = "gone", None, None, False
 
-    def _open(self, priority: Priority) -> list[Record]:
+    def open_in(self, priority: Priority) -> list[Record]:
         return [job for job in self.jobs.values() if self._is_open(job) and job.priority is priority]
 
     def _is_open(self, job: Record) -> bool:

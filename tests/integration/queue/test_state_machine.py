@@ -271,6 +271,28 @@ class QueueMachine(RuleBasedStateMachine):
         if isinstance(job_id, str):
             self.outside_worker_ends(job_id, status)
 
+    @rule(
+        target=claims,
+        who=st.integers(0, 1),
+        limit=st.integers(1, 4),
+        act=st.sampled_from(["succeed", "fail", "release", "renew"]),
+    )
+    def worker_wakes_up_after_another_got_its_jobs(self, who, limit, act):
+        old = self._claim(who, limit, None)
+        self.let_time_pass(20)
+        self.recover(1 - who)
+        new = self._claim(1 - who, limit, None)
+        for claim in old.values:
+            if act == "succeed":
+                self.succeed(claim, who, b"2")
+            elif act == "fail":
+                self.fail(claim, who, ModelError("No."))
+            elif act == "release":
+                self.release(claim, who)
+            else:
+                self.renew(claim, who, 1e6)
+        return multiple(*old.values, *new.values)
+
     @rule(who=st.integers(0, 1))
     def worker_dies_between_pop_and_claim(self, who):
         self.wait(who)
@@ -321,7 +343,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.members("leases") == self.in_state("leased")
         assert self.members("retries") == self.in_state("retrying")
         for priority in Priority:
-            assert self.members(f"open:{priority}") == {job.id for job in self.model._open(priority)}
+            assert self.members(f"open:{priority}") == {job.id for job in self.model.open_in(priority)}
         failed = {job_id for job_id in self.in_state("ended") if self.model.jobs[job_id].failed}
         assert failed <= self.members("dead")
 
