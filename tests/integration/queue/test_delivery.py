@@ -150,6 +150,25 @@ async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client)
     await producer.close()
 
 
+async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(
+    settings, redis_client, monkeypatch
+):
+    monkeypatch.setattr("inferq.queue.producer.secrets.token_hex", lambda _: "same")
+    short = settings.model_copy(update={"result_ttl": 0.3})
+    producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
+    await producer.submit("iris", DATA)
+    fail(consumer, consumer.claim(1)[0])
+
+    await producer.submit("iris", DATA)  # its first reply was lost
+
+    assert (await producer.read("same")).status is Status.FAILED
+    wait_until(lambda: not redis_client.exists("job:same:status"), what="the expiry")
+    with pytest.raises(JobNotFoundError):
+        await producer.read("same")
+    consumer.close()
+    await producer.close()
+
+
 async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client, monkeypatch):
     monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
     for job_id in ("lost", "waiting"):
@@ -238,3 +257,31 @@ async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(setti
         redis_client.config_set("appendonly", "yes")
         redis_client.config_set("appendfsync", "everysec")
     await producer.close()
+
+
+@pytest.fixture
+async def ended_by_a_slow_outside_worker(producer, consumer, redis_client, monkeypatch):
+    """A job that was put back in line since its outside worker said nothing, and then ended by that worker."""
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.05)
+    job_id = await producer.submit("iris", DATA)
+    redis_client.brpop(["queue:iris"])
+    wait_until(lambda: consumer.recover().missing, what="the missing job")
+    redis_client.set(f"job:{job_id}:result", "1")
+    redis_client.set(f"job:{job_id}:status", "completed")
+    return job_id
+
+
+async def test_job_that_an_outside_worker_ended_is_not_run_again(
+    producer, consumer, redis_client, ended_by_a_slow_outside_worker
+):
+    assert consumer.claim(1) == []
+    job = await producer.read(ended_by_a_slow_outside_worker)
+    assert (job.status, job.result) == (Status.COMPLETED, b"1")
+    assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
+    assert redis_client.zcard("queue:iris:open:normal") == 0
+
+
+async def test_job_that_an_outside_worker_ended_cannot_be_cancelled(producer, ended_by_a_slow_outside_worker):
+    with pytest.raises(JobStateError, match="is completed"):
+        await producer.cancel(ended_by_a_slow_outside_worker)
+    assert (await producer.read(ended_by_a_slow_outside_worker)).status is Status.COMPLETED

@@ -15,6 +15,11 @@ local state, priority = meta[1], meta[2]
 if not state or state == 'ended' then return state end
 
 local queue = queue_key(meta[3])
+local ended = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+if ended then
+  publish({id .. ':' .. ended})
+  return 'ended'
+end
 if state == 'leased' then record_attempt(id, now, 'cancelled', 'The job was cancelled.') end
 fail_job(queue, id, priority, ttl_ms, now, 'cancelled', 'The job was cancelled.')
 -- an ended id left in the list is passed over when its turn comes; taking it out costs the length of the list

@@ -21,13 +21,12 @@ local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV
 local popped, popped_priority = ARGV[9], ARGV[10]
 local claim_key = prefix .. 'claim:' .. token
 local now = now_ms()
-local claimed, reply, events = {}, {}, {}
+local claimed, leases, reply, events = {}, {}, {}, {}
 
+-- The data, or false where there is too much of it; and whether there is any.
 local function data_of(id)
-  local data_key = job_key(id, 'data')
-  local length = redis.call('STRLEN', data_key)
-  if length > inline_bytes then return length, false end
-  return length, redis.call('GET', data_key)
+  local data = redis.call('GETRANGE', job_key(id, 'data'), 0, inline_bytes)
+  return #data <= inline_bytes and data, #data > 0
 end
 
 local function add(id, data, attempt, timeout_ms)
@@ -43,8 +42,7 @@ if #previous > 0 then
     local id = previous[i]
     local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'token', 'attempts', 'timeout_ms')
     if meta[1] == 'leased' and meta[2] == token then
-      local _, data = data_of(id)
-      add(id, data, tonumber(meta[3]), meta[4])
+      add(id, (data_of(id)), tonumber(meta[3]), meta[4])
     end
   end
   return {previous[1], reply}
@@ -69,10 +67,17 @@ local function is_resubmitted(id)
   return ttl == -1 or (ttl > 0 and redis.call('GET', job_key(id, 'status')) ~= 'failed')
 end
 
--- Leases one id taken from a list. Returns whether to go on taking.
+local function note_ended_outside(queue, id, priority)
+  local ended = close_if_ended_outside(queue, id, priority, result_ttl_ms, now)
+  if ended then events[#events + 1] = id .. ':' .. ended end
+  return ended
+end
+
+-- Leases one id taken from a list. Returns 'next', 'stop' (take no more), or 'back' (nor this one, which goes back).
 local function take(queue, model, id, list_priority)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'state', 'alone', 'priority', 'model', 'submitted_ms', 'timeout_ms')
+  local meta = redis.call('HMGET', meta_key, 'state', 'alone', 'priority', 'model', 'submitted_ms', 'timeout_ms',
+    'attempts', 'missing_ms')
   local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
   if state == 'ended' and is_resubmitted(id) then
     for _, part in ipairs({'meta', 'status', 'result', 'error'}) do redis.call('UNLINK', job_key(id, part)) end
@@ -80,62 +85,76 @@ local function take(queue, model, id, list_priority)
     state, alone, priority, meta = nil, false, list_priority, {}
   end
   if not state then
-    if not adopt(queue, model, id, priority) then return true end
+    if not adopt(queue, model, id, priority) then return 'next' end
   elseif state ~= 'queued' or meta[4] ~= model then
-    return true -- ended or running already: the id was in the list twice
+    return 'next' -- ended or running already: the id was in the list twice
   end
-  if alone and (#claimed > 0 or not takes_alone) then
-    redis.call('RPUSH', list_key(queue, priority), id)
-    return false
-  end
-  local length, data = data_of(id)
+  if alone and (#claimed > 0 or not takes_alone) then return 'back' end
+  local data, has_data = data_of(id)
   local too_late = meta[5] and now - tonumber(meta[5]) > job_ttl_ms
-  if length == 0 or too_late then
+  if not has_data or too_late then
+    if note_ended_outside(queue, id, priority) then return 'next' end
     local message = too_late and expired_message(job_ttl_ms) or
       'The job has no data: it expired, or its producer pushed the id before it set job:' .. id ..
       ':data. Submit it again.'
     fail_job(queue, id, priority, result_ttl_ms, now, 'expired', message)
     events[#events + 1] = id .. ':failed'
-    return true
+    return 'next'
   end
-  local attempt = redis.call('HINCRBY', meta_key, 'attempts', 1)
-  redis.call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', now)
-  redis.call('HDEL', meta_key, 'missing_ms')
-  redis.call('SET', job_key(id, 'status'), 'processing', 'KEEPTTL')
-  redis.call('ZADD', queue .. ':leases', now + lease_ms, id)
+  local status = redis.call('SET', job_key(id, 'status'), 'processing', 'KEEPTTL', 'GET')
+  if status == 'completed' or status == 'failed' then
+    redis.call('SET', job_key(id, 'status'), status, 'KEEPTTL')
+    note_ended_outside(queue, id, priority)
+    return 'next'
+  end
+  local attempt = (meta[7] or 0) + 1
+  redis.call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', now,
+    'attempts', attempt)
+  if meta[8] then redis.call('HDEL', meta_key, 'missing_ms') end
   claimed[#claimed + 1] = id
+  leases[#leases + 1] = now + lease_ms
+  leases[#leases + 1] = id
   add(id, data, attempt, meta[6])
-  return not alone
+  return alone and 'stop' or 'next'
 end
 
 -- An outside producer may have written anything under its ids; what cannot be read must not stop the queue.
 local function take_safely(queue, model, id, list_priority)
   local is_fine, answer = pcall(take, queue, model, id, list_priority)
   if is_fine then return answer end
-  if claimed[#claimed] == id then return true end -- it had been leased before something failed
   redis.call('DEL', job_key(id, 'meta'))
   fail_job(queue, id, list_priority, result_ttl_ms, now, 'invalid-input',
     'The keys of this job cannot be read. Expected job:' .. id .. ':data and :status as strings, and no :meta.')
   redis.call('HSET', job_key(id, 'meta'), 'model', model, 'priority', list_priority)
   events[#events + 1] = id .. ':failed'
-  return true
+  return 'next'
 end
 
 -- Ids that turn out to be no job cost a look each; this bounds how many one call may spend.
 local looks = 500
 
-local function take_from(queue, model, limit)
-  for _, priority in ipairs(PRIORITIES) do
-    local list = list_key(queue, priority)
-    while #claimed < limit and looks > 0 do
-      looks = looks - 1
-      local id = redis.call('RPOP', list)
-      if not id then break end
-      if not take_safely(queue, model, id, priority) then
+-- Takes from one list. Returns whether to go on with others.
+local function take_from_list(queue, model, limit, priority)
+  local list = list_key(queue, priority)
+  while #claimed < limit and looks > 0 do
+    local ids = redis.call('RPOP', list, math.min(limit - #claimed, looks))
+    if not ids then return true end
+    looks = looks - #ids
+    for i, id in ipairs(ids) do
+      local answer = take_safely(queue, model, id, priority)
+      if answer ~= 'next' then
+        for back = #ids, answer == 'back' and i or i + 1, -1 do redis.call('RPUSH', list, ids[back]) end
         looks = 0
-        return
+        return false
       end
     end
+  end
+  return true
+end
+
+local function take_from(queue, model, limit)
+  for _, priority in ipairs(PRIORITIES) do
+    if not take_from_list(queue, model, limit, priority) then return end
   end
 end
 
@@ -151,20 +170,21 @@ local function first_waiting()
   end
 end
 
-local model, limit = '', 0
+local queue, model, limit = KEYS[1], '', 0
 if popped ~= '' then
   model, limit = model_of(1)
-  if take_safely(KEYS[1], model, popped, popped_priority) then take_from(KEYS[1], model, limit) end
+  if take_safely(queue, model, popped, popped_priority) == 'next' then take_from(queue, model, limit) end
 else
   local i = first_waiting()
   while i and #claimed == 0 and looks > 0 do
-    model, limit = model_of(i)
-    take_from(KEYS[i], model, limit)
-    i = first_waiting()
+    queue, model, limit = KEYS[i], model_of(i)
+    take_from(queue, model, limit)
+    i = #claimed == 0 and looks > 0 and first_waiting()
   end
 end
 
 if #claimed > 0 then
+  redis.call('ZADD', queue .. ':leases', unpack(leases))
   redis.call('RPUSH', claim_key, model, unpack(claimed))
   redis.call('PEXPIRE', claim_key, lease_ms)
 end

@@ -43,12 +43,6 @@ local function close_job(queue, id, priority, ttl_ms, now)
   redis.call('PEXPIRE', job_key(id, 'meta'), ttl_ms)
 end
 
-local function complete_job(queue, id, priority, ttl_ms, now)
-  redis.call('SET', job_key(id, 'status'), 'completed', 'PX', ttl_ms)
-  redis.call('UNLINK', job_key(id, 'data'), job_key(id, 'error'))
-  close_job(queue, id, priority, ttl_ms, now)
-end
-
 -- The data stays, so that a failed job can be looked into and tried again.
 local function fail_job(queue, id, priority, ttl_ms, now, kind, message)
   redis.call('SET', job_key(id, 'error'), message, 'PX', ttl_ms)
@@ -57,6 +51,18 @@ local function fail_job(queue, id, priority, ttl_ms, now, kind, message)
   redis.call('HSET', job_key(id, 'meta'), 'error_kind', kind)
   close_job(queue, id, priority, ttl_ms, now)
   redis.call('ZADD', queue .. ':dead', now, id)
+end
+
+-- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here. Returns that
+-- status, or false: it has not ended the job.
+local function close_if_ended_outside(queue, id, priority, ttl_ms, now)
+  local status = redis.pcall('GET', job_key(id, 'status'))
+  if status ~= 'completed' and status ~= 'failed' then return false end
+  close_job(queue, id, priority, ttl_ms, now)
+  if status == 'completed' then redis.call('UNLINK', job_key(id, 'data')) end
+  for _, part in ipairs({'data', 'status', 'result', 'error'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
+  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) end
+  return status
 end
 
 local function expired_message(ttl_ms)

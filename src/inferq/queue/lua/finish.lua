@@ -18,16 +18,47 @@
 local ttl_ms, max_failures = ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
 local answers, events, ended = {}, {}, {}
+local leaving = {} -- index to the ids that leave it
+
+local function leave(index, id)
+  local ids = leaving[index] or {}
+  leaving[index] = ids
+  ids[#ids + 1] = id
+end
+
+local function has_result(id, token, payload)
+  return payload ~= '' or redis.call('EXISTS', job_key(id, 'result') .. ':' .. token) == 1
+end
 
 local function store_result(id, token, payload)
+  local result = job_key(id, 'result')
   if payload ~= '' then
-    redis.call('SET', job_key(id, 'result'), payload, 'PX', ttl_ms)
-    return true
+    redis.call('SET', result, payload, 'PX', ttl_ms)
+  else
+    redis.call('RENAME', result .. ':' .. token, result)
+    redis.call('PEXPIRE', result, ttl_ms)
   end
-  local staged = job_key(id, 'result') .. ':' .. token
-  if redis.call('EXISTS', staged) == 0 then return false end
-  redis.call('RENAME', staged, job_key(id, 'result'))
-  redis.call('PEXPIRE', job_key(id, 'result'), ttl_ms)
+end
+
+-- Completes the job, unless an outside worker has ended it. Returns whether it has completed by this.
+local function complete(queue, id, meta_key, state, priority, token, payload)
+  local status_key = job_key(id, 'status')
+  local status = redis.pcall('SET', status_key, 'completed', 'PX', ttl_ms, 'GET')
+  if status == 'completed' or status == 'failed' then
+    redis.call('SET', status_key, status, 'PX', ttl_ms)
+    events[#events + 1] = id .. ':' .. close_if_ended_outside(queue, id, priority, ttl_ms, now)
+    return false
+  end
+  if type(status) == 'table' then redis.call('SET', status_key, 'completed', 'PX', ttl_ms) end -- it was no string
+  store_result(id, token, payload)
+  redis.call('UNLINK', job_key(id, 'data'), job_key(id, 'error'))
+  redis.call('HSET', meta_key, 'state', 'ended', 'ended_ms', now)
+  redis.call('PEXPIRE', meta_key, ttl_ms)
+  leave(queue .. ':leases', id)
+  leave(open_key(queue, priority), id)
+  if state == 'retrying' then leave(queue .. ':retries', id) end
+  ended[queue] = (ended[queue] or 0) + 1
+  events[#events + 1] = id .. ':completed'
   return true
 end
 
@@ -40,15 +71,18 @@ end
 local function settle(id, token, verdict, payload, kind, delay_ms)
   local meta_key = job_key(id, 'meta')
   local meta = redis.call('HMGET', meta_key, 'state', 'token', 'priority', 'model', 'attempts')
-  local state, priority = meta[1], meta[3]
+  local state, priority = meta[1], meta[3] or 'normal'
   if not state or state == 'ended' then return 'stale' end
   local queue, leased = queue_key(meta[4]), state == 'leased' and meta[2] == token
   if verdict == 'completed' then
-    if not store_result(id, token, payload) then return 'stale' end
-    complete_job(queue, id, priority, ttl_ms, now)
-    ended[queue] = (ended[queue] or 0) + 1
-    events[#events + 1] = id .. ':completed'
+    if not has_result(id, token, payload) then return 'stale' end
+    if not complete(queue, id, meta_key, state, priority, token, payload) then return 'stale' end
     return leased and 'completed' or 'late'
+  end
+  local ended_outside = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+  if ended_outside then
+    events[#events + 1] = id .. ':' .. ended_outside
+    return 'stale'
   end
   if not leased then return 'stale' end
   if verdict == 'released' then
@@ -81,6 +115,7 @@ for i = 4, #ARGV, 6 do
     redis.call('UNLINK', job_key(id, 'result') .. ':' .. token)
   end
 end
+for index, ids in pairs(leaving) do redis.call('ZREM', index, unpack(ids)) end
 for queue, count in pairs(ended) do count_ended(queue, count, now) end
 publish(events)
 return answers

@@ -33,6 +33,11 @@ local function take_back(id)
   local meta_key = job_key(id, 'meta')
   local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'sequence', 'alone', 'attempts')
   if meta[1] ~= 'leased' then return nil end
+  local status = close_if_ended_outside(queue, id, meta[2], ttl_ms, now)
+  if status then
+    events[#events + 1] = id .. ':' .. status
+    return nil
+  end
   record_attempt(id, now, 'crashed', 'The worker died or lost its connection.')
   if meta[4] == '1' and redis.call('HINCRBY', meta_key, 'failures', 1) >= max_failures then
     fail(id, meta[2], 'crashed', 'The worker died each time it ran this job, at last alone (after ' .. meta[5] ..
@@ -63,39 +68,37 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0
   end
 end
 
--- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here.
-local function close_if_ended_outside(id, priority, status)
-  if status ~= 'completed' and status ~= 'failed' then return false end
-  close_job(queue, id, priority, ttl_ms, now)
-  for _, part in ipairs({'data', 'status', 'result', 'error'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
-  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) end
-  return true
-end
-
 -- Lists are first in, first out: a popped job is older than the present tail, so only open jobs below the tail's
 -- sequence number need a look. Most of them are leased or waiting for a retry, hence the bound.
-local function look_for(id, priority)
+local function look_for_queued(id, priority, missing_ms)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'state', 'missing_ms')
-  local state, status = meta[1], redis.pcall('GET', job_key(id, 'status'))
+  local status = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+  if status then
+    events[#events + 1] = id .. ':' .. status
+  elseif redis.pcall('GET', job_key(id, 'status')) == 'processing' then
+    return -- a worker from outside has it and says so
+  elseif not missing_ms then
+    redis.call('HSET', meta_key, 'missing_ms', now)
+  elseif now - tonumber(missing_ms) >= grace_ms then
+    redis.call('HDEL', meta_key, 'missing_ms')
+    if not redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
+      redis.call('RPUSH', list_key(queue, priority), id)
+      missing_count = missing_count + 1
+    end
+  end
+end
+
+local function look_for(id, priority)
+  local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'missing_ms')
+  local state = meta[1]
   if not state or state == 'ended' then
     redis.call('ZREM', open_key(queue, priority), id)
   elseif state == 'leased' then
     if not redis.call('ZSCORE', leases, id) then redis.call('ZADD', leases, now, id) end
   elseif state == 'retrying' then
     if not redis.call('ZSCORE', retries, id) then redis.call('ZADD', retries, now, id) end
-  elseif close_if_ended_outside(id, priority, status) then
-    events[#events + 1] = id .. ':' .. status
-  elseif status == 'processing' then
-    return -- a worker from outside has it and says so
-  elseif not meta[2] then
-    redis.call('HSET', meta_key, 'missing_ms', now)
-  elseif now - tonumber(meta[2]) >= grace_ms then
-    redis.call('HDEL', meta_key, 'missing_ms')
-    if not redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
-      redis.call('RPUSH', list_key(queue, priority), id)
-      missing_count = missing_count + 1
-    end
+  else
+    look_for_queued(id, priority, meta[2])
   end
 end
 
@@ -118,7 +121,12 @@ for _, priority in ipairs(PRIORITIES) do
     local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'submitted_ms')
     if meta[1] == 'queued' or meta[1] == 'retrying' then
       if now - (tonumber(meta[2]) or now) <= job_ttl_ms then break end
-      fail(id, priority, 'expired', expired_message(job_ttl_ms))
+      local status = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+      if status then
+        events[#events + 1] = id .. ':' .. status
+      else
+        fail(id, priority, 'expired', expired_message(job_ttl_ms))
+      end
     end
   end
 end

@@ -22,6 +22,8 @@ local state = redis.call('HGET', meta, 'state')
 if state then
   local status = redis.call('GET', job_key(id, 'status'))
   if status == 'completed' then redis.call('UNLINK', job_key(id, 'data')) end
+  -- data set anew must not outlive an ended job: the job would read as pending again
+  if state == 'ended' then redis.call('PEXPIRE', job_key(id, 'data'), redis.call('PTTL', meta)) end
   return {'known', status}
 end
 
