@@ -271,10 +271,12 @@ class Reference:
         count = 0
         for priority in Priority:
             for job in sorted(self.open_in(priority), key=lambda job: (job.sequence, job.id)):
-                if job.state == "leased" or self.notice_outside(job):
+                if job.state == "leased":
                     continue
                 if self.now - job.submitted_at <= JOB_TTL:
                     break
+                if self.notice_outside(job):
+                    continue
                 self._end(job, ErrorKind.EXPIRED)
                 count += 1
         return count

@@ -261,7 +261,7 @@ async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(setti
 
 @pytest.fixture
 async def ended_by_a_slow_outside_worker(producer, consumer, redis_client, monkeypatch):
-    """A job that was put back in line since its outside worker said nothing, and then ended by that worker."""
+    """A job put back in line since its outside worker said nothing, and then ended by that worker."""
     monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.05)
     job_id = await producer.submit("iris", DATA)
     redis_client.brpop(["queue:iris"])
