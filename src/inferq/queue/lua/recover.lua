@@ -115,12 +115,13 @@ for _, priority in ipairs(PRIORITIES) do
   end
 end
 
--- jobs that waited too long are the oldest of their list
+-- jobs that waited too long are the oldest of their list, but for those from outside, which have no sequence number
 for _, priority in ipairs(PRIORITIES) do
   for _, id in ipairs(redis.call('ZRANGE', open_key(queue, priority), 0, limit - 1)) do
-    local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'submitted_ms')
-    if meta[1] == 'queued' or meta[1] == 'retrying' then
-      if now - (tonumber(meta[2]) or now) <= job_ttl_ms then break end
+    local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'submitted_ms', 'sequence')
+    local is_too_late = now - (tonumber(meta[2]) or now) > job_ttl_ms
+    if not is_too_late and meta[3] ~= '0' then break end
+    if is_too_late and (meta[1] == 'queued' or meta[1] == 'retrying') then
       local status = close_if_ended_outside(queue, id, priority, ttl_ms, now)
       if status then
         events[#events + 1] = id .. ':' .. status
