@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from inferq.jobs import InferqError
+from inferq import deadletters
+from inferq.jobs import InferqError, InvalidInputError
 
 app = typer.Typer(
     help="Any ONNX model as an asynchronous inference service.",
@@ -14,6 +15,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(deadletters.app, name="dead")
 
 Host = Annotated[str, typer.Option(help="Address that the proxy listens on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port that the proxy listens on.")]
@@ -93,3 +96,20 @@ def worker() -> None:
 
     end_with_parent()
     work()
+
+
+@app.command()
+def key(name: Annotated[str, typer.Argument(help="Whose key it is; jobs belong to the name.")]) -> None:
+    """Make an API key: the key itself, and what INFERQ_API_KEYS must have for it."""
+    import hashlib
+    import re
+    import secrets
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise InvalidInputError(
+            f"{name!r} is no name for a key. Expected up to 64 letters, digits, dots, underscores and hyphens, "
+            "a letter or digit first."
+        )
+    secret = f"iq_{secrets.token_urlsafe(32)}"
+    typer.echo(f"Key, shown only here: {secret}")
+    typer.echo(f"For INFERQ_API_KEYS:  {name}:{hashlib.sha256(secret.encode()).hexdigest()}")
