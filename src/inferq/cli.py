@@ -107,8 +107,8 @@ def key(name: Annotated[str, typer.Argument(help="Whose key it is; jobs belong t
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise InvalidInputError(
-            f"{name!r} is no name for a key. Expected up to 64 letters, digits, dots, underscores and hyphens, "
-            "a letter or digit first."
+            f"{name!r} is no name for a key. Expected up to 64 letters, digits, dots, underscores and "
+            "hyphens, a letter or digit first."
         )
     secret = f"iq_{secrets.token_urlsafe(32)}"
     typer.echo(f"Key, shown only here: {secret}")
