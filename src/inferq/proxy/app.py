@@ -14,7 +14,8 @@ from inferq.proxy import problems
 from inferq.proxy.access import Access
 from inferq.proxy.answers import JSON, add_problem
 from inferq.proxy.catalog import Catalog
-from inferq.proxy.routes import router
+from inferq.proxy.lean import LeanPaths
+from inferq.proxy.routes import lean_routes, router
 from inferq.proxy.schemas import Problem
 from inferq.queue.producer import Producer
 from inferq.settings import Settings, load_settings
@@ -27,11 +28,12 @@ _TAGS = [
 ]
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> FastAPI:
     """Makes the application. Does no I/O; Redis is connected to when first needed.
 
     Args:
         settings: All settings; read from the environment if left out.
+        is_lean: Whether lean routes are served the short way. The answers are the same.
 
     Raises:
         InvalidSettingError: A setting cannot be used.
@@ -51,6 +53,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.producer = Producer.from_settings(settings)
     app.state.catalog = Catalog(app.state.producer, settings)
     app.include_router(router)
+    if is_lean:
+        app.add_middleware(LeanPaths, routes=lean_routes)
     if settings.api_keys:
         app.add_middleware(Access, api_keys=settings.api_keys)
     problems.install(app)

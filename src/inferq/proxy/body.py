@@ -38,15 +38,18 @@ async def read_body(request: Request, limit: int) -> bytes:
     Raises:
         BodyTooLargeError: It is longer; the rest is not read.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+    for name, value in request.scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise _too_large(limit)
-    return bytes(body)
+    chunks = []
+    length = 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length > limit:
+            raise _too_large(limit)
+        if chunk:
+            chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def parse_predict_body(raw: bytes, longest_timeout: float) -> PredictBody:

@@ -128,6 +128,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _answer_unforeseen)
 
 
+async def answer(request: Request, error: InferqError | ClientDisconnect) -> Response:
+    """Makes the answer for an error that an endpoint raised."""
+    if isinstance(error, ClientDisconnect):
+        return await _answer_nobody(request, error)
+    return await _answer_inferq_error(request, error)
+
+
 async def _answer_inferq_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, InferqError) or error.kind not in TYPES:
         return await _answer_unforeseen(request, error)

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self, cast
@@ -24,6 +24,7 @@ from inferq.jobs import (
 )
 from inferq.queue import scripts
 from inferq.queue.connection import close_async, connect, connect_async, redis_errors
+from inferq.queue.grouping import Group
 from inferq.queue.keys import PARTS, Keys
 from inferq.queue.outage import Outage
 from inferq.queue.requirements import check_server
@@ -32,6 +33,9 @@ from inferq.queue.snapshot import job_from, time_from, worker_from
 from inferq.settings import Settings
 
 _LONGEST_WAIT_SECONDS = 60.0
+
+type _Submission = tuple[str, str, Priority, bytes, int | str, str]
+"""Job id, model, priority, data, longest run in ms or empty, owner."""
 
 
 class Producer:
@@ -48,6 +52,8 @@ class Producer:
         self._keys = Keys(settings.key_prefix)
         self._outage = Outage()
         self._is_trusted = settings.durability != "fsync"
+        self._submissions = Group(self._submit)
+        self._reads = Group(self.read_many)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -94,32 +100,52 @@ class Producer:
         """
         job_id = secrets.token_hex(16)
         timeout_ms = "" if timeout_seconds is None else _milliseconds(timeout_seconds)
+        submission = (job_id, model, priority, data, timeout_ms, owner)
+        if len(data) <= INLINE_BYTES:
+            answer = await self._in_group(self._submissions, submission)
+        else:
+            [answer] = await self._submit([submission])
+        if answer[0] == b"full":
+            raise _queue_full(f"for model {model!r} ", *answer[1:])
+        return job_id
+
+    async def _submit(self, submissions: Sequence[_Submission]) -> list[list[Any]]:
+        """Stores jobs in one transaction; several only where their data may pass through the script."""
+        arguments: list[Any] = [
+            self._keys.models,
+            self._keys.prefix,
+            self._lifetime_ms,
+            self._settings.max_queued,
+        ]
+        large: dict[str, bytes] = {}
+        for job_id, model, priority, data, timeout_ms, owner in submissions:
+            if len(data) > INLINE_BYTES:
+                large[self._keys.job(job_id, "data")] = data
+                data = b""
+            arguments += (job_id, model, priority, data, timeout_ms, owner)
         async with self._bounded():
             if not self._is_trusted:
                 await self._check_durability()
-            verdict, *details = await self._submit(job_id, model, data, priority, timeout_ms, owner)
-        if verdict == b"full":
-            raise _queue_full(f"for model {model!r} ", *details)
-        return job_id
+            if not large and self._settings.durability != "fsync":
+                return cast("list[Any]", await self._call(scripts.SUBMIT, arguments[:1], arguments[2:]))
+            async with self._redis.client() as connection:
+                answers = await self._submit_on(connection, arguments, large)
+                if self._settings.durability == "fsync":
+                    await self._wait_for_disk(connection)
+                return answers
 
-    async def _submit(
-        self, job_id: str, model: str, data: bytes, priority: Priority, timeout_ms: int | str, owner: str
-    ) -> list[Any]:
+    async def _submit_on(
+        self, connection: redis.asyncio.Redis, arguments: list[Any], large: Mapping[str, bytes]
+    ) -> list[list[Any]]:
         while True:
+            transaction = connection.pipeline(transaction=True)
+            for key, data in large.items():
+                transaction.set(key, data, px=self._lifetime_ms)
+            transaction.evalsha(scripts.SUBMIT.digest, 1, *arguments)
             try:
-                async with self._redis.client() as connection:
-                    transaction = connection.pipeline(transaction=True)
-                    transaction.set(self._keys.job(job_id, "data"), data, px=self._lifetime_ms)
-                    transaction.evalsha(
-                        scripts.SUBMIT.digest, 1, self._keys.queue(model), self._keys.prefix, job_id, model,
-                        priority, self._lifetime_ms, self._settings.max_queued, timeout_ms, owner,
-                    )  # fmt: skip
-                    answer = cast("list[Any]", (await transaction.execute())[1])
-                    if self._settings.durability == "fsync" and answer[0] == b"accepted":
-                        await self._wait_for_disk(connection)
-                    return answer
+                return cast("list[Any]", (await transaction.execute())[-1])
             except NoScriptError:
-                await self._redis.script_load(scripts.SUBMIT.source)
+                await connection.script_load(scripts.SUBMIT.source)
 
     async def _check_durability(self) -> None:
         """Makes sure, before the first job, that the server can keep it on disk as `fsync` promises."""
@@ -160,7 +186,7 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id, or it is another owner's.
             RedisUnavailableError: Redis does not answer in time.
         """
-        (job,) = await self.read_many([job_id])
+        job = await self._in_group(self._reads, job_id)
         if job is None or not job.is_readable_by(owner):
             raise _not_found(job_id)
         return job
@@ -348,6 +374,14 @@ class Producer:
         async with self._bounded():
             seen = cast("bytes | None", await self._redis.get(self._keys.workers_seen))
         return time_from(seen.decode()) if seen else None
+
+    async def _in_group[Call, Answer](self, group: Group[Call, Answer], call: Call) -> Answer:
+        seconds = self._settings.redis_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await group.call(call)
+        except TimeoutError as error:
+            raise RedisUnavailableError(f"Redis did not answer within {seconds:g} s.") from error
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:

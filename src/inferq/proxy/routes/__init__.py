@@ -2,8 +2,11 @@
 
 from fastapi import APIRouter
 
+from inferq.proxy.lean import LeanRoute
 from inferq.proxy.routes import about, jobs, models
 
 router = APIRouter()
-for one in (jobs, models, about):
-    router.include_router(one.router)
+for one in (jobs.lean, jobs.router, models.router, about.router):
+    router.include_router(one)
+
+lean_routes = [route for route in jobs.lean.routes if isinstance(route, LeanRoute)]

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from inferq.jobs import ErrorKind, RedisUnavailableError
-from inferq.proxy.answers import JSON, answers
+from inferq.proxy.answers import JsonResponse, answers
 from inferq.proxy.schemas import Health, Information, State
 from inferq.proxy.state import producer_of, settings_of
 from inferq.proxy.views import rfc3339
@@ -36,7 +36,7 @@ async def information(request: Request) -> Response:
         "default_model": settings_of(request).default_model,
         "links": _LINKS,
     }
-    return Response(to_json(body), media_type=JSON)
+    return JsonResponse(to_json(body))
 
 
 @router.get(
@@ -66,7 +66,7 @@ async def health(request: Request) -> Response:
 )
 async def live() -> Response:
     """Answers as long as this process lives."""
-    return Response(to_json({"status": "alive"}), media_type=JSON)
+    return JsonResponse(to_json({"status": "alive"}))
 
 
 @router.get(
@@ -77,9 +77,9 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """Answers 200 while requests can be taken, which needs Redis but no worker."""
     await producer_of(request).ping()
-    return Response(to_json({"status": "ready"}), media_type=JSON)
+    return JsonResponse(to_json({"status": "ready"}))
 
 
 def _health(status_code: int, status: str, redis: str, worker: str) -> Response:
     body = {"status": status, "components": {"redis": redis, "worker": worker}}
-    return Response(to_json(body), status_code, media_type=JSON)
+    return JsonResponse(to_json(body), status_code)

@@ -8,9 +8,10 @@ from pydantic_core import to_json
 
 from inferq.jobs import ErrorKind, Job, JobNotFoundError, UnknownModelError
 from inferq.models.validation import check_unknown_model_data
-from inferq.proxy.answers import JSON, accepted, answers
+from inferq.proxy.answers import JSON, JsonResponse, accepted, answers
 from inferq.proxy.body import parse_predict_body, read_body
 from inferq.proxy.cursor import decode_cursor, encode_cursor
+from inferq.proxy.lean import LeanRoute
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobList, JobView, PredictRequest, Submitted
 from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of
 from inferq.proxy.views import job_json
@@ -19,6 +20,8 @@ LONGEST_JOB_ID = 256
 LARGEST_PAGE = 500
 
 router = APIRouter(tags=["jobs"])
+lean = APIRouter(tags=["jobs"], route_class=LeanRoute)
+"""What nearly every request asks for."""
 
 _BODY = {"content": {JSON: {"schema": PredictRequest.model_json_schema()}}, "required": True}
 _EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}"
@@ -26,7 +29,7 @@ _EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}"
 JobId = Annotated[str, Path(description="What POST /predict answered.")]
 
 
-@router.post(
+@lean.post(
     "/predict",
     status_code=202,
     responses=accepted(
@@ -80,7 +83,7 @@ async def predict_test(
     return await _submit(request, name, document.example)
 
 
-@router.get(
+@lean.get(
     "/job/{job_id:path}",
     responses=answers(
         _EXAMPLE_PATH,
@@ -92,7 +95,7 @@ async def predict_test(
 )
 async def read_job(request: Request, job_id: JobId) -> Response:
     """Tells how a job is, and its result once it has completed."""
-    return Response(job_json(await _read(request, job_id)), media_type=JSON)
+    return JsonResponse(job_json(await _read(request, job_id)))
 
 
 @router.delete(
@@ -110,7 +113,7 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
     """Ends a job that has not ended: one that waits never runs, one that runs is stopped."""
     await _read(request, job_id)
     await producer_of(request).cancel(job_id)
-    return Response(job_json(await _read(request, job_id)), media_type=JSON)
+    return JsonResponse(job_json(await _read(request, job_id)))
 
 
 @router.post(
@@ -157,7 +160,7 @@ async def list_jobs(
     jobs = await producer.read_many([job_id for _, job_id in entries])
     views = b",".join(job_json(job) for job in jobs if job is not None and job.is_readable_by(owner))
     following = encode_cursor(*entries[-1]) if len(entries) == limit else None
-    return Response(b'{"jobs":[%b],"next":%b}' % (views, to_json(following)), media_type=JSON)
+    return JsonResponse(b'{"jobs":[%b],"next":%b}' % (views, to_json(following)))
 
 
 async def _submit(
@@ -171,8 +174,7 @@ async def _submit(
 
 
 def _accepted(job_id: str) -> Response:
-    location = {"Location": f"/job/{quote(job_id)}"}
-    return Response(to_json({"job_id": job_id}), 202, location, media_type=JSON)
+    return JsonResponse(to_json({"job_id": job_id}), 202, location=f"/job/{quote(job_id)}")
 
 
 async def _read(request: Request, job_id: str) -> Job:

@@ -6,7 +6,7 @@ from pydantic_core import to_json
 from inferq.jobs import ErrorKind, UnknownModelError
 from inferq.models.signature import ModelDocument
 from inferq.proxy import problems
-from inferq.proxy.answers import JSON, answers, described, not_found
+from inferq.proxy.answers import JsonResponse, answers, described, not_found
 from inferq.proxy.schemas import EXAMPLE_MODEL, ModelList
 from inferq.proxy.state import catalog_of, settings_of
 
@@ -22,7 +22,7 @@ router = APIRouter(tags=["models"])
 async def metadata(request: Request) -> Response:
     """Describes the default model: inputs, outputs, classes, features, an example."""
     entry = await catalog_of(request).default()
-    return Response(entry.document.to_json(), media_type=JSON)
+    return JsonResponse(entry.document.to_json())
 
 
 @router.get(
@@ -32,7 +32,7 @@ async def models(request: Request) -> Response:
     """Lists the models that workers have announced."""
     names = list(await catalog_of(request).entries())
     body = {"models": names, "default": settings_of(request).default_model}
-    return Response(to_json(body), media_type=JSON)
+    return JsonResponse(to_json(body))
 
 
 @router.get(
@@ -52,4 +52,4 @@ async def model_metadata(request: Request, name: str) -> Response:
     except UnknownModelError as error:
         title = problems.TYPES[error.kind].title
         return problems.problem(request.scope["path"], 404, error.kind, title, error.message)
-    return Response(entry.document.to_json(), media_type=JSON)
+    return JsonResponse(entry.document.to_json())
