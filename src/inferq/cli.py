@@ -62,6 +62,7 @@ def root(
 @app.command()
 def up(
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 2,
+    proxies: Annotated[int, typer.Option(min=1, help="Number of proxy processes.")] = 1,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     redis_url: RedisUrl = None,
@@ -74,18 +75,24 @@ def up(
 
     chosen = {"redis_url": redis_url, "models_dir": models, "data_dir": data_dir}
     settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
-    run(settings, host=host, port=port, workers=workers, embedded=redis_url is None)
+    run(settings, host=host, port=port, workers=workers, proxies=proxies, embedded=redis_url is None)
 
 
 @app.command()
-def proxy(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run the proxy alone; its settings come from the environment."""
+def proxy(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    share_port: Annotated[
+        bool, typer.Option("--share-port", help="Let other proxies with this option listen there too.")
+    ] = False,
+) -> None:
+    """Run one proxy alone; its settings come from the environment."""
     from inferq.proxy.server import main as serve
     from inferq.settings import load_settings
     from inferq.supervisor import end_with_parent
 
     end_with_parent()
-    serve(host, port, load_settings())
+    serve(host, port, load_settings(), shares_port=share_port)
 
 
 @app.command()

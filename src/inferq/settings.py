@@ -80,7 +80,8 @@ class Settings(BaseSettings):
     batch_budget: Seconds = 0.05
     """How long a run may take for the sake of a larger batch. The number of jobs in it follows by itself."""
     model_threads: Annotated[int, Field(ge=0)] = 0
-    """Threads that ONNX Runtime uses within one run; 0 lets it take one for each core."""
+    """Threads that ONNX Runtime uses within one run; 0: one for each core, which `inferq up` shares out
+    among its workers."""
 
     log_format: Annotated[str, Field(pattern="^(auto|console|json)$")] = "auto"
     """`console` for people, `json` for machines; `auto` is `console` on a terminal."""

@@ -59,7 +59,7 @@ screen = _Screen(highlight=False, soft_wrap=True, emoji=False)
 _direct = build_opener(ProxyHandler({}))  # http_proxy and the like are not meant for our own proxy
 
 
-def up(settings: Settings, *, host: str, port: int, workers: int, embedded: bool) -> None:
+def up(settings: Settings, *, host: str, port: int, workers: int, proxies: int, embedded: bool) -> None:
     """Runs the service until Ctrl-C or SIGTERM.
 
     Args:
@@ -67,6 +67,7 @@ def up(settings: Settings, *, host: str, port: int, workers: int, embedded: bool
         host: Address of the proxy.
         port: Port of the proxy.
         workers: Number of worker processes.
+        proxies: Number of proxy processes, on the same port.
         embedded: Whether to start a server of our own.
 
     Raises:
@@ -77,12 +78,18 @@ def up(settings: Settings, *, host: str, port: int, workers: int, embedded: bool
         sys.stdout.reconfigure(errors="replace")  # a path may have letters that the terminal has not
     _check_port(host, port)
     with data_directory(settings.data_dir) if embedded else nullcontext() as directory:
-        asyncio.run(_Up(settings, host, port, workers, directory).run(started))
+        asyncio.run(_Up(settings, host, port, workers, proxies, directory).run(started))
 
 
 class _Up:
     def __init__(
-        self, settings: Settings, host: str, port: int, workers: int, directory: DataDirectory | None
+        self,
+        settings: Settings,
+        host: str,
+        port: int,
+        workers: int,
+        proxies: int,
+        directory: DataDirectory | None,
     ) -> None:
         self._directory = directory
         self._redis_port = _free_port() if directory else 0
@@ -90,6 +97,7 @@ class _Up:
         self._settings = settings.model_copy(update={"redis_url": url})
         self._host, self._port = host, port
         self._workers = [f"worker-{number}" for number in range(1, workers + 1)]
+        self._proxies = ["proxy"] if proxies == 1 else [f"proxy-{number}" for number in range(1, proxies + 1)]
         shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         self._proxy_url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
@@ -120,6 +128,9 @@ class _Up:
             "INFERQ_SHUTDOWN_SECONDS": str(min(_WORKER_STOP_SECONDS, self._settings.shutdown_seconds)),
             "PYTHONUNBUFFERED": "1",
         }
+        if not self._settings.model_threads:
+            cores = os.process_cpu_count() or 1
+            environment["INFERQ_MODEL_THREADS"] = str(max(1, cores // len(self._workers)))
         if self._settings.log_format == "auto":
             environment["INFERQ_LOG_FORMAT"] = "console"  # no child has a terminal, but people read this one
         python = [sys.executable, "-P", "-m"]  # -P: files in the current folder are no modules of ours
@@ -129,7 +140,10 @@ class _Up:
             supervisor.start(Child("valkey", command, environment, [self._directory.lock]))
             await self._until_done(self._forget_models(), supervisor, told)
         proxy = [*python, "inferq", "proxy", "--host", self._host, "--port", str(self._port)]
-        supervisor.start(Child("proxy", proxy, environment))
+        if len(self._proxies) > 1:
+            proxy.append("--share-port")
+        for name in self._proxies:
+            supervisor.start(Child(name, proxy, environment))
         workers = [Child(name, [*python, "inferq", "worker"], environment) for name in self._workers]
         for worker in workers:
             supervisor.start(worker)

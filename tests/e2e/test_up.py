@@ -275,3 +275,23 @@ def test_outside_server_out_of_reach_is_one_clear_line(start, tmp_path):
 def test_bad_setting_is_one_clear_line(start, tmp_path):
     program = start("inferq", "up", "--data-dir", tmp_path, lease_seconds="soon")
     expect_one_clear_line(program, "INFERQ_LEASE_SECONDS")
+
+
+def test_several_proxies_share_the_port_and_outlive_each_other(service):
+    program, url = service("--proxies", 2, "--workers", 1)
+    proxies = [pid for pid in descendants_of(program.process.pid) if "inferq proxy" in command_of(pid)]
+    assert len(proxies) == 2
+    ids = [submit(url) for _ in range(20)]
+    for job_id in ids:
+        wait_for_job(url, job_id)
+    os.kill(proxies[0], signal.SIGKILL)
+    wait_until(lambda: "proxy-1" in program.output, 10, "the line about the proxy that died")
+    wait_until(
+        lambda: (
+            len([pid for pid in descendants_of(program.process.pid) if "inferq proxy" in command_of(pid)])
+            == 2
+        ),
+        10,
+        "the new proxy",
+    )
+    wait_for_job(url, submit(url))

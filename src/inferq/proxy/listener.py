@@ -17,19 +17,20 @@ _DROP_NEW_CONNECTIONS = (
 """Classic BPF: code, jump if true, jump if false, operand. Source: Linux, networking/filter."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shares_port: bool = False) -> socket.socket:
     """Listens on an address.
 
     Args:
         host: IPv4 or IPv6 address, or a name.
         port: TCP port.
+        shares_port: Whether other proxies listen there too; the system spreads connections over them.
 
     Raises:
         SystemExit: With one line and code 1 if the address cannot be listened on.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=shares_port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             remedy = "the port is in use. Choose another with --port."

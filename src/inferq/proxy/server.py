@@ -23,19 +23,20 @@ _LAST_REQUESTS_SECONDS = 0.25
 log = structlog.get_logger()
 
 
-def main(host: str, port: int, settings: Settings) -> None:
+def main(host: str, port: int, settings: Settings, *, shares_port: bool = False) -> None:
     """Serves until told to stop; requests under way are finished first.
 
     Args:
         host: Address to listen on.
         port: Port to listen on.
         settings: All settings.
+        shares_port: Whether other proxies listen on the same port.
 
     Raises:
         SystemExit: With one line and code 1 if the address cannot be listened on.
         InvalidSettingError: The Redis server cannot keep our promises. One that is away is waited for.
     """
-    listener = listen(host, port)
+    listener = listen(host, port, shares_port=shares_port)
     _check_server(settings)
     config = uvicorn.Config(
         create_app(settings),
