@@ -1,19 +1,16 @@
 """The producer's side of the queue: submit a job, read it back, see who serves. Used by the proxy."""
 
 import asyncio
-import json
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self, cast
 
 import redis.asyncio
 from redis.exceptions import NoScriptError, ResponseError
 
 from inferq.jobs import (
-    Attempt,
-    ErrorKind,
     Job,
     JobNotFoundError,
     JobStateError,
@@ -26,11 +23,11 @@ from inferq.jobs import (
 from inferq.queue import scripts
 from inferq.queue.connection import close_async, connect_async, redis_errors
 from inferq.queue.keys import PARTS, Keys
-from inferq.queue.scripts import Script
+from inferq.queue.scripts import INLINE_BYTES, Script
+from inferq.queue.snapshot import job_from, time_from, worker_from
 from inferq.settings import Settings
 
 _LONGEST_WAIT_SECONDS = 60.0
-_LONGEST_HISTORY = 1000
 
 
 class Producer:
@@ -130,52 +127,48 @@ class Producer:
                 "Redis has not written the job to disk in time. It may run all the same."
             )
 
-    async def read(self, job_id: str) -> Job:
+    async def read(self, job_id: str, owner: str | None = None) -> Job:
         """Reads a job, whoever submitted it and whoever ended it.
 
         Args:
             job_id: The job's id.
+            owner: Name of the API key that asks; None where every job may be read.
 
         Returns:
             The job as it is now.
 
         Raises:
-            JobNotFoundError: Redis knows no job of this id.
+            JobNotFoundError: Redis knows no job of this id, or it is another owner's.
             RedisUnavailableError: Redis does not answer in time.
         """
-        async with self._bounded():
-            snapshot = self._redis.pipeline(transaction=True)
-            snapshot.mget(*(self._keys.job(job_id, part) for part in ("status", "result", "error")))
-            snapshot.hgetall(self._keys.job(job_id, "meta"))
-            snapshot.exists(self._keys.job(job_id, "data"))
-            (status, result, error), fields, has_data = await snapshot.execute(raise_on_error=False)
-            meta = _decode(fields)
-            if status is None and not has_data and "model" not in meta:
-                raise _not_found(job_id)
-            state = _status(status, has_result=result is not None, has_error=error is not None)
-            position = await self._position(job_id, meta) if state is Status.PENDING else None
-        return Job(
-            id=job_id,
-            status=state,
-            result=result if state is Status.COMPLETED else None,
-            error=_text(error) if error and state is Status.FAILED else None,
-            error_kind=_error_kind(meta.get("error_kind")) if state is Status.FAILED else None,
-            model=meta.get("model"),
-            attempts=_int(meta.get("attempts")) or 0,
-            submitted_at=_time(meta.get("submitted_ms")),
-            started_at=_time(meta.get("started_ms")),
-            finished_at=_time(meta.get("ended_ms")),
-            queue_position=position,
-            history=_history(meta, state),
-            owner=meta.get("owner", ""),
-        )
+        (job,) = await self.read_many([job_id])
+        if job is None or (owner is not None and job.owner not in ("", owner)):
+            raise _not_found(job_id)
+        return job
 
-    async def _position(self, job_id: str, meta: dict[str, str]) -> int | None:
-        if "model" not in meta:
-            return None
-        keys = [self._keys.queue(meta["model"])]
-        arguments = [job_id, meta.get("priority", Priority.NORMAL)]
-        return cast("int | None", await self._call(scripts.POSITION, keys, arguments))
+    async def read_many(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """Reads several jobs in one round trip.
+
+        Args:
+            job_ids: The jobs' ids.
+
+        Returns:
+            The job of each id; None where Redis knows none.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        if not job_ids:
+            return []
+        async with self._bounded():
+            answers = await self._call(scripts.READ, [self._keys.models], [INLINE_BYTES, *job_ids])
+            found = dict(zip(job_ids, answers, strict=True))
+            large = [job_id for job_id, answer in found.items() if isinstance(answer[1], int)]
+            if large:
+                results = await self._redis.mget([self._keys.job(job_id, "result") for job_id in large])
+                for job_id, result in zip(large, results, strict=True):
+                    found[job_id][1] = result
+        return [job_from(job_id, found[job_id]) for job_id in job_ids]
 
     async def cancel(self, job_id: str) -> Status:
         """Ends a job that has not ended. A waiting one never runs; a running one is stopped.
@@ -324,7 +317,7 @@ class Producer:
             for worker_id in ids:
                 reports.hgetall(self._keys.worker(worker_id))
             found = zip(ids, await reports.execute(raise_on_error=False), strict=True)
-        workers = [worker for worker_id, report in found if (worker := _worker(worker_id, _decode(report)))]
+        workers = [worker for worker_id, report in found if (worker := worker_from(worker_id, report))]
         return sorted(workers, key=lambda worker: worker.started_at)
 
     async def last_heartbeat(self) -> datetime | None:
@@ -335,7 +328,7 @@ class Producer:
         """
         async with self._bounded():
             seen = cast("bytes | None", await self._redis.get(self._keys.workers_seen))
-        return _time(seen.decode()) if seen else None
+        return time_from(seen.decode()) if seen else None
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:
@@ -350,28 +343,6 @@ class Producer:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
-
-
-def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Status:
-    """The public state, also of jobs that outside programs wrote in part or in words of their own."""
-    text = stored and _text(stored)
-    if text and text in Status:
-        return Status(text)
-    if has_result:
-        return Status.COMPLETED
-    return Status.FAILED if has_error else Status.PENDING
-
-
-def _text(stored: bytes) -> str:
-    return stored.decode("utf-8", "replace")
-
-
-def _time(milliseconds: str | float | None) -> datetime | None:
-    number = _int(milliseconds)
-    try:
-        return None if number is None else datetime.fromtimestamp(number / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _not_found(job_id: str) -> JobNotFoundError:
@@ -389,64 +360,3 @@ def _queue_full(where: str, depth: int, ended_per_1000_seconds: int) -> QueueFul
         "Try again later, or add workers.",
         retry_after_seconds=max(1.0, wait),
     )
-
-
-def _history(meta: dict[str, str], state: Status) -> tuple[Attempt, ...]:
-    """The failed attempts as the scripts wrote them down, and the one that runs or succeeded."""
-    attempts = []
-    last = min(_int(meta.get("attempts")) or 0, _LONGEST_HISTORY)
-    for number in range(1, last + 1):
-        noted = meta.get(f"attempt:{number}")
-        if noted:
-            attempts.append(_noted_attempt(number, noted))
-        elif number == last and state in (Status.PROCESSING, Status.COMPLETED):
-            started, ended = _time(meta.get("started_ms")), _time(meta.get("ended_ms"))
-            attempts.append(Attempt(number, started, ended, meta.get("worker", "")))
-    return tuple(attempts)
-
-
-def _noted_attempt(number: int, noted: str) -> Attempt:
-    try:
-        fields = json.loads(noted)
-        started, ended = _time(fields.get("started_ms")), _time(fields["ended_ms"])
-        return Attempt(
-            number, started, ended, fields["worker"], _error_kind(fields["kind"]), fields["reason"]
-        )
-    except (ValueError, KeyError, AttributeError):  # not written by our scripts
-        return Attempt(number, None, None, "")
-
-
-def _error_kind(text: str | None) -> ErrorKind | None:
-    return ErrorKind(text) if text is not None and text in ErrorKind else None
-
-
-def _worker(worker_id: str, fields: dict[str, str]) -> WorkerInfo | None:
-    """The report of a worker; None if it has expired or cannot be read."""
-    try:
-        return WorkerInfo(
-            id=worker_id,
-            host=fields["host"],
-            pid=int(fields["pid"]),
-            models=tuple(fields["models"].split()),
-            started_at=datetime.fromisoformat(fields["started_at"]),
-            seen_at=_time(fields["seen_ms"]),
-            jobs_done=int(fields["jobs_done"]),
-        )
-    except (KeyError, ValueError):
-        return None
-
-
-def _decode(stored: object) -> dict[str, str]:
-    """A hash as text. Any program may write to Redis: what is no hash, or no text, must not break a read."""
-    if not isinstance(stored, dict):
-        return {}
-    return {
-        name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()
-    }
-
-
-def _int(text: str | float | None) -> int | None:
-    try:
-        return None if text is None else int(text)
-    except (ValueError, OverflowError):
-        return None

@@ -4,6 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 
+INLINE_BYTES = 16 * 1024
+"""Larger values do not pass through Lua, which copies them: a 600 KB SET takes 15 µs, in Lua 1,286 µs."""
+
 _SHEBANG = "#!lua"
 
 
@@ -42,7 +45,7 @@ FINISH = _load("finish")
 RENEW = _load("renew")
 RECOVER = _load("recover")
 HEARTBEAT = _load("heartbeat")
-POSITION = _load("position")
+READ = _load("read")
 CANCEL = _load("cancel")
 REVIVE = _load("revive")
 RESCUE = _load("rescue")

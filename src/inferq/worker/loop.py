@@ -10,8 +10,8 @@ import structlog
 from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome, TimedOutError
 from inferq.models.session import Model
 from inferq.queue.consumer import Consumer, Popped, new_token
+from inferq.queue.outage import Outage
 from inferq.settings import Settings
-from inferq.worker.outage import Outage
 from inferq.worker.watch import Run, Watch
 
 log = structlog.get_logger()

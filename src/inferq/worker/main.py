@@ -16,9 +16,9 @@ from inferq.jobs import InferqError, Outcome, WorkerInfo
 from inferq.logs import configure_logging
 from inferq.models.repository import load_repository
 from inferq.queue.consumer import Consumer
+from inferq.queue.outage import Outage
 from inferq.settings import Settings, load_settings
 from inferq.worker.loop import Loop, timed_out
-from inferq.worker.outage import Outage
 from inferq.worker.periodic import Periodic
 from inferq.worker.watch import Run, Watch, quietly, replace_process
 

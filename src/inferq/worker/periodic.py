@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from inferq.jobs import RedisUnavailableError
-from inferq.worker.outage import Outage
+from inferq.queue.outage import Outage
 
 log = structlog.get_logger()
 

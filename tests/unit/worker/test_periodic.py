@@ -3,7 +3,7 @@ import threading
 import structlog
 
 from inferq.jobs import RedisUnavailableError
-from inferq.worker.outage import Outage
+from inferq.queue.outage import Outage
 from inferq.worker.periodic import Periodic
 
 

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class Outage:
-    """Whether Redis answers, as the threads of one worker last saw it."""
+    """Whether Redis answers, as one process last saw it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

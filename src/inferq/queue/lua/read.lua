@@ -1,0 +1,58 @@
+#!lua flags=no-writes,allow-oom
+-- Reads jobs, whoever submitted and whoever ended them. A key of a wrong type counts as absent.
+--
+-- KEYS[1]  models (for the cluster's slot only)
+-- ARGV[1]  key prefix
+-- ARGV[2]  largest result handed out here, bytes; the caller fetches what is larger
+-- ARGV[3…] job ids
+--
+-- Returns  for each job: {status, result (or its length where it is too large), error, whether its data is there (1 or 0),
+--          meta as names and values, and while it waits: 1 for the next job to be taken}; false for what is absent
+
+local inline_bytes = tonumber(ARGV[2])
+
+local function look(...)
+  local answer = redis.pcall(...)
+  return not (type(answer) == 'table' and answer.err) and answer
+end
+
+local function result_of(id)
+  local key = job_key(id, 'result')
+  local length = look('STRLEN', key)
+  if length and length > inline_bytes then return length end
+  return look('GET', key)
+end
+
+-- How many jobs are taken before a waiting one, itself included.
+local function position_of(id, model, priority)
+  local queue, ahead = queue_key(model), 0
+  for _, higher in ipairs(PRIORITIES) do
+    if higher == priority then break end
+    ahead = ahead + redis.call('LLEN', list_key(queue, higher))
+  end
+  local rank = redis.call('ZRANK', open_key(queue, priority), id)
+  if not rank then
+    local found = redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 10000)
+    return found and ahead + redis.call('LLEN', list_key(queue, priority)) - found
+  end
+  -- jobs that are open but not in the list are running or waiting for a retry, and nearly all of them are older
+  local length = redis.call('LLEN', list_key(queue, priority))
+  local absent = math.max(0, redis.call('ZCARD', open_key(queue, priority)) - length)
+  return ahead + math.min(math.max(1, rank + 1 - absent), math.max(1, length))
+end
+
+local function read(id)
+  local status, result = look('GET', job_key(id, 'status')), result_of(id)
+  local fault, fields = look('GET', job_key(id, 'error')), look('HGETALL', job_key(id, 'meta')) or {}
+  local position = false
+  if status ~= 'processing' and status ~= 'completed' and status ~= 'failed' then
+    local meta = {}
+    for i = 1, #fields, 2 do meta[fields[i]] = fields[i + 1] end
+    if meta.model then position = position_of(id, meta.model, meta.priority or 'normal') end
+  end
+  return {status, result, fault, redis.call('EXISTS', job_key(id, 'data')), fields, position}
+end
+
+local answers = {}
+for i = 3, #ARGV do answers[#answers + 1] = read(ARGV[i]) end
+return answers

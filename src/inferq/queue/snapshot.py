@@ -1,0 +1,129 @@
+"""What a job, or a worker, looks like in Redis, made into the vocabulary of `jobs.py`.
+
+Any program may write to Redis: what is odd counts as absent and never breaks a read.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from inferq.jobs import Attempt, ErrorKind, Job, Status, WorkerInfo
+
+_LONGEST_HISTORY = 1000
+
+
+def job_from(job_id: str, answer: list[Any]) -> Job | None:
+    """Makes a job of what `lua/read.lua` answers for one id.
+
+    Args:
+        job_id: The job's id.
+        answer: Status, result, error, whether there is data, meta as names and values, queue position.
+
+    Returns:
+        The job, or None where Redis knows none of this id. A result that the script left out is not in it.
+    """
+    stored_status, result, error, has_data, fields, position = answer
+    meta = _decode(dict(zip(fields[::2], fields[1::2], strict=True)))
+    if stored_status is None and not has_data and "model" not in meta:
+        return None
+    status = _status(stored_status, has_result=result is not None, has_error=error is not None)
+    return Job(
+        id=job_id,
+        status=status,
+        result=result if status is Status.COMPLETED and isinstance(result, bytes) else None,
+        error=_text(error) if error and status is Status.FAILED else None,
+        error_kind=_error_kind(meta.get("error_kind")) if status is Status.FAILED else None,
+        model=meta.get("model"),
+        attempts=_int(meta.get("attempts")) or 0,
+        submitted_at=time_from(meta.get("submitted_ms")),
+        started_at=time_from(meta.get("started_ms")),
+        finished_at=time_from(meta.get("ended_ms")),
+        queue_position=position if status is Status.PENDING else None,
+        history=_history(meta, status),
+        owner=meta.get("owner", ""),
+    )
+
+
+def worker_from(worker_id: str, report: object) -> WorkerInfo | None:
+    """Makes a worker of its heartbeat's hash; None if it has expired or cannot be read."""
+    fields = _decode(report)
+    try:
+        return WorkerInfo(
+            id=worker_id,
+            host=fields["host"],
+            pid=int(fields["pid"]),
+            models=tuple(fields["models"].split()),
+            started_at=datetime.fromisoformat(fields["started_at"]),
+            seen_at=time_from(fields["seen_ms"]),
+            jobs_done=int(fields["jobs_done"]),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def time_from(milliseconds: str | float | None) -> datetime | None:
+    """Makes a UTC time of milliseconds since 1970; None where there is none, or none that exists."""
+    number = _int(milliseconds)
+    try:
+        return None if number is None else datetime.fromtimestamp(number / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Status:
+    """The public state, also of jobs that outside programs wrote in part or in words of their own."""
+    text = stored and _text(stored)
+    if text and text in Status:
+        return Status(text)
+    if has_result:
+        return Status.COMPLETED
+    return Status.FAILED if has_error else Status.PENDING
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
+
+
+def _history(meta: dict[str, str], state: Status) -> tuple[Attempt, ...]:
+    """The failed attempts as the scripts wrote them down, and the one that runs or succeeded."""
+    attempts = []
+    last = min(_int(meta.get("attempts")) or 0, _LONGEST_HISTORY)
+    for number in range(1, last + 1):
+        noted = meta.get(f"attempt:{number}")
+        if noted:
+            attempts.append(_noted_attempt(number, noted))
+        elif number == last and state in (Status.PROCESSING, Status.COMPLETED):
+            started, ended = time_from(meta.get("started_ms")), time_from(meta.get("ended_ms"))
+            attempts.append(Attempt(number, started, ended, meta.get("worker", "")))
+    return tuple(attempts)
+
+
+def _noted_attempt(number: int, noted: str) -> Attempt:
+    try:
+        fields = json.loads(noted)
+        started, ended = time_from(fields.get("started_ms")), time_from(fields["ended_ms"])
+        return Attempt(
+            number, started, ended, fields["worker"], _error_kind(fields["kind"]), fields["reason"]
+        )
+    except (ValueError, KeyError, AttributeError):  # not written by our scripts
+        return Attempt(number, None, None, "")
+
+
+def _error_kind(text: str | None) -> ErrorKind | None:
+    return ErrorKind(text) if text is not None and text in ErrorKind else None
+
+
+def _decode(stored: object) -> dict[str, str]:
+    """A hash as text. Any program may write to Redis: what is no hash, or no text, must not break a read."""
+    if not isinstance(stored, dict):
+        return {}
+    return {
+        name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()
+    }
+
+
+def _int(text: str | float | None) -> int | None:
+    try:
+        return None if text is None else int(text)
+    except (ValueError, OverflowError):
+        return None
