@@ -110,7 +110,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def _environment(url: str | None, settings: Mapping[str, str]) -> dict[str, str]:
-    environment = {
+    environment: dict[str, str] = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(
@@ -122,7 +122,7 @@ def _environment(url: str | None, settings: Mapping[str, str]) -> dict[str, str]
     environment["INFERQ_MODELS_DIR"] = str(ROOT / "models")
     if url is not None:
         environment["INFERQ_REDIS_URL"] = environment[URL_VARIABLE] = url
-    return environment | settings
+    return {**environment, **settings}
 
 
 @contextmanager

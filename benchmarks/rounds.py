@@ -1,4 +1,4 @@
-"""Rounds: every subject once, then every subject again, so that a slow minute of the machine hits all alike."""
+"""Rounds: every subject once, then every subject again, so that a slow minute of the machine hits all."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -46,7 +46,8 @@ class Subject:
         Returns:
             How to find each, in the order in which they wait.
         """
-        code = f"import json; from benchmarks.rivals.{self.module} import enqueue as e; print(json.dumps(e({count})))"
+        module = f"benchmarks.rivals.{self.module}"
+        code = f"import json; from {module} import enqueue; print(json.dumps(enqueue({count})))"
         output = run_python("-c", code, url=url, seconds=_LONGEST_ENQUEUE_SECONDS)
         found: list[str] = json.loads(output.splitlines()[-1])
         return found
@@ -55,7 +56,7 @@ class Subject:
         """Which of these jobs have completed."""
         pipeline = client.pipeline(transaction=False)
         for job in jobs:
-            pipeline.execute_command(*self.look(job))
+            pipeline.execute_command(*self.look(job))  # type: ignore[no-untyped-call]
         return [answer is not None and self.mark in answer for answer in pipeline.execute()]
 
 
@@ -99,7 +100,7 @@ SAQ = Subject(
 DRAMATIQ = Subject(
     "Dramatiq",
     "dramatiq_queue",
-    [str(_BIN / "dramatiq"), "benchmarks.rivals.dramatiq_queue", "--processes", "1", "--threads", "1"],
+    [str(_BIN / "dramatiq"), "benchmarks.rivals.dramatiq_queue", "--processes", "1", "--threads", "32"],
     10_000,
     800,
     lambda job: ("LINDEX", job, 0),

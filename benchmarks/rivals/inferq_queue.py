@@ -6,7 +6,7 @@ from benchmarks.rivals import iris
 from inferq.queue.producer import Producer
 from inferq.settings import load_settings
 
-_AT_ONCE = 64
+_AT_ONCE = 16
 
 
 def enqueue(count: int) -> list[str]:

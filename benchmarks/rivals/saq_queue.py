@@ -29,6 +29,9 @@ async def _enqueue(count: int) -> list[str]:
     await queue.connect()
     try:
         jobs = [await queue.enqueue("predict", rows=iris.ROW) for _ in range(count)]
+        # holds the lock of the sweeper, as any other worker would: at its start, a first worker otherwise aborts
+        # jobs that it has just taken itself, and waits five seconds for each
+        await queue.sweep()
     finally:
         await queue.disconnect()
     return [job.id for job in jobs if job is not None]

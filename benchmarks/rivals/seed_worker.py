@@ -35,7 +35,7 @@ def main() -> None:
     while True:
         popped = client.brpop([QUEUE], timeout=1)
         if popped:
-            _process(client, popped[1])
+            _process(client, str(popped[1]))
 
 
 def _process(client: redis.Redis, job_id: str) -> None:
