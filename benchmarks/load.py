@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import Any, cast
 
 import uvloop
 
@@ -45,6 +46,9 @@ class Load:
     p99_ms: float
     errors: int
     busy: float
+
+    def __str__(self) -> str:
+        return f"{self.jobs_per_second:,.0f} jobs/s, p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms"
 
 
 @dataclass
@@ -82,8 +86,7 @@ class _User(asyncio.Protocol):
         self._started = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class
         self._post()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -133,13 +136,11 @@ class _User(asyncio.Protocol):
 async def _run(port: int, users: int, pause: float, seconds: float) -> Load:
     crowd = _Crowd(pause)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: crowd.give_up(repr(context.get("exception", context))))
     transports = [
         (await loop.create_connection(lambda: _User(crowd), "127.0.0.1", port))[0] for _ in range(users)
     ]
-    first = asyncio.ensure_future(crowd.first.wait())
-    await asyncio.wait([first, crowd.broken], timeout=_LONGEST_FIRST_SECONDS, return_when="FIRST_COMPLETED")
-    if not first.done() and not crowd.broken.done():
-        crowd.give_up("No job completed. Is there a worker?")
+    await _first_job(crowd)
     await _let_pass(_WARM_UP_SECONDS, crowd)
     crowd.milliseconds.clear()
     crowd.errors = 0
@@ -158,6 +159,15 @@ async def _run(port: int, users: int, pause: float, seconds: float) -> Load:
         crowd.errors,
         worked / took,
     )
+
+
+async def _first_job(crowd: _Crowd) -> None:
+    """Waits until one job has completed: the worker is there."""
+    first: asyncio.Future[Any] = asyncio.ensure_future(crowd.first.wait())
+    await asyncio.wait([first, crowd.broken], timeout=_LONGEST_FIRST_SECONDS, return_when="FIRST_COMPLETED")
+    if not first.done():
+        first.cancel()
+        crowd.give_up("No job completed. Is there a worker?")
 
 
 async def _let_pass(seconds: float, crowd: _Crowd) -> None:

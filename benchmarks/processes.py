@@ -93,6 +93,7 @@ def redis_server(cpu: int | None = None) -> Iterator[str]:
             "bind": "127.0.0.1",
             "dir": folder,
             "save": "",
+            "loglevel": "warning",
             "appendonly": "yes",
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",

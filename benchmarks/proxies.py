@@ -1,4 +1,4 @@
-"""The HTTP side of inferq, of the seed's endpoints and of the parts alone: one process each, on a free port."""
+"""The HTTP side of inferq, of the seed's endpoints and of the parts alone: one process each."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -33,9 +33,8 @@ def measure(quick: bool) -> list[Figure]:
             for name, pid in workers.items():
                 used[name].append(processor_seconds(pid) - before[name])
                 memory[name].append(resident_megabytes(pid))
-                tell(
-                    f"idle cost, round {number} of {count}: {name} {used[name][-1]:.2f} s, {memory[name][-1]:.0f} MB"
-                )
+                cost = f"{used[name][-1]:.2f} s, {memory[name][-1]:.0f} MB"
+                tell(f"idle cost, round {number} of {count}: {name} {cost}")
     name = f"idle cost in {seconds:g} s"
     return [
         *(figure_of(name, subject, values, "s") for subject, values in used.items()),

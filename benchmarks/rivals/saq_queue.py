@@ -29,7 +29,7 @@ async def _enqueue(count: int) -> list[str]:
     await queue.connect()
     try:
         jobs = [await queue.enqueue("predict", rows=iris.ROW) for _ in range(count)]
-        # holds the lock of the sweeper, as any other worker would: a lone worker otherwise aborts, as it starts,
+        # holds the lock of the sweeper, as another worker would: a lone one otherwise aborts, as it starts,
         # jobs that it has just taken itself, and waits five seconds for each of them
         await queue.sweep()
     finally:
