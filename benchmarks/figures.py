@@ -53,3 +53,9 @@ def figure_of(
         The median, between the smallest and the largest.
     """
     return Figure(measure, subject, median(rounds), unit, min(rounds), max(rounds), target, met)
+
+
+def grouped(figures: Sequence[Figure]) -> list[Figure]:
+    """The figures with those of one measure next to each other, measures by first appearance."""
+    measures = list(dict.fromkeys(figure.measure for figure in figures))
+    return sorted(figures, key=lambda figure: measures.index(figure.measure))
