@@ -1,7 +1,9 @@
-"""Measures inferq and its rivals. Run: uv run --group bench python -m benchmarks [--quick] [--only drain,submit]
+"""Measures inferq and its rivals, and says which targets are met.
+
+Run: uv run --group bench python -m benchmarks [--quick] [--only drain,submit] [--write]
 
 A full run takes three rounds and writes RESULTS.md and results.svg beside this file; a quick one takes one
-round of fewer jobs in less than two minutes, and prints only. Measures are the modules of `benchmarks.measures`.
+round of fewer jobs in less than two minutes, and prints only. Measures are the modules in `measures`.
 """
 
 import argparse

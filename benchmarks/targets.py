@@ -45,8 +45,8 @@ TARGETS = (
 def judge(figures: Sequence[Figure], targets: Sequence[Target] = TARGETS) -> list[Figure]:
     """Writes targets, and whether they are met, into figures.
 
-    A ratio stands with the rival it is to; a bound of its own with inferq. Figures that bring a target of their
-    own keep it.
+    A ratio stands with the rival it is to; a bound of its own with inferq. Figures that bring a target
+    of their own keep it.
 
     Args:
         figures: What was measured.
