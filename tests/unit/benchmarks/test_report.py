@@ -1,7 +1,6 @@
 from xml.etree import ElementTree
 
 import pytest
-
 from benchmarks.figures import Figure, figure_of, grouped
 from benchmarks.machine import Machine, describe_others
 from benchmarks.picture import picture, scale
