@@ -1,0 +1,1 @@
+"""The measures: each module has `measure(quick: bool) -> list[Figure]`, and is run by `benchmarks`."""
