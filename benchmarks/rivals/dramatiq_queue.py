@@ -11,9 +11,9 @@ from dramatiq.results.backends import RedisBackend
 from benchmarks.processes import URL_VARIABLE
 from benchmarks.rivals import iris
 
-broker = RedisBroker(url=os.environ[URL_VARIABLE])  # type: ignore[no-untyped-call]
+broker = RedisBroker(url=os.environ[URL_VARIABLE])
 backend = RedisBackend(url=os.environ[URL_VARIABLE])
-broker.add_middleware(Results(backend=backend))  # type: ignore[no-untyped-call]
+broker.add_middleware(Results(backend=backend))
 dramatiq.set_broker(broker)
 
 
