@@ -19,7 +19,7 @@ app.conf.update(
 )
 
 
-@app.task(name="predict")  # type: ignore[untyped-decorator]
+@app.task(name="predict")
 def predict(rows: list[list[float]]) -> dict[str, Any]:
     """Runs the model."""
     return iris.predict(rows)

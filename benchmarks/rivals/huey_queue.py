@@ -11,7 +11,7 @@ from benchmarks.rivals import iris
 huey = RedisHuey("benchmark", url=os.environ[URL_VARIABLE], blocking=True)
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()
 def predict(rows: list[list[float]]) -> dict[str, Any]:
     """Runs the model."""
     return iris.predict(rows)

@@ -1,0 +1,123 @@
+"""depth: what one call costs with 1,000, 100,000 and 1,000,000 jobs queued, and how many bytes a job takes.
+
+The same as `python -m benchmarks.recovery`.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from statistics import median
+
+import redis
+
+from benchmarks.figures import Figure, figure_of
+from benchmarks.processes import redis_server
+from benchmarks.rounds import tell
+from inferq.jobs import ClaimedJob
+from inferq.queue import scripts
+from inferq.queue.consumer import Consumer
+from inferq.queue.producer import Producer
+from inferq.settings import Settings, load_settings
+
+_DEPTHS = (1_000, 100_000, 1_000_000)
+_CALLS = 60
+_AT_ONCE = 500
+_DATA = b"[[5.1,3.5,1.4,0.2]]"
+_FLAT = 1.2
+_MOST_BYTES = 1000
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Fills one queue step by step, and times calls at each depth."""
+    depths = _DEPTHS[:2] if quick else _DEPTHS
+    times: dict[str, list[list[float]]] = {}
+    with redis_server() as url, redis.Redis.from_url(url) as client:
+        settings = load_settings(redis_url=url, max_queued=10 * depths[-1])
+        empty = client.info("memory")["used_memory"]
+        for depth in depths:
+            _fill(client, settings, depth)
+            tell(f"depth: {depth:,} jobs queued")
+            for name, samples in _time_calls(settings).items():
+                times.setdefault(name, []).append(samples)
+        weight = (client.info("memory")["used_memory"] - empty) / client.llen("queue:iris")
+    figures = [
+        _figure(name, depth, samples, series[0])
+        for name, series in times.items()
+        for depth, samples in zip(depths, series, strict=True)
+    ]
+    target, met = f"≤ {_MOST_BYTES} bytes", weight <= _MOST_BYTES
+    figures.append(
+        figure_of("depth: memory per queued job", "inferq", [weight], "bytes", target=target, met=met)
+    )
+    return figures
+
+
+def _figure(name: str, depth: int, samples: list[float], shallowest: list[float]) -> Figure:
+    target, met = "", None
+    if samples is not shallowest and name != "recovery pass":
+        target, met = f"≤ {_FLAT} × with {_DEPTHS[0]:,}", median(samples) <= _FLAT * median(shallowest)
+    return figure_of(f"depth: {name}", f"{depth:,} queued", samples, "µs", target=target, met=met)
+
+
+def _fill(client: redis.Redis, settings: Settings, depth: int) -> None:
+    """Queues jobs until so many wait, by the script that the proxy uses."""
+    client.script_load(scripts.SUBMIT.source)
+    missing = depth - client.llen("queue:iris")
+    while missing > 0:
+        pipeline = client.pipeline(transaction=False)
+        for _ in range(20):
+            count = min(_AT_ONCE, missing)
+            arguments: list[str | bytes | int] = ["", 10**9, settings.max_queued]
+            for _ in range(count):
+                arguments += (secrets.token_hex(16), "iris", "normal", _DATA, "", "")
+            pipeline.evalsha(scripts.SUBMIT.digest, 1, "models", *arguments)
+            missing -= count
+        pipeline.execute()
+
+
+def _time_calls(settings: Settings) -> dict[str, list[float]]:
+    consumer = Consumer(settings, "benchmark", ["iris"])
+    try:
+        consumer.claim(1)
+        return {
+            "submit": asyncio.run(_time_submits(settings)),
+            "claim of 1": _time_claims(consumer, 1),
+            "claim of 32": _time_claims(consumer, 32),
+            "recovery pass": _time(consumer.recover),
+        }
+    finally:
+        consumer.close()
+
+
+async def _time_submits(settings: Settings) -> list[float]:
+    producer = Producer.from_settings(settings)
+    samples = []
+    try:
+        for _ in range(_CALLS + 5):
+            began = time.perf_counter()
+            await producer.submit("iris", _DATA)
+            samples.append((time.perf_counter() - began) * 1e6)
+    finally:
+        await producer.close()
+    return samples[5:]
+
+
+def _time_claims(consumer: Consumer, count: int) -> list[float]:
+    """Times claims; what was claimed is given back outside the measured time."""
+    claimed: list[ClaimedJob] = []
+
+    def claim() -> None:
+        claimed[:] = consumer.claim(count)
+
+    return _time(claim, lambda: consumer.release(claimed))
+
+
+def _time(call: Callable[[], object], afterwards: Callable[[], object] = lambda: None) -> list[float]:
+    samples = []
+    for _ in range(_CALLS):
+        began = time.perf_counter()
+        call()
+        samples.append((time.perf_counter() - began) * 1e6)
+        afterwards()
+    return samples

@@ -1,0 +1,130 @@
+"""heavy model: 1 ms and more for a row. How near a worker comes to ONNX Runtime alone at its batch size."""
+
+import asyncio
+import itertools
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import orjson
+import redis
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.figures import Figure, figure_of
+from benchmarks.processes import BenchmarkError, program, python, redis_server, wait_until
+from benchmarks.rounds import rounds, tell
+from inferq.models.session import open_session
+from inferq.queue.producer import Producer
+from inferq.settings import Settings, load_settings
+
+_WIDTH = 64
+_LAYERS = 4
+_HIDDEN = 2048
+_SHARE = 0.85
+
+
+def write_model(folder: Path) -> None:
+    """A chain of matrix products, FP32 [n, 64] to [n, 64], some 35 million multiplications for each row."""
+    random = np.random.default_rng(7)
+    sizes = [_WIDTH, *[_HIDDEN] * _LAYERS, _WIDTH]
+    nodes, weights, name = [], [], "x"
+    for layer, (rows, columns) in enumerate(itertools.pairwise(sizes)):
+        matrix = (random.standard_normal((rows, columns)) / np.sqrt(rows)).astype(np.float32)
+        weights.append(numpy_helper.from_array(matrix, f"w{layer}"))
+        nodes += [
+            helper.make_node("MatMul", [name, f"w{layer}"], [f"m{layer}"]),
+            helper.make_node("Tanh", [f"m{layer}"], [f"t{layer}"]),
+        ]
+        name = f"t{layer}"
+    graph = helper.make_graph(
+        nodes,
+        "heavy",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", _WIDTH])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", _WIDTH])],
+        weights,
+    )
+    folder.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Drains a queue of one-row jobs, then runs the model alone at the batch size that the worker chose."""
+    jobs = 400 if quick else 3000
+    with tempfile.TemporaryDirectory(prefix="inferq-benchmark-") as folder:
+        write_model(Path(folder) / "heavy")
+        session = open_session(Path(folder) / "heavy" / "model.onnx", 1)
+        ours, alone, sizes, single = [], [], [], []
+        for _ in range(rounds(quick)):
+            rate, size = _drain(Path(folder), jobs)
+            ours.append(rate)
+            sizes.append(size)
+            alone.append(_alone(session, size, jobs))
+            single.append(1000 / _alone(session, 1, 200))
+            tell(
+                f"heavy: {rate:,.0f} jobs/s in batches of {size}; ONNX Runtime alone {alone[-1]:,.0f} rows/s"
+            )
+    share = median(ours) / median(alone)
+    target, met = f"≥ {_SHARE} × ONNX Runtime alone ({share:.2f})", share >= _SHARE
+    batch = f"batches of {round(median(sizes))}"
+    return [
+        figure_of("heavy model", "inferq", ours, "jobs/s", target=target, met=met),
+        figure_of("heavy model", f"ONNX Runtime alone, {batch}", alone, "jobs/s"),
+        figure_of("heavy model: one row alone", "ONNX Runtime alone", single, "ms"),
+    ]
+
+
+def _drain(models: Path, count: int) -> tuple[float, int]:
+    """Jobs per second from the first end to the last, and the usual number of jobs in a run."""
+    settings = {
+        "INFERQ_MODELS_DIR": str(models),
+        "INFERQ_DEFAULT_MODEL": "heavy",
+        "INFERQ_MODEL_THREADS": "1",
+    }
+    with redis_server() as url, redis.Redis.from_url(url) as client:
+        ids = asyncio.run(_submit(load_settings(redis_url=url), count))
+        with program(python("-m", "inferq", "worker"), "the worker", url=url, settings=settings) as worker:
+            wait_until(
+                lambda: not client.zcard("queue:heavy:open:normal"),
+                "the queue is drained",
+                seconds=120,
+                alive=worker,
+            )
+        ends = [int(client.hget(f"job:{job_id}:meta", "ended_ms") or 0) for job_id in ids]
+    # the first batches are small, while the worker learns
+    counted = sorted(ends)[count // 5 :]
+    if counted[-1] == counted[0]:
+        raise BenchmarkError("all jobs ended at once; there is nothing to measure")
+    sizes = [ends.count(end) for end in sorted(set(ends))]
+    rate = sum(end > counted[0] for end in counted) / (counted[-1] - counted[0]) * 1000
+    return rate, max(1, round(median(sizes)))
+
+
+def _alone(session: ort.InferenceSession, size: int, rows: int) -> float:
+    """Rows per second of ONNX Runtime, called again and again in this process."""
+    inputs = {"x": np.zeros((size, _WIDTH), dtype=np.float32)}
+    session.run(None, inputs)
+    runs = max(3, rows // size)
+    began = time.perf_counter()
+    for _ in range(runs):
+        session.run(None, inputs)
+    return runs * size / (time.perf_counter() - began)
+
+
+async def _submit(settings: Settings, count: int) -> list[str]:
+    producer = Producer.from_settings(settings)
+    random = np.random.default_rng(os.getpid())
+    try:
+        ids: list[str] = []
+        while len(ids) < count:
+            rows = random.standard_normal((min(64, count - len(ids)), 1, _WIDTH)).astype(np.float32)
+            bodies = [orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) for row in rows]
+            ids += await asyncio.gather(*(producer.submit("heavy", body) for body in bodies))
+        return ids
+    finally:
+        await producer.close()
