@@ -110,7 +110,7 @@ HUEY = Subject(
     "huey_queue",
     [
         *(str(_BIN / "huey_consumer"), "benchmarks.rivals.huey_queue.huey"),
-        *("--workers", "1", "--worker-type", "thread", "--no-periodic", "--quiet"),
+        *("--workers", "2", "--worker-type", "thread", "--no-periodic", "--quiet"),
     ],
     10_000,
     800,

@@ -1,4 +1,4 @@
-"""big rows: a job of 100,000 × 4 numbers and one of a 3×224×224 image, from request to result; share of JSON."""
+"""big rows: a job of 100,000 × 4 numbers, and one of an image, from request to result; the share of JSON."""
 
 import json
 import tempfile

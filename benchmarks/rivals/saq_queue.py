@@ -17,7 +17,7 @@ async def predict(_context: dict[str, Any], *, rows: list[list[float]]) -> dict[
     return iris.predict(rows)
 
 
-settings = {"queue": queue, "functions": [predict], "concurrency": 10}
+settings = {"queue": queue, "functions": [predict], "concurrency": 32}
 
 
 def enqueue(count: int) -> list[str]:
