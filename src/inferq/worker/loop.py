@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import structlog
 
 from inferq.jobs import ClaimedJob, InvalidInputError, Outcome
-from inferq.queue.consumer import Consumer, Popped, new_token
+from inferq.queue.consumer import Consumer, new_token
 from inferq.queue.outage import Outage
 from inferq.worker.runner import Runner
 
@@ -73,18 +73,13 @@ class Loop:
         return done
 
     def _take(self) -> list[ClaimedJob]:
-        """What waits already, or else what comes within the next second."""
-        jobs = self._claim(None)
-        if jobs or self.stopping.is_set():
-            return jobs
+        """What comes within the next second, and what waits behind it."""
         popped = self._outage.sit_out(self._consumer.wait, self.stopping)
+        if popped is None:
+            return []
         # what was popped is in no list any more: it must be claimed, though it be to give it back at once
-        return self._claim(popped) if popped else []
-
-    def _claim(self, popped: Popped | None) -> list[ClaimedJob]:
         token, limits = new_token(), self._runner.limits()
-        give_up = self.given_up if popped else self.stopping
-        jobs = self._outage.sit_out(lambda: self._consumer.claim(limits, popped, token), give_up)
+        jobs = self._outage.sit_out(lambda: self._consumer.claim(limits, popped, token), self.given_up)
         return self._hold(jobs or [])
 
     def _start_exchange(
