@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 
 from tests.e2e.processes import Program
@@ -24,3 +26,11 @@ def outside_server():
     server = Server("valkey").start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hangup_is_heard():
+    """Under nohup, children would inherit that the hangup of a terminal is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 MOST_CALLS = 128
 """Most calls that leave together: with more, Redis serves nobody else for milliseconds."""
@@ -13,12 +14,16 @@ class Group[Call, Answer]:
 
     Args:
         send: Sends calls and returns the answer of each, in order. What it raises is raised by all of them.
+        in_flight: Most groups on their way at the same time.
     """
 
-    def __init__(self, send: Callable[[Sequence[Call]], Awaitable[Sequence[Answer]]]) -> None:
+    def __init__(
+        self, send: Callable[[Sequence[Call]], Awaitable[Sequence[Answer]]], in_flight: int = 1
+    ) -> None:
         self._send = send
+        self._in_flight = in_flight
         self._waiting: deque[tuple[Call, asyncio.Future[Answer]]] = deque()
-        self._sending: asyncio.Task[None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
 
     async def call(self, call: Call) -> Answer:
         """Sends a call with whatever else waits, and returns its answer.
@@ -27,16 +32,17 @@ class Group[Call, Answer]:
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, future))
-        if self._sending is None:
-            self._sending = asyncio.create_task(self._send_all())
+        if len(self._sending) < self._in_flight:
+            task = asyncio.create_task(self._send_all())
+            self._sending.add(task)
         return await future
 
     async def _send_all(self) -> None:
         try:
             while group := self._next_group():
                 await self._send_group(group)
-        finally:
-            self._sending = None
+        finally:  # at once, not by a callback: a call that comes next must not wait for this task
+            self._sending.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _next_group(self) -> list[tuple[Call, "asyncio.Future[Answer]"]]:
         group: list[tuple[Call, asyncio.Future[Answer]]] = []

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Self, cast
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from inferq.jobs import (
     InvalidSettingError,
@@ -33,6 +33,7 @@ from inferq.queue.snapshot import job_from, time_from, worker_from
 from inferq.settings import Settings
 
 _LONGEST_WAIT_SECONDS = 60.0
+_AT_ONCE_TO_DISK = 32
 
 type _Submission = tuple[str, str, Priority, bytes, int | str, str]
 """Job id, model, priority, data, longest run in ms or empty, owner."""
@@ -52,7 +53,8 @@ class Producer:
         self._keys = Keys(settings.key_prefix)
         self._outage = Outage()
         self._is_trusted = settings.durability != "fsync"
-        self._submissions = Group(self._submit)
+        # waiting for the disk takes up to a second, in which others must be able to leave
+        self._submissions = Group(self._submit, in_flight=1 if self._is_trusted else _AT_ONCE_TO_DISK)
         self._reads = Group(self.read_many)
 
     @classmethod
@@ -126,26 +128,35 @@ class Producer:
         async with self._bounded():
             if not self._is_trusted:
                 await self._check_durability()
-            if not large and self._settings.durability != "fsync":
-                return cast("list[Any]", await self._call(scripts.SUBMIT, arguments[:1], arguments[2:]))
-            async with self._redis.client() as connection:
-                answers = await self._submit_on(connection, arguments, large)
-                if self._settings.durability == "fsync":
-                    await self._wait_for_disk(connection)
-                return answers
+            if large or self._settings.durability == "fsync":
+                return await self._submit_whole(arguments, large)
+            return cast("list[Any]", await self._call(scripts.SUBMIT, arguments[:1], arguments[2:]))
 
-    async def _submit_on(
-        self, connection: redis.asyncio.Redis, arguments: list[Any], large: Mapping[str, bytes]
-    ) -> list[list[Any]]:
+    async def _submit_whole(self, arguments: list[Any], large: Mapping[str, bytes]) -> list[list[Any]]:
+        """Stores large data with its jobs, and waits for the disk, on one connection as WAITAOF wants it."""
         while True:
-            transaction = connection.pipeline(transaction=True)
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.execute_command("MULTI")
             for key, data in large.items():
-                transaction.set(key, data, px=self._lifetime_ms)
-            transaction.evalsha(scripts.SUBMIT.digest, 1, *arguments)
-            try:
-                return cast("list[Any]", (await transaction.execute())[-1])
-            except NoScriptError:
-                await connection.script_load(scripts.SUBMIT.source)
+                pipeline.set(key, data, px=self._lifetime_ms)
+            pipeline.evalsha(scripts.SUBMIT.digest, 1, *arguments)
+            pipeline.execute_command("EXEC")
+            if self._settings.durability == "fsync":
+                pipeline.execute_command("WAITAOF", 1, 0, _milliseconds(self._settings.redis_timeout))
+            queued, done, synced = _split(await pipeline.execute(raise_on_error=False), 2 + len(large))
+            for (
+                answer
+            ) in queued:  # a command that is refused already when it is queued aborts the transaction
+                if isinstance(answer, Exception):
+                    raise answer
+            answers = done[-1] if isinstance(done, list) else done
+            if isinstance(answers, NoScriptError):
+                await self._redis.script_load(scripts.SUBMIT.source)
+                continue
+            if isinstance(answers, Exception):
+                raise answers
+            _check_synced(synced)
+            return cast("list[Any]", answers)
 
     async def _check_durability(self) -> None:
         """Makes sure, before the first job, that the server can keep it on disk as `fsync` promises."""
@@ -157,20 +168,6 @@ class Producer:
         finally:
             client.close()
         self._is_trusted = True
-
-    async def _wait_for_disk(self, connection: redis.asyncio.Redis) -> None:
-        """Waits until what this connection wrote is in the append-only file on disk."""
-        wait_ms = _milliseconds(self._settings.redis_timeout)
-        try:
-            synced = await connection.execute_command("WAITAOF", 1, 0, wait_ms)  # type: ignore[no-untyped-call]
-        except ResponseError as error:
-            if "unknown command" not in str(error).lower():
-                raise
-            return  # Redis 7.0: `check_server` has made sure of appendfsync always
-        if not synced[0]:
-            raise RedisUnavailableError(
-                "Redis has not written the job to disk in time. It may run all the same."
-            )
 
     async def read(self, job_id: str, owner: str | None = None) -> Job:
         """Reads a job, whoever submitted it and whoever ended it.
@@ -403,6 +400,23 @@ class Producer:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
+
+
+def _split(replies: list[Any], queued: int) -> tuple[list[Any], Any, Any]:
+    """Those of the commands up to EXEC, that of EXEC, and that of WAITAOF if there is one."""
+    return replies[:queued], replies[queued], replies[queued + 1] if len(replies) > queued + 1 else None
+
+
+def _check_synced(synced: list[int] | Exception | None) -> None:
+    """Raises if the disk does not hold what was written before."""
+    if synced is None:
+        return
+    if isinstance(synced, Exception):
+        if "unknown command" in str(synced).lower():
+            return  # Redis 7.0: `check_server` has made sure of appendfsync always
+        raise synced
+    if not synced[0]:
+        raise RedisUnavailableError("Redis has not written the job to disk in time. It may run all the same.")
 
 
 def _not_found(job_id: str) -> JobNotFoundError:

@@ -13,6 +13,7 @@ from inferq.jobs import (
     ModelError,
     Outcome,
     QueueFullError,
+    RedisUnavailableError,
     Status,
 )
 from inferq.queue.consumer import Consumer
@@ -285,3 +286,51 @@ async def test_job_that_an_outside_worker_ended_cannot_be_cancelled(producer, en
     with pytest.raises(JobStateError, match="is completed"):
         await producer.cancel(ended_by_a_slow_outside_worker)
     assert (await producer.read(ended_by_a_slow_outside_worker)).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+async def test_job_is_not_accepted_before_the_disk_holds_it(settings, redis_client, size):
+    if "valkey" not in redis_client.info("server").get("server_name", ""):
+        pytest.skip("this server does not know WAITAOF")
+    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout": 0.3})
+    producer = Producer.from_settings(strict)
+    data = b"[[%s]]" % b",".join([b"1"] * (size // 2))
+    try:
+        redis_client.config_set("appendfsync", "no")  # then the server's disk never says that it is done
+        with pytest.raises(RedisUnavailableError):
+            await producer.submit("iris", data)
+        redis_client.config_set("appendfsync", "always")
+        job_id = await producer.submit("iris", data)
+        assert redis_client.get(f"job:{job_id}:data") == data
+    finally:
+        redis_client.config_set("appendfsync", "everysec")
+        await producer.close()
+
+
+async def test_many_submits_wait_for_the_disk_together(settings, redis_client):
+    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout": 5.0})
+    producer = Producer.from_settings(strict)
+    redis_client.config_set("appendfsync", "always")
+    try:
+        ids = await asyncio.gather(*(producer.submit("iris", DATA) for _ in range(300)))
+        assert len(set(ids)) == redis_client.llen("queue:iris") == 300
+    finally:
+        redis_client.config_set("appendfsync", "everysec")
+        await producer.close()
+
+
+async def test_large_data_survives_a_script_flush_and_is_refused_whole_when_memory_is_full(
+    producer, redis_client
+):
+    large = b"[[%s]]" % b",".join([b"1"] * 50_000)
+    redis_client.script_flush()
+    job_id = await producer.submit("iris", large)
+    assert redis_client.get(f"job:{job_id}:data") == large
+    redis_client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(RedisUnavailableError, match="memory limit"):
+            await producer.submit("iris", large)
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert redis_client.llen("queue:iris") == 1
+    assert len(redis_client.keys("job:*:data")) == 1
