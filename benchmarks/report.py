@@ -42,8 +42,8 @@ def page(
         *(f"**Not measured: {name}.** {' '.join(reason.split())[:500]}" for name, reason in failures.items()),
         f"Machine: {machine.processor}, {machine.memory}, {machine.system}; {machine.date}. "
         "One process of each kind, the server on loopback with its append-only file synced every second, a "
-        "new server for each subject and round; the subjects take turns. The rivals' threads, concurrency and "
-        "prefetching are the best of a few short trials; SAQ asks for redis < 8 and runs with the one below.",
+        "new server for each subject and round; the subjects take turns. The rivals' threads, concurrency "
+        "and prefetching are the best of a few short trials; SAQ asks for redis < 8 and runs with the one below.",
         f"Versions: {', '.join(machine.versions)}.",
     ]
     return "\n\n".join(parts) + "\n"
