@@ -43,7 +43,7 @@ def page(
         f"Machine: {machine.processor}, {machine.memory}, {machine.system}; {machine.date}. "
         "One process of each kind, the server on loopback with its append-only file synced every second, a "
         "new server for each subject and round; the subjects take turns. The rivals' threads, concurrency "
-        "and prefetching are the best of a few short trials; SAQ asks for redis < 8 and runs with the one below.",
+        "and prefetching are the best of a few short trials; SAQ asks for redis < 8 but has the one below.",
         f"Versions: {', '.join(machine.versions)}.",
     ]
     return "\n\n".join(parts) + "\n"
