@@ -103,6 +103,27 @@ class DyingConsumer(Consumer):
         maybe_lose_reply("exchange")
         return verdicts, jobs
 
+    def send_exchange(
+        self,
+        outcomes: Sequence[Outcome],
+        limit: int | Mapping[str, int],
+        token: str,
+        *,
+        takes_alone: bool = True,
+    ) -> Callable[[], tuple[list[str], list[ClaimedJob]]]:
+        maybe_die("before finish")
+        receive = super().send_exchange(outcomes, limit, token, takes_alone=takes_alone)
+        maybe_die("with an exchange on its way")
+
+        def receive_or_die() -> tuple[list[str], list[ClaimedJob]]:
+            verdicts, jobs = receive()
+            note_verdicts(verdicts)
+            maybe_die("after finish")
+            maybe_lose_reply("exchange")
+            return verdicts, jobs
+
+        return receive_or_die
+
 
 def note_verdicts(verdicts: list[str]) -> None:
     """Notes every end of an attempt that is not the usual one."""

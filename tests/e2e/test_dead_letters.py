@@ -15,7 +15,7 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from tests.e2e.processes import ROOT
-from tests.servers import Server
+from tests.servers import Server, wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
@@ -35,7 +35,7 @@ def settings(server):
 
 
 @pytest.fixture
-async def failed(settings):
+async def failed(server, settings):
     """Three jobs that have failed, the latest first."""
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
     consumer.announce({"iris": load_model(ROOT / "models" / "iris").document.to_json()})
@@ -43,9 +43,17 @@ async def failed(settings):
     for reason in ("first", "second", "[red]third[/red] " + 200 * "x"):
         [job] = consumer.claim(1)
         consumer.finish([Outcome(job, error=InvalidInputError(reason))])
+        next_millisecond(server)  # or two would have failed at the same time
     consumer.close()
     await producer.close()
     return ids[::-1]
+
+
+def next_millisecond(server):
+    with server.client() as client:
+        seconds, micros = client.time()
+        now = (seconds, micros + 1000)
+        wait_until(lambda: client.time() > now)
 
 
 def inferq(server, *arguments, **options):

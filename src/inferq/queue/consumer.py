@@ -1,7 +1,8 @@
 """The consumer's side of the queue: wait, claim, renew, finish, recover, report. Used by workers."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
 from random import uniform
@@ -10,7 +11,7 @@ from typing import Any, cast
 import redis
 from redis.exceptions import NoScriptError
 
-from inferq.jobs import ClaimedJob, Outcome, Priority, WorkerInfo
+from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
 from inferq.queue import scripts
 from inferq.queue.connection import connect, connect_blocking, redis_errors
 from inferq.queue.keys import Keys
@@ -221,6 +222,58 @@ class Consumer:
             verdicts, claims = self._call_together([finish, claim], staged)
             return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
 
+    def send_exchange(
+        self,
+        outcomes: Sequence[Outcome],
+        limit: int | Mapping[str, int],
+        token: str,
+        *,
+        takes_alone: bool = True,
+    ) -> Callable[[], tuple[list[str], list[ClaimedJob]]]:
+        """Sends an exchange and does not wait: the server works on it while this thread does something else.
+
+        Args:
+            outcomes: See `exchange`.
+            limit: See `exchange`.
+            token: See `exchange`.
+            takes_alone: See `exchange`.
+
+        Returns:
+            What waits for the answer, to be called once. Where it fails, the exchange can be repeated.
+        """
+        finish, staged = self._finish_call(outcomes)
+        claim = self._claim_call(limit, token, None, takes_alone=takes_alone)
+        commands: list[tuple[Any, ...]] = [
+            ("SET", key, payload, "PX", _milliseconds(self._settings.result_ttl))
+            for key, payload in staged.items()
+        ]
+        for script, keys, arguments in (finish, claim):
+            commands.append(("EVALSHA", script.digest, len(keys), *keys, self._keys.prefix, *arguments))
+        pool = self._redis.connection_pool
+
+        def receive() -> tuple[list[str], list[ClaimedJob]]:
+            try:
+                with redis_errors(), _closed_on_failure(connection):
+                    verdicts, claims = [connection.read_response() for _ in commands][-2:]
+            except RedisUnavailableError as error:
+                if not isinstance(error.__cause__, NoScriptError):
+                    raise
+                return self.exchange(outcomes, limit, token, takes_alone=takes_alone)
+            finally:
+                pool.release(connection)
+            with redis_errors():
+                return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
+
+        with redis_errors():
+            connection: Any = pool.get_connection()
+            try:
+                with _closed_on_failure(connection):
+                    connection.send_packed_command(connection.pack_commands(commands))
+            except BaseException:
+                pool.release(connection)
+                raise
+        return receive
+
     def _claim_call(
         self,
         limit: int | Mapping[str, int],
@@ -429,6 +482,16 @@ class Consumer:
             except NoScriptError:
                 for script, _, _ in calls:
                     self._redis.script_load(script.source)
+
+
+@contextmanager
+def _closed_on_failure(connection: Any) -> Iterator[None]:  # noqa: ANN401 - one of several classes
+    """Closes a connection on which something failed: answers that nobody has read may still come."""
+    try:
+        yield
+    except BaseException:
+        connection.disconnect()
+        raise
 
 
 def new_token() -> str:

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
-from inferq.jobs import ClaimedJob, InvalidInputError, Outcome
+from inferq.jobs import ClaimedJob, InvalidInputError, Outcome, RedisUnavailableError
 from inferq.queue.consumer import Consumer, new_token
 from inferq.queue.outage import Outage
 from inferq.worker.runner import Runner
@@ -18,8 +18,8 @@ log = structlog.get_logger()
 class Loop:
     """Runs batches of jobs, one after the other, until told to stop.
 
-    What a batch gave is stored in the same round trip that claims the next. While one of many short jobs
-    runs, that is done on the side, so that neither the model nor Redis waits for the other.
+    What a batch gave is stored in the same round trip that claims the next. Before a batch of many short
+    jobs runs, that is sent, so that neither the model nor Redis waits for the other.
 
     Args:
         consumer: The queue.
@@ -31,7 +31,6 @@ class Loop:
         self._consumer = consumer
         self._runner = runner
         self._outage = outage
-        self._aside = ThreadPoolExecutor(1, "exchange")
         self._held: dict[tuple[str, str], ClaimedJob] = {}
         self.stopping = threading.Event()
         self.given_up = threading.Event()
@@ -49,9 +48,7 @@ class Loop:
         done: list[Outcome] = []
         while not self.stopping.is_set():
             if jobs:
-                ahead = self._start_exchange(jobs, done)
-                done = self._work(jobs)
-                jobs = ahead.result() if ahead else []
+                done, jobs = self._turn(jobs, done)
             elif done:
                 jobs, done = self._exchange(done), []
             else:
@@ -60,7 +57,6 @@ class Loop:
         if done:
             self._outage.sit_out(lambda: self._finish(done), self.given_up)
         self._give_back(jobs)
-        self._aside.shutdown()
 
     def _work(self, jobs: list[ClaimedJob]) -> list[Outcome]:
         done = self._runner.run(jobs)
@@ -82,31 +78,33 @@ class Loop:
         jobs = self._outage.sit_out(lambda: self._consumer.claim(limits, popped, token), self.given_up)
         return self._hold(jobs or [])
 
-    def _start_exchange(
-        self, jobs: Sequence[ClaimedJob], done: list[Outcome]
-    ) -> Future[list[ClaimedJob]] | None:
-        """Stores and claims on the side while these jobs run, if there is anything to store or to expect."""
+    def _turn(self, jobs: list[ClaimedJob], done: list[Outcome]) -> tuple[list[Outcome], list[ClaimedJob]]:
+        """Runs jobs. Where more of their kind wait, others are claimed meanwhile, and what is done is stored.
+
+        Returns:
+            What these jobs gave, and the jobs that were claimed.
+        """
         limit = self._runner.limit_of(jobs[0].model)
-        if 1 < limit <= len(jobs):
-            # a job that must run alone cannot wait here: should these kill the worker, it would get the blame
-            return self._aside.submit(self._exchange, done, takes_alone=False)
-        return self._aside.submit(self._store, done) if done else None
+        if not 1 < limit <= len(jobs):
+            if done:
+                self._outage.sit_out(lambda: self._finish(done), self.given_up)
+            return self._work(jobs), []
+        # no job that must run alone waits meanwhile: should these kill the worker, it would get the blame
+        exchange = _Exchange(self._consumer, done, self._runner.limits(), takes_alone=False)
+        exchange.send()
+        new = self._work(jobs)
+        return new, self._complete(exchange)
 
-    def _exchange(self, done: Sequence[Outcome], *, takes_alone: bool = True) -> list[ClaimedJob]:
-        token, limits = new_token(), self._runner.limits()
+    def _exchange(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
+        return self._complete(_Exchange(self._consumer, done, self._runner.limits(), takes_alone=True))
 
-        def exchange() -> list[ClaimedJob]:
-            if self.stopping.is_set():
-                return self._store(done)
-            verdicts, jobs = self._consumer.exchange(done, limits, token, takes_alone=takes_alone)
-            self._note(done, verdicts)
-            return self._hold(jobs)
-
-        return self._outage.sit_out(exchange, self.given_up) or []
-
-    def _store(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
-        self._outage.sit_out(lambda: self._finish(done), self.given_up)
-        return []
+    def _complete(self, exchange: "_Exchange") -> list[ClaimedJob]:
+        answer = self._outage.sit_out(exchange.answer, self.given_up)
+        if answer is None:
+            return []
+        verdicts, jobs = answer
+        self._note(exchange.done, verdicts)
+        return self._hold(jobs)
 
     def _finish(self, done: Sequence[Outcome]) -> None:
         self._note(done, self._consumer.finish(done))
@@ -134,3 +132,29 @@ class Loop:
     def _give_back(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
             self._outage.sit_out(lambda: self._consumer.release(jobs), self.given_up)
+
+
+class _Exchange:
+    """Storing what is done and claiming more, which may be sent now and answered later, and repeated."""
+
+    def __init__(
+        self, consumer: Consumer, done: Sequence[Outcome], limits: dict[str, int], *, takes_alone: bool
+    ) -> None:
+        self.done = done
+        self._arguments = (done, limits, new_token())
+        self._takes_alone = takes_alone
+        self._consumer = consumer
+        self._receive: Callable[[], tuple[list[str], list[ClaimedJob]]] | None = None
+
+    def send(self) -> None:
+        """Sends it, if Redis can be reached; `answer` sends what has not been sent."""
+        with suppress(RedisUnavailableError):
+            self._receive = self._consumer.send_exchange(*self._arguments, takes_alone=self._takes_alone)
+
+    def answer(self) -> tuple[list[str], list[ClaimedJob]]:
+        """Waits for the answer; sends it again where the answer was lost."""
+        receive, self._receive = self._receive, None
+        if receive is not None:
+            with suppress(RedisUnavailableError):
+                return receive()
+        return self._consumer.exchange(*self._arguments, takes_alone=self._takes_alone)

@@ -14,6 +14,7 @@ from inferq.jobs import (
     Outcome,
     Priority,
     QueueFullError,
+    RedisUnavailableError,
     Status,
 )
 from inferq.queue.consumer import Consumer, new_token
@@ -370,3 +371,65 @@ def test_server_that_may_evict_jobs_is_refused(consumer, redis_client):
     finally:
         redis_client.config_set("maxmemory-policy", "noeviction")
         redis_client.config_set("maxmemory", "0")
+
+
+async def test_exchange_is_sent_now_and_answered_later(producer, consumer):
+    first, second, third = [await producer.submit("iris", DATA) for _ in range(3)]
+    [job] = consumer.claim(1)
+
+    receive = consumer.send_exchange([Outcome(job, result=b"1")], 1, new_token())
+    assert (await producer.read(first)).status is Status.COMPLETED
+    assert [other.id for other in consumer.claim(1)] == [third]  # on another connection meanwhile
+    verdicts, [claimed] = receive()
+
+    assert (verdicts, claimed.id, claimed.data) == (["completed"], second, DATA)
+    assert complete(consumer, claimed) == ["completed"]
+
+
+async def test_exchange_carries_large_results(producer, consumer):
+    job_id = await producer.submit("iris", DATA)
+    [job] = consumer.claim(1)
+    result = b"[" + b"1," * 50_000 + b"1]"
+    assert consumer.send_exchange([Outcome(job, result=result)], 1, new_token())() == (["completed"], [])
+    assert (await producer.read(job_id)).result == result
+
+
+async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer, redis_client):
+    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    [job] = consumer.claim(1)
+    redis_client.script_flush()
+    verdicts, claimed = consumer.send_exchange([Outcome(job, result=b"1")], 2, new_token())()
+    assert (verdicts, [other.id for other in claimed]) == (["completed"], ids[1:])
+    assert consumer.claim(1) == []
+
+
+class Silent(Consumer):
+    """Whose connections can be cut while an answer is on its way."""
+
+    def cut(self):
+        for connection in self._redis.connection_pool._in_use_connections:
+            connection.disconnect()
+
+
+@pytest.fixture
+def silent(settings):
+    silent = Silent(settings, "worker-2", ["iris"])
+    yield silent
+    silent.close()
+
+
+async def test_exchange_whose_answer_was_lost_is_repeated(producer, silent):
+    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    [job] = silent.claim(1)
+    exchange = ([Outcome(job, result=b"1")], 2, new_token())
+
+    receive = silent.send_exchange(*exchange)
+    assert (await producer.read(ids[0])).status is Status.COMPLETED
+    silent.cut()
+    with pytest.raises(RedisUnavailableError):
+        receive()
+
+    verdicts, claimed = silent.exchange(*exchange)
+    assert [other.id for other in claimed] == ids[1:]
+    assert verdicts == ["stale"]  # the first had stored it
+    assert [complete(silent, other) for other in claimed] == [["completed"], ["completed"]]
