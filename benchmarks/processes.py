@@ -96,6 +96,7 @@ def redis_server(cpu: int | None = None) -> Iterator[str]:
             "loglevel": "warning",
             "appendonly": "yes",
             "appendfsync": "everysec",
+            "auto-aof-rewrite-percentage": "0",  # a rewrite would fall into the rounds of some subjects only
             "maxmemory-policy": "noeviction",
         }
         command = [server_binary(), *(part for key, value in options.items() for part in (f"--{key}", value))]
