@@ -23,7 +23,7 @@ def service(start, tmp_path):
     def start_service(**settings):
         port = free_port()
         program = start("inferq", "up", "--port", port, "--data-dir", tmp_path, **settings)
-        wait_until(lambda: "Ready in" in program.output, 30, "the ready line")
+        wait_until(lambda: "/job/JOB_ID" in program.output, 30, "the greeting")
         return f"http://127.0.0.1:{port}"
 
     return start_service

@@ -26,14 +26,14 @@ from tests.servers import free_port, wait_until
 
 @pytest.fixture
 def service(start, tmp_path):
-    """Starts `inferq up` and waits for its ready line."""
+    """Starts `inferq up` and waits for the last line of its greeting."""
 
     def start_service(*options, **settings):
         port = free_port()
         data = tmp_path / "data of mine"  # a path with spaces, as people have
         program = start("inferq", "up", "--port", port, "--data-dir", data, *options, **settings)
         wait_until(
-            lambda: "Ready in" in program.output or program.process.poll() is not None, 30, "the ready line"
+            lambda: "/job/JOB_ID" in program.output or program.process.poll() is not None, 30, "the greeting"
         )
         assert program.process.poll() is None, program.output
         return program, f"http://127.0.0.1:{port}"
