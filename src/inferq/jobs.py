@@ -40,6 +40,7 @@ class ErrorKind(StrEnum):
     BODY_TOO_LARGE = "body-too-large"
     JOB_NOT_FOUND = "job-not-found"
     JOB_STATE = "job-state"
+    IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     UNAUTHORIZED = "unauthorized"
     QUEUE_FULL = "queue-full"
     REDIS_UNAVAILABLE = "redis-unavailable"
@@ -110,6 +111,12 @@ class JobStateError(InferqError):
     """The job is not in a state in which this can be done with it."""
 
     kind = ErrorKind.JOB_STATE
+
+
+class IdempotencyConflictError(InferqError):
+    """The request's Idempotency-Key belongs to another request."""
+
+    kind = ErrorKind.IDEMPOTENCY_CONFLICT
 
 
 class QueueFullError(InferqError):
@@ -193,6 +200,7 @@ class Job:
         queue_position: 1 for the next job to be taken; only while pending.
         history: The attempts in order, the latest last.
         owner: Name of the API key it was submitted with; empty if there was none.
+        priority: Which list it waits in.
     """
 
     id: str
@@ -208,6 +216,7 @@ class Job:
     queue_position: int | None = None
     history: tuple[Attempt, ...] = ()
     owner: str = ""
+    priority: Priority = Priority.NORMAL
 
     def is_readable_by(self, owner: str | None) -> bool:
         """Whether a key of this name may read the job; None stands for a service without keys."""

@@ -52,10 +52,16 @@ class Settings(BaseSettings):
     max_queued: Annotated[int, Field(gt=0)] = 100_000
     """Most jobs waiting per model; beyond it the proxy answers 503."""
 
+    lower_share: Annotated[float, Field(ge=0, le=0.4)] = 0.1
+    """Share of its claims in which a worker looks for `normal` jobs first though `high` ones wait, and again
+    as much for `low`; 0: never."""
+
     job_ttl: Seconds = 7 * 24 * 3600.0
     """How long a job may wait; then it fails as expired."""
     result_ttl: Seconds = 24 * 3600.0
     """How long an ended job can be read."""
+    idempotency_ttl: Seconds = 24 * 3600.0
+    """How long an `Idempotency-Key` is remembered, at most as long as its job."""
 
     durability: Annotated[str, Field(pattern="^(server|fsync)$")] = "server"
     """`fsync`: a job is accepted only once the append-only file holds it on disk; `server`: as the server's

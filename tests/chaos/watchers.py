@@ -102,6 +102,8 @@ class EventWatcher:
         now = time.monotonic()
         for event in message["data"].decode().split(","):
             job_id, _, status = event.rpartition(":")
+            if status not in ("completed", "failed"):
+                continue
             earlier = self.heard.get(job_id)
             if earlier is not None and not self._journal.may_be_lost(earlier[1]):
                 self._journal.violate(f"job {job_id} ended twice: {earlier[0]}, then {status}")

@@ -65,6 +65,12 @@ TYPES = {
         "The job's state does not allow it",
         "Job '3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071' has ended already: it is completed.",
     ),
+    ErrorKind.IDEMPOTENCY_CONFLICT: ProblemType(
+        422,
+        "The Idempotency-Key belongs to another request",
+        "This Idempotency-Key was sent before, with another request. Send each request with a key of its "
+        "own, and repeat a key only with the same request.",
+    ),
     ErrorKind.UNAUTHORIZED: ProblemType(
         401,
         "A key is needed",

@@ -16,13 +16,16 @@ The data model, with `{prefix}` before every key:
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
 | `queue:{model}:leases` | sorted set | running jobs, by the lease's deadline in ms |
 | `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
+| `queue:{model}:completed` | sorted set | the latest completed jobs, by the time they ended in ms |
 | `queue:{model}:sequence` | string | the last sequence number given out |
 | `claim:{token}` | list | model and ids that a claim handed out, as long as its lease: for a repeated claim |
 | `worker:{id}` | hash | a live worker; expires |
 | `workers` | sorted set | worker ids by last heartbeat in ms |
 | `workers:seen` | string | the last heartbeat of any worker in ms |
 | `models` | hash | model name to its JSON document |
-| `events` | channel | `id:status` of jobs that ended, joined by commas, one message a batch |
+| `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |
+| `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
+| `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
 
 Fields of `job:{id}:meta`: `state` (`queued`, `leased`, `retrying`, `ended`); `model`, `priority`, `sequence`;
 `attempts` (times handed out), `failures` (charged), `alone` (1: run without company,

@@ -17,6 +17,7 @@ from inferq.queue.connection import connect, connect_blocking, redis_errors
 from inferq.queue.keys import Keys
 from inferq.queue.requirements import check_server
 from inferq.queue.scripts import INLINE_BYTES, Script
+from inferq.queue.turns import Turns
 from inferq.settings import Settings
 
 BLOCK_SECONDS = 1.0
@@ -85,6 +86,7 @@ class Consumer:
         self._keys = Keys(settings.key_prefix)
         self._worker_id = worker_id
         self._models = list(models)
+        self._turns = Turns(settings.lower_share)
         self._redis = connect(settings)
         self._blocking: redis.Redis | None = None
         self._lists = {
@@ -190,7 +192,8 @@ class Consumer:
                 jobs.
 
         Returns:
-            The jobs, oldest of the highest priority first; none if none wait. Models take turns.
+            The jobs, the oldest first; those of `high` before others, but for the share of the lower
+            ones; none if none wait. Models take turns.
         """
         token = token or new_token()
         call = self._claim_call(limit, token, popped)
@@ -287,6 +290,7 @@ class Consumer:
             int(takes_alone), _milliseconds(self._settings.lease_seconds), self._worker_id, token,
             _milliseconds(self._settings.job_ttl), _milliseconds(self._settings.result_ttl), INLINE_BYTES,
             _bytes(popped.id) if popped else "", popped.priority if popped else "",
+            " ".join(self._turns.following()),
         ]  # fmt: skip
         for model in models:
             arguments += (model, limit if isinstance(limit, int) else limit[model])

@@ -1,7 +1,6 @@
 """The producer's side of the queue: submit a job, read it back, see who serves. Used by the proxy."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +16,6 @@ from inferq.jobs import (
     JobNotFoundError,
     JobStateError,
     Priority,
-    QueueFullError,
     RedisUnavailableError,
     Status,
     WorkerInfo,
@@ -30,13 +28,10 @@ from inferq.queue.outage import Outage
 from inferq.queue.requirements import check_server
 from inferq.queue.scripts import INLINE_BYTES, Script
 from inferq.queue.snapshot import job_from, time_from, worker_from
+from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full
 from inferq.settings import Settings
 
-_LONGEST_WAIT_SECONDS = 60.0
 _AT_ONCE_TO_DISK = 32
-
-type _Submission = tuple[str, str, Priority, bytes, int | str, str]
-"""Job id, model, priority, data, longest run in ms or empty, owner."""
 
 
 class Producer:
@@ -83,6 +78,8 @@ class Producer:
         *,
         timeout_seconds: float | None = None,
         owner: str = "",
+        webhook: str | None = None,
+        idempotency: Idempotency | None = None,
     ) -> str:
         """Stores a job and puts it in line, in one transaction: all of it, or nothing.
 
@@ -92,39 +89,63 @@ class Producer:
             priority: Which list it waits in.
             timeout_seconds: Longest run; None for the model's own.
             owner: Name of the API key that may read it; empty for none.
+            webhook: URL to which its end is reported; None for nowhere.
+            idempotency: By which a repeated request is known; None for a request that is never repeated.
 
         Returns:
-            The new job's id: 128 random bits in hex.
+            The job's id: 128 random bits in hex. Of a repeated request the id that it got first.
 
         Raises:
             QueueFullError: `max_queued` jobs wait for the model already.
+            IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
-        job_id = secrets.token_hex(16)
-        timeout_ms = "" if timeout_seconds is None else _milliseconds(timeout_seconds)
-        submission = (job_id, model, priority, data, timeout_ms, owner)
+        submission = Submission(model, data, priority, timeout_seconds, owner, webhook)
         if len(data) <= INLINE_BYTES:
-            answer = await self._in_group(self._submissions, submission)
+            answer = await self._in_group(self._submissions, (submission, idempotency))
         else:
-            [answer] = await self._submit([submission])
-        if answer[0] == b"full":
-            raise _queue_full(f"for model {model!r} ", *answer[1:])
-        return job_id
+            [answer] = await self._submit([(submission, idempotency)])
+        return ids_of(answer, [submission.id], model)[0]
 
-    async def _submit(self, submissions: Sequence[_Submission]) -> list[list[Any]]:
-        """Stores jobs in one transaction; several only where their data may pass through the script."""
+    async def submit_all(
+        self, submissions: Sequence[Submission], idempotency: Idempotency | None = None
+    ) -> list[str]:
+        """Stores jobs and puts them in line, in one transaction: all of them, or none.
+
+        Args:
+            submissions: The jobs, at least one. Redis serves nobody else while it stores them.
+            idempotency: By which a repeated request is known.
+
+        Returns:
+            The jobs' ids, in order.
+
+        Raises:
+            QueueFullError: With them, more than `max_queued` jobs would wait for a model.
+            IdempotencyConflictError: The key was used for another request.
+            RedisUnavailableError: Redis does not answer in time, or takes no writes.
+        """
+        keys = [idempotency, *[None] * (len(submissions) - 1)]
+        answers = await self._submit(list(zip(submissions, keys, strict=True)), is_whole=True)
+        return ids_of(answers[0], [one.id for one in submissions], submissions[0].model)
+
+    async def _submit(
+        self, submissions: Sequence[tuple[Submission, Idempotency | None]], *, is_whole: bool = False
+    ) -> list[list[Any]]:
+        """Stores jobs in one transaction."""
         arguments: list[Any] = [
             self._keys.models,
             self._keys.prefix,
             self._lifetime_ms,
             self._settings.max_queued,
+            int(is_whole),
         ]
         large: dict[str, bytes] = {}
-        for job_id, model, priority, data, timeout_ms, owner in submissions:
+        for one, idempotency in submissions:
+            data = one.data
             if len(data) > INLINE_BYTES:
-                large[self._keys.job(job_id, "data")] = data
+                large[self._keys.job(one.id, "data")] = data
                 data = b""
-            arguments += (job_id, model, priority, data, timeout_ms, owner)
+            arguments += (one.id, one.model, one.priority, data, one.options(idempotency))
         async with self._bounded():
             if not self._is_trusted:
                 await self._check_durability()
@@ -256,7 +277,7 @@ class Producer:
         if verdict is None:
             raise _not_found(job_id)
         if verdict == b"full":
-            raise _queue_full("", *details)
+            raise queue_full("", *details)
         if verdict == b"no data":
             raise JobStateError(f"The data of job {job_id!r} is gone. Submit it again.")
         if verdict != b"revived":
@@ -422,15 +443,4 @@ def _check_synced(synced: list[int] | Exception | None) -> None:
 def _not_found(job_id: str) -> JobNotFoundError:
     return JobNotFoundError(
         f"There is no job {job_id!r}: it never existed, or it ended and has expired since."
-    )
-
-
-def _queue_full(where: str, depth: int, ended_per_1000_seconds: int) -> QueueFullError:
-    """The refusal, with the time in which a place will be free at the present rate."""
-    rate = ended_per_1000_seconds / 1000
-    wait = min(_LONGEST_WAIT_SECONDS, 1 / rate) if rate else _LONGEST_WAIT_SECONDS
-    return QueueFullError(
-        f"{depth} jobs wait {where}and no more are taken (INFERQ_MAX_QUEUED). "
-        "Try again later, or add workers.",
-        retry_after_seconds=max(1.0, wait),
     )

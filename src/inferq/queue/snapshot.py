@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from inferq.jobs import Attempt, ErrorKind, Job, Status, WorkerInfo
+from inferq.jobs import Attempt, ErrorKind, Job, Priority, Status, WorkerInfo
 
 _LONGEST_HISTORY = 1000
 
@@ -41,6 +41,7 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         queue_position=position if status is Status.PENDING else None,
         history=_history(meta, status),
         owner=meta.get("owner", ""),
+        priority=_priority(meta.get("priority")),
     )
 
 
@@ -111,6 +112,10 @@ def _noted_attempt(number: int, noted: str) -> Attempt:
 
 def _error_kind(text: str | None) -> ErrorKind | None:
     return ErrorKind(text) if text is not None and text in ErrorKind else None
+
+
+def _priority(text: str | None) -> Priority:
+    return Priority(text) if text is not None and text in Priority else Priority.NORMAL
 
 
 def _decode(stored: object) -> dict[str, str]:

@@ -154,7 +154,7 @@ async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client)
 async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(
     settings, redis_client, monkeypatch
 ):
-    monkeypatch.setattr("inferq.queue.producer.secrets.token_hex", lambda _: "same")
+    monkeypatch.setattr("inferq.queue.submission.secrets.token_hex", lambda _: "same")
     short = settings.model_copy(update={"result_ttl": 0.3})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     await producer.submit("iris", DATA)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Leases some jobs of one model to a worker: the popped one first, then the oldest of the highest priority.
+-- Leases some jobs of one model to a worker: the popped one first, then the oldest of the first priority that has any.
 --
 -- KEYS     queue:{model} of every model to look at, in the order to look; with a popped id only its own
 -- ARGV[1]  key prefix
@@ -12,13 +12,16 @@
 -- ARGV[8]  largest data handed out here, bytes; the caller fetches what is larger
 -- ARGV[9]  id that this worker got from BRPOP, or ''
 -- ARGV[10] priority of the list it came from
--- ARGV[11..] for each queue in KEYS: its model, most jobs to lease of it
+-- ARGV[11] the priorities in the order to look, separated by spaces
+-- ARGV[12…] for each queue in KEYS: its model, most jobs to lease of it
 --
 -- Returns  {model or '', {id, data or false, attempt, longest run in ms or '', the same of the next job, …}}
 
 local takes_alone, lease_ms, worker, token = ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local popped, popped_priority = ARGV[9], ARGV[10]
+local order = {}
+for priority in ARGV[11]:gmatch('%a+') do order[#order + 1] = priority end
 local claim_key = prefix .. 'claim:' .. token
 local now = now_ms()
 local claimed, leases, reply, events = {}, {}, {}, {}
@@ -81,7 +84,7 @@ local function take(queue, model, id, list_priority)
   local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
   if state == 'ended' and is_resubmitted(id) then
     for _, part in ipairs({'meta', 'status', 'result', 'error'}) do redis.call('UNLINK', job_key(id, part)) end
-    redis.call('ZREM', queue .. ':dead', id)
+    for _, index in ipairs({'dead', 'completed'}) do redis.call('ZREM', queue .. ':' .. index, id) end
     state, alone, priority, meta = nil, false, list_priority, {}
   end
   if not state then
@@ -112,6 +115,7 @@ local function take(queue, model, id, list_priority)
     'attempts', attempt)
   if meta[8] then redis.call('HDEL', meta_key, 'missing_ms') end
   claimed[#claimed + 1] = id
+  events[#events + 1] = id .. ':processing'
   leases[#leases + 1] = now + lease_ms
   leases[#leases + 1] = id
   add(id, data, attempt, meta[6])
@@ -153,17 +157,17 @@ local function take_from_list(queue, model, limit, priority)
 end
 
 local function take_from(queue, model, limit)
-  for _, priority in ipairs(PRIORITIES) do
+  for _, priority in ipairs(order) do
     if not take_from_list(queue, model, limit, priority) then return end
   end
 end
 
 local function model_of(i)
-  return ARGV[9 + 2 * i], tonumber(ARGV[10 + 2 * i])
+  return ARGV[10 + 2 * i], tonumber(ARGV[11 + 2 * i])
 end
 
 local function first_waiting()
-  for _, priority in ipairs(PRIORITIES) do
+  for _, priority in ipairs(order) do
     for i, queue in ipairs(KEYS) do
       if redis.call('EXISTS', list_key(queue, priority)) == 1 then return i end
     end

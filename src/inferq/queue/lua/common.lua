@@ -34,6 +34,28 @@ local function depth_of(queue)
   return depth
 end
 
+-- Calls a command with any number of further arguments, an even number of them at a time: Lua passes a few thousand.
+local function call_with_many(command, key, arguments)
+  for first = 1, #arguments, 1000 do
+    redis.call(command, key, unpack(arguments, first, math.min(first + 999, #arguments)))
+  end
+end
+
+-- How many completed jobs of a model can be listed: more would cost memory for what nobody pages through.
+local MOST_COMPLETED = 10000
+
+local function list_completed(queue, ids, now)
+  local entries = {}
+  for _, id in ipairs(ids) do entries[#entries + 1], entries[#entries + 2] = now, id end
+  call_with_many('ZADD', queue .. ':completed', entries)
+  redis.call('ZREMRANGEBYRANK', queue .. ':completed', 0, -MOST_COMPLETED - 1)
+end
+
+-- Puts the report of a job's end in line, where its request asked for one.
+local function report_end(id, now)
+  redis.call('ZADD', prefix .. 'webhooks', now, id)
+end
+
 -- Takes the job out of every index and gives its keys the lifetime of an ended job.
 local function close_job(queue, id, priority, ttl_ms, now)
   redis.call('ZREM', queue .. ':leases', id)
@@ -41,6 +63,7 @@ local function close_job(queue, id, priority, ttl_ms, now)
   redis.call('ZREM', open_key(queue, priority), id)
   redis.call('HSET', job_key(id, 'meta'), 'state', 'ended', 'ended_ms', now)
   redis.call('PEXPIRE', job_key(id, 'meta'), ttl_ms)
+  if redis.call('HEXISTS', job_key(id, 'meta'), 'webhook') == 1 then report_end(id, now) end
 end
 
 -- The data stays, so that a failed job can be looked into and tried again.
@@ -61,7 +84,7 @@ local function close_if_ended_outside(queue, id, priority, ttl_ms, now)
   close_job(queue, id, priority, ttl_ms, now)
   if status == 'completed' then redis.call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
-  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) end
+  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now) end
   return status
 end
 

@@ -17,7 +17,7 @@
 
 local ttl_ms, max_failures = ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
-local answers, events, ended = {}, {}, {}
+local answers, events, ended, completed = {}, {}, {}, {}
 local leaving = {} -- index to the ids that leave it
 
 local function leave(index, id)
@@ -41,7 +41,7 @@ local function store_result(id, token, payload)
 end
 
 -- Completes the job, unless an outside worker has ended it. Returns whether it has completed by this.
-local function complete(queue, id, meta_key, state, priority, token, payload)
+local function complete(queue, id, meta_key, state, priority, token, payload, webhook)
   local status_key = job_key(id, 'status')
   local status = redis.pcall('SET', status_key, 'completed', 'PX', ttl_ms, 'GET')
   if status == 'completed' or status == 'failed' then
@@ -57,7 +57,9 @@ local function complete(queue, id, meta_key, state, priority, token, payload)
   leave(queue .. ':leases', id)
   leave(open_key(queue, priority), id)
   if state == 'retrying' then leave(queue .. ':retries', id) end
-  ended[queue] = (ended[queue] or 0) + 1
+  if webhook then report_end(id, now) end
+  completed[queue] = completed[queue] or {}
+  table.insert(completed[queue], id)
   events[#events + 1] = id .. ':completed'
   return true
 end
@@ -66,17 +68,21 @@ local function give_back(queue, id, priority)
   redis.call('ZREM', queue .. ':leases', id)
   redis.call('HDEL', job_key(id, 'meta'), 'token')
   redis.call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
+  events[#events + 1] = id .. ':pending'
 end
 
 local function settle(id, token, verdict, payload, kind, delay_ms)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'state', 'token', 'priority', 'model', 'attempts')
+  local meta = redis.call('HMGET', meta_key, 'state', 'token', 'priority', 'model', 'attempts',
+    'webhook')
   local state, priority = meta[1], meta[3] or 'normal'
   if not state or state == 'ended' then return 'stale' end
   local queue, leased = queue_key(meta[4]), state == 'leased' and meta[2] == token
   if verdict == 'completed' then
     if not has_result(id, token, payload) then return 'stale' end
-    if not complete(queue, id, meta_key, state, priority, token, payload) then return 'stale' end
+    if not complete(queue, id, meta_key, state, priority, token, payload, meta[6]) then
+      return 'stale'
+    end
     return leased and 'completed' or 'late'
   end
   local ended_outside = close_if_ended_outside(queue, id, priority, ttl_ms, now)
@@ -116,6 +122,10 @@ for i = 4, #ARGV, 6 do
   end
 end
 for index, ids in pairs(leaving) do redis.call('ZREM', index, unpack(ids)) end
+for queue, ids in pairs(completed) do
+  list_completed(queue, ids, now)
+  ended[queue] = (ended[queue] or 0) + #ids
+end
 for queue, count in pairs(ended) do count_ended(queue, count, now) end
 publish(events)
 return answers

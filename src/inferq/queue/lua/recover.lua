@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- One bounded pass over one model's queue: takes back lapsed leases, puts due retries in line, finds jobs that a worker
--- popped but never claimed, ends jobs that waited too long or that an outside worker ended, and forgets old dead letters.
+-- popped but never claimed, ends jobs that waited too long or that an outside worker ended, and forgets old ends.
 -- Any worker may run it at any time. The cost follows what is running, not what waits.
 --
 -- KEYS[1]  queue:{model}
@@ -47,6 +47,7 @@ local function take_back(id)
   redis.call('HSET', meta_key, 'state', 'queued', 'alone', '1')
   redis.call('HDEL', meta_key, 'token')
   redis.call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
+  events[#events + 1] = id .. ':pending'
   return {id = id, priority = meta[2], sequence = tonumber(meta[3])}
 end
 
@@ -132,6 +133,8 @@ for _, priority in ipairs(PRIORITIES) do
   end
 end
 
-redis.call('ZREMRANGEBYSCORE', queue .. ':dead', '-inf', now - ttl_ms)
+for _, index in ipairs({'dead', 'completed'}) do
+  redis.call('ZREMRANGEBYSCORE', queue .. ':' .. index, '-inf', now - ttl_ms)
+end
 publish(events)
 return {lapsed_count, due_count, missing_count, failed_count}

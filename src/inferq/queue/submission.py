@@ -1,0 +1,113 @@
+"""What a producer hands to the queue, and the refusals it may get."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from inferq.jobs import IdempotencyConflictError, Priority, QueueFullError
+
+_LONGEST_WAIT_SECONDS = 60.0
+
+
+def new_job_id() -> str:
+    """A job id: 128 random bits in hex."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One job to be stored.
+
+    Attributes:
+        model: Name of the model to run.
+        data: JSON of the request's `data`.
+        priority: Which list it waits in.
+        timeout_seconds: Longest run; None for the model's own.
+        owner: Name of the API key that may read it; empty for none.
+        webhook: URL to which its end is reported; None for nowhere.
+        id: The job's id.
+    """
+
+    model: str
+    data: bytes
+    priority: Priority = Priority.NORMAL
+    timeout_seconds: float | None = None
+    owner: str = ""
+    webhook: str | None = None
+    id: str = field(default_factory=new_job_id)
+
+    def options(self, idempotency: "Idempotency | None" = None) -> str:
+        """What is not usual about it, as `lua/submit.lua` wants it: JSON, or nothing."""
+        options: dict[str, Any] = {}
+        if self.timeout_seconds is not None:
+            options["timeout_ms"] = max(1, round(self.timeout_seconds * 1000))
+        if self.owner:
+            options["owner"] = self.owner
+        if self.webhook is not None:
+            options["webhook"] = self.webhook
+        if idempotency is not None:
+            options["idempotency"] = idempotency.as_option(self.owner)
+        return json.dumps(options) if options else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A key by which a client repeats a request without submitting twice.
+
+    Attributes:
+        key: What the client chose; another owner's key is another key.
+        request: What the request asks for, whole: with another one the same key is refused.
+        ttl_seconds: How long the key is remembered.
+    """
+
+    key: str
+    request: bytes
+    ttl_seconds: float
+
+    def as_option(self, owner: str) -> dict[str, str | int]:
+        """The same for `lua/submit.lua`, in which neither key nor request appears as it was sent."""
+        return {
+            "key": hashlib.sha256(f"{owner}\0{self.key}".encode()).hexdigest(),
+            "fingerprint": hashlib.sha256(self.request).hexdigest(),
+            "ttl_ms": max(1, round(self.ttl_seconds * 1000)),
+        }
+
+
+def ids_of(answer: list[Any], asked: list[str], model: str) -> list[str]:
+    """The ids of the jobs that a submit stored, now or when it was made first.
+
+    Args:
+        answer: What `lua/submit.lua` says of the first of them.
+        asked: The ids that were to be stored.
+        model: Name of their model, for the refusal.
+
+    Raises:
+        QueueFullError: Too many wait already.
+        IdempotencyConflictError: The key was used for another request.
+    """
+    match answer[0]:
+        case b"full":
+            raise queue_full(f"for model {model!r} ", *answer[1:])
+        case b"conflict":
+            raise IdempotencyConflictError(
+                "This Idempotency-Key was sent before, with another request. Send each request with a key of "
+                "its own, and repeat a key only with the same request."
+            )
+        case b"same":
+            ids: str = answer[1].decode()
+            return ids.split(",")
+        case _:
+            return asked
+
+
+def queue_full(where: str, depth: int, ended_per_1000_seconds: int) -> QueueFullError:
+    """The refusal, with the time in which a place will be free at the present rate."""
+    rate = ended_per_1000_seconds / 1000
+    wait = min(_LONGEST_WAIT_SECONDS, 1 / rate) if rate else _LONGEST_WAIT_SECONDS
+    return QueueFullError(
+        f"{depth} jobs wait {where}and no more are taken (INFERQ_MAX_QUEUED). "
+        "Try again later, or add workers.",
+        retry_after_seconds=max(1.0, wait),
+    )

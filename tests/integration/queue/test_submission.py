@@ -1,0 +1,142 @@
+import asyncio
+import json
+
+import pytest
+
+from inferq.jobs import IdempotencyConflictError, Outcome, Priority, QueueFullError
+from inferq.queue.consumer import Consumer
+from inferq.queue.producer import Producer
+from inferq.queue.submission import Idempotency, Submission
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+LARGE = json.dumps([[float(i)] * 4 for i in range(2000)]).encode()
+
+
+def key(text="k", request=b"r", ttl_seconds=60.0):
+    return Idempotency(text, request, ttl_seconds)
+
+
+@pytest.mark.parametrize("data", [DATA, LARGE])
+async def test_repeated_request_gets_its_first_job(producer, redis_client, data):
+    first = await producer.submit("iris", data, idempotency=key())
+    again = await producer.submit("iris", data, idempotency=key())
+
+    assert again == first
+    assert redis_client.llen("queue:iris") == 1
+    assert len(redis_client.keys("job:*:data")) == 1
+
+
+async def test_requests_repeated_at_the_same_time_make_one_job(producer, redis_client):
+    ids = await asyncio.gather(*(producer.submit("iris", DATA, idempotency=key()) for _ in range(50)))
+
+    assert len(set(ids)) == 1
+    assert redis_client.llen("queue:iris") == 1
+
+
+@pytest.mark.parametrize("data", [DATA, LARGE])
+async def test_same_key_with_another_request_is_refused(producer, redis_client, data):
+    await producer.submit("iris", data, idempotency=key())
+
+    with pytest.raises(IdempotencyConflictError, match="Idempotency-Key"):
+        await producer.submit("iris", data, idempotency=key(request=b"another"))
+    assert len(redis_client.keys("job:*:data")) == 1
+
+
+async def test_keys_of_two_owners_are_two_keys(producer):
+    first = await producer.submit("iris", DATA, owner="ann", idempotency=key())
+    assert await producer.submit("iris", DATA, owner="bob", idempotency=key(request=b"x")) != first
+
+
+async def test_key_is_free_again_when_its_job_is_gone(producer, redis_client):
+    first = await producer.submit("iris", DATA, idempotency=key())
+    redis_client.delete(*redis_client.keys(f"job:{first}:*"))
+
+    assert await producer.submit("iris", DATA, idempotency=key(request=b"another")) != first
+
+
+async def test_key_is_forgotten_in_time(producer, redis_client):
+    await producer.submit("iris", DATA, idempotency=key(ttl_seconds=5))
+    [kept] = redis_client.keys("idempotency:*")
+    assert 0 < redis_client.pttl(kept) <= 5000
+
+
+async def test_many_jobs_are_stored_in_order(producer, consumer, redis_client):
+    jobs = [Submission("iris", LARGE if number == 3 else DATA) for number in range(1500)]
+
+    ids = await producer.submit_all(jobs)
+
+    assert ids == [job.id for job in jobs]
+    assert [one.decode() for one in redis_client.lrange("queue:iris", 0, -1)[::-1]] == ids
+    assert redis_client.zrange("queue:iris:open:normal", 0, -1) == [one.encode() for one in ids]
+    assert [job.data for job in consumer.claim(5)] == [DATA, DATA, DATA, LARGE, DATA]
+
+
+async def test_many_jobs_are_refused_whole_where_not_all_have_a_place(settings, redis_client):
+    producer = Producer.from_settings(settings.model_copy(update={"max_queued": 5}))
+    try:
+        await producer.submit("iris", DATA)
+        with pytest.raises(QueueFullError):
+            await producer.submit_all([Submission("iris", LARGE)] + [Submission("iris", DATA)] * 5)
+        assert redis_client.llen("queue:iris") == 1
+        assert len(redis_client.keys("job:*")) == 3
+    finally:
+        await producer.close()
+
+
+async def test_many_jobs_with_a_key_are_stored_once(producer, redis_client):
+    first = await producer.submit_all([Submission("iris", DATA) for _ in range(3)], key())
+    again = await producer.submit_all([Submission("iris", LARGE) for _ in range(3)], key())
+
+    assert again == first
+    assert redis_client.llen("queue:iris") == 3
+    with pytest.raises(IdempotencyConflictError):
+        await producer.submit_all([Submission("iris", DATA)], key(request=b"another"))
+
+
+async def test_low_jobs_do_not_starve(settings, producer):
+    consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
+    try:
+        for priority in Priority:
+            await producer.submit_all([Submission("iris", DATA, priority) for _ in range(100)])
+        taken = [(await producer.read(job.id)) for _ in range(40) for job in consumer.claim(1)]
+        owners = {priority: 0 for priority in Priority}
+        for job in taken:
+            owners[job.priority] += 1
+        assert owners == {Priority.HIGH: 32, Priority.NORMAL: 4, Priority.LOW: 4}
+    finally:
+        consumer.close()
+
+
+async def test_completed_jobs_are_listed_and_only_the_latest_of_them(producer, consumer, redis_client):
+    redis_client.zadd("queue:iris:completed", {f"old-{number}": number for number in range(10_000)})
+    job_id = await producer.submit("iris", DATA)
+    consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(1)])
+
+    assert redis_client.zcard("queue:iris:completed") == 10_000
+    assert redis_client.zrange("queue:iris:completed", -1, -1) == [job_id.encode()]
+
+
+async def test_jobs_that_asked_for_it_are_put_in_line_to_be_reported(producer, consumer, redis_client):
+    ids = [await producer.submit("iris", DATA, webhook="https://example.com/hook") for _ in range(2)]
+    await producer.submit("iris", DATA)
+    assert redis_client.zcard("webhooks") == 0
+
+    consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(3) if job.id != ids[1]])
+    await producer.cancel(ids[1])
+
+    assert sorted(one.decode() for one in redis_client.zrange("webhooks", 0, -1)) == sorted(ids)
+
+
+async def test_changes_of_status_are_told(producer, consumer, redis_client):
+    events = redis_client.pubsub()
+    events.subscribe("events")
+    events.get_message(timeout=1)
+    job_id = await producer.submit("iris", DATA)
+    [job] = consumer.claim(1)
+    consumer.release([job])
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, result=b"{}")])
+
+    told = [events.get_message(timeout=1)["data"].decode() for _ in range(4)]
+    assert told == [f"{job_id}:{status}" for status in ("processing", "pending", "processing", "completed")]
+    events.close()
