@@ -2,6 +2,8 @@
 
 from inferq.jobs import Priority
 
+_NEARLY_ONE = 1 - 1e-6  # ten times a tenth is less than one
+
 
 class Turns:
     """Gives the order of priorities for one claim after the other.
@@ -20,7 +22,7 @@ class Turns:
         first = Priority.HIGH
         for priority in self._credit:
             self._credit[priority] += self._share
-            if self._credit[priority] >= 1 and first is Priority.HIGH:
+            if self._credit[priority] > _NEARLY_ONE and first is Priority.HIGH:
                 self._credit[priority] -= 1
                 first = priority
         return (first, *(priority for priority in Priority if priority is not first))

@@ -423,6 +423,7 @@ def slow_clock(monkeypatch):
 def test_every_accepted_job_has_one_outcome_whatever_happens_in_any_order(redis_client, settings, slow_clock):
     settings = settings.model_copy(
         update={
+            "lower_share": 0.0,
             "lease_seconds": reference.LEASE,
             "job_ttl": reference.JOB_TTL,
             "result_ttl": reference.RESULT_TTL,

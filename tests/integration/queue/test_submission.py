@@ -99,7 +99,7 @@ async def test_low_jobs_do_not_starve(settings, producer):
         for priority in Priority:
             await producer.submit_all([Submission("iris", DATA, priority) for _ in range(100)])
         taken = [(await producer.read(job.id)) for _ in range(40) for job in consumer.claim(1)]
-        owners = {priority: 0 for priority in Priority}
+        owners = dict.fromkeys(Priority, 0)
         for job in taken:
             owners[job.priority] += 1
         assert owners == {Priority.HIGH: 32, Priority.NORMAL: 4, Priority.LOW: 4}

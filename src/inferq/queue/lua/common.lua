@@ -44,11 +44,12 @@ end
 -- How many completed jobs of a model can be listed: more would cost memory for what nobody pages through.
 local MOST_COMPLETED = 10000
 
-local function list_completed(queue, ids, now)
+local function list_completed(queue, ids, now, ttl_ms)
   local entries = {}
   for _, id in ipairs(ids) do entries[#entries + 1], entries[#entries + 2] = now, id end
   call_with_many('ZADD', queue .. ':completed', entries)
   redis.call('ZREMRANGEBYRANK', queue .. ':completed', 0, -MOST_COMPLETED - 1)
+  redis.call('PEXPIRE', queue .. ':completed', ttl_ms)
 end
 
 -- Puts the report of a job's end in line, where its request asked for one.
@@ -84,7 +85,7 @@ local function close_if_ended_outside(queue, id, priority, ttl_ms, now)
   close_job(queue, id, priority, ttl_ms, now)
   if status == 'completed' then redis.call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
-  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now) end
+  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now, ttl_ms) end
   return status
 end
 

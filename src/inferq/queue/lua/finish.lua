@@ -123,7 +123,7 @@ for i = 4, #ARGV, 6 do
 end
 for index, ids in pairs(leaving) do redis.call('ZREM', index, unpack(ids)) end
 for queue, ids in pairs(completed) do
-  list_completed(queue, ids, now)
+  list_completed(queue, ids, now, ttl_ms)
   ended[queue] = (ended[queue] or 0) + #ids
 end
 for queue, count in pairs(ended) do count_ended(queue, count, now) end

@@ -29,7 +29,7 @@ local ttl_ms, max_queued, is_whole = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local now = now_ms()
 local answers, refused = {}, {}
 local counts, depths = {}, {} -- by queue: jobs accepted here, jobs waiting
-local accepted = {}
+local accepted, is_new = {}, {}
 
 local function ids_of_all()
   local ids = {}
@@ -42,7 +42,8 @@ local function earlier(idempotency)
   local kept = redis.call('GET', prefix .. 'idempotency:' .. idempotency.key)
   if not kept then return nil end
   local fingerprint, ids = kept:match('^(%x+):(.*)$')
-  if redis.call('EXISTS', job_key(ids:match('^[^,]*'), 'meta')) == 0 then return nil end
+  local first = ids:match('^[^,]*')
+  if not is_new[first] and redis.call('EXISTS', job_key(first, 'meta')) == 0 then return nil end
   if fingerprint ~= idempotency.fingerprint then return {'conflict'} end
   return {'same', ids}
 end
@@ -64,6 +65,7 @@ local function decide(id, model, priority, data, options)
   if depths[queue] >= max_queued then return {'full', depths[queue], math.floor(drain_rate(queue, now) * 1000)} end
   depths[queue] = depths[queue] + 1
   counts[queue] = (counts[queue] or 0) + 1
+  is_new[id] = true
   accepted[#accepted + 1] = {id, model, queue, priority, data, options}
   if idempotency and not is_whole then -- at once, for the next job of this call
     redis.call('SET', prefix .. 'idempotency:' .. idempotency.key, idempotency.fingerprint .. ':' .. id, 'PX',
