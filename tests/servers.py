@@ -1,6 +1,7 @@
 """Real servers for the tests: the embedded Valkey and Debian's redis-server, started and ended by us."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -80,6 +81,11 @@ class Server:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def hang(self) -> None:
+        """Stops the server as a debugger does: it holds its connections and answers nobody."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:

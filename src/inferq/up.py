@@ -152,19 +152,19 @@ class _Up:
             supervisor.is_ready = True
 
     async def _check_outside_server(self) -> None:
-        from inferq.queue.connection import masked_url
-        from inferq.queue.producer import Producer
+        from inferq.queue.connection import connect, masked_url, redis_errors
 
-        producer = Producer.from_settings(self._settings)
+        client = connect(self._settings)
         try:
-            await producer.ping()
+            with redis_errors():
+                await asyncio.to_thread(client.ping)
         except RedisUnavailableError as error:
             raise InvalidSettingError(
                 f"The Redis server {masked_url(self._settings.redis_url)} cannot be used: {error.message} "
                 "Start it, or leave --redis-url out to use the embedded one."
             ) from error
         finally:
-            await producer.close()
+            client.close()
 
     async def _until_done(
         self, work: Coroutine[Any, Any, None], supervisor: Supervisor, told: asyncio.Event

@@ -54,6 +54,11 @@ def test_job_that_failed_as_it_must_is_sound(judge, job):
     assert judge() == []
 
 
+def test_model_error_that_was_not_tried_again_is_found(judge, job):
+    job("failed", None, "no", ErrorKind.MODEL_ERROR, ErrorKind.MODEL_ERROR, failures=1)
+    assert "3 are due" in judge()[0]
+
+
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [

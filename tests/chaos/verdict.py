@@ -40,6 +40,7 @@ class Verdict:
         self._models = models
         # the first crash is not charged, since a job is not alone then
         self._most_attempts = max_attempts + 1
+        self._most_failures = max_attempts
         self.counts: Counter[str] = Counter()
 
     def leftovers(self) -> list[str]:
@@ -109,6 +110,8 @@ class Verdict:
             violate(f"{where} is completed, with result {result is not None} and error {error!r}")
         if end == Status.FAILED and (error is None or result is not None):
             violate(f"{where} is failed, with result {result is not None} and error {error!r}")
+        if kind == ErrorKind.MODEL_ERROR and int(meta.get(b"failures", 0)) < self._most_failures:
+            violate(f"{where} failed after {meta.get(b'failures')!r} failures; {self._most_failures} are due")
         if not self._is_as_expected(entry, end, kind, result):
             violate(
                 f"{where} is {end} {kind} after {attempts} attempts, expected {entry.kind or 'completed'}"

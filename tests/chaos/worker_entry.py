@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from inferq.jobs import ClaimedJob, Outcome, RedisUnavailableError
 from inferq.models.session import Inputs, Model, RunHandle
-from inferq.queue import consumer
+from inferq.queue import consumer, rescue
 from inferq.queue.consumer import BLOCK_SECONDS, Consumer, Popped
 from inferq.supervisor import end_with_parent
 from inferq.worker import main as worker
@@ -148,8 +148,12 @@ def dying_predict(model: Model, jobs: Sequence[Inputs], handle: RunHandle | None
 
 def hurry(factor: float) -> None:
     """Shortens what a short test has no time for."""
-    for name in ("MISSING_SECONDS", "SCAN_ROUND_SECONDS", "RETRY_BASE_SECONDS"):
-        patch.object(consumer, name, getattr(consumer, name) / factor).start()
+    for module, name in (
+        (consumer, "MISSING_SECONDS"),
+        (consumer, "RETRY_BASE_SECONDS"),
+        (rescue, "ROUND_SECONDS"),
+    ):
+        patch.object(module, name, getattr(module, name) / factor).start()
 
 
 def main(run: Callable[[], None] = worker.main) -> None:

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from inferq.jobs import ErrorKind, InferqError
 
@@ -168,10 +169,20 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         detail = f"There is nothing at {path}. GET / lists what there is."
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{path} does not take {request.method}; it takes {headers.get('allow', 'others')}."
+        headers["allow"] = ", ".join(sorted(_methods_of(request))) or headers.get("allow", "others")
+        detail = f"{path} does not take {request.method}; it takes {headers['allow']}."
     else:
         detail = str(getattr(error, "detail", title))
     return problem(path, status, title.lower().replace(" ", "-"), title, detail, headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """The methods that the path takes, of all its routes: the framework names those of the first one only."""
+    paths = request.app.openapi()["paths"]
+    fitting = [
+        operations for path, operations in paths.items() if compile_path(path)[0].match(request.scope["path"])
+    ]
+    return {method.upper() for operations in fitting for method in operations}
 
 
 async def _answer_nobody(_request: Request, _error: Exception) -> Response:

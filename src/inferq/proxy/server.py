@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 
 import structlog
 import uvicorn
@@ -46,11 +47,11 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     logging.getLogger("uvicorn").addHandler(_ThroughStructlog())
+    server = _Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal once more when it is done; being told to stop is no failure
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, server.end_quietly)
     log.info("proxy_listening", host=host, port=port)
-    _Server(config).run([listener])
+    server.run([listener])
 
 
 def _check_server(settings: Settings) -> None:
@@ -65,6 +66,14 @@ def _check_server(settings: Settings) -> None:
 
 class _Server(uvicorn.Server):
     """Serves whoever has got through before it stops listening."""
+
+    def end_quietly(self, *_signal: object) -> None:
+        """Handles a signal that comes before uvicorn does, or that it raises once more when it is done.
+
+        Being told to stop is no failure.
+        """
+        if not self.started:
+            sys.exit(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in sockets or ():

@@ -188,6 +188,11 @@ def _url_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
+        if "@" in settings.redis_url:  # the reason may quote a part of the password
+            raise InvalidSettingError(
+                "INFERQ_REDIS_URL cannot be used. Expected something like "
+                "redis://user:password@localhost:6379/0; in passwords / ? # % @ are %2F %3F %23 %25 %40."
+            ) from None
         raise InvalidSettingError(
             f"INFERQ_REDIS_URL {masked_url(settings.redis_url)!r} cannot be used: {error}. "
             "Expected something like redis://localhost:6379/0."

@@ -9,13 +9,14 @@ from random import uniform
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
 from inferq.queue import scripts
 from inferq.queue.connection import connect, connect_blocking, redis_errors
 from inferq.queue.keys import Keys
 from inferq.queue.requirements import check_server
+from inferq.queue.rescue import Scan
 from inferq.queue.scripts import INLINE_BYTES, Script
 from inferq.queue.turns import Turns
 from inferq.settings import Settings
@@ -26,11 +27,6 @@ MISSING_SECONDS = 3.0
 """How long a job must be in no list before it counts as lost between BRPOP and claim."""
 RECOVER_LIMIT = 100
 """Most jobs that one recovery pass handles of each sort."""
-RESCUE_LIMIT = 10
-"""Most jobs that one step of the scan looks for in the lists."""
-SCAN_STEP_SECONDS = 1.0
-SCAN_ROUND_SECONDS = 20.0
-"""How long the scan takes to see every key, when one step is taken every `SCAN_STEP_SECONDS`."""
 RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
 
@@ -88,6 +84,7 @@ class Consumer:
         self._models = list(models)
         self._turns = Turns(settings.lower_share)
         self._redis = connect(settings)
+        self._scan = Scan(self._redis, self._keys, self._call)
         self._blocking: redis.Redis | None = None
         self._lists = {
             self._keys.list(model, priority).encode(): (model, priority)
@@ -111,7 +108,8 @@ class Consumer:
             documents: Model name to the JSON of its document; replaces earlier ones of the same name.
         """
         with redis_errors():
-            self._redis.hset(self._keys.models, items=[part for pair in documents.items() for part in pair])
+            arguments = ["HSET", *(part for pair in documents.items() for part in pair)]
+            self._call(scripts.FORCE, [self._keys.models], arguments)
 
     def heartbeat(self, worker: WorkerInfo, documents: Mapping[str, bytes], ttl_seconds: float) -> None:
         """Reports that this worker lives, and announces the models that Redis may have lost.
@@ -247,8 +245,7 @@ class Consumer:
         finish, staged = self._finish_call(outcomes)
         claim = self._claim_call(limit, token, None, takes_alone=takes_alone)
         commands: list[tuple[Any, ...]] = [
-            ("SET", key, payload, "PX", _milliseconds(self._settings.result_ttl))
-            for key, payload in staged.items()
+            ("SET", key, payload, "PX", self._result_ttl_ms) for key, payload in staged.items()
         ]
         for script, keys, arguments in (finish, claim):
             commands.append(("EVALSHA", script.digest, len(keys), *keys, self._keys.prefix, *arguments))
@@ -259,7 +256,7 @@ class Consumer:
                 with redis_errors(), _closed_on_failure(connection):
                     verdicts, claims = [connection.read_response() for _ in commands][-2:]
             except RedisUnavailableError as error:
-                if not isinstance(error.__cause__, NoScriptError):
+                if not isinstance(error.__cause__, NoScriptError | OutOfMemoryError):
                     raise
                 return self.exchange(outcomes, limit, token, takes_alone=takes_alone)
             finally:
@@ -365,19 +362,29 @@ class Consumer:
         return self._settle(self._settle_call(arguments), {})[::-1] if arguments else []
 
     def _settle_call(self, arguments: list[Any]) -> _Call:
-        ttl_ms = _milliseconds(self._settings.result_ttl)
-        return scripts.FINISH, [self._keys.models], [ttl_ms, self._settings.max_attempts, *arguments]
+        return (
+            scripts.FINISH,
+            [self._keys.models],
+            [self._result_ttl_ms, self._settings.max_attempts, *arguments],
+        )
 
     def _settle(self, call: _Call, staged: Mapping[Any, bytes]) -> list[str]:
         with redis_errors():
-            self._stage(self._redis, staged)
+            try:
+                self._stage(self._redis, staged)
+            except OutOfMemoryError:
+                self._stage_at_any_rate(staged)
             return [verdict.decode() for verdict in self._call(*call)]
 
     def _stage(self, client: redis.Redis, staged: Mapping[Any, bytes]) -> None:
         """Puts large results where the finish script takes them from."""
-        ttl_ms = _milliseconds(self._settings.result_ttl)
         for key, payload in staged.items():
-            client.set(key, payload, px=ttl_ms)
+            client.set(key, payload, px=self._result_ttl_ms)
+
+    def _stage_at_any_rate(self, staged: Mapping[Any, bytes]) -> None:
+        """The same through a script, which is slow, but gets through where the server's memory is full."""
+        for key, payload in staged.items():
+            self._call(scripts.FORCE, [key], ["SET", payload, "PX", self._result_ttl_ms])
 
     def renew(self, running: Mapping[ClaimedJob, float]) -> dict[ClaimedJob, str]:
         """Prolongs leases.
@@ -415,44 +422,21 @@ class Consumer:
             total = [sum(pair) for pair in zip(total, found, strict=True)]
         return Recovered(*total)
 
-    def rescue(self, limit: int = RESCUE_LIMIT) -> list[str]:
+    def takes_scan_turn(self) -> bool:
+        """Whether the next `rescue` is this worker's: one is due a second, whatever the number of workers."""
+        with redis_errors():
+            return self._scan.takes_turn()
+
+    def rescue(self) -> list[str]:
         """Takes one step of a slow scan for jobs of outside producers that were popped but never claimed.
-
-        All workers share the scan: a round takes about `SCAN_ROUND_SECONDS`, whatever the number of keys.
-
-        Args:
-            limit: Most jobs to look for in the lists; each look costs the length of the lists.
 
         Returns:
             The ids put back in line. As nothing in Redis tells which model such a job was meant for, it goes
             to the default model if this worker serves it, else to the worker's first.
         """
         with redis_errors():
-            stored = cast("bytes | None", self._redis.get(self._keys.scan_cursor)) or b""
-            cursor = int(stored) if stored.isdigit() else 0
-            count = max(100, int(self._redis.dbsize() * SCAN_STEP_SECONDS / SCAN_ROUND_SECONDS))
-            cursor, keys = cast(
-                "tuple[int, list[bytes]]",
-                self._redis.scan(cursor, match=self._keys.job("*", "status"), count=count, _type="STRING"),
-            )
-            self._redis.set(self._keys.scan_cursor, cursor, ex=3600)
-            suspects = self._suspects([self._keys.job_id_of(_text(key)) for key in keys])[:limit]
+            suspects = [_text(job_id) for job_id in self._scan.step()]
             return [job_id for job_id in suspects if self._rescue_one(job_id) == b"rescued"]
-
-    def _suspects(self, job_ids: list[str]) -> list[str]:
-        """Those that no script of ours has seen, or that would never expire."""
-        if not job_ids:
-            return []
-        pipeline = self._redis.pipeline(transaction=False)
-        for job_id in job_ids:
-            pipeline.hexists(_bytes(self._keys.job(job_id, "meta")), "state")
-            pipeline.pttl(_bytes(self._keys.job(job_id, "status")))
-        answers = batched(pipeline.execute(raise_on_error=False), 2, strict=True)
-        return [
-            job_id
-            for job_id, (has_state, ttl_ms) in zip(job_ids, answers, strict=True)
-            if has_state is False or ttl_ms == -1
-        ]
 
     def _rescue_one(self, job_id: str) -> bytes:
         default = self._settings.default_model
@@ -461,6 +445,10 @@ class Consumer:
         return cast(
             "bytes", self._call(scripts.RESCUE, [self._keys.queue(model) for model in models], arguments)
         )
+
+    @property
+    def _result_ttl_ms(self) -> int:
+        return _milliseconds(self._settings.result_ttl)
 
     @property
     def _lifetime_ms(self) -> int:
@@ -486,6 +474,9 @@ class Consumer:
             except NoScriptError:
                 for script, _, _ in calls:
                     self._redis.script_load(script.source)
+            except OutOfMemoryError:
+                self._stage_at_any_rate(staged)
+                staged = {}
 
 
 @contextmanager

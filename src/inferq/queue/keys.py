@@ -48,6 +48,11 @@ class Keys:
         """Where the slow scan for lost jobs of outside producers goes on."""
         return f"{self.prefix}scan:cursor"
 
+    @property
+    def scan_turn(self) -> str:
+        """Whoever sets it takes the scan's next step."""
+        return f"{self.prefix}scan:turn"
+
     def worker(self, worker_id: str) -> str:
         """The hash of a live worker."""
         return f"{self.prefix}worker:{worker_id}"

@@ -373,7 +373,7 @@ class Producer:
         """
         async with self._bounded():
             members = cast("list[bytes]", await self._redis.zrange(self._keys.workers, 0, -1))
-            ids = [member.decode() for member in members]
+            ids = [member.decode("utf-8", "replace") for member in members]
             if not ids:
                 return []
             reports = self._redis.pipeline(transaction=False)
@@ -391,7 +391,7 @@ class Producer:
         """
         async with self._bounded():
             seen = cast("bytes | None", await self._redis.get(self._keys.workers_seen))
-        return time_from(seen.decode()) if seen else None
+        return time_from(seen.decode("utf-8", "replace")) if seen else None
 
     async def _in_group[Call, Answer](self, group: Group[Call, Answer], call: Call) -> Answer:
         seconds = self._settings.redis_timeout

@@ -54,7 +54,7 @@ def worker_from(worker_id: str, report: object) -> WorkerInfo | None:
             host=fields["host"],
             pid=int(fields["pid"]),
             models=tuple(fields["models"].split()),
-            started_at=datetime.fromisoformat(fields["started_at"]),
+            started_at=_utc(datetime.fromisoformat(fields["started_at"])),
             seen_at=time_from(fields["seen_ms"]),
             jobs_done=int(fields["jobs_done"]),
         )
@@ -69,6 +69,10 @@ def time_from(milliseconds: str | float | None) -> datetime | None:
         return None if number is None else datetime.fromtimestamp(number / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Status:
@@ -106,7 +110,7 @@ def _noted_attempt(number: int, noted: str) -> Attempt:
         return Attempt(
             number, started, ended, fields["worker"], _error_kind(fields["kind"]), fields["reason"]
         )
-    except (ValueError, KeyError, AttributeError):  # not written by our scripts
+    except (ValueError, KeyError, AttributeError, TypeError):  # not written by our scripts
         return Attempt(number, None, None, "")
 
 
@@ -130,5 +134,5 @@ def _decode(stored: object) -> dict[str, str]:
 def _int(text: str | float | None) -> int | None:
     try:
         return None if text is None else int(text)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):
         return None

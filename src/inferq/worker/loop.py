@@ -32,6 +32,8 @@ class Loop:
         self._runner = runner
         self._outage = outage
         self._held: dict[tuple[str, str], ClaimedJob] = {}
+        self._under_way: _Exchange | None = None
+        self._lock = threading.Lock()
         self.stopping = threading.Event()
         self.given_up = threading.Event()
         self.jobs_done = 0
@@ -41,6 +43,24 @@ class Loop:
     def held(self) -> list[ClaimedJob]:
         """The jobs leased to this worker at this moment, until their ends are stored."""
         return list(self._held.values())
+
+    def fetch_what_waits(self, older_than_seconds: float = 0.0) -> None:
+        """Takes the answer of an exchange that was sent before the present run, so that its jobs are held.
+
+        For other threads: the run may last, and the jobs claimed meanwhile must be renewed or given back.
+
+        Args:
+            older_than_seconds: Leaves an exchange alone that was sent more recently.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        exchange = self._under_way
+        if exchange is not None and time.monotonic() - exchange.sent_at >= older_than_seconds:
+            jobs = exchange.answer()[1]
+            with self._lock:  # else they may have been run, and are not held any more
+                if self._under_way is exchange:
+                    self._hold(jobs)
 
     def run(self) -> None:
         """Takes and works until `stopping` is set; gives back what it has not begun."""
@@ -92,8 +112,12 @@ class Loop:
         # no job that must run alone waits meanwhile: should these kill the worker, it would get the blame
         exchange = _Exchange(self._consumer, done, self._runner.limits(), takes_alone=False)
         exchange.send()
+        self._under_way = exchange
         new = self._work(jobs)
-        return new, self._complete(exchange)
+        claimed = self._complete(exchange)
+        with self._lock:
+            self._under_way = None
+        return new, claimed
 
     def _exchange(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
         return self._complete(_Exchange(self._consumer, done, self._runner.limits(), takes_alone=True))
@@ -145,6 +169,9 @@ class _Exchange:
         self._takes_alone = takes_alone
         self._consumer = consumer
         self._receive: Callable[[], tuple[list[str], list[ClaimedJob]]] | None = None
+        self._answer: tuple[list[str], list[ClaimedJob]] | None = None
+        self._lock = threading.Lock()
+        self.sent_at = time.monotonic()
 
     def send(self) -> None:
         """Sends it, if Redis can be reached; `answer` sends what has not been sent."""
@@ -152,7 +179,13 @@ class _Exchange:
             self._receive = self._consumer.send_exchange(*self._arguments, takes_alone=self._takes_alone)
 
     def answer(self) -> tuple[list[str], list[ClaimedJob]]:
-        """Waits for the answer; sends it again where the answer was lost."""
+        """Waits for the answer; sends it again where it was lost. Any thread may ask, more than once."""
+        with self._lock:
+            if self._answer is None:
+                self._answer = self._ask()
+            return self._answer
+
+    def _ask(self) -> tuple[list[str], list[ClaimedJob]]:
         receive, self._receive = self._receive, None
         if receive is not None:
             with suppress(RedisUnavailableError):

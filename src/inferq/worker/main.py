@@ -29,6 +29,8 @@ _RENEW_SECONDS = 1.0
 _HEARTBEATS_TO_LIVE = 3
 _STALLED_SECONDS = 15.0
 """A loop that neither runs a job nor hears from the queue for so long does not count as alive."""
+_LAST_CALLS_SECONDS = 2.0
+"""How long giving jobs back may take after the grace period."""
 
 log = structlog.get_logger()
 
@@ -64,6 +66,7 @@ class Worker:
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
             Periodic("renewal", min(settings.lease_seconds / 3, _RENEW_SECONDS), self._renew, self._outage),
             Periodic("recovery", _RECOVER_SECONDS, self._recover, self._outage),
+            Periodic("rescue", _RECOVER_SECONDS, self._rescue, self._outage),
         ]
 
     def run(self) -> None:
@@ -94,6 +97,10 @@ class Worker:
     def _end_after_grace(self) -> None:
         time.sleep(self._settings.shutdown_seconds)
         self._loop.given_up.set()
+        last = threading.Timer(_LAST_CALLS_SECONDS, os._exit, (0,))  # Redis may hang; then recovery does it
+        last.daemon = True
+        last.start()
+        quietly(self._loop.fetch_what_waits, "take what was claimed")
         held = self._loop.held
         log.warning("grace_period_over", worker_id=self.id, given_back=[job.id for job in held])
         quietly(lambda: self._consumer.release(held), "give jobs back")
@@ -112,6 +119,7 @@ class Worker:
             model=run.jobs[0].model,
             timeout_seconds=run.timeout_seconds,
         )
+        quietly(self._loop.fetch_what_waits, "take what was claimed")
         others = [job for job in self._loop.held if job not in run.jobs]
         if len(run.jobs) == 1 and not run.is_cancelled:
             failed = Outcome(run.jobs[0], error=timed_out(run))
@@ -143,13 +151,14 @@ class Worker:
     def _renew(self) -> bool:
         # past this the server lets the lease lapse, should this process be too far gone to contain the run
         slack = self._settings.terminate_seconds + self._settings.lease_seconds
+        self._loop.fetch_what_waits(_RENEW_SECONDS / 2)
         held = self._loop.held
         longest = sum(self._runner.timeout_of(job) for job in held)  # should each have to run alone
         running = dict.fromkeys(held, longest + slack)
         for job, answer in self._consumer.renew(running).items():
             if answer == "cancelled":
                 self._watch.cancel(job)
-            if answer != "renewed":
+            if answer != "renewed" and job in self._loop.held:  # else it was finished meanwhile
                 log.warning("lease_not_renewed", job_id=job.id, attempt=job.attempt, reason=answer)
         return bool(running)
 
@@ -157,7 +166,10 @@ class Worker:
         found = self._consumer.recover()
         if found.lapsed or found.missing or found.failed:
             log.warning("jobs_recovered", lapsed=found.lapsed, missing=found.missing, failed=found.failed)
-        if rescued := self._consumer.rescue():
+        return True
+
+    def _rescue(self) -> bool:
+        if self._consumer.takes_scan_turn() and (rescued := self._consumer.rescue()):
             log.warning("outside_jobs_rescued", job_ids=rescued)
         return True
 

@@ -45,6 +45,15 @@ def test_proxy_starts_without_redis_answers_503_and_ends_without_a_traceback(num
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_proxy_told_to_stop_while_it_starts_stops(redis_url, number):
+    with proxy(free_port(), redis_url) as process:
+        assert "proxy_listening" in process.stderr.readline()
+        process.send_signal(number)
+        assert process.wait(5) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_body_over_the_limit_is_answered_before_it_was_sent(redis_url):
     port = free_port()
     with proxy(port, redis_url):

@@ -2,10 +2,12 @@
 
 import shutil
 import subprocess
+import traceback
 
 import pytest
 
-from inferq.jobs import Outcome, RedisUnavailableError, Status
+from inferq.jobs import InvalidSettingError, Outcome, RedisUnavailableError, Status
+from inferq.queue.connection import connect
 from inferq.queue.consumer import Consumer
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
@@ -95,3 +97,11 @@ async def test_refused_password_is_a_clear_error_without_the_secret(redis_client
     finally:
         redis_client.execute_command("ACL", "SETUSER", "default", "nopass")
         redis_client.execute_command("ACL", "DELUSER", "app")
+
+
+@pytest.mark.parametrize("password", ["s3cr/et", "s3cr?et", "s3cr#et"])
+def test_url_that_cannot_be_read_does_not_show_a_part_of_its_password(settings, password):
+    broken = settings.model_copy(update={"redis_url": f"redis://:{password}@localhost:6379/0"})
+    with pytest.raises(InvalidSettingError, match="%2F") as caught:
+        connect(broken)
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))

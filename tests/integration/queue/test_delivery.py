@@ -188,6 +188,28 @@ async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client
     assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
 
 
+async def test_lost_job_is_found_behind_many_that_outside_workers_run(
+    producer, consumer, redis_client, monkeypatch
+):
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.05)
+    outside = [await producer.submit("iris", DATA) for _ in range(350)]
+    for job_id in outside:
+        redis_client.rpop("queue:iris")
+        redis_client.set(f"job:{job_id}:status", "processing", keepttl=True)
+    lost = await producer.submit("iris", DATA)
+    consumer.wait()  # and the worker dies
+
+    assert wait_until(lambda: consumer.recover().missing, what="the lost job") == 1
+    assert [job.id for job in consumer.claim(5)] == [lost]
+
+
+def test_scan_for_lost_jobs_is_one_workers_turn_each_second(consumer, settings):
+    other = Consumer(settings, "worker-2", ["iris"])
+    assert [consumer.takes_scan_turn(), other.takes_scan_turn()] == [True, False]
+    wait_until(other.takes_scan_turn, what="the next turn")
+    other.close()
+
+
 async def test_job_that_an_outside_worker_ended_leaves_no_trace_in_the_indexes(
     producer, consumer, redis_client
 ):
@@ -305,6 +327,25 @@ async def test_job_is_not_accepted_before_the_disk_holds_it(settings, redis_clie
     finally:
         redis_client.config_set("appendfsync", "everysec")
         await producer.close()
+
+
+async def test_submit_repeated_by_the_client_library_waits_for_the_disk_like_the_first(
+    settings, redis_client, monkeypatch
+):
+    if "valkey" not in redis_client.info("server").get("server_name", ""):
+        pytest.skip("this server does not know WAITAOF")
+    monkeypatch.setattr("inferq.queue.submission.secrets.token_hex", lambda _: "same")
+    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout": 0.3})
+    redis_client.config_set("appendfsync", "no")
+    try:
+        for _ in range(2):  # on a connection of its own each, as after a cut
+            producer = Producer.from_settings(strict)
+            with pytest.raises(RedisUnavailableError):
+                await producer.submit("iris", DATA)
+            await producer.close()
+        assert redis_client.llen("queue:iris") == 1
+    finally:
+        redis_client.config_set("appendfsync", "everysec")
 
 
 async def test_many_submits_wait_for_the_disk_together(settings, redis_client):

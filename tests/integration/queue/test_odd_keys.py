@@ -127,3 +127,37 @@ async def test_failed_kind_is_kept_for_people_and_programs(producer, consumer, r
     job = await producer.read("bad")
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
     assert "cannot be read" in job.error
+
+
+@pytest.mark.parametrize(
+    "noted",
+    ['{"ended_ms":[],"worker":"w","kind":null,"reason":""}', '{"ended_ms":1,"worker":"w","kind":[]}', "[]"],
+)
+async def test_history_that_cannot_be_read_breaks_neither_its_own_job_nor_those_read_with_it(
+    producer, redis_client, noted
+):
+    good = await producer.submit("iris", DATA)
+    redis_client.hset("job:odd:meta", mapping={"model": "iris", "attempts": 1, "attempt:1": noted})
+    odd, fine = await producer.read_many(["odd", good])
+    assert odd.attempts == 1
+    assert fine.status is Status.PENDING
+
+
+async def test_list_of_the_wrong_type_does_not_break_reads(producer, redis_client):
+    good = await producer.submit("iris", DATA)
+    redis_client.set("queue:zz", "no list")
+    redis_client.set("queue:zz:open:normal", "no sorted set")
+    redis_client.hset("job:odd:meta", "model", "zz")
+    odd, fine = await producer.read_many(["odd", good])
+    assert odd.model == "zz"
+    assert fine.queue_position == 1
+
+
+async def test_odd_reports_of_workers_do_not_break_health(producer, redis_client):
+    redis_client.set("workers:seen", b"\xff")
+    report = {"host": "h", "pid": 1, "models": "iris", "jobs_done": 0, "seen_ms": 1}
+    redis_client.hset("worker:naive", mapping=report | {"started_at": "2026-01-01T00:00:00"})
+    redis_client.hset("worker:aware", mapping=report | {"started_at": "2026-01-01T00:00:01+00:00"})
+    redis_client.zadd("workers", {b"\xff": 1, "naive": 2, "aware": 3})
+    assert [worker.id for worker in await producer.live_workers()] == ["naive", "aware"]
+    assert await producer.last_heartbeat() is None

@@ -94,6 +94,23 @@ async def test_outage_of_three_seconds_costs_little_and_says_so_once(there):
     assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
 
 
+@pytest.mark.parametrize("simulated_seconds", [0, 60])
+async def test_worker_told_to_stop_while_the_server_hangs_stops_in_time(own_redis_server, simulated_seconds):
+    producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
+    worker = WorkerProcess(own_redis_server.url, simulated_seconds=simulated_seconds, shutdown_seconds=0.5)
+    try:
+        job_id = await producer.submit("iris", DATA)
+        async with asyncio.timeout(20):
+            while (await producer.read(job_id)).status is Status.PENDING:
+                await asyncio.sleep(0.02)
+        own_redis_server.hang()
+        code, _ = worker.stop(timeout=5)
+        assert code == 0
+    finally:
+        worker.end()
+        await producer.close()
+
+
 async def test_server_that_pauses_for_ten_seconds_is_waited_for(there):
     server, worker, producer = there
     with server.client() as client:

@@ -28,16 +28,16 @@ local function position_of(id, model, priority)
   local queue, ahead = queue_key(model), 0
   for _, higher in ipairs(PRIORITIES) do
     if higher == priority then break end
-    ahead = ahead + redis.call('LLEN', list_key(queue, higher))
+    ahead = ahead + (look('LLEN', list_key(queue, higher)) or 0)
   end
-  local rank = redis.call('ZRANK', open_key(queue, priority), id)
+  local rank = look('ZRANK', open_key(queue, priority), id)
   if not rank then
-    local found = redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 10000)
-    return found and ahead + redis.call('LLEN', list_key(queue, priority)) - found
+    local found = look('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 10000)
+    return found and ahead + (look('LLEN', list_key(queue, priority)) or 0) - found
   end
   -- jobs that are open but not in the list are running or waiting for a retry, and nearly all of them are older
-  local length = redis.call('LLEN', list_key(queue, priority))
-  local absent = math.max(0, redis.call('ZCARD', open_key(queue, priority)) - length)
+  local length = look('LLEN', list_key(queue, priority)) or 0
+  local absent = math.max(0, (look('ZCARD', open_key(queue, priority)) or 0) - length)
   return ahead + math.min(math.max(1, rank + 1 - absent), math.max(1, length))
 end
 

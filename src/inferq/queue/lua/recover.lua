@@ -103,17 +103,22 @@ local function look_for(id, priority)
   end
 end
 
+-- The look goes on where the last one ended: jobs that outside workers have may be many, and stay.
 local bound = redis.call('ZCARD', leases) + redis.call('ZCARD', retries) + limit
 for _, priority in ipairs(PRIORITIES) do
+  local index, place = open_key(queue, priority), queue .. ':look:' .. priority
   local tail = redis.call('LINDEX', list_key(queue, priority), -1)
   local below = '+inf'
   if tail then
-    local sequence = redis.call('ZSCORE', open_key(queue, priority), tail)
+    local sequence = redis.call('ZSCORE', index, tail)
     if sequence then below = '(' .. sequence end
   end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', open_key(queue, priority), '-inf', below, 'LIMIT', 0, bound)) do
-    look_for(id, priority)
-  end
+  local count = redis.call('ZCOUNT', index, '-inf', below)
+  local first = tonumber(redis.call('GET', place) or 0)
+  if first >= count then first = 0 end
+  local last = math.min(first + bound, count) - 1
+  for _, id in ipairs(last >= first and redis.call('ZRANGE', index, first, last) or {}) do look_for(id, priority) end
+  if last + 1 < count then redis.call('SET', place, last + 1, 'PX', ttl_ms) elseif first > 0 then redis.call('DEL', place) end
 end
 
 -- jobs that waited too long are the oldest of their list, but for those from outside, which have no sequence number

@@ -31,6 +31,12 @@ local answers, refused = {}, {}
 local counts, depths = {}, {} -- by queue: jobs accepted here, jobs waiting
 local accepted, is_new = {}, {}
 
+-- Writes, and changes nothing: whoever waits for the disk after a repeated submit waits for the first one too.
+local function touch(id)
+  local meta = job_key(id, 'meta')
+  redis.call('PEXPIRE', meta, redis.call('PTTL', meta))
+end
+
 local function ids_of_all()
   local ids = {}
   for i = 5, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
@@ -45,6 +51,7 @@ local function earlier(idempotency)
   local first = ids:match('^[^,]*')
   if not is_new[first] and redis.call('EXISTS', job_key(first, 'meta')) == 0 then return nil end
   if fingerprint ~= idempotency.fingerprint then return {'conflict'} end
+  if not is_new[first] then touch(first) end
   return {'same', ids}
 end
 
@@ -55,6 +62,7 @@ local function decide(id, model, priority, data, options)
     if data == '' and status == 'completed' then redis.call('UNLINK', job_key(id, 'data')) end
     -- data set anew must not outlive an ended job: the job would read as pending again
     if state == 'ended' then redis.call('PEXPIRE', job_key(id, 'data'), redis.call('PTTL', job_key(id, 'meta'))) end
+    touch(id)
     return {'known', status}
   end
   local idempotency = options.idempotency

@@ -1,0 +1,17 @@
+#!lua flags=no-writes,allow-oom
+-- Tells which jobs the scan for lost jobs has to look at: those that no script of ours has seen, and those with a key that
+-- would never expire.
+--
+-- KEYS[1]  models (for the cluster's slot only)
+-- ARGV[1]  key prefix
+-- ARGV[2…] job ids
+--
+-- Returns  the ids among them that are suspect
+
+local suspects = {}
+for i = 2, #ARGV do
+  local id = ARGV[i]
+  local has_state = redis.pcall('HEXISTS', job_key(id, 'meta'), 'state')
+  if has_state == 0 or redis.call('PTTL', job_key(id, 'status')) == -1 then suspects[#suspects + 1] = id end
+end
+return suspects

@@ -1,0 +1,73 @@
+"""A slow scan for jobs of outside producers that were popped but never claimed: no index knows of them."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import redis
+
+from inferq.queue import scripts
+from inferq.queue.keys import Keys
+from inferq.queue.scripts import Script
+
+STEP_SECONDS = 1.0
+"""How often a step is taken, by whichever worker comes first."""
+ROUND_SECONDS = 20.0
+"""How long a round over all keys takes, unless there are too many for that."""
+LONGEST_STEP_SECONDS = 0.1
+"""How long a step may take; with millions of keys a round then takes longer."""
+MOST_JOBS = 10
+"""Most jobs that one step looks for in the lists."""
+_KEYS_AT_ONCE = 1000
+
+type Call = Callable[[Script, list[str], list[Any]], Any]
+
+
+class Scan:
+    """The scan, which all workers share: its turn and its place are kept in Redis.
+
+    Args:
+        client: The server.
+        keys: Names of its keys.
+        call: Calls a script.
+    """
+
+    def __init__(self, client: redis.Redis, keys: Keys, call: Call) -> None:
+        self._redis = client
+        self._keys = keys
+        self._call = call
+
+    def takes_turn(self) -> bool:
+        """Whether the next step is this worker's."""
+        arguments = ["SET", "1", "NX", "PX", round(STEP_SECONDS * 900)]
+        return self._call(scripts.FORCE, [self._keys.scan_turn], arguments) is not None
+
+    def step(self) -> list[bytes]:
+        """Looks at the next keys; returns the ids of the jobs among them that may be lost."""
+        stored = cast("bytes | None", self._redis.get(self._keys.scan_cursor)) or b""
+        cursor = int(stored) if stored.isdigit() else 0
+        left = self._redis.dbsize() * STEP_SECONDS / ROUND_SECONDS
+        until = time.monotonic() + LONGEST_STEP_SECONDS
+        suspects: list[bytes] = []
+        while True:
+            cursor, found = self._scan(cursor)
+            left -= _KEYS_AT_ONCE
+            suspects += self._suspects(found)
+            if not cursor or left <= 0 or len(suspects) >= MOST_JOBS or time.monotonic() > until:
+                break
+        self._call(scripts.FORCE, [self._keys.scan_cursor], ["SET", cursor, "EX", 3600])
+        return suspects[:MOST_JOBS]
+
+    def _scan(self, cursor: int) -> tuple[int, list[bytes]]:
+        match = self._keys.job("*", "status")
+        cursor, found = cast(
+            "tuple[int, list[bytes]]",
+            self._redis.scan(cursor, match=match, count=_KEYS_AT_ONCE, _type="STRING"),
+        )
+        before, after = match.encode().split(b"*")
+        return cursor, [key.removeprefix(before).removesuffix(after) for key in found]
+
+    def _suspects(self, job_ids: Sequence[bytes]) -> list[bytes]:
+        if not job_ids:
+            return []
+        return cast("list[bytes]", self._call(scripts.SUSPECTS, [self._keys.models], list(job_ids)))

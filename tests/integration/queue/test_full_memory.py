@@ -1,0 +1,61 @@
+"""At `maxmemory` nothing new is taken, and everything that was taken still drains."""
+
+import json
+
+import pytest
+
+from inferq.jobs import Outcome, RedisUnavailableError
+from inferq.queue.consumer import new_token
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+LARGE = json.dumps([[float(i)] * 4 for i in range(5000)]).encode()
+
+
+@pytest.fixture
+def full(redis_client):
+    """Fills the server's memory, and lets it be."""
+
+    def fill():
+        redis_client.config_set("maxmemory", "1")
+
+    yield fill
+    redis_client.config_set("maxmemory", "0")
+
+
+async def claimed(producer, consumer, count=2):
+    for _ in range(count):
+        await producer.submit("iris", DATA)
+    return consumer.claim(count)
+
+
+async def test_large_results_are_stored(producer, consumer, full):
+    jobs = await claimed(producer, consumer)
+    full()
+    assert consumer.finish([Outcome(job, result=LARGE) for job in jobs]) == ["completed"] * 2
+    assert [(await producer.read(job.id)).result for job in jobs] == [LARGE] * 2
+
+
+@pytest.mark.parametrize("is_sent_ahead", [False, True])
+async def test_large_results_are_stored_with_the_next_claim(
+    producer, consumer, redis_client, full, is_sent_ahead
+):
+    done = [Outcome(job, result=LARGE) for job in await claimed(producer, consumer)]
+    waiting = await producer.submit("iris", DATA)
+    full()
+    if is_sent_ahead:
+        verdicts, jobs = consumer.send_exchange(done, 5, new_token())()
+    else:
+        verdicts, jobs = consumer.exchange(done, 5, new_token())
+    assert verdicts == ["completed"] * 2
+    assert [job.id for job in jobs] == [waiting]
+    assert redis_client.keys("job:*:result:*") == []
+
+
+async def test_models_are_announced_and_the_scan_goes_on(producer, consumer, full):
+    full()
+    consumer.announce({"iris": b"{}"})
+    assert await producer.announced_models() == {"iris": b"{}"}
+    assert consumer.takes_scan_turn()
+    assert consumer.rescue() == []
+    with pytest.raises(RedisUnavailableError, match="memory limit"):
+        await producer.submit("iris", DATA)
