@@ -1,5 +1,6 @@
 """A receiver of webhooks for the tests: a real HTTP server on loopback that verifies signatures."""
 
+import ssl
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,13 +17,20 @@ class Call:
     message: dict
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64  # of fewer than come at once, some would be answered seconds later
+
+    def handle_error(self, *_arguments: object) -> None: ...  # a worker that was killed
+
+
 class Receiver:
     """Answers with the given statuses one after the other, the last one for ever.
 
     A call to `/slow` is not answered before `release` is set.
     """
 
-    def __init__(self, *statuses: int, location: str = "") -> None:
+    def __init__(self, *statuses: int, location: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Call] = []
         self.forged = 0
         self.release = threading.Event()
@@ -41,8 +49,9 @@ class Receiver:
 
             def log_message(self, *_arguments: object) -> None: ...
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))

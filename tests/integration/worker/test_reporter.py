@@ -1,4 +1,3 @@
-import asyncio
 import contextlib
 import socket
 import threading
@@ -14,68 +13,11 @@ from inferq.settings import Settings
 from inferq.webhooks.urls import UrlRules
 from inferq.worker import reporter as reporter_module
 from inferq.worker.reporter import RETRY_CAP_SECONDS, Reporter, retry_delay
-from tests.receivers import SECRET, Receiver
+from tests.integration.worker.processes import settled
+from tests.receivers import SECRET
 from tests.servers import free_port, wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
-
-
-@pytest.fixture
-def make_receiver():
-    receivers = []
-
-    def make(*statuses, **options):
-        receivers.append(Receiver(*statuses, **options))
-        return receivers[-1]
-
-    yield make
-    for receiver in receivers:
-        receiver.close()
-
-
-@pytest.fixture
-def receiver(make_receiver):
-    return make_receiver()
-
-
-@pytest.fixture
-def start_reporter(redis_url, monkeypatch):
-    """Starts reporters that call loopback, and whose pauses are short."""
-    monkeypatch.setattr(reporter_module, "LOOK_SECONDS", 0.02)
-    with contextlib.ExitStack() as stack:
-
-        def start(*, resolver=None, **settings):
-            usual = {"redis_url": redis_url, "webhook_secret": SECRET, "webhook_private_addresses": True}
-            chosen = Settings(**(usual | settings))
-            rules = UrlRules.from_settings(chosen)
-            reporter = Reporter(chosen, rules, Outage(), retry_base_seconds=0.02, resolver=resolver)
-            reporter.start()
-            stack.callback(reporter.shutdown)
-            return reporter
-
-        yield start
-
-
-@pytest.fixture
-def end_job(producer, settings):
-    """Submits a job with this webhook and ends it."""
-    consumer = Consumer(settings, "worker-1", ["iris"])
-
-    async def end(url, **outcome):
-        job_id = await producer.submit("iris", DATA, webhook=url)
-        [job] = consumer.claim(1)
-        consumer.finish([Outcome(job, **(outcome or {"result": b'{"x":1.10}'}))])
-        return job_id
-
-    yield end
-    consumer.close()
-
-
-async def settled(producer, job_id, timeout=15.0):
-    async with asyncio.timeout(timeout):
-        while (webhook := (await producer.read(job_id)).webhook).status is WebhookStatus.PENDING:
-            await asyncio.sleep(0.01)
-    return webhook
 
 
 async def test_end_is_reported_once_signed_and_with_the_job(start_reporter, receiver, producer, end_job):
