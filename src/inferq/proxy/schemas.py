@@ -1,7 +1,7 @@
 """The shapes of requests and answers, as OpenAPI shows them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -119,8 +119,10 @@ class PredictRequest(BaseModel):
         gt=0,
         description="Longest run, s, at most INFERQ_MAX_TIMEOUT_SECONDS; the model's own if left out.",
     )
-    priority: Priority | None = Field(
-        None, description="Jobs of a higher priority are taken first; normal if left out."
+    priority: Literal["high", "normal", "low"] | None = (
+        Field(  # no reference: it is shown outside of components
+            None, description="Jobs of a higher priority are taken first; normal if left out."
+        )
     )
     webhook: str | None = Field(
         None,
