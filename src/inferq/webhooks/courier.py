@@ -29,6 +29,7 @@ _LONGEST_ERROR = 300
 _SUCCESS = range(200, 300)
 _REDIRECTION = range(300, 400)
 _GONE = 410
+_USER_AGENT = f"inferq/{version('inferq')}"
 
 log = structlog.get_logger()
 
@@ -129,7 +130,7 @@ class Courier:
             ("Host", target.authority),
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(body))),
-            ("User-Agent", f"inferq/{version('inferq')}"),
+            ("User-Agent", _USER_AGENT),
             *self._signer.headers(message_id, body).items(),
         ]
         where = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
