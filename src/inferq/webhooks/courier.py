@@ -95,9 +95,12 @@ class Courier:
             _, rest = await asyncio.wait(self._tasks, timeout=FAREWELL_SECONDS)
             for task in rest:
                 task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
+            if rest:
+                await asyncio.wait(rest, timeout=FAREWELL_SECONDS)
         if self._pool is not None:
-            await self._pool.aclose()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    await self._pool.aclose()
 
     def _begin(self, url: str, message_id: str, job: Job, done: Callable[[Delivery], None]) -> None:
         task = self._loop.create_task(self._deliver(url, message_id, job, done))
