@@ -93,7 +93,7 @@ async def _failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]
 
 
 async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json: bool) -> int:
-    from inferq.proxy.views import job_json
+    from inferq.views import job_json
 
     jobs: list[Job] = []
     async with _producer(redis_url) as producer:
@@ -116,7 +116,7 @@ def _print_table(jobs: Sequence[Job]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from inferq.proxy.views import rfc3339
+    from inferq.views import rfc3339
 
     table = Table("job", "model", "kind", "attempts", "failed at", "error", box=None, pad_edge=False)
     table.columns[0].min_width = 32  # an id that is cut is of no use
@@ -130,7 +130,7 @@ def _print_table(jobs: Sequence[Job]) -> None:
 
 
 async def _show(redis_url: str | None, job_id: str) -> int:
-    from inferq.proxy.views import job_json
+    from inferq.views import job_json
 
     async with _producer(redis_url) as producer:
         job = await producer.read(job_id)

@@ -30,6 +30,17 @@ class Priority(StrEnum):
     LOW = "low"
 
 
+class WebhookStatus(StrEnum):
+    """How far the report of a job's end to its webhook is."""
+
+    WAITING = "waiting"
+    """The job has not ended."""
+    PENDING = "pending"
+    """It is to be delivered, or to be tried again."""
+    DELIVERED = "delivered"
+    GIVEN_UP = "given-up"
+
+
 class ErrorKind(StrEnum):
     """What went wrong. By it the queue decides on retries, the proxy on the HTTP status."""
 
@@ -183,6 +194,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where the end of a job is reported, and how that went.
+
+    Attributes:
+        url: Where to.
+        status: How far it is.
+        attempts: How often it was tried.
+        last_attempt_at: When it was tried last, UTC.
+        error: How the last try failed, for a person; None if it has not.
+    """
+
+    url: str
+    status: WebhookStatus = WebhookStatus.WAITING
+    attempts: int = 0
+    last_attempt_at: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as the queue knows it.
 
@@ -201,6 +231,7 @@ class Job:
         history: The attempts in order, the latest last.
         owner: Name of the API key it was submitted with; empty if there was none.
         priority: Which list it waits in.
+        webhook: Where its end is reported; None for nowhere.
     """
 
     id: str
@@ -217,6 +248,7 @@ class Job:
     history: tuple[Attempt, ...] = ()
     owner: str = ""
     priority: Priority = Priority.NORMAL
+    webhook: Webhook | None = None
 
     def is_readable_by(self, owner: str | None) -> bool:
         """Whether a key of this name may read the job; None stands for a service without keys."""

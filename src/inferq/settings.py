@@ -10,9 +10,12 @@ from inferq.jobs import InvalidSettingError
 
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _API_KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}:[0-9a-f]{64}"
+_SIGNING_KEY = r"whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?"
+_HOST_PATTERN = r"(\*\.)?[A-Za-z0-9._:\[\]-]+"
 _SECRETS = {
     "redis_url": "a URL such as redis://localhost:6379/0",
     "api_keys": "pairs name:sha256 with commas between; `inferq key NAME` makes one",
+    "webhook_secret": "whsec_ and at least 24 random bytes in base64; several with spaces or commas between",
 }
 """What is never shown, and what is said to be expected instead."""
 
@@ -44,6 +47,21 @@ class Settings(BaseSettings):
     api_keys: Annotated[str, Field(pattern=f"^({_API_KEY}(,{_API_KEY})*)?$", repr=False)] = ""
     """Who may use the proxy: `name:sha256` pairs with commas between, as `inferq key NAME` makes them;
     empty: everybody."""
+
+    webhook_secret: Annotated[
+        str, Field(pattern=f"^({_SIGNING_KEY}([ ,]+{_SIGNING_KEY})*)?$", repr=False)
+    ] = ""
+    """Signs webhooks: `whsec_` and at least 24 random bytes in base64; several, spaces or commas between,
+    while receivers change over; empty: webhooks are off."""
+    webhook_allowed_hosts: Annotated[str, Field(pattern=f"^({_HOST_PATTERN}( *, *{_HOST_PATTERN})*)?$")] = ""
+    """Hosts that a webhook may name, with commas between; `*.example.com`: every host below it; empty: every
+    public host."""
+    webhook_private_addresses: bool = False
+    """Whether webhooks may go to addresses that are not public, this machine's own among them."""
+    webhook_attempts: Annotated[int, Field(ge=1)] = 8
+    """How often the delivery of a webhook is tried before it is given up."""
+    webhook_timeout_seconds: Seconds = 10.0
+    """Longest time that one try may take, from the name's resolution to the receiver's answer."""
 
     max_body_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """Longest request body the proxy accepts, in bytes."""

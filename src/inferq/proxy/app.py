@@ -19,6 +19,7 @@ from inferq.proxy.routes import lean_routes, router
 from inferq.proxy.schemas import Problem
 from inferq.queue.producer import Producer
 from inferq.settings import Settings, load_settings
+from inferq.webhooks.urls import UrlRules
 
 _TAGS = [
     {"name": "jobs", "description": "Hand in data, come back for the result."},
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
     app.state.catalog = Catalog(app.state.producer, settings)
+    app.state.webhook_rules = UrlRules.from_settings(settings)
     app.include_router(router)
     if is_lean:
         app.add_middleware(LeanPaths, routes=lean_routes)

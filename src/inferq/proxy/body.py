@@ -7,10 +7,11 @@ from typing import Any
 from fastapi import Request
 from pydantic_core import from_json
 
-from inferq.jobs import BodyTooLargeError, InvalidInputError, InvalidJsonError
+from inferq.jobs import BodyTooLargeError, InvalidInputError, InvalidJsonError, Priority
+from inferq.webhooks.urls import OFF, UrlRules
 
 _EXAMPLE = 'An example: {"data": [[5.1, 3.5, 1.4, 0.2]]}'
-_MEMBERS = ("data", "model", "timeout")
+_MEMBERS = ("data", "model", "timeout", "priority", "webhook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,15 @@ class PredictBody:
         data: Parsed JSON, not yet checked against any signature.
         model: Model name, or None for the default model.
         timeout_seconds: Longest run, or None for the model's own.
+        priority: Which jobs it goes before.
+        webhook: URL to which the job's end is reported, or None for nowhere.
     """
 
     data: Any
     model: str | None = None
     timeout_seconds: float | None = None
+    priority: Priority = Priority.NORMAL
+    webhook: str | None = None
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -52,12 +57,15 @@ async def read_body(request: Request, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def parse_predict_body(raw: bytes, longest_timeout: float) -> PredictBody:
+def parse_predict_body(
+    raw: bytes, longest_timeout: float, webhook_rules: UrlRules | None = None
+) -> PredictBody:
     """Takes the body of `POST /predict` apart.
 
     Args:
         raw: The body as it came.
         longest_timeout: Largest `timeout` to accept, seconds.
+        webhook_rules: Which URLs to accept as `webhook`; None: none.
 
     Raises:
         InvalidJsonError: It is no JSON object.
@@ -82,7 +90,13 @@ def parse_predict_body(raw: bytes, longest_timeout: float) -> PredictBody:
     if model is not None and not isinstance(model, str):
         raise InvalidInputError(f"model must be the name of a model, got {type(model).__name__}. {_EXAMPLE}")
     _refuse_duplicates(raw, body)
-    return PredictBody(body["data"], model, _timeout(body.get("timeout"), longest_timeout))
+    return PredictBody(
+        body["data"],
+        model,
+        _timeout(body.get("timeout"), longest_timeout),
+        _priority(body.get("priority")),
+        _webhook(body.get("webhook"), webhook_rules),
+    )
 
 
 def _timeout(timeout: object, longest: float) -> float | None:
@@ -96,14 +110,34 @@ def _timeout(timeout: object, longest: float) -> float | None:
     return timeout
 
 
+def _priority(priority: object) -> Priority:
+    if priority is None:
+        return Priority.NORMAL
+    if not isinstance(priority, str) or priority not in Priority:
+        raise InvalidInputError(f"priority must be one of {', '.join(Priority)}, got {repr(priority)[:80]}.")
+    return Priority(priority)
+
+
+def _webhook(webhook: object, rules: UrlRules | None) -> str | None:
+    if webhook is None:
+        return None
+    if rules is None:
+        raise InvalidInputError(OFF)
+    if not isinstance(webhook, str):
+        raise InvalidInputError(f"webhook must be a URL, got {type(webhook).__name__}.")
+    rules.check(webhook)
+    return webhook
+
+
 def _refuse_duplicates(raw: bytes, body: dict[str, Any]) -> None:
     """Refuses an object that names a member twice, of which the parser has kept only the last.
 
     Each string takes two quotes, so where the quotes are those of the members that were kept, as with any
     data of numbers alone, none was lost; only other bodies are parsed a second time, four times as slowly.
     """
-    data, model = body["data"], body.get("model")
-    kept = len(body) + (len(data) if isinstance(data, dict) else 0) + isinstance(model, str)
+    data = body["data"]
+    kept = len(body) + (len(data) if isinstance(data, dict) else 0)
+    kept += sum(isinstance(value, str) for name, value in body.items() if name != "data")
     if raw.count(b'"') > 2 * kept:
         json.loads(raw, object_pairs_hook=_unique_members)
 

@@ -1,12 +1,12 @@
 """The shapes of requests and answers, as OpenAPI shows them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from inferq.jobs import ErrorKind, Status
+from inferq.jobs import ErrorKind, Priority, Status, WebhookStatus
 
 EXAMPLE_JOB_ID = "3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071"
 _COMPLETED: JsonDict = {
@@ -16,6 +16,7 @@ _COMPLETED: JsonDict = {
     "error": None,
     "error_kind": None,
     "model": "iris",
+    "priority": "normal",
     "submitted_at": "2026-01-31T12:00:00.000Z",
     "started_at": "2026-01-31T12:00:00.002Z",
     "finished_at": "2026-01-31T12:00:00.004Z",
@@ -31,6 +32,13 @@ _COMPLETED: JsonDict = {
             "error": None,
         }
     ],
+    "webhook": {
+        "url": "https://example.com/inferq",
+        "status": "delivered",
+        "attempts": 1,
+        "last_attempt_at": "2026-01-31T12:00:00.950Z",
+        "error": None,
+    },
 }
 _PENDING: JsonDict = _COMPLETED | {
     "status": "pending",
@@ -40,6 +48,13 @@ _PENDING: JsonDict = _COMPLETED | {
     "attempts": 0,
     "queue_position": 3,
     "history": [],
+    "webhook": {
+        "url": "https://example.com/inferq",
+        "status": "waiting",
+        "attempts": 0,
+        "last_attempt_at": None,
+        "error": None,
+    },
 }
 _FAILED: JsonDict = _COMPLETED | {
     "status": "failed",
@@ -58,6 +73,7 @@ _FAILED: JsonDict = _COMPLETED | {
         }
         for number, second in enumerate((0, 1, 3), 1)
     ],
+    "webhook": None,
 }
 EXAMPLE_MODEL: dict[str, Any] = {
     "name": "iris",
@@ -85,6 +101,11 @@ class PredictRequest(BaseModel):
             "examples": [
                 {"data": [[5.1, 3.5, 1.4, 0.2]]},
                 {"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]], "model": "iris", "timeout": 30},
+                {
+                    "data": [[5.1, 3.5, 1.4, 0.2]],
+                    "priority": "high",
+                    "webhook": "https://example.com/inferq",
+                },
             ]
         },
     )
@@ -97,6 +118,18 @@ class PredictRequest(BaseModel):
         None,
         gt=0,
         description="Longest run, s, at most INFERQ_MAX_TIMEOUT_SECONDS; the model's own if left out.",
+    )
+    priority: Literal["high", "normal", "low"] | None = (
+        Field(  # no reference: it is shown outside of components
+            None, description="Jobs of a higher priority are taken first; normal if left out."
+        )
+    )
+    webhook: str | None = Field(
+        None,
+        max_length=2048,
+        pattern="^https?://",
+        description="Where the job's end is reported by a signed POST: an http or https URL, public. "
+        "Refused where INFERQ_WEBHOOK_SECRET is not set.",
     )
 
 
@@ -119,6 +152,18 @@ class AttemptView(BaseModel):
     error: str | None = Field(description="The same for a person.")
 
 
+class WebhookView(BaseModel):
+    """Where the job's end is reported, and how that went."""
+
+    url: str
+    status: WebhookStatus = Field(
+        description="waiting: the job has not ended; pending: it is to be delivered, or tried again."
+    )
+    attempts: int = Field(description="How often it was tried.")
+    last_attempt_at: datetime | None
+    error: str | None = Field(description="How the last try failed.")
+
+
 class JobView(BaseModel):
     """A job."""
 
@@ -135,12 +180,14 @@ class JobView(BaseModel):
         description="The same for programs; null also for jobs that a program other than inferq ended."
     )
     model: str | None = Field(description="Null if a job from outside has not been taken by a worker yet.")
+    priority: Priority
     submitted_at: datetime | None
     started_at: datetime | None = Field(description="When the latest attempt began.")
     finished_at: datetime | None
     attempts: int = Field(description="How often the job has been handed to a worker.")
     queue_position: int | None = Field(description="While pending: 1 for the next job to be taken.")
     history: list[AttemptView] = Field(description="The attempts, the latest last.")
+    webhook: WebhookView | None = Field(description="Null if the request had none.")
 
 
 class JobList(BaseModel):

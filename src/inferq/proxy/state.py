@@ -5,6 +5,7 @@ from fastapi import Request
 from inferq.proxy.catalog import Catalog
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
+from inferq.webhooks.urls import UrlRules
 
 
 def settings_of(request: Request) -> Settings:
@@ -23,6 +24,12 @@ def catalog_of(request: Request) -> Catalog:
     """The announced models."""
     catalog: Catalog = request.app.state.catalog
     return catalog
+
+
+def webhook_rules_of(request: Request) -> UrlRules | None:
+    """Which webhooks may be asked for; None where there are none."""
+    rules: UrlRules | None = request.app.state.webhook_rules
+    return rules
 
 
 def owner_of(request: Request) -> str | None:

@@ -1,7 +1,8 @@
 """The queue: everything inferq knows about Redis.
 
 The producer's side is `producer.Producer` (asynchronous, for the proxy), the consumer's side is
-`consumer.Consumer` (synchronous, for workers). The state changes are the Lua scripts in `lua/`.
+`consumer.Consumer` (synchronous, for workers), and `reports.Reports` hands workers the webhooks that are due.
+The state changes are the Lua scripts in `lua/`.
 
 The data model, with `{prefix}` before every key:
 
@@ -30,5 +31,7 @@ The data model, with `{prefix}` before every key:
 Fields of `job:{id}:meta`: `state` (`queued`, `leased`, `retrying`, `ended`); `model`, `priority`, `sequence`;
 `attempts` (times handed out), `failures` (charged), `alone` (1: run without company,
 after a crash); `token` and `worker` of the lease; `submitted_ms`, `started_ms`, `ended_ms`; `error_kind`,
-`last_error`; `missing_ms` (when recovery first found it in no list).
+`last_error`; `missing_ms` (when recovery first found it in no list); `webhook` (URL to which the end is
+reported), `webhook_status` (`delivered` or `given-up`, once settled), `webhook_attempts`, `webhook_ms`
+(the last try), `webhook_error`.
 """

@@ -68,6 +68,11 @@ class Keys:
         return f"{self.prefix}workers:seen"
 
     @property
+    def webhooks(self) -> str:
+        """Ended jobs whose end is to be reported, by due time."""
+        return f"{self.prefix}webhooks"
+
+    @property
     def models(self) -> str:
         """Model name to document."""
         return f"{self.prefix}models"

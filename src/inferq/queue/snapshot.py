@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from inferq.jobs import Attempt, ErrorKind, Job, Priority, Status, WorkerInfo
+from inferq.jobs import Attempt, ErrorKind, Job, Priority, Status, Webhook, WebhookStatus, WorkerInfo
 
 _LONGEST_HISTORY = 1000
 
@@ -42,6 +42,7 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         history=_history(meta, status),
         owner=meta.get("owner", ""),
         priority=_priority(meta.get("priority")),
+        webhook=_webhook(meta, status),
     )
 
 
@@ -120,6 +121,21 @@ def _error_kind(text: str | None) -> ErrorKind | None:
 
 def _priority(text: str | None) -> Priority:
     return Priority(text) if text is not None and text in Priority else Priority.NORMAL
+
+
+def _webhook(meta: dict[str, str], status: Status) -> Webhook | None:
+    if "webhook" not in meta:
+        return None
+    settled, progress = meta.get("webhook_status"), WebhookStatus.WAITING
+    if status.is_final:
+        progress = WebhookStatus(settled) if settled and settled in WebhookStatus else WebhookStatus.PENDING
+    return Webhook(
+        url=meta["webhook"],
+        status=progress,
+        attempts=_int(meta.get("webhook_attempts")) or 0,
+        last_attempt_at=time_from(meta.get("webhook_ms")),
+        error=meta.get("webhook_error"),
+    )
 
 
 def _decode(stored: object) -> dict[str, str]:

@@ -18,8 +18,10 @@ from inferq.models.repository import load_repository
 from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
 from inferq.settings import Settings, load_settings
+from inferq.webhooks.urls import UrlRules
 from inferq.worker.loop import Loop
 from inferq.worker.periodic import Periodic
+from inferq.worker.reporter import Reporter
 from inferq.worker.runner import Runner, timed_out
 from inferq.worker.watch import Run, Watch, quietly, replace_process
 
@@ -62,12 +64,14 @@ class Worker:
         self._watch = Watch(settings.terminate_seconds, self._contain)
         self._runner = Runner(self._models, self._watch, settings)
         self._loop = Loop(self._consumer, self._runner, self._outage)
-        self._threads = [
+        self._threads: list[Periodic | Reporter] = [
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
             Periodic("renewal", min(settings.lease_seconds / 3, _RENEW_SECONDS), self._renew, self._outage),
             Periodic("recovery", _RECOVER_SECONDS, self._recover, self._outage),
             Periodic("rescue", _RECOVER_SECONDS, self._rescue, self._outage),
         ]
+        if rules := UrlRules.from_settings(settings):
+            self._threads.append(Reporter(settings, rules, self._outage))
 
     def run(self) -> None:
         """Serves until told to stop.

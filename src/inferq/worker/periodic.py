@@ -28,6 +28,7 @@ class Periodic:
         self._action = action
         self._outage = outage
         self._stopping = threading.Event()
+        self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -37,10 +38,18 @@ class Periodic:
     def shutdown(self) -> None:
         """Stops the thread; waits for a run under way."""
         self._stopping.set()
+        self._due.set()
         self._thread.join()
+
+    def hurry(self) -> None:
+        """Makes the next run begin at once, or as soon as one under way is over."""
+        self._due.set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._due.clear()
+            if self._stopping.is_set():  # told just before that was cleared
+                return
             called_at = time.monotonic()
             try:
                 if self._action():
@@ -49,4 +58,4 @@ class Periodic:
                 self._outage.begin(error, called_at)
             except Exception:  # whatever one turn meets, the next one must come
                 log.exception("turn_failed", thread=self._thread.name)
-            self._stopping.wait(self._seconds)
+            self._due.wait(self._seconds)

@@ -115,7 +115,7 @@ async def test_unknown_job_is_404_and_says_which_of_both_it_can_be(client, job_i
         (b'{"data": null}', 422, "invalid-input", "must be"),
         (b'{"data": {"wrong": [[1, 2, 3, 4]]}}', 422, "invalid-input", "wrong"),
         (b'{"data": [[1, 2, 3, 4]], "model": "nosuch"}', 422, "unknown-model", "Known: iris"),
-        (b'{"data": [[1, 2, 3, 4]], "priority": 1}', 422, "invalid-input", "unknown member"),
+        (b'{"data": [[1, 2, 3, 4]], "prio": 1}', 422, "invalid-input", "unknown member"),
     ],
 )
 async def test_bad_input_is_explained_and_never_reaches_the_queue(

@@ -1,7 +1,17 @@
+import contextlib
+
 import pytest
 
+from inferq.jobs import Outcome
+from inferq.queue.consumer import Consumer
+from inferq.queue.outage import Outage
 from inferq.queue.producer import Producer
+from inferq.settings import Settings
+from inferq.webhooks.urls import UrlRules
+from inferq.worker import reporter as reporter_module
+from inferq.worker.reporter import Reporter
 from tests.integration.worker.processes import WorkerProcess
+from tests.receivers import SECRET, Receiver
 
 
 @pytest.fixture
@@ -22,3 +32,54 @@ async def producer(settings):
     producer = Producer.from_settings(settings)
     yield producer
     await producer.close()
+
+
+@pytest.fixture
+def make_receiver():
+    receivers = []
+
+    def make(*statuses, **options):
+        receivers.append(Receiver(*statuses, **options))
+        return receivers[-1]
+
+    yield make
+    for receiver in receivers:
+        receiver.close()
+
+
+@pytest.fixture
+def receiver(make_receiver):
+    return make_receiver()
+
+
+@pytest.fixture
+def start_reporter(redis_url, monkeypatch):
+    """Starts reporters that call loopback, and whose pauses are short."""
+    monkeypatch.setattr(reporter_module, "LOOK_SECONDS", 0.02)
+    with contextlib.ExitStack() as stack:
+
+        def start(*, resolver=None, **settings):
+            usual = {"redis_url": redis_url, "webhook_secret": SECRET, "webhook_private_addresses": True}
+            chosen = Settings(**(usual | settings))
+            rules = UrlRules.from_settings(chosen)
+            reporter = Reporter(chosen, rules, Outage(), retry_base_seconds=0.02, resolver=resolver)
+            reporter.start()
+            stack.callback(reporter.shutdown)
+            return reporter
+
+        yield start
+
+
+@pytest.fixture
+def end_job(producer, settings):
+    """Submits a job with this webhook and ends it."""
+    consumer = Consumer(settings, "worker-1", ["iris"])
+
+    async def end(url, **outcome):
+        job_id = await producer.submit("iris", b"[[5.1,3.5,1.4,0.2]]", webhook=url)
+        [job] = consumer.claim(1)
+        consumer.finish([Outcome(job, **(outcome or {"result": b'{"x":1.10}'}))])
+        return job_id
+
+    yield end
+    consumer.close()

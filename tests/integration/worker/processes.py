@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+from inferq.jobs import WebhookStatus
+
 
 class WorkerProcess:
     module = "inferq.worker.main"
@@ -38,3 +40,10 @@ async def ended(producer, job_id, timeout=15.0):
         while not (job := await producer.read(job_id)).status.is_final:
             await asyncio.sleep(0.02)
     return job
+
+
+async def settled(producer, job_id, timeout=15.0):
+    async with asyncio.timeout(timeout):
+        while (webhook := (await producer.read(job_id)).webhook).status is WebhookStatus.PENDING:
+            await asyncio.sleep(0.01)
+    return webhook

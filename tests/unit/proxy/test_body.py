@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferq.jobs import InvalidInputError, InvalidJsonError
+from inferq.jobs import InvalidInputError, InvalidJsonError, Priority
 from inferq.proxy.body import parse_predict_body
+from inferq.webhooks.urls import UrlRules
 
 parse = partial(parse_predict_body, longest_timeout=60.0)
 JSON = st.recursive(
@@ -73,3 +74,46 @@ def test_timeout_within_bounds_is_taken(timeout):
 def test_timeout_out_of_bounds_is_refused(timeout):
     with pytest.raises(InvalidInputError, match="timeout must be seconds, more than 0 and at most 60"):
         parse(b'{"data": [1], "timeout": %b}' % timeout.encode())
+
+
+def test_priority_and_webhook_are_taken():
+    body = parse(
+        b'{"data": ["a"], "priority": "low", "webhook": "https://example.com/x"}', webhook_rules=UrlRules()
+    )
+    assert (body.priority, body.webhook) == (Priority.LOW, "https://example.com/x")
+
+
+@pytest.mark.parametrize("members", ["", ', "priority": null, "webhook": null'])
+def test_priority_is_normal_and_there_is_no_webhook_where_nothing_is_said(members):
+    body = parse(b'{"data": [1]%b}' % members.encode())
+    assert (body.priority, body.webhook) == (Priority.NORMAL, None)
+
+
+@pytest.mark.parametrize("priority", ['"urgent"', '"HIGH"', '""', "1", "true", "[]", '{"high": 1}'])
+def test_other_priorities_are_refused(priority):
+    with pytest.raises(InvalidInputError, match="priority must be one of high, normal, low, got"):
+        parse(b'{"data": [1], "priority": %b}' % priority.encode())
+
+
+@pytest.mark.parametrize(
+    ("webhook", "words"),
+    [
+        ("3", "webhook must be a URL, got int"),
+        ('"ftp://x/"', "begins with"),
+        ('"http://10.0.0.1/"', "public"),
+    ],
+)
+def test_webhook_that_may_not_be_called_is_refused(webhook, words):
+    with pytest.raises(InvalidInputError, match=words):
+        parse(b'{"data": [1], "webhook": %b}' % webhook.encode(), webhook_rules=UrlRules())
+
+
+def test_any_webhook_is_refused_where_there_are_none():
+    with pytest.raises(InvalidInputError, match="INFERQ_WEBHOOK_SECRET is not set"):
+        parse(b'{"data": [1], "webhook": "https://example.com/"}')
+
+
+@pytest.mark.parametrize("member", [b'"priority": "low"', b'"webhook": "https://example.com/"'])
+def test_new_members_are_taken_once(member):
+    with pytest.raises(InvalidInputError, match="twice"):
+        parse(b'{"data": [1], %b, %b}' % (member, member), webhook_rules=UrlRules())

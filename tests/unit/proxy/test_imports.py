@@ -7,8 +7,11 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("inferq.proxy.app", {"onnxruntime", "numpy"}),
-        ("inferq.worker.main", {"fastapi", "starlette", "uvicorn"}),
+        ("inferq.proxy.app", {"onnxruntime", "numpy", "httpcore", "standardwebhooks"}),
+        (
+            "inferq.worker.main",
+            {"fastapi", "starlette", "uvicorn", "httpcore", "standardwebhooks", "certifi"},
+        ),
     ],
 )
 def test_each_side_leaves_the_others_libraries_out(module, forbidden):

@@ -33,3 +33,19 @@ def test_turn_that_asked_nothing_does_not_end_an_outage():
         assert turned.wait(5)
         thread.shutdown()
     assert logs == []
+
+
+def test_turn_comes_at_once_when_hurried_and_the_end_too():
+    turns = threading.Semaphore(0)
+
+    def action():
+        turns.release()
+        return True
+
+    thread = Periodic("test", 60, action, Outage())
+    thread.start()
+    assert turns.acquire(timeout=5)
+    thread.hurry()
+    assert turns.acquire(timeout=5)
+    thread.shutdown()
+    assert not turns.acquire(blocking=False)

@@ -9,7 +9,7 @@ from inferq.jobs import ErrorKind, RedisUnavailableError
 from inferq.proxy.answers import JsonResponse, answers
 from inferq.proxy.schemas import Health, Information, State
 from inferq.proxy.state import producer_of, settings_of
-from inferq.proxy.views import rfc3339
+from inferq.views import rfc3339
 
 router = APIRouter()
 

@@ -9,12 +9,12 @@ from pydantic_core import to_json
 from inferq.jobs import ErrorKind, Job, JobNotFoundError, UnknownModelError
 from inferq.models.validation import check_unknown_model_data
 from inferq.proxy.answers import JSON, JsonResponse, accepted, answers
-from inferq.proxy.body import parse_predict_body, read_body
+from inferq.proxy.body import PredictBody, parse_predict_body, read_body
 from inferq.proxy.cursor import decode_cursor, encode_cursor
 from inferq.proxy.lean import LeanRoute
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobList, JobView, PredictRequest, Submitted
-from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of
-from inferq.proxy.views import job_json
+from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of, webhook_rules_of
+from inferq.views import job_json
 
 LONGEST_JOB_ID = 256
 LARGEST_PAGE = 500
@@ -48,14 +48,14 @@ async def predict(request: Request) -> Response:
     """Accepts data for a model and answers at once; a worker runs it in the background."""
     settings = settings_of(request)
     raw = await read_body(request, settings.max_body_bytes)
-    body = parse_predict_body(raw, settings.max_timeout_seconds)
+    body = parse_predict_body(raw, settings.max_timeout_seconds, webhook_rules_of(request))
     name = body.model if body.model is not None else settings.default_model
     entry = await catalog_of(request).find(name)
     if entry is None:
         check_unknown_model_data(body.data, settings.max_rows)
     else:
         entry.validator.validate(body.data)
-    return await _submit(request, name, body.data, body.timeout_seconds)
+    return await _submit(request, name, body)
 
 
 @router.post(
@@ -80,7 +80,7 @@ async def predict_test(
         raise UnknownModelError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
-    return await _submit(request, name, document.example)
+    return await _submit(request, name, PredictBody(document.example))
 
 
 @lean.get(
@@ -163,12 +163,14 @@ async def list_jobs(
     return JsonResponse(b'{"jobs":[%b],"next":%b}' % (views, to_json(following)))
 
 
-async def _submit(
-    request: Request, name: str, data: object, timeout_seconds: float | None = None
-) -> Response:
-    owner = owner_of(request) or ""
+async def _submit(request: Request, name: str, body: PredictBody) -> Response:
     job_id = await producer_of(request).submit(
-        name, to_json(data), timeout_seconds=timeout_seconds, owner=owner
+        name,
+        to_json(body.data),
+        body.priority,
+        timeout_seconds=body.timeout_seconds,
+        owner=owner_of(request) or "",
+        webhook=body.webhook,
     )
     return _accepted(job_id)
 

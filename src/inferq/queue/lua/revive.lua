@@ -23,7 +23,9 @@ if depth >= max_queued then return {'full', depth, math.floor(drain_rate(queue, 
 
 local sequence = redis.call('INCR', queue .. ':sequence')
 redis.call('HSET', meta_key, 'state', 'queued', 'sequence', sequence, 'failures', 0, 'submitted_ms', now_ms())
-redis.call('HDEL', meta_key, 'alone', 'error_kind', 'last_error', 'ended_ms', 'token', 'missing_ms')
+redis.call('HDEL', meta_key, 'alone', 'error_kind', 'last_error', 'ended_ms', 'token', 'missing_ms', 'webhook_status',
+  'webhook_attempts', 'webhook_ms', 'webhook_error')
+redis.call('ZREM', prefix .. 'webhooks', id) -- its new end is another report
 redis.call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
 redis.call('UNLINK', job_key(id, 'error'))
 for _, part in ipairs({'meta', 'data'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end

@@ -4,17 +4,18 @@ from datetime import datetime
 
 from pydantic_core import from_json, to_json
 
-from inferq.jobs import Job
+from inferq.jobs import Job, Webhook
 
 
 def job_json(job: Job) -> bytes:
-    """Returns the JSON of `GET /job/{id}`; see `schemas.JobView`."""
+    """Returns the JSON of `GET /job/{id}`; see `proxy.schemas.JobView`."""
     head = to_json({"job_id": job.id, "status": job.status})
     tail = to_json(
         {
             "error": job.error,
             "error_kind": job.error_kind,
             "model": job.model,
+            "priority": job.priority,
             "submitted_at": rfc3339(job.submitted_at),
             "started_at": rfc3339(job.started_at),
             "finished_at": rfc3339(job.finished_at),
@@ -31,6 +32,7 @@ def job_json(job: Job) -> bytes:
                 }
                 for attempt in job.history
             ],
+            "webhook": _webhook(job.webhook),
         }
     )
     return b'%b,"result":%b,%b' % (head[:-1], _result_json(job.result), tail[1:])
@@ -39,6 +41,18 @@ def job_json(job: Job) -> bytes:
 def rfc3339(moment: datetime | None) -> str | None:
     """Returns a UTC time such as 2026-01-31T12:00:00.004Z."""
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _webhook(webhook: Webhook | None) -> dict[str, object] | None:
+    if webhook is None:
+        return None
+    return {
+        "url": webhook.url,
+        "status": webhook.status,
+        "attempts": webhook.attempts,
+        "last_attempt_at": rfc3339(webhook.last_attempt_at),
+        "error": webhook.error,
+    }
 
 
 def _result_json(stored: bytes | None) -> bytes:

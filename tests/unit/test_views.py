@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from inferq.jobs import Job, Status
-from inferq.proxy.views import job_json, rfc3339
+from inferq.views import job_json, rfc3339
 
 
 def shown(**fields):

@@ -1,0 +1,109 @@
+"""Connections that go only where the rules allow, whatever a name is made to mean in between."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from ipaddress import ip_address
+
+import httpcore
+
+from inferq.webhooks.addresses import is_public
+
+type Resolver = Callable[[str, int], Awaitable[list[str]]]
+"""Returns the addresses of a name, the best first; raises OSError if it has none."""
+
+
+class AddressRefusedError(Exception):
+    """A name has an address that may not be called. Which one is not told: it may be a secret."""
+
+
+class CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Resolves each name once, checks every address it has, and connects to one of just these.
+
+    TLS and the Host header still go by the name, so a receiver is who its certificate says.
+
+    Args:
+        resolver: Finds addresses.
+        takes_private: Whether to connect to addresses that are not public.
+    """
+
+    def __init__(self, resolver: Resolver, *, takes_private: bool) -> None:
+        self._resolver = resolver
+        self._takes_private = takes_private
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - as httpcore has it
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connects to the first address that answers.
+
+        Raises:
+            AddressRefusedError: The name has an address that is not public.
+            httpcore.ConnectError: It has none, or none answers.
+        """
+        try:
+            addresses = await self._resolver(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(f"the name has no address ({error.strerror or error})") from error
+        if not self._takes_private and not all(is_public(ip_address(one)) for one in addresses):
+            raise AddressRefusedError
+        failure = httpcore.ConnectError("the name has no address")
+        for address in addresses:
+            try:
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure
+
+    async def connect_unix_socket(
+        self,
+        path: str,  # noqa: ARG002 - as httpcore has it
+        timeout: float | None = None,  # noqa: ASYNC109, ARG002 - as httpcore has it
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - as httpcore has it
+    ) -> httpcore.AsyncNetworkStream:
+        """Refuses: no URL means a socket of this machine."""
+        raise AddressRefusedError
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+        await asyncio.sleep(seconds)
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """Asks the system for the addresses of a name; see `Resolver`.
+
+    In a thread that nobody waits for: a look-up cannot be cancelled, and a process that stops must not hang.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(addresses: list[str], error: OSError | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(addresses)
+        else:
+            answer.set_exception(error)
+
+    def look_up() -> None:
+        addresses: list[str] = []
+        failure: OSError | None = None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        except OSError as error:
+            failure = error
+        except UnicodeError as error:  # a name that the system's encoding of names cannot have
+            failure = OSError(str(error))
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, addresses, failure)
+
+    threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    return await answer
