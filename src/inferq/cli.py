@@ -1,5 +1,6 @@
 """The command `inferq`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,9 @@ from typing import Annotated
 import typer
 
 from inferq import deadletters
+from inferq.commands import looking
+from inferq.commands.predicting import predict
+from inferq.commands.service import exit_code
 from inferq.jobs import InferqError, InvalidInputError
 
 app = typer.Typer(
@@ -16,6 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command()(predict)
+app.add_typer(looking.job_app, name="job")
+for command in (looking.jobs, looking.queue, looking.models):
+    app.command()(command)
 app.add_typer(deadletters.app, name="dead")
 
 Host = Annotated[str, typer.Option(help="Address that the proxy listens on.")]
@@ -28,11 +36,15 @@ Models = Annotated[Path | None, typer.Option(help="Model repository.", envvar="I
 
 
 def main() -> None:
-    """Runs the command line; errors of inferq's own are one line and exit code 1."""
+    """Runs the command line; errors of inferq's own are one line on standard error."""
     try:
         app()
     except InferqError as error:
-        sys.exit(f"inferq: {error.message}")
+        typer.echo(f"inferq: {error.message}", err=True)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "inferq":
             raise

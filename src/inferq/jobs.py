@@ -6,6 +6,7 @@ Read this page first. Everything else in the package speaks in these words.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Status(StrEnum):
@@ -62,6 +63,10 @@ class ErrorKind(StrEnum):
     CRASHED = "crashed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    # what a client of the service meets
+    UNREACHABLE = "unreachable"
+    NOT_ENDED = "not-ended"
+    UNEXPECTED = "unexpected"
     # a process cannot start
     INVALID_MODEL = "invalid-model"
     INVALID_SETTING = "invalid-setting"
@@ -78,14 +83,22 @@ class InferqError(Exception):
     Args:
         message: A sentence that says what was expected, what was got, and what to do.
         retry_after_seconds: When trying again may help, where that can be told.
+        problem: The problem document (RFC 9457) that a service answered, where one did.
     """
 
     kind: ErrorKind
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        problem: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after_seconds = retry_after_seconds
+        self.problem = problem
 
 
 class InvalidJsonError(InferqError):
@@ -116,6 +129,12 @@ class JobNotFoundError(InferqError):
     """No job has this id: it never existed, or its keys have expired."""
 
     kind = ErrorKind.JOB_NOT_FOUND
+
+
+class UnauthorizedError(InferqError):
+    """The service wants a key that it knows."""
+
+    kind = ErrorKind.UNAUTHORIZED
 
 
 class JobStateError(InferqError):
@@ -158,6 +177,24 @@ class TimedOutError(InferqError):
     """A run took longer than its job, or its model, allows."""
 
     kind = ErrorKind.TIMED_OUT
+
+
+class UnreachableError(InferqError):
+    """The service did not answer."""
+
+    kind = ErrorKind.UNREACHABLE
+
+
+class UnexpectedAnswerError(InferqError):
+    """The service answered something that inferq does not say."""
+
+    kind = ErrorKind.UNEXPECTED
+
+
+class NotEndedError(InferqError):
+    """The job had not ended when the time to wait was up."""
+
+    kind = ErrorKind.NOT_ENDED
 
 
 class InvalidModelError(InferqError):

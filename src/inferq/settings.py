@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     webhook_timeout_seconds: Seconds = 10.0
     """Longest time that one try may take, from the name's resolution to the receiver's answer."""
 
+    url: str = "http://localhost:8000"
+    """Where the proxy is, for the Python client and the command line."""
+    api_key: Annotated[str, Field(repr=False)] = ""
+    """The key that the Python client and the command line send; empty: none."""
+
     max_body_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """Longest request body the proxy accepts, in bytes."""
     max_rows: Annotated[int, Field(gt=0)] = 100_000

@@ -1,0 +1,57 @@
+"""What both clients know of the service they talk to."""
+
+from typing import Any
+
+from inferq.client.core import Call, job_path
+from inferq.jobs import InvalidSettingError
+from inferq.settings import Settings
+
+_LONGEST_SILENCE_SECONDS = 60.0
+"""A stream of events that has said nothing for so long is broken: there is a heartbeat every 15 s."""
+
+
+class Connection:
+    """Where the service is, and how it is asked.
+
+    Attributes:
+        url: Where the service is.
+        retries: How often a request is repeated where that does no harm.
+    """
+
+    def __init__(
+        self, settings: Settings, url: str | None, api_key: str | None, timeout: float, retries: int
+    ) -> None:
+        self.url = (url or settings.url).rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise InvalidSettingError(
+                f"The address of the service must begin with http:// or https://, got {self.url!r}."
+            )
+        self.retries = retries
+        self._api_key = api_key if api_key is not None else settings.api_key
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url}>"
+
+    def _http_options(self) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json"}
+        if self._api_key:
+            headers["Authorization"] = f"Bearer {self._api_key}"
+        return {"base_url": self.url, "headers": headers, "timeout": self._timeout}
+
+    def _arguments(self, call: Call) -> dict[str, Any]:
+        return {
+            "method": call.method,
+            "url": call.path,
+            "content": call.body,
+            "headers": call.headers,
+            "timeout": self._timeout + call.waits_seconds,
+        }
+
+    def _stream_arguments(self, job_id: str, last_id: str) -> dict[str, Any]:
+        return {
+            "method": "GET",
+            "url": job_path(job_id, "/events"),
+            "headers": {"Last-Event-ID": last_id} if last_id else {},
+            "timeout": _LONGEST_SILENCE_SECONDS,
+        }

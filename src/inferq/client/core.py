@@ -1,0 +1,269 @@
+"""What both clients do, without doing it: each operation is a generator that yields calls and gets answers.
+
+`Client` and `AsyncClient` differ only in how they make a call and how they pause.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from inferq import jobs
+from inferq.client.data import to_data, to_json
+from inferq.jobs import ErrorKind, InferqError, NotEndedError, UnexpectedAnswerError, UnreachableError
+
+LONGEST_WAIT_SECONDS = 20.0
+"""How long one request waits for a job; a longer wait takes several."""
+MOST_JOBS_PER_REQUEST = 10_000
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+_PASSING = (502, 503, 504)
+_PROBLEM = "urn:inferq:problem:"
+
+View = dict[str, Any]
+
+_ERRORS: dict[str, type[InferqError]] = {
+    one.kind: one
+    for one in (
+        jobs.InvalidJsonError,
+        jobs.InvalidInputError,
+        jobs.UnknownModelError,
+        jobs.BodyTooLargeError,
+        jobs.JobNotFoundError,
+        jobs.UnauthorizedError,
+        jobs.JobStateError,
+        jobs.IdempotencyConflictError,
+        jobs.QueueFullError,
+        jobs.RedisUnavailableError,
+        jobs.NoWorkerError,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to be made.
+
+    Attributes:
+        method: HTTP method.
+        path: Path with query.
+        body: JSON; None for none.
+        headers: Further headers.
+        is_safe: Whether it may be made again where no answer came.
+        waits_seconds: How long the service may take on purpose.
+    """
+
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    is_safe: bool = True
+    waits_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause to be made, in seconds."""
+
+    seconds: float
+
+
+type Steps[T] = Generator[Call | Pause, httpx.Response | httpx.TransportError | None, T]
+
+
+class JobFailedError(InferqError):
+    """The job has failed.
+
+    Attributes:
+        job: The job as the service shows it; `kind` and `message` are its error's.
+    """
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view["error"] or "The job has failed.")
+        self.job = view
+        known = view["error_kind"]
+        self.kind = ErrorKind(known) if known in ErrorKind else ErrorKind.MODEL_ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is said of a job besides its data; see `Client.submit`."""
+
+    model: str | None = None
+    timeout: float | None = None
+    priority: str | None = None
+    webhook: str | None = None
+
+    def body(self, data: Any) -> View:  # noqa: ANN401 - whatever users hold
+        """The body of a request for a job."""
+        members = {
+            "model": self.model,
+            "timeout": self.timeout,
+            "priority": self.priority,
+            "webhook": self.webhook,
+        }
+        return {"data": to_data(data)} | {name: value for name, value in members.items() if value is not None}
+
+
+def make(call: Call, retries: int) -> Steps[httpx.Response]:
+    """Makes a call, and makes it again where that is safe and may help.
+
+    Raises:
+        InferqError: The service refused it, or did not answer.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    for left in range(retries if call.is_safe else 0, -1, -1):
+        answer = yield call
+        if isinstance(answer, httpx.Response) and answer.is_success:
+            return answer
+        error = _error(call, answer)
+        is_passing = not isinstance(answer, httpx.Response) or answer.status_code in _PASSING
+        if not left or not is_passing:
+            raise error
+        longest = max(pause, min(error.retry_after_seconds or 0.0, _LONGEST_PAUSE_SECONDS))
+        yield Pause(random.uniform(longest / 2, longest))  # noqa: S311
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    raise AssertionError  # the last turn returns or raises
+
+
+def _error(call: Call, answer: httpx.Response | httpx.TransportError | None) -> InferqError:
+    if answer is None or isinstance(answer, httpx.TransportError):
+        return unreachable(f"{call.method} {call.path}", answer or httpx.TransportError("no answer"))
+    try:
+        problem = answer.json()
+        kind, detail = problem["type"].removeprefix(_PROBLEM), problem["detail"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return UnexpectedAnswerError(
+            f"{call.method} {call.path} was answered with {answer.status_code} {answer.reason_phrase}. "
+            "Is this the address of an inferq service?"
+        )
+    after = answer.headers.get("retry-after", "")
+    seconds = float(after) if after.isdigit() else None
+    return _ERRORS.get(kind, UnexpectedAnswerError)(detail, retry_after_seconds=seconds, problem=problem)
+
+
+def job_path(job_id: str, action: str = "") -> str:
+    """The path of a job, or of what is done with it."""
+    return f"/job/{quote(job_id)}{action}"
+
+
+def model_path(name: str) -> str:
+    """The path of a model."""
+    return f"/models/{quote(name, safe='')}"
+
+
+def unreachable(what: str, error: httpx.TransportError) -> UnreachableError:
+    """The error for a service that did not answer."""
+    return UnreachableError(f"The service did not answer {what}: {str(error) or type(error).__name__}.")
+
+
+def get(path: str, retries: int) -> Steps[Any]:
+    """Reads JSON."""
+    return (yield from make(Call("GET", path), retries)).json()
+
+
+def submit(data: Any, options: Options, key: str | None, retries: int) -> Steps[str]:  # noqa: ANN401
+    """Submits a job and returns its id. With a key of its own it can be repeated without harm."""
+    call = Call(
+        "POST", "/predict", to_json(options.body(data)), {"Idempotency-Key": key or secrets.token_hex(16)}
+    )
+    return str((yield from make(call, retries)).json()["job_id"])
+
+
+def submit_many(items: Iterable[Any], options: Options, retries: int) -> Steps[list[str]]:
+    """Submits jobs, as many in one request as the service takes, and returns their ids."""
+    bodies = [options.body(data) for data in items]
+    ids: list[str] = []
+    for first in range(0, len(bodies), MOST_JOBS_PER_REQUEST):
+        body = to_json({"jobs": bodies[first : first + MOST_JOBS_PER_REQUEST]})
+        call = Call("POST", "/predict/batch", body, {"Idempotency-Key": secrets.token_hex(16)})
+        ids += (yield from make(call, retries)).json()["job_ids"]
+    return ids
+
+
+def read(job_id: str, retries: int, wait: float = 0.0) -> Steps[View]:
+    """Reads a job; with `wait` seconds it waits for the end."""
+    path = job_path(job_id) + (f"?wait={wait:.3f}" if wait else "")
+    view: View = (yield from make(Call("GET", path, waits_seconds=wait), retries)).json()
+    return view
+
+
+def cancel(job_id: str, retries: int) -> Steps[View]:
+    """Cancels a job."""
+    view: View = (yield from make(Call("DELETE", job_path(job_id)), retries)).json()
+    return view
+
+
+def retry(job_id: str) -> Steps[None]:
+    """Puts a failed job in line again."""
+    yield from make(Call("POST", job_path(job_id, "/retry"), is_safe=False), 0)
+
+
+def has_ended(view: View) -> bool:
+    """Whether a job will never change again."""
+    return view["status"] in ("completed", "failed")
+
+
+def wait(job_id: str, seconds: float | None, retries: int) -> Steps[View]:
+    """Waits for a job's end.
+
+    Args:
+        job_id: The job's id.
+        seconds: Longest wait; None for ever.
+        retries: How often a request is repeated.
+
+    Raises:
+        NotEndedError: The time was up.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = LONGEST_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
+        view = yield from read(job_id, retries, max(0.0, min(left, LONGEST_WAIT_SECONDS)))
+        if has_ended(view):
+            return view
+        if deadline is not None and time.monotonic() >= deadline:
+            raise NotEndedError(
+                f"Job {job_id!r} has not ended within {seconds:g} s; it is {view['status']}. It goes on: "
+                "wait again, or cancel it."
+            )
+
+
+def wait_all(ids: Sequence[str], retries: int) -> Steps[list[View]]:
+    """Waits for the ends of jobs, with few requests: for the first one, then for all that have ended by then.
+
+    Raises:
+        JobNotFoundError: One of them is not known any more.
+    """
+    views: dict[str, View] = {}
+    while missing := [job_id for job_id in ids if job_id not in views]:
+        views[missing[0]] = yield from wait(missing[0], None, retries)
+        for first in range(1, len(missing), MOST_JOBS_PER_REQUEST):
+            some = missing[first : first + MOST_JOBS_PER_REQUEST]
+            call = Call("POST", "/jobs/status", to_json({"job_ids": some}))
+            found = (yield from make(call, retries)).json()["jobs"]
+            views |= {view["job_id"]: view for view in found if view is not None and has_ended(view)}
+    return [views[job_id] for job_id in ids]
+
+
+def result_of(view: View) -> Any:  # noqa: ANN401 - as the model gives it
+    """The result of an ended job.
+
+    Raises:
+        JobFailedError: It has failed.
+    """
+    if view["status"] == "failed":
+        raise JobFailedError(view)
+    return view["result"]
+
+
+def pages(status: str | None, model: str | None, limit: int, cursor: str | None, retries: int) -> Steps[View]:
+    """Reads one page of jobs."""
+    wanted = {"status": status, "model": model, "limit": str(limit), "cursor": cursor}
+    query = httpx.QueryParams({name: value for name, value in wanted.items() if value is not None})
+    page: View = yield from get(f"/jobs?{query}", retries)
+    return page

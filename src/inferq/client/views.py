@@ -1,0 +1,77 @@
+"""A job as a client holds it: what the service last said of it, and how it looks in a notebook."""
+
+from html import escape
+from typing import Any
+
+from inferq.client.core import View, has_ended
+
+_COLOURS = {"pending": "#8a6d00", "processing": "#0b61a4", "completed": "#1a7f37", "failed": "#c62828"}
+
+_LEFT = "style='text-align:left'"
+
+
+class JobView:
+    """What the service last said of a job. Members that have not been read are asked for by `refresh`.
+
+    Attributes:
+        id: The job's id.
+        view: The job as `GET /job/{id}` shows it; empty before it was read.
+    """
+
+    def __init__(self, job_id: str, view: View | None = None) -> None:
+        self.id = job_id
+        self.view: View = view or {}
+
+    @property
+    def status(self) -> str:
+        """`pending`, `processing`, `completed` or `failed`, as last read; `pending` before that."""
+        return str(self.view.get("status", "pending"))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has completed or failed, as last read."""
+        return bool(self.view) and has_ended(self.view)
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong, once it has failed."""
+        return self.view.get("error")
+
+    @property
+    def model(self) -> str | None:
+        """Name of its model."""
+        return self.view.get("model")
+
+    @property
+    def attempts(self) -> int:
+        """How often it has been handed to a worker."""
+        return int(self.view.get("attempts", 0))
+
+    @property
+    def queue_position(self) -> int | None:
+        """1 for the next job to be taken; None unless it waits."""
+        return self.view.get("queue_position")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        """The job as a small table, readable on light and on dark."""
+        colour = _COLOURS.get(self.status, "inherit")
+        rows: list[tuple[str, Any]] = [("model", self.model), ("attempts", self.attempts)]
+        rows += [(name, self.view.get(name)) for name in ("submitted_at", "finished_at", "queue_position")]
+        rows += [("error", self.error), ("result", _shortened(self.view.get("result")))]
+        cells = "".join(
+            f"<tr><th {_LEFT}>{name}</th><td {_LEFT}>{escape(str(value))}</td></tr>"
+            for name, value in rows
+            if value is not None
+        )
+        return (
+            f"<table><caption {_LEFT}>job <code>{escape(self.id)}</code> "
+            f"<b style='color:{colour}'>{escape(self.status)}</b></caption>{cells}</table>"
+        )
+
+
+def _shortened(value: Any) -> str | None:  # noqa: ANN401 - as the model gives it
+    text = None if value is None else str(value)
+    return text if text is None or len(text) <= 400 else f"{text[:399]}…"

@@ -1,0 +1,59 @@
+"""`inferq predict`: submit data, and wait for the result."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from inferq.commands.reading import read_data
+from inferq.commands.service import AsJson, Url, print_json, print_table, service
+from inferq.jobs import Priority
+
+
+def predict(
+    data: Annotated[str | None, typer.Argument(help="JSON, such as '[[5.1, 3.5, 1.4, 0.2]]'.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="A .json, .csv or .npy file; - for JSON on standard input."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Name of the model; the service's default if left out.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the result, or print the job's id and leave.")] = True,
+    wait_timeout: Annotated[float | None, typer.Option(min=0, help="Longest wait, s.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Longest run, s.")] = None,
+    priority: Annotated[Priority | None, typer.Option(help="Which jobs it goes before.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Submit data and print the result.
+
+    Exit codes: 0 done, 1 the job failed or the data does not fit, 2 the command was not understood,
+    3 there is no such model, 4 the time to wait was up, 5 the service is out of reach.
+    """
+    with service(url) as client:
+        names = None
+        if file is not None and file.suffix == ".csv":
+            names = client.model(model or client.default_model())["feature_names"]
+        job = client.submit(
+            read_data(data, file, names), model=model, timeout=timeout, priority=priority and priority.value
+        )
+        if not wait:
+            print_json({"job_id": job.id}) if as_json else typer.echo(job.id)
+            return
+        result = job.result(wait_timeout)
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result)
+
+
+def print_result(result: Any) -> None:  # noqa: ANN401 - as the model gives it
+    """Prints what a classifier gave as a table, and everything else as JSON."""
+    if not isinstance(result, dict) or result.keys() != {"prediction", "class_name", "probabilities"}:
+        print_json(result)
+        return
+    is_single = not isinstance(result["prediction"], list)
+    columns = [[one] if is_single else one for one in result.values() if one is not None]
+    names = [name for name, one in result.items() if one is not None]
+    print_table(names, zip(*columns, strict=True))

@@ -1,0 +1,59 @@
+"""What the commands share: which service they talk to, and how they show what it says."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from inferq.jobs import ErrorKind, InferqError
+
+if TYPE_CHECKING:
+    from inferq.client import Client
+
+Url = Annotated[str | None, typer.Option(help="Where the service is.", envvar="INFERQ_URL", show_envvar=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs, one document a line.")]
+
+EXIT_CODES = {
+    ErrorKind.JOB_NOT_FOUND: 3,
+    ErrorKind.UNKNOWN_MODEL: 3,
+    ErrorKind.NOT_ENDED: 4,
+    ErrorKind.UNREACHABLE: 5,
+    ErrorKind.REDIS_UNAVAILABLE: 5,
+    ErrorKind.QUEUE_FULL: 5,
+}
+"""Exit codes other than 1, by what went wrong. 2 is a command that was not understood."""
+
+
+def exit_code(error: InferqError) -> int:
+    """The exit code for an error."""
+    return EXIT_CODES.get(error.kind, 1)
+
+
+@contextmanager
+def service(url: str | None) -> Iterator["Client"]:
+    """The service to talk to; its key is read from `INFERQ_API_KEY`, never from the command line."""
+    from inferq.client import Client
+
+    with Client(url) as client:
+        yield client
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - JSON
+    """Prints a document on one line."""
+    typer.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Prints a table; what is piped into another program is not cut to the width of a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for row in rows:
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+    Console(width=None if sys.stdout.isatty() else 1000, highlight=False).print(table)
