@@ -10,7 +10,7 @@ import uvicorn
 
 from inferq.jobs import RedisUnavailableError
 from inferq.proxy.app import create_app
-from inferq.proxy.listener import listen, refuse_new_connections
+from inferq.proxy.listener import allow_many_connections, listen, refuse_new_connections
 from inferq.queue.connection import connect
 from inferq.queue.requirements import check_server
 from inferq.settings import Settings
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 def main(host: str, port: int, settings: Settings, *, shares_port: bool = False) -> None:
-    """Serves until told to stop; requests under way are finished first.
+    """Serves until told to stop; requests under way are finished first, those that only wait are answered.
 
     Args:
         host: Address to listen on.
@@ -36,6 +36,7 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         SystemExit: With one line and code 1 if the address cannot be listened on.
         InvalidSettingError: The Redis server cannot keep our promises. One that is away is waited for.
     """
+    allow_many_connections()
     listener = listen(host, port, shares_port=shares_port)
     _check_server(settings)
     config = uvicorn.Config(
@@ -44,6 +45,8 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        ws="websockets-sansio",
+        ws_max_size=settings.max_body_bytes,
     )
     logging.getLogger("uvicorn").addHandler(_ThroughStructlog())
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,9 +12,7 @@ from inferq.settings import Settings
 from tests.servers import REDIS_BINARY, Server, free_port
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
-RULES = (
-    "~app:* &app:events +@read +@write +@connection +@transaction +@scripting +publish +time +info +dbsize"
-)
+RULES = "~app:* &app:events +@read +@write +@connection +@transaction +@scripting +publish +subscribe +unsubscribe +time +info +dbsize"
 
 
 @pytest.fixture(scope="module")
