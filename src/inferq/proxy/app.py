@@ -26,7 +26,7 @@ _TAGS = [
     {"name": "jobs", "description": "Hand in data, come back for the result."},
     {
         "name": "streams",
-        "description": "Be told. Beside the event stream there are two WebSockets, which OpenAPI does not know. "
+        "description": "Be told. Beside the event stream there are two WebSockets, which OpenAPI leaves out. "
         '`/job/{job_id}/ws` sends `{"event": "status" | "end", "job": {...}}` for each state of a job. '
         'To `/ws` the client sends bodies of `POST /predict`, or `{"watch": "<job_id>"}`, each with a `ref` '
         'of its own if it likes, and gets `{"event": "accepted", "ref", "job_id"}`, then the states with '

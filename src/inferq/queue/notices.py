@@ -35,6 +35,10 @@ class Notices:
     Args:
         producer: Reads the jobs.
         settings: Where the server is.
+
+    Attributes:
+        is_heard: Whether the subscription is there.
+        is_closed: Whether everybody has been sent away.
     """
 
     def __init__(self, producer: Producer, settings: Settings) -> None:
@@ -47,6 +51,7 @@ class Notices:
         self._is_due = asyncio.Event()
         self._deafness = Outage("events_unheard", "events_heard_again")
         self._failures = 0
+        self.is_heard = False
         self.is_closed = False
 
     @contextmanager
@@ -124,6 +129,7 @@ class Notices:
                         with redis_errors():
                             await self._hear_all(subscription)
                 except RedisUnavailableError as error:
+                    self.is_heard = False
                     if not self._waiters:
                         return
                     await self._note_failure(error)
@@ -147,6 +153,7 @@ class Notices:
                 self.hear(message["data"])
             elif message["type"] == "subscribe":  # anew, too, where redis-py has connected anew
                 self._failures = 0
+                self.is_heard = True
                 self._deafness.end()
                 self._is_due.set()
             is_asked = message is None
