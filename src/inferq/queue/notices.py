@@ -13,7 +13,6 @@ from typing import Any
 
 from inferq.jobs import RedisUnavailableError, Status
 from inferq.queue.connection import close_async, connect_async, redis_errors
-from inferq.queue.grouping import MOST_CALLS
 from inferq.queue.keys import Keys
 from inferq.queue.outage import Outage
 from inferq.queue.producer import Producer
@@ -23,7 +22,10 @@ from inferq.settings import Settings
 LOOK_SECONDS = 1.0
 """How often what waiters know is compared with what Redis says."""
 
-_SPREAD_SECONDS = 0.7 * LOOK_SECONDS
+_STATUSES_AT_ONCE = 1000
+_PLACES_AT_ONCE = 16
+_PLACES_PAUSE_SECONDS = 0.008
+"""Between groups of places in the queue, each of which wakes so many clients; the ends of jobs come first."""
 _SILENCE_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -48,6 +50,7 @@ class Notices:
         self._waiters: dict[str, set[Waiter]] = {}
         self._listening: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._counting: asyncio.Task[None] | None = None
         self._is_due = asyncio.Event()
         self._deafness = Outage("events_unheard", "events_heard_again")
         self._failures = 0
@@ -66,10 +69,11 @@ class Notices:
         """
         waiter = Waiter(job_id, counts_position=counts_position)
         self._waiters.setdefault(job_id, set()).add(waiter)
-        self._start()
+        self._start(counts_position=counts_position)
         try:
             yield waiter
         finally:
+            waiter.leave()
             those = self._waiters[job_id]
             those.discard(waiter)
             if not those:
@@ -88,7 +92,7 @@ class Notices:
     async def aclose(self) -> None:
         """Wakes everybody and ends the subscription."""
         self.close()
-        tasks = [task for task in (self._listening, self._looking) if task is not None]
+        tasks = [task for task in (self._listening, self._looking, self._counting) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -109,13 +113,15 @@ class Notices:
     def _everybody(self) -> list[Waiter]:
         return [waiter for those in self._waiters.values() for waiter in those]
 
-    def _start(self) -> None:
+    def _start(self, *, counts_position: bool) -> None:
         if self.is_closed:
             return
         if self._listening is None or self._listening.done():
             self._listening = asyncio.create_task(self._listen())
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_again_and_again())
+        if counts_position and (self._counting is None or self._counting.done()):
+            self._counting = asyncio.create_task(self._count_again_and_again())
 
     async def _listen(self) -> None:
         """Keeps the subscription; without anybody who waits it is not renewed."""
@@ -178,28 +184,29 @@ class Notices:
             with suppress(
                 RedisUnavailableError
             ):  # whoever waits goes on waiting, and is told once it is back
-                await self._look()
+                await self._look(list(self._waiters))
 
-    async def _look(self) -> None:
+    async def _look(self, job_ids: Sequence[str]) -> None:
         """Compares what Redis says of each job with what those know who wait for it."""
-        in_line: list[str] = []
-        others: list[str] = []
-        for job_id, those in self._waiters.items():
-            (in_line if any(waiter.is_in_line for waiter in those) else others).append(job_id)
-        if others:
-            for job_id, status in zip(others, await self._producer.statuses(others), strict=True):
+        for first in range(0, len(job_ids), _STATUSES_AT_ONCE):
+            group = job_ids[first : first + _STATUSES_AT_ONCE]
+            for job_id, status in zip(group, await self._producer.statuses(group), strict=True):
                 for waiter in self._waiters.get(job_id, ()):
                     waiter.compare(status)
-        groups = [in_line[first : first + MOST_CALLS] for first in range(0, len(in_line), MOST_CALLS)]
-        for group in groups:
-            await self._look_at_positions(group)
-            if len(groups) > 1:  # thousands of clients woken at once would keep all others waiting
-                await asyncio.sleep(_SPREAD_SECONDS / len(groups))
 
-    async def _look_at_positions(self, job_ids: Sequence[str]) -> None:
-        for job_id, job in zip(job_ids, await self._producer.read_many(job_ids), strict=True):
-            for waiter in self._waiters.get(job_id, ()):
-                if waiter.counts_position:
-                    waiter.compare_job(job)
-                else:
-                    waiter.compare(None if job is None else job.status)
+    async def _count_again_and_again(self) -> None:
+        while any(waiter.counts_position for waiter in self._everybody()):
+            began = time.monotonic()
+            with suppress(RedisUnavailableError):
+                await self._count([waiter.job_id for waiter in self._everybody() if waiter.is_in_line])
+            await asyncio.sleep(max(0.0, began + LOOK_SECONDS - time.monotonic()))
+
+    async def _count(self, job_ids: Sequence[str]) -> None:
+        """Compares the place in the queue that each job has with what those know who wait for it."""
+        for first in range(0, len(job_ids), _PLACES_AT_ONCE):
+            group = job_ids[first : first + _PLACES_AT_ONCE]
+            for job_id, job in zip(group, await self._producer.read_many(group), strict=True):
+                for waiter in self._waiters.get(job_id, ()):
+                    if waiter.counts_position and job is not None:
+                        waiter.compare_place(job)
+            await asyncio.sleep(_PLACES_PAUSE_SECONDS)

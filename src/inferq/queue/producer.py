@@ -32,7 +32,6 @@ from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full
 from inferq.settings import Settings
 
 _AT_ONCE_TO_DISK = 32
-_MOST_STATUSES = 1000
 _STATUSES = {status.value.encode(): status for status in Status}
 
 
@@ -239,7 +238,7 @@ class Producer:
         """Reads of several jobs nothing but the public state, in one round trip.
 
         Args:
-            job_ids: The jobs' ids.
+            job_ids: The jobs' ids, at least one. Redis serves nobody else while it looks them up.
 
         Returns:
             The state of each id; None where there is none, or one in a word of an outside program's own.
@@ -248,12 +247,9 @@ class Producer:
             RedisUnavailableError: Redis does not answer in time.
         """
         keys = [self._keys.job(job_id, "status") for job_id in job_ids]
-        reads = self._redis.pipeline(transaction=False)
-        for first in range(0, len(keys), _MOST_STATUSES):
-            reads.mget(keys[first : first + _MOST_STATUSES])
         async with self._bounded():
-            found = [stored for answer in await reads.execute() for stored in answer]
-        return [_STATUSES.get(stored) for stored in found]
+            found = cast("list[bytes | None]", await self._redis.mget(keys))
+        return [_STATUSES.get(stored or b"") for stored in found]
 
     async def cancel(self, job_id: str) -> Status:
         """Ends a job that has not ended. A waiting one never runs; a running one is stopped.

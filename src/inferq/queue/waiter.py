@@ -16,7 +16,10 @@ class Waiter:
         told: What the job has become, as far as one was told since `begin_read`; None if nobody said so.
     """
 
-    __slots__ = ("_future", "_is_woken", "_known", "_position", "_read", "counts_position", "job_id", "told")
+    __slots__ = (
+        *("_deadline", "_future", "_is_woken", "_known", "_position", "_read", "_timer"),
+        *("counts_position", "job_id", "told"),
+    )
 
     def __init__(self, job_id: str, *, counts_position: bool = False) -> None:
         self.job_id = job_id
@@ -26,6 +29,8 @@ class Waiter:
         self._position: int | None = None
         self._read: Job | None = None
         self._future: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
         self._is_woken = False
 
     def begin_read(self) -> None:
@@ -58,15 +63,16 @@ class Waiter:
         self.wake()
 
     def compare(self, status: Status | None) -> None:
-        """Wakes whoever waits if Redis says something else than it knows, or nothing."""
-        if status is None or status is not (self.told or self._known):
-            self.tell(status)
+        """Wakes whoever waits if Redis said something else than it knows, or nothing.
 
-    def compare_job(self, job: Job | None) -> None:
-        """The same, of a job that was read with its place in the queue."""
-        if job is None or job.status is not (self.told or self._known):
-            self.tell(None if job is None else job.status)
-        elif job.queue_position != self._position:
+        A message may have overtaken that answer, so that it is no more than a reason to read the job.
+        """
+        if status is None or status is not (self.told or self._known):
+            self.tell(None)
+
+    def compare_place(self, job: Job) -> None:
+        """Wakes whoever waits if the job still waits, too, but in another place than it was last seen in."""
+        if job.status is Status.PENDING and self.is_in_line and job.queue_position != self._position:
             self._read = job
             self.wake()
 
@@ -86,15 +92,32 @@ class Waiter:
         """
         if not self._is_woken:
             loop = asyncio.get_running_loop()
+            self._deadline = loop.time() + seconds
+            if self._timer is None or self._timer.when() > self._deadline:
+                self.leave()
+                self._timer = loop.call_at(self._deadline, self._on_timer, loop)
             self._future = loop.create_future()
-            timer = loop.call_later(seconds, self._end_wait)
             try:
                 await self._future
             finally:
-                timer.cancel()
                 self._future = None
         is_woken, self._is_woken = self._is_woken, False
         return is_woken
+
+    def leave(self) -> None:
+        """Ends the use of this waiter."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ends the wait whose time is up. The timer of an earlier one is kept: most are woken long before."""
+        self._timer = None
+        if self._future is None:
+            return
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._on_timer, loop)
+        else:
+            self._end_wait()
 
     def _end_wait(self) -> None:
         if self._future is not None and not self._future.done():

@@ -72,6 +72,13 @@ async def test_what_one_was_told_by_a_message_is_no_news_in_the_look_after_it():
     assert not await waiter.woken(HELD)
 
 
+async def test_look_that_a_message_has_overtaken_hides_nothing():
+    waiter = seen(PENDING)
+    waiter.tell(Status.COMPLETED)
+    waiter.compare(Status.PROCESSING)
+    assert waiter.told is None  # whoever waits for the end does read the job
+
+
 async def test_failed_read_leaves_a_waiter_that_any_look_wakes():
     waiter = seen(PENDING)
     waiter.begin_read()
@@ -79,23 +86,40 @@ async def test_failed_read_leaves_a_waiter_that_any_look_wakes():
     assert await waiter.woken(60)
 
 
+async def test_wait_with_the_timer_of_an_earlier_one_takes_its_own_time():
+    waiter = seen(PENDING)
+    loop = asyncio.get_running_loop()
+    for seconds in (0.05, 0.03, 0.15):
+        loop.call_later(0.01, waiter.wake)
+        assert await waiter.woken(seconds)
+    began = loop.time()
+    assert not await waiter.woken(0.2)
+    assert 0.19 < loop.time() - began < 1
+    began = loop.time()
+    assert not await waiter.woken(0.05)
+    assert loop.time() - began < 0.19
+    waiter.leave()
+
+
 async def test_new_position_wakes_with_the_job_that_was_read():
     waiter = seen(PENDING, counts_position=True)
     assert waiter.is_in_line
-    waiter.compare_job(PENDING)
+    waiter.compare_place(PENDING)
     assert not await waiter.woken(HELD)
     further = Job("a", Status.PENDING, queue_position=2)
-    waiter.compare_job(further)
+    waiter.compare_place(further)
     assert await waiter.woken(60)
     assert (waiter.take_read(), waiter.take_read()) == (further, None)
 
 
 async def test_read_of_a_position_that_a_message_has_overtaken_is_not_used():
     waiter = seen(PENDING, counts_position=True)
-    waiter.compare_job(Job("a", Status.PENDING, queue_position=2))
+    waiter.compare_place(Job("a", Status.PENDING, queue_position=2))
     waiter.tell(Status.PROCESSING)
     assert waiter.take_read() is None
     assert not waiter.is_in_line
+    waiter.compare_place(Job("a", Status.PENDING, queue_position=1))
+    assert waiter.take_read() is None
 
 
 async def test_message_wakes_those_it_names_and_nobody_else(notices):

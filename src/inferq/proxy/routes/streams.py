@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from inferq.jobs import ErrorKind, Job, JobNotFoundError
@@ -35,22 +35,20 @@ class EventStream(Response):
     Args:
         request: The request.
         job_id: The job's id.
-        last_event_id: The revision that the client has seen last; empty if none.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, request: Request, job_id: str, last_event_id: str = "") -> None:
+    def __init__(self, request: Request, job_id: str) -> None:
         self._request = request
         self._job_id = job_id
-        self._last_event_id = last_event_id
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends it; raises what `Following.state` raises instead of beginning."""
         with Following.of(self._request, self._job_id, counts_position=True) as following:
             job = await following.state()
-            is_known = revision_of(job) == self._last_event_id
+            is_known = revision_of(job) == self._request.headers.get("last-event-id")
             if is_known and job.status.is_final:  # by this a browser's EventSource knows not to connect again
                 await Response(status_code=204)(scope, receive, send)
                 return
@@ -99,16 +97,27 @@ _ANSWERS = not_found(
 add_problem(_ANSWERS, ErrorKind.REDIS_UNAVAILABLE, _EXAMPLE_PATH)
 
 
-@router.get(f"/job/{{job_id:path}}{EVENTS}", status_code=200, response_class=EventStream, responses=_ANSWERS)
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The `id` of the last event that the client has got: it is not sent again.",
+    "schema": {"type": "string"},
+}
+
+
+@router.get(
+    f"/job/{{job_id:path}}{EVENTS}",
+    status_code=200,
+    response_class=EventStream,
+    responses=_ANSWERS,
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
+)
 async def events(
     request: Request,
     job_id: Annotated[str, Path(description="What POST /predict answered.")],
-    last_event_id: Annotated[
-        str, Header(description="The `id` of the last event that the client has got: it is not sent again.")
-    ] = "",
 ) -> Response:
     """Sends a job's state, then each change of its status or its place in the queue, then its end.
 
     A place in the queue is told at most once a second; a comment comes every 15 s.
     """
-    return EventStream(request, job_id, last_event_id)
+    return EventStream(request, job_id)
