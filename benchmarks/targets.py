@@ -39,6 +39,9 @@ TARGETS = (
     Target("idle latency", 0.45, "seed, async endpoint", at_most=True),
     Target("idle cost in 20 s", 0.05, at_most=True),
     Target("idle memory", 1.15, "seed's loop", at_most=True),
+    Target("waiting, p50", 2, at_most=True),
+    Target("waiting, p99", 25, at_most=True),
+    Target("waiting, missed", 0, at_most=True),
 )
 
 

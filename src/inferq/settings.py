@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     max_queued: Annotated[int, Field(gt=0)] = 100_000
     """Most jobs waiting per model; beyond it the proxy answers 503."""
 
+    max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """Longest time that a request may ask to wait for a job's end."""
+
     lower_share: Annotated[float, Field(ge=0, le=0.4)] = 0.1
     """Share of its claims in which a worker looks for `normal` jobs first though `high` ones wait, and again
     as much for `low`; 0: never."""

@@ -9,7 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inferq.jobs import ErrorKind
 from inferq.proxy import problems
 
+UNAUTHORIZED_CODE = 4401
+"""With which a WebSocket is closed whose server can not answer it in HTTP."""
+
 _OPEN = "/health"
+_HTTP_RESPONSE = "websocket.http.response"
 
 
 class Access:
@@ -28,11 +32,14 @@ class Access:
         self._keys = [(bytes.fromhex(digest), name) for name, digest in pairs]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 401 instead of the application where no known key is given."""
-        if scope["type"] != "http" or _is_open(scope):
+        """Answers 401 instead of the application where no known key is given, also a WebSocket."""
+        if scope["type"] not in ("http", "websocket") or _is_open(scope):
             return await self._app(scope, receive, send)
         owner = self._owner_of(Headers(scope=scope).get("authorization", ""))
         if owner is None:
+            if scope["type"] == "websocket" and _HTTP_RESPONSE not in scope.get("extensions", {}):
+                reason = problems.TYPES[ErrorKind.UNAUTHORIZED].title
+                return await send({"type": "websocket.close", "code": UNAUTHORIZED_CODE, "reason": reason})
             return await _refusal(scope["path"])(scope, receive, send)
         scope.setdefault("state", {})["owner"] = owner
         return await self._app(scope, receive, send)

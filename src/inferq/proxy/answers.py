@@ -59,6 +59,26 @@ def accepted(path: str, model: type[BaseModel], *kinds: ErrorKind) -> Answers:
     return documented
 
 
+def may_wait(documented: Answers, ended: type[BaseModel]) -> Answers:
+    """Documents that an endpoint which stores a job answers with the ended job if it is asked to wait.
+
+    Args:
+        documented: What `accepted` made.
+        ended: Shape of the job.
+    """
+    applied = {
+        "schema": {"type": "string"},
+        "description": "`wait=5`: how long the answer was held back at most, if that was asked for.",
+    }
+    documented[200] = {
+        "model": ended,
+        "description": "The job has ended within the time that the request preferred to wait.",
+        "headers": {"Preference-Applied": applied},
+    }
+    documented[202]["headers"]["Preference-Applied"] = applied
+    return documented
+
+
 def described(path: str, example: dict[str, Any], model: type[BaseModel], *kinds: ErrorKind) -> Answers:
     """Documents the answers of an endpoint that describes a model, whose schema holds no example."""
     documented = answers(path, model, "The model's description.", *kinds)

@@ -15,14 +15,24 @@ from inferq.proxy.access import Access
 from inferq.proxy.answers import JSON, add_problem
 from inferq.proxy.catalog import Catalog
 from inferq.proxy.lean import LeanPaths
-from inferq.proxy.routes import lean_routes, router
+from inferq.proxy.routes import lean_routes, not_lean, router
 from inferq.proxy.schemas import Problem
+from inferq.proxy.stopping import before_stopping
+from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.urls import UrlRules
 
 _TAGS = [
     {"name": "jobs", "description": "Hand in data, come back for the result."},
+    {
+        "name": "streams",
+        "description": "Be told. Beside the event stream there are two WebSockets, which OpenAPI leaves out. "
+        '`/job/{job_id}/ws` sends `{"event": "status" | "end", "job": {...}}` for each state of a job. '
+        'To `/ws` the client sends bodies of `POST /predict`, or `{"watch": "<job_id>"}`, each with a `ref` '
+        'of its own if it likes, and gets `{"event": "accepted", "ref", "job_id"}`, then the states with '
+        'that `ref`; or `{"event": "error", "ref", "problem": {...}}`.',
+    },
     {"name": "models", "description": "What can be run."},
     {"name": "health", "description": "How the service is."},
     {"name": "about", "description": "What this is."},
@@ -52,11 +62,12 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     )
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
+    app.state.notices = Notices(app.state.producer, settings)
     app.state.catalog = Catalog(app.state.producer, settings)
     app.state.webhook_rules = UrlRules.from_settings(settings)
     app.include_router(router)
     if is_lean:
-        app.add_middleware(LeanPaths, routes=lean_routes)
+        app.add_middleware(LeanPaths, routes=lean_routes, but=not_lean)
     if settings.api_keys:
         app.add_middleware(Access, api_keys=settings.api_keys)
     problems.install(app)
@@ -66,7 +77,9 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
+    with before_stopping(app.state.notices.close):
+        yield
+    await app.state.notices.aclose()
     await app.state.producer.close()
 
 

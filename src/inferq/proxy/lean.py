@@ -52,10 +52,12 @@ class LeanPaths:
     Args:
         app: The next application.
         routes: The lean routes.
+        but: How the rest of a path ends that is not theirs, though it begins with a stem.
     """
 
-    def __init__(self, app: ASGIApp, routes: Iterable[LeanRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[LeanRoute], but: str) -> None:
         self._app = app
+        self._but = but
         self._fixed: dict[tuple[str, str], LeanRoute] = {}
         self._stems: list[tuple[str, str, LeanRoute]] = []
         for route in routes:
@@ -73,6 +75,6 @@ class LeanPaths:
             if fixed is not None:
                 return await fixed.serve("", scope, receive, send)
             for known, stem, route in self._stems:
-                if known == method and path.startswith(stem):
+                if known == method and path.startswith(stem) and not path.endswith(self._but, len(stem)):
                     return await route.serve(path[len(stem) :], scope, receive, send)
         return await self._app(scope, receive, send)

@@ -1,5 +1,6 @@
 """The socket that the proxy listens on, and how it stops listening without failing anybody."""
 
+import contextlib
 import ctypes
 import errno
 import socket
@@ -37,6 +38,17 @@ def listen(host: str, port: int, *, shares_port: bool = False) -> socket.socket:
         else:
             remedy = f"{error.strerror or error}. Choose another address with --host."
         sys.exit(f"inferq proxy: cannot listen on {host}:{port}: {remedy}")
+
+
+def allow_many_connections() -> None:
+    """Lets this process have as many files, and so connections, as the system allows it to. Unix only."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS names a limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def refuse_new_connections(listener: socket.socket) -> None:

@@ -23,6 +23,10 @@ RETRY_AFTER_SECONDS = 1.0
 _PATH_CHARACTERS = "/:@!$&'()*+,;="
 """What a path may hold as it is, by RFC 3986, besides letters, digits and `-._~`."""
 
+_UNFORESEEN = (
+    "Something went wrong that should not have. It has been logged; try again, or tell the operator."
+)
+
 log = structlog.get_logger()
 
 
@@ -110,6 +114,20 @@ def problem(
     return Response(to_json(_document(path, status, kind, title, detail)), status, headers, MEDIA_TYPE)
 
 
+def document(path: str, error: InferqError) -> dict[str, str | int]:
+    """Returns the problem document of an error where it is not an answer by itself."""
+    shape = TYPES.get(error.kind)
+    if shape is None:
+        return _document(path, 500, "internal", "Internal error", _UNFORESEEN)
+    return _document(path, shape.status, error.kind, shape.title, error.message)
+
+
+def unforeseen(path: str, method: str, error: Exception) -> dict[str, str | int]:
+    """Logs an error that should not have been, and returns its problem document."""
+    log.error("request_failed", method=method, path=path, exc_info=error)
+    return _document(path, 500, "internal", "Internal error", _UNFORESEEN)
+
+
 def example(kind: ErrorKind, path: str, status: int | None = None) -> dict[str, str | int]:
     """Returns a problem of this kind as the documentation shows it."""
     shape = TYPES[kind]
@@ -190,6 +208,5 @@ async def _answer_nobody(_request: Request, _error: Exception) -> Response:
 
 
 async def _answer_unforeseen(request: Request, error: Exception) -> Response:
-    log.error("request_failed", method=request.method, path=request.scope["path"], exc_info=error)
-    detail = "Something went wrong that should not have. It has been logged; try again, or tell the operator."
-    return problem(request.scope["path"], 500, "internal", "Internal error", detail)
+    described = unforeseen(request.scope["path"], request.method, error)
+    return Response(to_json(described), 500, media_type=MEDIA_TYPE)

@@ -1,38 +1,45 @@
 """What the application keeps for its endpoints."""
 
-from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from inferq.proxy.catalog import Catalog
+from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from inferq.webhooks.urls import UrlRules
 
 
-def settings_of(request: Request) -> Settings:
+def settings_of(connection: HTTPConnection) -> Settings:
     """The settings of the application."""
-    settings: Settings = request.app.state.settings
+    settings: Settings = connection.app.state.settings
     return settings
 
 
-def producer_of(request: Request) -> Producer:
+def producer_of(connection: HTTPConnection) -> Producer:
     """The queue."""
-    producer: Producer = request.app.state.producer
+    producer: Producer = connection.app.state.producer
     return producer
 
 
-def catalog_of(request: Request) -> Catalog:
+def notices_of(connection: HTTPConnection) -> Notices:
+    """Who waits for which job."""
+    notices: Notices = connection.app.state.notices
+    return notices
+
+
+def catalog_of(connection: HTTPConnection) -> Catalog:
     """The announced models."""
-    catalog: Catalog = request.app.state.catalog
+    catalog: Catalog = connection.app.state.catalog
     return catalog
 
 
-def webhook_rules_of(request: Request) -> UrlRules | None:
+def webhook_rules_of(connection: HTTPConnection) -> UrlRules | None:
     """Which webhooks may be asked for; None where there are none."""
-    rules: UrlRules | None = request.app.state.webhook_rules
+    rules: UrlRules | None = connection.app.state.webhook_rules
     return rules
 
 
-def owner_of(request: Request) -> str | None:
-    """Name of the API key that the request came with; None where none is needed."""
-    owner: str | None = getattr(request.state, "owner", None)
+def owner_of(connection: HTTPConnection) -> str | None:
+    """Name of the API key that it came with; None where none is needed."""
+    owner: str | None = getattr(connection.state, "owner", None)
     return owner

@@ -5,7 +5,7 @@ them, with an ACL user as `redis://user:password@host`. For the primary that Sen
 each failover: `redis+sentinel://[user:password@]host:port,host:port/service/0`.
 
 An ACL user needs `~{prefix}* &{prefix}events +@read +@write +@connection +@transaction +@scripting +publish
-+time +info +dbsize`, and for `INFERQ_DURABILITY=fsync` also `+waitaof +config|get`.
++subscribe +unsubscribe +time +info +dbsize`, and for `INFERQ_DURABILITY=fsync` also `+waitaof +config|get`.
 """
 
 from collections.abc import Iterator

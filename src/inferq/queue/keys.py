@@ -76,3 +76,8 @@ class Keys:
     def models(self) -> str:
         """Model name to document."""
         return f"{self.prefix}models"
+
+    @property
+    def events(self) -> str:
+        """The channel that tells changes of status."""
+        return f"{self.prefix}events"

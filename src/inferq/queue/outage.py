@@ -15,9 +15,15 @@ log = structlog.get_logger()
 
 
 class Outage:
-    """Whether Redis answers, as one process last saw it."""
+    """Whether Redis answers, as one process last saw it.
 
-    def __init__(self) -> None:
+    Args:
+        began: What is logged when it no longer does.
+        ended: What is logged when it does again.
+    """
+
+    def __init__(self, began: str = "redis_unavailable", ended: str = "redis_available_again") -> None:
+        self._began, self._ended = began, ended
         self._lock = threading.Lock()
         self._is_on = False
         self._ended_at = 0.0
@@ -33,7 +39,7 @@ class Outage:
             is_news = not self._is_on and called_at > self._ended_at
             self._is_on = self._is_on or is_news
         if is_news:
-            log.warning("redis_unavailable", reason=error.message)
+            log.warning(self._began, reason=error.message)
 
     def end(self) -> None:
         """Notes that a call succeeded; says so if that is news."""
@@ -42,7 +48,7 @@ class Outage:
             if is_news:
                 self._ended_at = time.monotonic()
         if is_news:
-            log.info("redis_available_again")
+            log.info(self._ended)
 
     def sit_out[T](self, call: Callable[[], T], give_up: threading.Event) -> T | None:
         """Calls until Redis answers, with growing pauses.

@@ -32,6 +32,7 @@ from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full
 from inferq.settings import Settings
 
 _AT_ONCE_TO_DISK = 32
+_STATUSES = {status.value.encode(): status for status in Status}
 
 
 class Producer:
@@ -232,6 +233,23 @@ class Producer:
                 for job_id, result in zip(large, results, strict=True):
                     found[job_id][1] = result
         return [job_from(job_id, found[job_id]) for job_id in job_ids]
+
+    async def statuses(self, job_ids: Sequence[str]) -> list[Status | None]:
+        """Reads of several jobs nothing but the public state, in one round trip.
+
+        Args:
+            job_ids: The jobs' ids, at least one. Redis serves nobody else while it looks them up.
+
+        Returns:
+            The state of each id; None where there is none, or one in a word of an outside program's own.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        keys = [self._keys.job(job_id, "status") for job_id in job_ids]
+        async with self._bounded():
+            found = cast("list[bytes | None]", await self._redis.mget(keys))
+        return [_STATUSES.get(stored or b"") for stored in found]
 
     async def cancel(self, job_id: str) -> Status:
         """Ends a job that has not ended. A waiting one never runs; a running one is stopped.

@@ -54,5 +54,6 @@ async def make_client():
 
     yield make
     for client in clients:
+        await client._transport.app.state.notices.aclose()
         await client._transport.app.state.producer.close()
         await client.aclose()

@@ -27,6 +27,12 @@ REQUESTS = [
     *[(method, "/predict", BODIES[0]) for method in ("GET", "PUT", "HEAD", "OPTIONS", "DELETE")],
     *[(method, "/job/done", b"") for method in ("HEAD", "PUT", "OPTIONS", "DELETE", "POST")],
     *[("POST", path, BODIES[0]) for path in ("/predict/", "/predict?x=1", "//predict", "/Predict")],
+    *[("GET", f"/job/waiting?{query}", b"") for query in (
+        *("wait=0", "wait=0.05", "wait=-1", "wait=61", "wait=nan", "wait=x", "wait="),
+        *("wait=0&wait=1e-2", "other=1"),
+    )],
+    *[("GET", path, b"") for path in ("/job/done?wait=20", "/job/nosuch?wait=20", "/job/done/events")],
+    *[("GET", path, b"") for path in ("/job/events", "/job//events", "/job/nosuch/events", "/job/odd/ws")],
 ]  # fmt: skip
 
 
@@ -62,6 +68,7 @@ async def both(request, settings, announced, consumer, redis_client):
     )
     yield tuple(client_of(app) for app in apps)
     for app in apps:
+        await app.state.notices.aclose()
         await app.state.producer.close()
 
 
@@ -70,6 +77,16 @@ async def test_lean_and_plain_answers_are_identical(both, method, path, body):
     for headers in ({}, {"Authorization": f"Bearer {KEY}"}):
         answers = [await client.request(method, path, content=body, headers=headers) for client in both]
         assert shape(answers[0]) == shape(answers[1])
+
+
+@pytest.mark.parametrize(
+    "preference", ["wait=0", "respond-async, Wait=0.05", "wait=x", "wait", "handling=lenient"]
+)
+@pytest.mark.parametrize("body", [BODIES[0], b"{"])
+async def test_lean_and_plain_answers_to_a_preference_are_identical(both, preference, body):
+    headers = {"Authorization": f"Bearer {KEY}", "Prefer": preference}
+    answers = [await client.post("/predict", content=body, headers=headers) for client in both]
+    assert shape(answers[0]) == shape(answers[1])
 
 
 async def test_unforeseen_errors_are_answered_alike(both, monkeypatch):

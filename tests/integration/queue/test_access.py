@@ -1,5 +1,6 @@
 """TLS, ACL users and passwords, on a real redis-server."""
 
+import asyncio
 import shutil
 import subprocess
 import traceback
@@ -9,13 +10,15 @@ import pytest
 from inferq.jobs import InvalidSettingError, Outcome, RedisUnavailableError, Status
 from inferq.queue.connection import connect
 from inferq.queue.consumer import Consumer
+from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from tests.servers import REDIS_BINARY, Server, free_port
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 RULES = (
-    "~app:* &app:events +@read +@write +@connection +@transaction +@scripting +publish +time +info +dbsize"
+    "~app:* &app:events +@read +@write +@connection +@transaction +@scripting "
+    "+publish +subscribe +unsubscribe +time +info +dbsize"
 )
 
 
@@ -33,13 +36,19 @@ def certificates(tmp_path_factory):
 
 async def run_one_job(settings):
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
+    notices = Notices(producer, settings)
     try:
         consumer.check_server()
         consumer.announce({"iris": b"{}"})
         job_id = await producer.submit("iris", DATA)
-        [job] = consumer.claim(1, consumer.wait())
-        consumer.renew({job: 60.0})
-        consumer.finish([Outcome(job, result=b"1")])
+        with notices.waiting(job_id) as waiter:
+            while not notices.is_heard:
+                await asyncio.sleep(0.01)
+            [job] = consumer.claim(1, consumer.wait())
+            consumer.renew({job: 60.0})
+            consumer.finish([Outcome(job, result=b"1")])
+            while waiter.told is not Status.COMPLETED:
+                assert await waiter.woken(10)
         consumer.recover()
         consumer.rescue()
         job = await producer.read(job_id)
@@ -48,6 +57,7 @@ async def run_one_job(settings):
         consumer.retire()
         return job
     finally:
+        await notices.aclose()
         await producer.close()
         consumer.close()
 

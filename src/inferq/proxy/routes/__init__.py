@@ -3,10 +3,13 @@
 from fastapi import APIRouter
 
 from inferq.proxy.lean import LeanRoute
-from inferq.proxy.routes import about, jobs, models
+from inferq.proxy.routes import about, jobs, models, sockets, streams
 
 router = APIRouter()
-for one in (jobs.lean, jobs.router, models.router, about.router):
+# those whose paths go on after a job's id, which may be any text, come before the job's own
+for one in (streams.router, sockets.router, jobs.lean, jobs.router, models.router, about.router):
     router.include_router(one)
 
 lean_routes = [route for route in jobs.lean.routes if isinstance(route, LeanRoute)]
+not_lean = streams.EVENTS
+"""How paths end that are not a lean route's, though they begin like one."""

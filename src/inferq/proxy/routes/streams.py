@@ -1,0 +1,123 @@
+"""The states of a job as Server-Sent Events."""
+
+import json
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from inferq.jobs import ErrorKind, Job, JobNotFoundError
+from inferq.proxy.answers import add_problem, not_found
+from inferq.proxy.following import Following, revision_of
+from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView
+from inferq.views import job_json
+
+HEARTBEAT_SECONDS = 15.0
+"""How often a stream without news says that it lives, so that nobody on the way takes it for dead."""
+EVENTS = "/events"
+"""How the path of a stream ends; what comes before it is the job's."""
+
+_EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}{EVENTS}"
+_HEARTBEAT = b": heartbeat\n\n"
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would keep events back
+]
+
+router = APIRouter(tags=["streams"])
+
+
+class EventStream(Response):
+    """A job's states, one event for each, until it has ended, the client goes away, or this process stops.
+
+    Args:
+        request: The request.
+        job_id: The job's id.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, request: Request, job_id: str) -> None:
+        self._request = request
+        self._job_id = job_id
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it; raises what `Following.state` raises instead of beginning."""
+        with Following.of(self._request, self._job_id, counts_position=True) as following:
+            job = await following.state()
+            is_known = revision_of(job) == self._request.headers.get("last-event-id")
+            if is_known and job.status.is_final:  # by this a browser's EventSource knows not to connect again
+                await Response(status_code=204)(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            if not is_known:
+                await send(_piece(_event(job)))
+            with following.heeding(receive), suppress(JobNotFoundError):  # its keys expired: the stream ends
+                async for changed in following.changes(HEARTBEAT_SECONDS):
+                    await send(_piece(_HEARTBEAT if changed is None else _event(changed)))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _piece(body: bytes) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def _event(job: Job) -> bytes:
+    name = b"end" if job.status.is_final else b"status"
+    # a result from outside may be JSON of several lines, which a client joins together again
+    data = b"\n".join(b"data: %b" % line for line in job_json(job).splitlines())
+    return b"id: %b\nevent: %b\n%b\n\n" % (revision_of(job).encode(), name, data)
+
+
+def _example() -> str:
+    completed, pending, *_ = JobView.model_json_schema()["examples"]
+    return "".join(
+        f"id: {revision}\nevent: {name}\ndata: {json.dumps(view)}\n\n"
+        for revision, name, view in (
+            ("pending-0-0-3", "status", pending),
+            ("completed-1-1769860800004", "end", completed),
+        )
+    )
+
+
+_ANSWERS = not_found(
+    {
+        200: {
+            "description": "The job's states: events `status`, at last `end`, each with a job view as data.",
+            "content": {EventStream.media_type: {"example": _example()}},
+        },
+        204: {"description": "The client has seen the end already."},
+    },
+    ErrorKind.JOB_NOT_FOUND,
+    _EXAMPLE_PATH,
+)
+add_problem(_ANSWERS, ErrorKind.REDIS_UNAVAILABLE, _EXAMPLE_PATH)
+
+
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The `id` of the last event that the client has got: it is not sent again.",
+    "schema": {"type": "string"},
+}
+
+
+@router.get(
+    f"/job/{{job_id:path}}{EVENTS}",
+    status_code=200,
+    response_class=EventStream,
+    responses=_ANSWERS,
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
+)
+async def events(
+    request: Request,
+    job_id: Annotated[str, Path(description="What POST /predict answered.")],
+) -> Response:
+    """Sends a job's state, then each change of its status or its place in the queue, then its end.
+
+    A place in the queue is told at most once a second; a comment comes every 15 s.
+    """
+    return EventStream(request, job_id)

@@ -1,0 +1,53 @@
+"""Learning that the process is to stop while it still serves.
+
+A server ends the application's lifespan only after its last request; but clients that wait for a job, or
+follow it for hours, would keep it from getting there.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+type _Handler = Callable[[int, FrameType | None], object]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def before_stopping(action: Callable[[], None]) -> Iterator[None]:
+    """Calls an action in the running loop when a signal tells the process to stop; the server gets it too.
+
+    Without effect outside the main thread, which alone gets signals, and where no handler was set in Python.
+
+    Args:
+        action: Called for each signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    replaced: dict[signal.Signals, tuple[_Handler, _Handler]] = {}
+    for number in _SIGNALS:
+        earlier = signal.getsignal(number)
+        if callable(earlier):
+            handler = _before(loop, action, earlier)
+            signal.signal(number, handler)
+            replaced[number] = handler, earlier
+    try:
+        yield
+    finally:
+        for number, (ours, earlier) in replaced.items():
+            if signal.getsignal(number) is ours:
+                signal.signal(number, earlier)
+
+
+def _before(loop: asyncio.AbstractEventLoop, action: Callable[[], None], handler: _Handler) -> _Handler:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(action)
+        handler(number, frame)
+
+    return handle

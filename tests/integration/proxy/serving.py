@@ -1,0 +1,51 @@
+"""The application behind a real socket, in a thread of this process, so that a test can look into it."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from inferq.proxy.app import create_app
+from inferq.queue.notices import Notices
+from tests.servers import free_port, wait_until
+
+
+@dataclass
+class Proxy:
+    """Where it is, and what is in it."""
+
+    app: FastAPI
+    port: int
+
+    @property
+    def notices(self) -> Notices:
+        return self.app.state.notices
+
+    def client(self, **options) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30, **options)
+
+    def socket_url(self, path: str) -> str:
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+    def until_nobody_waits(self):
+        wait_until(lambda: len(self.notices) == 0, what="every waiter leaving")
+
+
+@contextmanager
+def serving(settings):
+    """Serves until the context ends."""
+    app = create_app(settings)
+    config = uvicorn.Config(app, port=free_port(), log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    wait_until(lambda: server.started, what="the proxy's start")
+    try:
+        yield Proxy(app, config.port)
+    finally:
+        server.should_exit = True
+        thread.join()
