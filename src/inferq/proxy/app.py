@@ -17,6 +17,7 @@ from inferq.proxy.catalog import Catalog
 from inferq.proxy.lean import LeanPaths
 from inferq.proxy.routes import lean_routes, router
 from inferq.proxy.schemas import Problem
+from inferq.queue.listing import Listing
 from inferq.queue.producer import Producer
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.urls import UrlRules
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     )
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
+    app.state.listing = Listing(app.state.producer)
     app.state.catalog = Catalog(app.state.producer, settings)
     app.state.webhook_rules = UrlRules.from_settings(settings)
     app.include_router(router)

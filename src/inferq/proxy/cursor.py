@@ -1,9 +1,9 @@
 """Where a page of jobs ends, as an opaque text that the next request brings back.
 
-A page may end at a job that the asking key must not know of. Cursors are therefore sealed with a secret, which all
-proxies have and no single key's holder can know: the digests of all keys. The seal is a synthetic initialisation vector
-(the construction of RFC 5297, with BLAKE2 and SHAKE from the standard library): the keyed digest of the content
-is both its proof and what the key stream that hides it begins with.
+A page may end at a job that the asking key must not know of. Cursors are therefore sealed with a secret that
+all proxies have and no holder of a single key can know: the digests of all keys. The seal is a synthetic
+initialisation vector (the construction of RFC 5297, with the standard library's BLAKE2 and SHAKE): the keyed
+digest of the content is both its proof and that by which the key stream that hides it is chosen.
 """
 
 import base64
@@ -17,6 +17,7 @@ from inferq.queue.listing import Position
 from inferq.settings import Settings
 
 _DIGEST_BYTES = 16
+_BLOCK_BYTES = 128
 
 
 class Cursors:
@@ -29,9 +30,7 @@ class Cursors:
         model: The model listed; None for all.
     """
 
-    def __init__(
-        self, settings: Settings, owner: str | None, status: str | None, model: str | None
-    ) -> None:
+    def __init__(self, settings: Settings, owner: str | None, status: str | None, model: str | None) -> None:
         listing = json.dumps([settings.api_keys, owner, status, model])
         self._key = hashlib.sha256(listing.encode("utf-8", "surrogatepass")).digest()
 
@@ -39,6 +38,7 @@ class Cursors:
         """Makes a cursor of a page's end."""
         fields = [position.is_ended, position.model, position.score, position.id.hex()]
         content = json.dumps(fields).encode()
+        content = content.ljust(-(-len(content) // _BLOCK_BYTES) * _BLOCK_BYTES)  # the length tells nothing
         digest = self._digest(content)
         return base64.urlsafe_b64encode(digest + self._hide(digest, content)).decode()
 

@@ -3,6 +3,7 @@
 from fastapi import Request
 
 from inferq.proxy.catalog import Catalog
+from inferq.queue.listing import Listing
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from inferq.webhooks.urls import UrlRules
@@ -18,6 +19,12 @@ def producer_of(request: Request) -> Producer:
     """The queue."""
     producer: Producer = request.app.state.producer
     return producer
+
+
+def listing_of(request: Request) -> Listing:
+    """The queue's jobs, page by page."""
+    listing: Listing = request.app.state.listing
+    return listing
 
 
 def catalog_of(request: Request) -> Catalog:

@@ -1,8 +1,8 @@
 """Lists jobs page by page: those that have not ended, then the ended, the latest first.
 
-Those that have not ended come model by model, each model's by sequence number: the last submitted or revived
-first. The ended of all models come by the time they ended. What takes place while somebody pages moves nothing:
-a page begins after an entry, not after a number of them.
+Those that have not ended come model by model, each model's by sequence number: the last submitted or
+revived first. The ended of all models come by the time they ended. What takes place while somebody pages
+moves nothing: a page begins after an entry, not after a number of them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -94,8 +94,8 @@ class Listing:
     ) -> Page:
         """Reads a page.
 
-        A job is on one page at most of a listing by status. In the listing of all, one that ends while somebody
-        pages may come once more, among the ended; one that is tried again may be missing.
+        A job is on one page at most of a listing by status. In the listing of all, one that ends while
+        somebody pages may come once more, among the ended; one that is tried again may be missing.
 
         Args:
             models: Models whose jobs are listed.
@@ -105,8 +105,8 @@ class Listing:
             limit: Most jobs.
 
         Returns:
-            The page. It holds fewer than `limit` jobs, but for the last one, only where `MOST_LOOKS` entries did
-            not hold more that the key may read, or where results are large.
+            The page. It holds fewer than `limit` jobs, but for the last one, only where `MOST_LOOKS` entries
+            did not hold more that the key may read, or where results are large.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time.

@@ -1,23 +1,22 @@
 """Hand in data, come back for the result, and deal with what failed."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic_core import to_json
 
 from inferq.jobs import ErrorKind, Job, JobNotFoundError, UnknownModelError
-from inferq.models.validation import check_unknown_model_data
 from inferq.proxy.answers import JSON, JsonResponse, accepted, answers
 from inferq.proxy.body import PredictBody, parse_predict_body, read_body
-from inferq.proxy.cursor import decode_cursor, encode_cursor
 from inferq.proxy.lean import LeanRoute
-from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobList, JobView, PredictRequest, Submitted
+from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
 from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of, webhook_rules_of
+from inferq.proxy.submitting import IDEMPOTENCY_KEY, idempotency_of, new_submission, submission_of
+from inferq.queue.submission import Submission
 from inferq.views import job_json
 
 LONGEST_JOB_ID = 256
-LARGEST_PAGE = 500
 
 router = APIRouter(tags=["jobs"])
 lean = APIRouter(tags=["jobs"], route_class=LeanRoute)
@@ -39,23 +38,18 @@ JobId = Annotated[str, Path(description="What POST /predict answered.")]
         ErrorKind.BODY_TOO_LARGE,
         ErrorKind.INVALID_INPUT,
         ErrorKind.UNKNOWN_MODEL,
+        ErrorKind.IDEMPOTENCY_CONFLICT,
         ErrorKind.QUEUE_FULL,
         ErrorKind.REDIS_UNAVAILABLE,
     ),
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra={"requestBody": _BODY, "parameters": [IDEMPOTENCY_KEY]},
 )
 async def predict(request: Request) -> Response:
     """Accepts data for a model and answers at once; a worker runs it in the background."""
     settings = settings_of(request)
     raw = await read_body(request, settings.max_body_bytes)
     body = parse_predict_body(raw, settings.max_timeout_seconds, webhook_rules_of(request))
-    name = body.model if body.model is not None else settings.default_model
-    entry = await catalog_of(request).find(name)
-    if entry is None:
-        check_unknown_model_data(body.data, settings.max_rows)
-    else:
-        entry.validator.validate(body.data)
-    return await _submit(request, name, body)
+    return await _submit(request, await submission_of(request, body))
 
 
 @router.post(
@@ -64,11 +58,14 @@ async def predict(request: Request) -> Response:
     responses=accepted(
         "/predict/test",
         Submitted,
+        ErrorKind.INVALID_INPUT,
         ErrorKind.UNKNOWN_MODEL,
+        ErrorKind.IDEMPOTENCY_CONFLICT,
         ErrorKind.NO_WORKER,
         ErrorKind.QUEUE_FULL,
         ErrorKind.REDIS_UNAVAILABLE,
     ),
+    openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
 )
 async def predict_test(
     request: Request, model: Annotated[str | None, Query(description="Model name")] = None
@@ -80,7 +77,7 @@ async def predict_test(
         raise UnknownModelError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
-    return await _submit(request, name, PredictBody(document.example))
+    return await _submit(request, new_submission(request, name, PredictBody(document.example)))
 
 
 @lean.get(
@@ -135,44 +132,9 @@ async def retry_job(request: Request, job_id: JobId) -> Response:
     return _accepted(job_id)
 
 
-@router.get(
-    "/jobs",
-    responses=answers(
-        "/jobs",
-        JobList,
-        "A page of jobs, the latest first.",
-        ErrorKind.INVALID_INPUT,
-        ErrorKind.REDIS_UNAVAILABLE,
-    ),
-)
-async def list_jobs(
-    request: Request,
-    status: Annotated[Literal["failed"], Query(description="State of the jobs wanted.")],  # noqa: ARG001 - there is one so far
-    model: Annotated[str | None, Query(description="Name of their model; all if left out.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most jobs on a page.")] = 50,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-) -> Response:
-    """Lists failed jobs, the latest first: the dead letters."""
-    producer, owner = producer_of(request), owner_of(request)
-    before = None if cursor is None else decode_cursor(cursor)
-    models = await catalog_of(request).entries() if model is None else [model]
-    entries = await producer.failed_jobs(models, before=before, limit=limit)
-    jobs = await producer.read_many([job_id for _, job_id in entries])
-    views = b",".join(job_json(job) for job in jobs if job is not None and job.is_readable_by(owner))
-    following = encode_cursor(*entries[-1]) if len(entries) == limit else None
-    return JsonResponse(b'{"jobs":[%b],"next":%b}' % (views, to_json(following)))
-
-
-async def _submit(request: Request, name: str, body: PredictBody) -> Response:
-    job_id = await producer_of(request).submit(
-        name,
-        to_json(body.data),
-        body.priority,
-        timeout_seconds=body.timeout_seconds,
-        owner=owner_of(request) or "",
-        webhook=body.webhook,
-    )
-    return _accepted(job_id)
+async def _submit(request: Request, submission: Submission) -> Response:
+    idempotency = idempotency_of(request, (submission,))
+    return _accepted(await producer_of(request).submit_one(submission, idempotency))
 
 
 def _accepted(job_id: str) -> Response:
