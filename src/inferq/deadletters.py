@@ -83,13 +83,17 @@ async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
 
 async def _failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]:
     """All failed jobs that can still be read, the latest first."""
+    from inferq.queue.listing import Listing
+
     models = [model] if model else list(await producer.announced_models())
-    before: tuple[float, str] | None = None
-    while entries := await producer.failed_jobs(models, before=before, limit=_PAGE):
-        before = entries[-1]
-        for job in await producer.read_many([job_id for _, job_id in entries]):
-            if job is not None and job.status is Status.FAILED:
-                yield job
+    listing, position = Listing(producer), None
+    while True:
+        page = await listing.page(models, status=Status.FAILED, after=position, limit=_PAGE)
+        for job in page.jobs:
+            yield job
+        position = page.last
+        if position is None:
+            return
 
 
 async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json: bool) -> int:

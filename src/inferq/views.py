@@ -1,10 +1,14 @@
-"""What is shown of a job: JSON bytes, with the result exactly as its worker stored it."""
+"""What is shown of a job, and of the queues: JSON bytes, with the result exactly as its worker stored it."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pydantic_core import from_json, to_json
 
 from inferq.jobs import Job, Webhook
+
+if TYPE_CHECKING:
+    from inferq.queue.overview import Overview
 
 
 def job_json(job: Job) -> bytes:
@@ -36,6 +40,39 @@ def job_json(job: Job) -> bytes:
         }
     )
     return b'%b,"result":%b,%b' % (head[:-1], _result_json(job.result), tail[1:])
+
+
+def overview_json(overview: "Overview") -> bytes:
+    """Returns the JSON of `GET /queue`; see `proxy.lists.QueueView`."""
+    return to_json(
+        {
+            "models": {
+                name: {
+                    "waiting": queue.waiting,
+                    "running": queue.running,
+                    "retrying": queue.retrying,
+                    "failed": queue.failed,
+                    "oldest_wait_seconds": queue.oldest_wait_seconds,
+                    "jobs_per_second": queue.jobs_per_second,
+                    "workers": queue.workers,
+                }
+                for name, queue in overview.models.items()
+            },
+            "workers": [
+                {
+                    "id": worker.id,
+                    "host": worker.host,
+                    "pid": worker.pid,
+                    "models": worker.models,
+                    "started_at": rfc3339(worker.started_at),
+                    "seen_at": rfc3339(worker.seen_at),
+                    "jobs_done": worker.jobs_done,
+                }
+                for worker in overview.workers
+            ],
+            "webhooks_waiting": overview.webhooks_waiting,
+        }
+    )
 
 
 def rfc3339(moment: datetime | None) -> str | None:

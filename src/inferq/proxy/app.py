@@ -18,6 +18,7 @@ from inferq.proxy.lean import LeanPaths
 from inferq.proxy.routes import lean_routes, not_lean, router
 from inferq.proxy.schemas import Problem
 from inferq.proxy.stopping import before_stopping
+from inferq.queue.listing import Listing
 from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
 from inferq.settings import Settings, load_settings
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
     app.state.notices = Notices(app.state.producer, settings)
+    app.state.listing = Listing(app.state.producer)
     app.state.catalog = Catalog(app.state.producer, settings)
     app.state.webhook_rules = UrlRules.from_settings(settings)
     app.include_router(router)

@@ -71,25 +71,46 @@ def parse_predict_body(
         InvalidJsonError: It is no JSON object.
         InvalidInputError: A member is missing, unknown, there twice, or of the wrong type.
     """
+    body = parse_object(raw, _EXAMPLE)
+    taken = take_apart(body, longest_timeout, webhook_rules)
+    refuse_duplicates(raw, count_strings(body))
+    return taken
+
+
+def parse_object(raw: bytes, example: str) -> dict[str, Any]:
+    """Parses a body.
+
+    Args:
+        raw: The body as it came.
+        example: How it should look, for the refusal.
+
+    Raises:
+        InvalidJsonError: It is no JSON object.
+    """
     try:
         # NaN and Infinity are let through here, so that validation can say where they stand
         body = from_json(raw, allow_inf_nan=True)
     except ValueError as error:
-        raise InvalidJsonError(f"The request body is not valid JSON: {error}. {_EXAMPLE}") from error
+        raise InvalidJsonError(f"The request body is not valid JSON: {error}. {example}") from error
     if not isinstance(body, dict):
-        raise InvalidJsonError(f"The request body must be a JSON object. {_EXAMPLE}")
-    unknown = sorted(body.keys() - set(_MEMBERS))
-    if unknown:
-        raise InvalidInputError(
-            f"The request has the unknown member {unknown[0][:80]!r}; it may have {', '.join(_MEMBERS)}. "
-            f"{_EXAMPLE}"
-        )
+        raise InvalidJsonError(f"The request body must be a JSON object. {example}")
+    return body
+
+
+def take_apart(
+    body: dict[str, Any], longest_timeout: float, webhook_rules: UrlRules | None = None
+) -> PredictBody:
+    """Takes one prediction request apart; see `parse_predict_body`, which refuses members sent twice as well.
+
+    Raises:
+        InvalidInputError: A member is missing, unknown, or of the wrong type.
+    """
+    refuse_unknown(body, _MEMBERS, _EXAMPLE)
     if "data" not in body:
         raise InvalidInputError(f"The request lacks the member 'data'. {_EXAMPLE}")
     model = body.get("model")
     if model is not None and not isinstance(model, str):
         raise InvalidInputError(f"model must be the name of a model, got {type(model).__name__}. {_EXAMPLE}")
-    _refuse_duplicates(raw, body)
     return PredictBody(
         body["data"],
         model,
@@ -97,6 +118,20 @@ def parse_predict_body(
         _priority(body.get("priority")),
         _webhook(body.get("webhook"), webhook_rules),
     )
+
+
+def refuse_unknown(body: dict[str, Any], members: tuple[str, ...], example: str) -> None:
+    """Refuses an object with other members than these.
+
+    Raises:
+        InvalidInputError: It has one.
+    """
+    unknown = sorted(body.keys() - set(members))
+    if unknown:
+        raise InvalidInputError(
+            f"The request has the unknown member {unknown[0][:80]!r}; it may have {', '.join(members)}. "
+            f"{example}"
+        )
 
 
 def _timeout(timeout: object, longest: float) -> float | None:
@@ -129,24 +164,45 @@ def _webhook(webhook: object, rules: UrlRules | None) -> str | None:
     return webhook
 
 
-def _refuse_duplicates(raw: bytes, body: dict[str, Any]) -> None:
-    """Refuses an object that names a member twice, of which the parser has kept only the last.
+def count_strings(body: dict[str, Any]) -> int:
+    """How many strings a prediction request has at least: the names of its members, and those in them."""
+    data = body.get("data")
+    count = len(body) + (len(data) if isinstance(data, dict) else 0)
+    return count + sum(isinstance(value, str) for name, value in body.items() if name != "data")
 
-    Each string takes two quotes, so where the quotes are those of the members that were kept, as with any
+
+def refuse_duplicates(raw: bytes, kept: int) -> None:
+    """Refuses a body in which an object names a member twice, of which the parser has kept only the last.
+
+    Each string takes two quotes, so where the quotes are those of the strings that were kept, as with any
     data of numbers alone, none was lost; only other bodies are parsed a second time, four times as slowly.
+
+    Args:
+        raw: The body as it came.
+        kept: How many strings of it the parser has kept at least.
+
+    Raises:
+        InvalidInputError: A member is there twice.
     """
-    data = body["data"]
-    kept = len(body) + (len(data) if isinstance(data, dict) else 0)
-    kept += sum(isinstance(value, str) for name, value in body.items() if name != "data")
-    if raw.count(b'"') > 2 * kept:
+    if may_have_duplicates(raw, kept):
         json.loads(raw, object_pairs_hook=_unique_members)
+
+
+def may_have_duplicates(raw: bytes, kept: int) -> bool:
+    """Whether a body has more strings than were kept, or strings with quotes in them."""
+    return raw.count(b'"') > 2 * kept
+
+
+def twice(name: str) -> InvalidInputError:
+    """The refusal of a body that has a member twice."""
+    return InvalidInputError(f"The request has the member {name[:80]!r} twice. Send it once.")
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for name, value in pairs:
         if name in members:
-            raise InvalidInputError(f"The request has the member {name[:80]!r} twice. Send it once.")
+            raise twice(name)
         members[name] = value
     return members
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
+from pydantic.config import JsonDict, JsonValue
 
 from inferq.jobs import ErrorKind, Priority, Status, WebhookStatus
 
@@ -75,6 +75,7 @@ _FAILED: JsonDict = _COMPLETED | {
     ],
     "webhook": None,
 }
+EXAMPLE_JOBS: list[JsonValue] = [_PENDING, _COMPLETED, _FAILED]
 EXAMPLE_MODEL: dict[str, Any] = {
     "name": "iris",
     "version": "9f2c51d07a34",
@@ -188,15 +189,6 @@ class JobView(BaseModel):
     queue_position: int | None = Field(description="While pending: 1 for the next job to be taken.")
     history: list[AttemptView] = Field(description="The attempts, the latest last.")
     webhook: WebhookView | None = Field(description="Null if the request had none.")
-
-
-class JobList(BaseModel):
-    """A page of jobs."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"jobs": [_FAILED], "next": None}]})
-
-    jobs: list[JobView]
-    next: str | None = Field(description="`cursor` of the next page; null on the last one.")
 
 
 class Components(BaseModel):

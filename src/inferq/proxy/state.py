@@ -3,6 +3,7 @@
 from fastapi.requests import HTTPConnection
 
 from inferq.proxy.catalog import Catalog
+from inferq.queue.listing import Listing
 from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
@@ -25,6 +26,12 @@ def notices_of(connection: HTTPConnection) -> Notices:
     """Who waits for which job."""
     notices: Notices = connection.app.state.notices
     return notices
+
+
+def listing_of(connection: HTTPConnection) -> Listing:
+    """The queue's jobs, page by page."""
+    listing: Listing = connection.app.state.listing
+    return listing
 
 
 def catalog_of(connection: HTTPConnection) -> Catalog:

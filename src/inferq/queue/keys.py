@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 from inferq.jobs import Priority
 
-PARTS = ("data", "status", "result", "error", "meta")
-"""The parts of a job, each a key."""
-
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -38,6 +35,18 @@ class Keys:
         """The list that jobs of a priority wait in."""
         queue = self.queue(model)
         return queue if priority is Priority.NORMAL else f"{queue}:{priority}"
+
+    def open(self, model: str, priority: Priority) -> str:
+        """Jobs of a model and a priority that have not ended, by sequence number."""
+        return f"{self.queue(model)}:open:{priority}"
+
+    def leases(self, model: str) -> str:
+        """Running jobs of a model by the deadline of their lease."""
+        return f"{self.queue(model)}:leases"
+
+    def completed(self, model: str) -> str:
+        """The latest completed jobs of a model by the time they ended."""
+        return f"{self.queue(model)}:completed"
 
     def dead(self, model: str) -> str:
         """Failed jobs of a model by the time they ended."""

@@ -1,14 +1,13 @@
 """The producer's side of the queue: submit a job, read it back, see who serves. Used by the proxy."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, cast
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import NoScriptError
 
 from inferq.jobs import (
     InvalidSettingError,
@@ -21,12 +20,11 @@ from inferq.jobs import (
     WorkerInfo,
 )
 from inferq.queue import scripts
-from inferq.queue.connection import close_async, connect, connect_async, redis_errors
-from inferq.queue.grouping import Group
-from inferq.queue.keys import PARTS, Keys
-from inferq.queue.outage import Outage
+from inferq.queue.connection import close_async, connect, connect_async
+from inferq.queue.grouping import MOST_CALLS, Group
+from inferq.queue.link import Link
 from inferq.queue.requirements import check_server
-from inferq.queue.scripts import INLINE_BYTES, Script
+from inferq.queue.scripts import INLINE_BYTES
 from inferq.queue.snapshot import job_from, time_from, worker_from
 from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full
 from inferq.settings import Settings
@@ -41,13 +39,16 @@ class Producer:
     Args:
         client: An asynchronous client that answers in bytes.
         settings: Limits, lifetimes and the key prefix.
+
+    Attributes:
+        link: Its way to Redis, for what else reads there.
     """
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
-        self._redis = client
+        self.link = Link(client, settings)
         self._settings = settings
-        self._keys = Keys(settings.key_prefix)
-        self._outage = Outage()
+        self._redis, self._keys = self.link.redis, self.link.keys
+        self._bounded, self._call = self.link.bounded, self.link.call
         self._is_trusted = settings.durability != "fsync"
         # waiting for the disk takes up to a second, in which others must be able to leave
         self._submissions = Group(self._submit, in_flight=1 if self._is_trusted else _AT_ONCE_TO_DISK)
@@ -102,11 +103,15 @@ class Producer:
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
         submission = Submission(model, data, priority, timeout_seconds, owner, webhook)
-        if len(data) <= INLINE_BYTES:
+        return await self.submit_one(submission, idempotency)
+
+    async def submit_one(self, submission: Submission, idempotency: Idempotency | None = None) -> str:
+        """The same as `submit`, of a submission that is there already."""
+        if len(submission.data) <= INLINE_BYTES:
             answer = await self._in_group(self._submissions, (submission, idempotency))
         else:
             [answer] = await self._submit([(submission, idempotency)])
-        return ids_of(answer, [submission.id], model)[0]
+        return ids_of(answer, [submission.id], f"for model {submission.model!r} ")[0]
 
     async def submit_all(
         self, submissions: Sequence[Submission], idempotency: Idempotency | None = None
@@ -127,7 +132,9 @@ class Producer:
         """
         keys = [idempotency, *[None] * (len(submissions) - 1)]
         answers = await self._submit(list(zip(submissions, keys, strict=True)), is_whole=True)
-        return ids_of(answers[0], [one.id for one in submissions], submissions[0].model)
+        models = {one.model for one in submissions}
+        where = f"for model {submissions[0].model!r} " if len(models) == 1 else "for one of these models "
+        return ids_of(answers[0], [one.id for one in submissions], where)
 
     async def _submit(
         self, submissions: Sequence[tuple[Submission, Idempotency | None]], *, is_whole: bool = False
@@ -234,6 +241,21 @@ class Producer:
                     found[job_id][1] = result
         return [job_from(job_id, found[job_id]) for job_id in job_ids]
 
+    async def read_in_parts(self, job_ids: Sequence[str]) -> AsyncIterator[list[Job | None]]:
+        """Reads any number of jobs, so many at a time that Redis goes on serving others.
+
+        Args:
+            job_ids: The jobs' ids.
+
+        Yields:
+            The jobs of the next ids; None where Redis knows none.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        for first in range(0, len(job_ids), MOST_CALLS):
+            yield await self.read_many(job_ids[first : first + MOST_CALLS])
+
     async def statuses(self, job_ids: Sequence[str]) -> list[Status | None]:
         """Reads of several jobs nothing but the public state, in one round trip.
 
@@ -265,7 +287,7 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
-        arguments = [job_id, _milliseconds(self._settings.result_ttl)]
+        arguments = [job_id, _milliseconds(self._settings.result_ttl), _new_token()]
         async with self._bounded():
             state = await self._call(scripts.CANCEL, [self._keys.models], arguments)
         if state is None or state == b"ended":
@@ -289,7 +311,7 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
-        arguments = [job_id, self._lifetime_ms, self._settings.max_queued]
+        arguments = [job_id, self._lifetime_ms, self._settings.max_queued, _new_token()]
         async with self._bounded():
             verdict, *details = await self._call(scripts.REVIVE, [self._keys.models], arguments) or [None]
         if verdict is None:
@@ -312,49 +334,13 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
-        job = await self.read(job_id)
-        if not job.status.is_final:
-            raise JobStateError(f"Job {job_id!r} is {job.status}; cancel it first.")
+        arguments = [job_id, _milliseconds(self._settings.result_ttl)]
         async with self._bounded():
-            if job.model is not None:
-                await self._redis.zrem(self._keys.dead(job.model), job_id)
-            await self._redis.unlink(*(self._keys.job(job_id, part) for part in PARTS))
-
-    async def failed_jobs(
-        self, models: Iterable[str], *, before: tuple[float, str] | None = None, limit: int = 50
-    ) -> list[tuple[float, str]]:
-        """Lists failed jobs, the latest first.
-
-        Args:
-            models: Models to look at.
-            before: The last entry of the page before; None for the first page.
-            limit: Most entries.
-
-        Returns:
-            When each ended, in ms since 1970, and its id; those that come after `before`.
-
-        Raises:
-            RedisUnavailableError: Redis does not answer in time.
-        """
-        newest: float | str = "+inf" if before is None else before[0]
-        found: list[tuple[float, str]] = []
-        async with self._bounded():
-            for model in models:
-                dead = self._keys.dead(model)
-                # entries of the very millisecond of `before` come again, and are left out below
-                ties = 0 if before is None else await self._redis.zcount(dead, newest, newest)
-                page: Any = await self._redis.zrevrangebyscore(
-                    dead, newest, "-inf", start=0, num=limit + ties, withscores=True
-                )
-                found += [(score, member.decode("utf-8", "replace")) for member, score in page]
-        return [entry for entry in sorted(found, reverse=True) if before is None or entry < before][:limit]
-
-    async def _call(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401 - as the script answers
-        rest = (len(keys), *keys, self._keys.prefix, *arguments)
-        try:
-            return await self._redis.evalsha(script.digest, *rest)
-        except NoScriptError:
-            return await self._redis.eval(script.source, *rest)
+            status = await self._call(scripts.DROP, [self._keys.models], arguments)
+        if status is None:
+            raise _not_found(job_id)
+        if status != b"dropped":
+            raise JobStateError(f"Job {job_id!r} is {status.decode('utf-8', 'replace')}; cancel it first.")
 
     @property
     def _lifetime_ms(self) -> int:
@@ -419,22 +405,10 @@ class Producer:
         except TimeoutError as error:
             raise RedisUnavailableError(f"Redis did not answer within {seconds:g} s.") from error
 
-    @asynccontextmanager
-    async def _bounded(self) -> AsyncIterator[None]:
-        seconds, called_at = self._settings.redis_timeout, time.monotonic()
-        try:
-            async with asyncio.timeout(seconds):
-                with redis_errors():
-                    yield
-        except TimeoutError as error:
-            unavailable = RedisUnavailableError(f"Redis did not answer within {seconds:g} s.")
-            self._outage.begin(unavailable, called_at)
-            raise unavailable from error
-        except RedisUnavailableError as error:
-            if not isinstance(error.__cause__, OutOfMemoryError):
-                self._outage.begin(error, called_at)
-            raise
-        self._outage.end()
+
+def _new_token() -> str:
+    """By which a script knows a call that the client library repeats, its answer having been lost."""
+    return secrets.token_hex(8)
 
 
 def _milliseconds(seconds: float) -> int:

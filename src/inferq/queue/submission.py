@@ -75,13 +75,13 @@ class Idempotency:
         }
 
 
-def ids_of(answer: list[Any], asked: list[str], model: str) -> list[str]:
+def ids_of(answer: list[Any], asked: list[str], where: str) -> list[str]:
     """The ids of the jobs that a submit stored, now or when it was made first.
 
     Args:
         answer: What `lua/submit.lua` says of the first of them.
         asked: The ids that were to be stored.
-        model: Name of their model, for the refusal.
+        where: Of which queue a refusal speaks: words, and a space after them.
 
     Raises:
         QueueFullError: Too many wait already.
@@ -89,7 +89,7 @@ def ids_of(answer: list[Any], asked: list[str], model: str) -> list[str]:
     """
     match answer[0]:
         case b"full":
-            raise queue_full(f"for model {model!r} ", *answer[1:])
+            raise queue_full(where, *answer[1:])
         case b"conflict":
             raise IdempotencyConflictError(
                 "This Idempotency-Key was sent before, with another request. Send each request with a key of "

@@ -3,11 +3,20 @@
 from fastapi import APIRouter
 
 from inferq.proxy.lean import LeanRoute
-from inferq.proxy.routes import about, jobs, models, sockets, streams
+from inferq.proxy.routes import about, batch, jobs, listing, models, sockets, streams
 
 router = APIRouter()
 # those whose paths go on after a job's id, which may be any text, come before the job's own
-for one in (streams.router, sockets.router, jobs.lean, jobs.router, models.router, about.router):
+for one in (
+    streams.router,
+    sockets.router,
+    jobs.lean,
+    jobs.router,
+    batch.router,
+    listing.router,
+    models.router,
+    about.router,
+):
     router.include_router(one)
 
 lean_routes = [route for route in jobs.lean.routes if isinstance(route, LeanRoute)]

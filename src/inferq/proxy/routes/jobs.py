@@ -1,6 +1,6 @@
 """Hand in data, come back for the result, and deal with what failed."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -9,18 +9,16 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 from inferq.jobs import ErrorKind, Job, JobNotFoundError, RedisUnavailableError, UnknownModelError
-from inferq.models.validation import check_unknown_model_data
 from inferq.proxy.answers import JSON, JsonResponse, accepted, answers, may_wait
 from inferq.proxy.body import PredictBody, parse_predict_body, read_body
-from inferq.proxy.cursor import decode_cursor, encode_cursor
 from inferq.proxy.following import Following, read_job
 from inferq.proxy.lean import LeanRoute
-from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobList, JobView, PredictRequest, Submitted
+from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
 from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of, webhook_rules_of
+from inferq.proxy.submitting import IDEMPOTENCY_KEY, idempotency_of, new_submission, submission_of
 from inferq.proxy.waiting import wait_asked_for, wait_preferred
+from inferq.queue.submission import Submission
 from inferq.views import job_json
-
-LARGEST_PAGE = 500
 
 router = APIRouter(tags=["jobs"])
 lean = APIRouter(tags=["jobs"], route_class=LeanRoute)
@@ -58,19 +56,20 @@ JobId = Annotated[str, Path(description="What POST /predict answered.")]
             ErrorKind.BODY_TOO_LARGE,
             ErrorKind.INVALID_INPUT,
             ErrorKind.UNKNOWN_MODEL,
+            ErrorKind.IDEMPOTENCY_CONFLICT,
             ErrorKind.QUEUE_FULL,
             ErrorKind.REDIS_UNAVAILABLE,
         ),
         JobView,
     ),
-    openapi_extra={"requestBody": _BODY, "parameters": [_PREFER]},
+    openapi_extra={"requestBody": _BODY, "parameters": [_PREFER, IDEMPOTENCY_KEY]},
 )
 async def predict(request: Request) -> Response:
     """Accepts data for a model; a worker runs it in the background. Answers at once, or waits if asked to."""
     settings = settings_of(request)
     raw = await read_body(request, settings.max_body_bytes)
     seconds = wait_preferred(request.scope["headers"], settings.max_wait_seconds)
-    job_id = await submit(request, raw)
+    job_id = await _store(request, await _checked(request, raw))
     return _accepted(job_id) if seconds is None else await _await_accepted(request, job_id, seconds)
 
 
@@ -78,7 +77,7 @@ async def submit(connection: HTTPConnection, raw: bytes) -> str:
     """Checks what a client wants predicted, and stores it as a job of that client.
 
     Args:
-        connection: The client's request or WebSocket.
+        connection: The client's WebSocket.
         raw: The body of `POST /predict`.
 
     Returns:
@@ -87,15 +86,14 @@ async def submit(connection: HTTPConnection, raw: bytes) -> str:
     Raises:
         InferqError: It is refused, or cannot be stored.
     """
-    settings = settings_of(connection)
-    body = parse_predict_body(raw, settings.max_timeout_seconds, webhook_rules_of(connection))
-    name = body.model if body.model is not None else settings.default_model
-    entry = await catalog_of(connection).find(name)
-    if entry is None:
-        check_unknown_model_data(body.data, settings.max_rows)
-    else:
-        entry.validator.validate(body.data)
-    return await _store(connection, name, body)
+    return await producer_of(connection).submit_one(await _checked(connection, raw))
+
+
+async def _checked(connection: HTTPConnection, raw: bytes) -> Submission:
+    longest_timeout = settings_of(connection).max_timeout_seconds
+    return await submission_of(
+        connection, parse_predict_body(raw, longest_timeout, webhook_rules_of(connection))
+    )
 
 
 @router.post(
@@ -104,11 +102,14 @@ async def submit(connection: HTTPConnection, raw: bytes) -> str:
     responses=accepted(
         "/predict/test",
         Submitted,
+        ErrorKind.INVALID_INPUT,
         ErrorKind.UNKNOWN_MODEL,
+        ErrorKind.IDEMPOTENCY_CONFLICT,
         ErrorKind.NO_WORKER,
         ErrorKind.QUEUE_FULL,
         ErrorKind.REDIS_UNAVAILABLE,
     ),
+    openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
 )
 async def predict_test(
     request: Request, model: Annotated[str | None, Query(description="Model name")] = None
@@ -120,7 +121,7 @@ async def predict_test(
         raise UnknownModelError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
-    return _accepted(await _store(request, name, PredictBody(document.example)))
+    return _accepted(await _store(request, new_submission(request, name, PredictBody(document.example))))
 
 
 @lean.get(
@@ -180,43 +181,9 @@ async def retry_job(request: Request, job_id: JobId) -> Response:
     return _accepted(job_id)
 
 
-@router.get(
-    "/jobs",
-    responses=answers(
-        "/jobs",
-        JobList,
-        "A page of jobs, the latest first.",
-        ErrorKind.INVALID_INPUT,
-        ErrorKind.REDIS_UNAVAILABLE,
-    ),
-)
-async def list_jobs(
-    request: Request,
-    status: Annotated[Literal["failed"], Query(description="State of the jobs wanted.")],  # noqa: ARG001 - there is one so far
-    model: Annotated[str | None, Query(description="Name of their model; all if left out.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most jobs on a page.")] = 50,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-) -> Response:
-    """Lists failed jobs, the latest first: the dead letters."""
-    producer, owner = producer_of(request), owner_of(request)
-    before = None if cursor is None else decode_cursor(cursor)
-    models = await catalog_of(request).entries() if model is None else [model]
-    entries = await producer.failed_jobs(models, before=before, limit=limit)
-    jobs = await producer.read_many([job_id for _, job_id in entries])
-    views = b",".join(job_json(job) for job in jobs if job is not None and job.is_readable_by(owner))
-    following = encode_cursor(*entries[-1]) if len(entries) == limit else None
-    return JsonResponse(b'{"jobs":[%b],"next":%b}' % (views, to_json(following)))
-
-
-async def _store(connection: HTTPConnection, name: str, body: PredictBody) -> str:
-    return await producer_of(connection).submit(
-        name,
-        to_json(body.data),
-        body.priority,
-        timeout_seconds=body.timeout_seconds,
-        owner=owner_of(connection) or "",
-        webhook=body.webhook,
-    )
+async def _store(request: Request, submission: Submission) -> str:
+    idempotency = idempotency_of(request, (submission,))
+    return await producer_of(request).submit_one(submission, idempotency)
 
 
 def _accepted(job_id: str) -> JsonResponse:

@@ -5,13 +5,16 @@
 -- ARGV[1]  key prefix
 -- ARGV[2]  job id
 -- ARGV[3]  lifetime of an ended job, ms
+-- ARGV[4]  token of this call: one that is repeated, since its answer was lost, gets the same answer
 --
 -- Returns  'queued', 'leased' or 'retrying': what it was; 'ended' (nothing changed); false (no such job)
 
-local id, ttl_ms = ARGV[2], ARGV[3]
+local id, ttl_ms, token = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
-local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model')
+local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model', 'cancel_token')
 local state, priority = meta[1], meta[2]
+local cancelled_by, was = (meta[4] or ''):match('^(%x+):(%a+)$')
+if cancelled_by == token then return was end
 if not state or state == 'ended' then return state end
 
 local queue = queue_key(meta[3])
@@ -21,6 +24,7 @@ if ended then
   return 'ended'
 end
 if state == 'leased' then record_attempt(id, now, 'cancelled', 'The job was cancelled.') end
+redis.call('HSET', job_key(id, 'meta'), 'cancel_token', token .. ':' .. state)
 fail_job(queue, id, priority, ttl_ms, now, 'cancelled', 'The job was cancelled.')
 -- an ended id left in the list is passed over when its turn comes; taking it out costs the length of the list
 local list = list_key(queue, priority)

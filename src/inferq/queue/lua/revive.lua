@@ -5,13 +5,15 @@
 -- ARGV[2]  job id
 -- ARGV[3]  lifetime of a job that has not ended, ms
 -- ARGV[4]  most jobs that may wait for the model
+-- ARGV[5]  token of this call: one that is repeated, since its answer was lost, changes nothing and gets the same answer
 --
 -- Returns  {'revived'}, {'no data'} (nothing left to run), {'full', jobs waiting, jobs that ended per 1,000 s of late},
 --          {its public status} (it has not failed), or {} (no such job)
 
-local id, ttl_ms, max_queued = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local id, ttl_ms, max_queued, token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local meta_key = job_key(id, 'meta')
-local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'model')
+local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'model', 'revive_token')
+if meta[4] == token then return {'revived'} end
 local status = redis.call('GET', job_key(id, 'status'))
 if not meta[1] or not status then return {} end
 if meta[1] ~= 'ended' or status ~= 'failed' then return {status} end
@@ -23,6 +25,7 @@ if depth >= max_queued then return {'full', depth, math.floor(drain_rate(queue, 
 
 local sequence = redis.call('INCR', queue .. ':sequence')
 redis.call('HSET', meta_key, 'state', 'queued', 'sequence', sequence, 'failures', 0, 'submitted_ms', now_ms())
+redis.call('HSET', meta_key, 'revive_token', token)
 redis.call('HDEL', meta_key, 'alone', 'error_kind', 'last_error', 'ended_ms', 'token', 'missing_ms', 'webhook_status',
   'webhook_attempts', 'webhook_ms', 'webhook_error')
 redis.call('ZREM', prefix .. 'webhooks', id) -- its new end is another report

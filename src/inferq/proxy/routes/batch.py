@@ -1,0 +1,107 @@
+"""Many jobs in one request."""
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic_core import to_json
+
+from inferq.jobs import ErrorKind, Job
+from inferq.proxy.answers import JSON, JsonResponse, answers
+from inferq.proxy.batch import naming, parse_batch, parse_ids
+from inferq.proxy.body import read_body, take_apart
+from inferq.proxy.following import LONGEST_JOB_ID
+from inferq.proxy.lists import BatchRequest, JobStatuses, StatusRequest, SubmittedBatch
+from inferq.proxy.state import owner_of, producer_of, settings_of, webhook_rules_of
+from inferq.proxy.submitting import IDEMPOTENCY_KEY, idempotency_of, submission_of
+from inferq.views import job_json
+
+LARGEST_HELD_BYTES = 64 * 1024 * 1024
+"""A longer answer is sent while it is made, so that it need not fit into memory."""
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.post(
+    "/predict/batch",
+    status_code=202,
+    responses=answers(
+        "/predict/batch",
+        SubmittedBatch,
+        "All jobs are stored and each will end as completed or failed.",
+        ErrorKind.INVALID_JSON,
+        ErrorKind.BODY_TOO_LARGE,
+        ErrorKind.INVALID_INPUT,
+        ErrorKind.UNKNOWN_MODEL,
+        ErrorKind.IDEMPOTENCY_CONFLICT,
+        ErrorKind.QUEUE_FULL,
+        ErrorKind.REDIS_UNAVAILABLE,
+        status=202,
+    ),
+    openapi_extra={
+        "requestBody": {"content": {JSON: {"schema": BatchRequest.model_json_schema()}}, "required": True},
+        "parameters": [IDEMPOTENCY_KEY],
+    },
+)
+async def predict_batch(request: Request) -> Response:
+    """Accepts many jobs, or none: where one is refused, or has no place in the queue, nothing is stored."""
+    settings = settings_of(request)
+    raw = await read_body(request, settings.max_body_bytes)
+    parse = partial(
+        take_apart, longest_timeout=settings.max_timeout_seconds, webhook_rules=webhook_rules_of(request)
+    )
+    submissions = []
+    async for number, body in parse_batch(raw, parse):
+        with naming(number):
+            submissions.append(await submission_of(request, body))
+    idempotency = idempotency_of(request, submissions, is_batch=True)
+    ids = await producer_of(request).submit_all(submissions, idempotency)
+    return JsonResponse(to_json({"job_ids": ids}), 202)
+
+
+@router.post(
+    "/jobs/status",
+    responses=answers(
+        "/jobs/status",
+        JobStatuses,
+        "The jobs as they are now, in the order asked for.",
+        ErrorKind.INVALID_JSON,
+        ErrorKind.BODY_TOO_LARGE,
+        ErrorKind.INVALID_INPUT,
+        ErrorKind.REDIS_UNAVAILABLE,
+    ),
+    openapi_extra={
+        "requestBody": {"content": {JSON: {"schema": StatusRequest.model_json_schema()}}, "required": True}
+    },
+)
+async def read_jobs(request: Request) -> Response:
+    """Tells how many jobs are; null stands for those that are not known."""
+    job_ids = parse_ids(await read_body(request, settings_of(request).max_body_bytes))
+    parts = _views(producer_of(request).read_in_parts(_askable(job_ids)), owner_of(request))
+    held, length = [], 0
+    async for part in parts:
+        held.append(part)
+        length += len(part)
+        if length > LARGEST_HELD_BYTES:
+            return StreamingResponse(_whole(held, parts), media_type=JSON)
+    return JsonResponse(b'{"jobs":[%b]}' % b",".join(held))
+
+
+def _askable(job_ids: Sequence[str]) -> list[str]:
+    """The ids, with one that is nobody's in place of those that are too long to be any."""
+    return [job_id if len(job_id) <= LONGEST_JOB_ID else "" for job_id in job_ids]
+
+
+async def _views(parts: AsyncIterator[list[Job | None]], owner: str | None) -> AsyncIterator[bytes]:
+    async for part in parts:
+        yield b",".join(
+            job_json(job) if job is not None and job.is_readable_by(owner) else b"null" for job in part
+        )
+
+
+async def _whole(held: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield b'{"jobs":[' + b",".join(held)
+    async for part in rest:
+        yield b"," + part
+    yield b"]}"

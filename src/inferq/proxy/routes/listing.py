@@ -1,0 +1,61 @@
+"""What jobs there are, and how the queues are."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic_core import to_json
+
+from inferq.jobs import ErrorKind, Status
+from inferq.proxy.answers import JsonResponse, answers
+from inferq.proxy.cursor import Cursors
+from inferq.proxy.lists import JobList, QueueView
+from inferq.proxy.state import catalog_of, listing_of, owner_of, producer_of, settings_of
+from inferq.queue.overview import read_overview
+from inferq.views import job_json, overview_json
+
+LARGEST_PAGE = 500
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.get(
+    "/jobs",
+    responses=answers(
+        "/jobs",
+        JobList,
+        "A page of jobs, the latest first.",
+        ErrorKind.INVALID_INPUT,
+        ErrorKind.REDIS_UNAVAILABLE,
+    ),
+)
+async def list_jobs(
+    request: Request,
+    status: Annotated[
+        Literal["pending", "processing", "completed", "failed"] | None,
+        Query(description="State of the jobs wanted; all if left out."),
+    ] = None,
+    model: Annotated[str | None, Query(description="Name of their model; all if left out.")] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most jobs on a page.")] = 50,
+    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+) -> Response:
+    """Lists jobs: those that have not ended, model by model, then the ended, the latest first."""
+    owner = owner_of(request)
+    cursors = Cursors(settings_of(request), owner, status, model)
+    after = None if cursor is None else cursors.open(cursor)
+    models = await catalog_of(request).entries() if model is None else [model]
+    page = await listing_of(request).page(
+        models, status=None if status is None else Status(status), owner=owner, after=after, limit=limit
+    )
+    following = None if page.last is None else cursors.seal(page.last)
+    return JsonResponse(
+        b'{"jobs":[%b],"next":%b}' % (b",".join(map(job_json, page.jobs)), to_json(following))
+    )
+
+
+@router.get(
+    "/queue",
+    responses=answers("/queue", QueueView, "The numbers of now.", ErrorKind.REDIS_UNAVAILABLE),
+)
+async def queue(request: Request) -> Response:
+    """Tells how many jobs of each model wait and run, how long and how fast, and who serves."""
+    return JsonResponse(overview_json(await read_overview(producer_of(request).link)))

@@ -1,0 +1,66 @@
+"""The producer's way to Redis: every call ends in time, and an outage is told once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import redis.asyncio
+from redis.exceptions import NoScriptError, OutOfMemoryError
+
+from inferq.jobs import RedisUnavailableError
+from inferq.queue.connection import redis_errors
+from inferq.queue.keys import Keys
+from inferq.queue.outage import Outage
+from inferq.queue.scripts import Script
+from inferq.settings import Settings
+
+
+class Link:
+    """What the parts of the producer's side share.
+
+    Args:
+        client: An asynchronous client that answers in bytes.
+        settings: The key prefix, and how long a call may take.
+
+    Attributes:
+        redis: The client.
+        keys: Names of the keys.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+        self.redis = client
+        self.keys = Keys(settings.key_prefix)
+        self._seconds = settings.redis_timeout
+        self._outage = Outage()
+
+    async def call(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401 - as the script answers
+        """Calls a script, which gets the key prefix as its first argument; for use within `bounded`."""
+        rest = (len(keys), *keys, self.keys.prefix, *arguments)
+        try:
+            return await self.redis.evalsha(script.digest, *rest)
+        except NoScriptError:
+            return await self.redis.eval(script.source, *rest)
+
+    @asynccontextmanager
+    async def bounded(self) -> AsyncIterator[None]:
+        """Ends what is done within it after `redis_timeout`.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time, or refuses.
+        """
+        seconds, called_at = self._seconds, time.monotonic()
+        try:
+            async with asyncio.timeout(seconds):
+                with redis_errors():
+                    yield
+        except TimeoutError as error:
+            unavailable = RedisUnavailableError(f"Redis did not answer within {seconds:g} s.")
+            self._outage.begin(unavailable, called_at)
+            raise unavailable from error
+        except RedisUnavailableError as error:
+            if not isinstance(error.__cause__, OutOfMemoryError):
+                self._outage.begin(error, called_at)
+            raise
+        self._outage.end()

@@ -1,0 +1,52 @@
+#!lua flags=no-writes,allow-oom
+-- Tells how every announced model's queue is, and who serves. Reads no payload, and of each list no more than its end.
+--
+-- KEYS[1]  models
+-- ARGV[1]  key prefix
+--
+-- Returns  {{for each model: name, waiting at high, at normal, at low priority, running, waiting for a retry, failed,
+--            ms that the longest waiting has waited or false, jobs that end per second as text},
+--           {for each worker: id, its report as names and values},
+--           ended jobs whose end is to be reported}
+
+local now = now_ms()
+local LAST = 10 -- an ended job's id may stay in a list until its turn comes
+local MOST_WORKERS = 1000
+
+local function look(...)
+  local answer = redis.pcall(...)
+  return not (type(answer) == 'table' and answer.err) and answer
+end
+
+local function longest_wait(list)
+  local ids = look('LRANGE', list, -LAST, -1) or {}
+  for i = #ids, 1, -1 do
+    local meta = look('HMGET', job_key(ids[i], 'meta'), 'state', 'submitted_ms') or {}
+    if meta[1] == 'queued' then return math.max(0, now - (tonumber(meta[2]) or now)) end
+  end
+  return false
+end
+
+local function rate_of(queue)
+  local is_fine, rate = pcall(drain_rate, queue, now)
+  return string.format('%.3f', is_fine and rate or 0)
+end
+
+local function overview_of(model)
+  local queue, waiting, longest = queue_key(model), {}, false
+  for i, priority in ipairs(PRIORITIES) do
+    local list = list_key(queue, priority)
+    waiting[i] = look('LLEN', list) or 0
+    local wait = longest_wait(list)
+    if wait and wait > (longest or -1) then longest = wait end
+  end
+  return {model, waiting[1], waiting[2], waiting[3], look('ZCARD', queue .. ':leases') or 0,
+    look('ZCARD', queue .. ':retries') or 0, look('ZCARD', queue .. ':dead') or 0, longest, rate_of(queue)}
+end
+
+local models, workers = {}, {}
+for _, model in ipairs(look('HKEYS', KEYS[1]) or {}) do models[#models + 1] = overview_of(model) end
+for _, id in ipairs(look('ZRANGE', prefix .. 'workers', 0, MOST_WORKERS - 1) or {}) do
+  workers[#workers + 1] = {id, look('HGETALL', prefix .. 'worker:' .. id) or {}}
+end
+return {models, workers, look('ZCARD', prefix .. 'webhooks') or 0}

@@ -1,0 +1,82 @@
+#!lua flags=no-writes,allow-oom
+-- Looks through indexes of jobs, the highest score first, for those that somebody may read.
+--
+-- KEYS     the indexes, all sorted sets with the same sort of score
+-- ARGV[1]  key prefix
+-- ARGV[2]  name of the API key that asks; '' where every job may be read
+-- ARGV[3]  the public states wanted, separated by spaces
+-- ARGV[4]  score of the entry after which to begin; '' for the first
+-- ARGV[5]  id of that entry
+-- ARGV[6]  most entries to look at
+-- ARGV[7]  1: the indexes are those of leases, whose scores change; the sequence number of a job stands for its score
+--
+-- Returns  {1 if there are no more entries, else 0; score and id of the last entry looked at, '' if none;
+--           {score, id of each job found, the highest score first; of the same score the highest id}}
+
+local owner, before_score, before_id, limit = ARGV[2], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local MOST_LEASES = 10000
+local wanted = {}
+for status in ARGV[3]:gmatch('%a+') do wanted[status] = true end
+
+local function look(...)
+  local answer = redis.pcall(...)
+  return not (type(answer) == 'table' and answer.err) and answer
+end
+
+-- The order of the bytes, as sorted sets have it, whatever the server's locale.
+local function is_less(a, b)
+  for i = 1, math.min(#a, #b) do
+    local one, other = a:byte(i), b:byte(i)
+    if one ~= other then return one < other end
+  end
+  return #a < #b
+end
+
+local function precedes(a, b)
+  if a.score ~= b.score then return a.score > b.score end
+  return is_less(b.id, a.id)
+end
+
+local before = before_score and {score = before_score, id = before_id}
+local entries, is_cut = {}, false
+
+local function add_from(index)
+  local skipped, most = 0, before and string.format('%.17g', before.score) or '+inf'
+  for _, id in ipairs(before and look('ZREVRANGEBYSCORE', index, most, most) or {}) do
+    if is_less(id, before.id) then break end
+    skipped = skipped + 1
+  end
+  local found = look('ZREVRANGEBYSCORE', index, most, '-inf', 'WITHSCORES', 'LIMIT', skipped, limit) or {}
+  for i = 1, #found, 2 do entries[#entries + 1] = {id = found[i], score = tonumber(found[i + 1])} end
+  is_cut = is_cut or #found == 2 * limit
+end
+
+local function add_leased(index)
+  for _, id in ipairs(look('ZRANGE', index, 0, MOST_LEASES - 1) or {}) do
+    local entry = {id = id, score = tonumber(look('HGET', job_key(id, 'meta'), 'sequence') or 0) or 0}
+    if not before or precedes(before, entry) then entries[#entries + 1] = entry end
+  end
+end
+
+local function is_found(id)
+  local meta = look('HMGET', job_key(id, 'meta'), 'model', 'owner')
+  if not meta or not meta[1] then return false end -- it has expired
+  if owner ~= '' and meta[2] and meta[2] ~= '' and meta[2] ~= owner then return false end
+  return wanted[look('GET', job_key(id, 'status')) or 'pending']
+end
+
+for _, index in ipairs(KEYS) do
+  if ARGV[7] == '1' then add_leased(index) else add_from(index) end
+end
+table.sort(entries, precedes)
+is_cut = is_cut or #entries > limit
+
+local found, last = {}, nil
+for i = 1, math.min(#entries, limit) do
+  last = entries[i]
+  if is_found(last.id) then
+    found[#found + 1] = string.format('%.17g', last.score)
+    found[#found + 1] = last.id
+  end
+end
+return {is_cut and 0 or 1, last and string.format('%.17g', last.score) or '', last and last.id or '', found}
