@@ -27,7 +27,7 @@ def test_every_relative_link_leads_somewhere(name):
 
 
 def test_both_readmes_show_the_same_commands_and_answers():
-    for language in ("sh", "json", "toml"):
+    for language in ("sh", "json", "toml", "python"):
         assert code_blocks(read("README.md"), language) == code_blocks(read("README.ja.md"), language)
 
 

@@ -169,9 +169,10 @@ def get(path: str, retries: int) -> Steps[Any]:
 
 def submit(data: Any, options: Options, key: str | None, retries: int) -> Steps[str]:  # noqa: ANN401
     """Submits a job and returns its id. With a key of its own it can be repeated without harm."""
-    call = Call(
-        "POST", "/predict", to_json(options.body(data)), {"Idempotency-Key": key or secrets.token_hex(16)}
-    )
+    key = key or secrets.token_hex(16)
+    if not key.isascii():
+        raise jobs.InvalidInputError("An idempotency key must be visible ASCII characters, such as a UUID.")
+    call = Call("POST", "/predict", to_json(options.body(data)), {"Idempotency-Key": key})
     return str((yield from make(call, retries)).json()["job_id"])
 
 

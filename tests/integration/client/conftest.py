@@ -1,0 +1,35 @@
+import os
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.integration.worker.processes import WorkerProcess
+from tests.servers import free_port, wait_until
+
+
+@pytest.fixture(scope="module")
+def service(redis_server):
+    """The address of a whole service: a proxy and a worker, in processes of their own."""
+    with redis_server.client() as client:
+        client.flushall()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {"INFERQ_REDIS_URL": redis_server.url, "INFERQ_SIMULATED_SECONDS": "0"}
+    proxy = subprocess.Popen([sys.executable, "-m", "inferq", "proxy", "--port", str(port)], env=environment)
+    worker = WorkerProcess(redis_server.url)
+    try:
+        wait_until(lambda: is_healthy(url), 30, "the service")
+        yield url
+    finally:
+        proxy.terminate()
+        proxy.wait(10)
+        worker.end()
+
+
+def is_healthy(url):
+    try:
+        return httpx.get(f"{url}/health").json()["status"] == "healthy"
+    except httpx.TransportError:
+        return False

