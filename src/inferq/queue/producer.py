@@ -131,13 +131,14 @@ class Producer:
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
+        if not self._is_trusted:
+            async with self._bounded():
+                await self._check_durability()
         return await self._bulk.submit(submissions, idempotency)
 
     async def _commit(self, arguments: list[Any]) -> list[Any]:
         """Calls the script that accepts many jobs."""
         async with self._bounded():
-            if not self._is_trusted:
-                await self._check_durability()
             if self._settings.durability == "fsync":
                 return await self._transact(
                     scripts.COMMIT, [self._keys.models, self._keys.prefix, *arguments], {}
