@@ -20,11 +20,12 @@ from inferq.jobs import (
     WorkerInfo,
 )
 from inferq.queue import scripts
+from inferq.queue.bulk import Bulk
 from inferq.queue.connection import close_async, connect, connect_async
 from inferq.queue.grouping import MOST_CALLS, Group
 from inferq.queue.link import Link
 from inferq.queue.requirements import check_server
-from inferq.queue.scripts import INLINE_BYTES
+from inferq.queue.scripts import INLINE_BYTES, Script
 from inferq.queue.snapshot import job_from, time_from, worker_from
 from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full
 from inferq.settings import Settings
@@ -53,6 +54,7 @@ class Producer:
         # waiting for the disk takes up to a second, in which others must be able to leave
         self._submissions = Group(self._submit, in_flight=1 if self._is_trusted else _AT_ONCE_TO_DISK)
         self._reads = Group(self.read_many)
+        self._bulk = Bulk(self.link, self._lifetime_ms, settings.max_queued, self._commit)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -119,7 +121,7 @@ class Producer:
         """Stores jobs and puts them in line, in one transaction: all of them, or none.
 
         Args:
-            submissions: The jobs, at least one. Redis serves nobody else while it stores them.
+            submissions: The jobs, at least one.
             idempotency: By which a repeated request is known.
 
         Returns:
@@ -130,22 +132,27 @@ class Producer:
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
-        keys = [idempotency, *[None] * (len(submissions) - 1)]
-        answers = await self._submit(list(zip(submissions, keys, strict=True)), is_whole=True)
-        models = {one.model for one in submissions}
-        where = f"for model {submissions[0].model!r} " if len(models) == 1 else "for one of these models "
-        return ids_of(answers[0], [one.id for one in submissions], where)
+        if not self._is_trusted:
+            async with self._bounded():
+                await self._check_durability()
+        return await self._bulk.submit(submissions, idempotency)
 
-    async def _submit(
-        self, submissions: Sequence[tuple[Submission, Idempotency | None]], *, is_whole: bool = False
-    ) -> list[list[Any]]:
+    async def _commit(self, arguments: list[Any]) -> list[Any]:
+        """Calls the script that accepts many jobs."""
+        async with self._bounded():
+            if self._settings.durability == "fsync":
+                return await self._transact(
+                    scripts.COMMIT, [self._keys.models, self._keys.prefix, *arguments], {}
+                )
+            return cast("list[Any]", await self._call(scripts.COMMIT, [self._keys.models], arguments))
+
+    async def _submit(self, submissions: Sequence[tuple[Submission, Idempotency | None]]) -> list[list[Any]]:
         """Stores jobs in one transaction."""
         arguments: list[Any] = [
             self._keys.models,
             self._keys.prefix,
             self._lifetime_ms,
             self._settings.max_queued,
-            int(is_whole),
         ]
         large: dict[str, bytes] = {}
         for one, idempotency in submissions:
@@ -158,17 +165,19 @@ class Producer:
             if not self._is_trusted:
                 await self._check_durability()
             if large or self._settings.durability == "fsync":
-                return await self._submit_whole(arguments, large)
+                return await self._transact(scripts.SUBMIT, arguments, large)
             return cast("list[Any]", await self._call(scripts.SUBMIT, arguments[:1], arguments[2:]))
 
-    async def _submit_whole(self, arguments: list[Any], large: Mapping[str, bytes]) -> list[list[Any]]:
+    async def _transact(
+        self, script: Script, arguments: list[Any], large: Mapping[str, bytes]
+    ) -> list[list[Any]]:
         """Stores large data with its jobs, and waits for the disk, on one connection as WAITAOF wants it."""
         while True:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.execute_command("MULTI")
             for key, data in large.items():
                 pipeline.set(key, data, px=self._lifetime_ms)
-            pipeline.evalsha(scripts.SUBMIT.digest, 1, *arguments)
+            pipeline.evalsha(script.digest, 1, *arguments)
             pipeline.execute_command("EXEC")
             if self._settings.durability == "fsync":
                 pipeline.execute_command("WAITAOF", 1, 0, _milliseconds(self._settings.redis_timeout))
@@ -180,7 +189,7 @@ class Producer:
                     raise answer
             answers = done[-1] if isinstance(done, list) else done
             if isinstance(answers, NoScriptError):
-                await self._redis.script_load(scripts.SUBMIT.source)
+                await self._redis.script_load(script.source)
                 continue
             if isinstance(answers, Exception):
                 raise answers

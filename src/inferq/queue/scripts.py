@@ -40,6 +40,8 @@ def _load(name: str) -> Script:
 
 
 SUBMIT = _load("submit")
+STAGE = _load("stage")
+COMMIT = _load("commit")
 CLAIM = _load("claim")
 FINISH = _load("finish")
 RENEW = _load("renew")

@@ -74,6 +74,10 @@ class Idempotency:
             "ttl_ms": max(1, round(self.ttl_seconds * 1000)),
         }
 
+    def as_json(self, owner: str) -> str:
+        """The same as JSON, for `lua/commit.lua`."""
+        return json.dumps(self.as_option(owner))
+
 
 def ids_of(answer: list[Any], asked: list[str], where: str) -> list[str]:
     """The ids of the jobs that a submit stored, now or when it was made first.
@@ -104,10 +108,15 @@ def ids_of(answer: list[Any], asked: list[str], where: str) -> list[str]:
 
 def queue_full(where: str, depth: int, ended_per_1000_seconds: int) -> QueueFullError:
     """The refusal, with the time in which a place will be free at the present rate."""
-    rate = ended_per_1000_seconds / 1000
-    wait = min(_LONGEST_WAIT_SECONDS, 1 / rate) if rate else _LONGEST_WAIT_SECONDS
     return QueueFullError(
         f"{depth} jobs wait {where}and no more are taken (INFERQ_MAX_QUEUED). "
         "Try again later, or add workers.",
-        retry_after_seconds=max(1.0, wait),
+        retry_after_seconds=time_for_a_place(ended_per_1000_seconds),
     )
+
+
+def time_for_a_place(ended_per_1000_seconds: int) -> float:
+    """In how many seconds a place will be free at the present rate: 1 to 60."""
+    rate = ended_per_1000_seconds / 1000
+    wait = min(_LONGEST_WAIT_SECONDS, 1 / rate) if rate else _LONGEST_WAIT_SECONDS
+    return max(1.0, wait)

@@ -1,4 +1,4 @@
-"""What can be done with a job besides reading it: cancel, try again, list."""
+"""What can be done with a job besides reading it: cancel, try again."""
 
 import pytest
 
@@ -98,43 +98,3 @@ async def test_history_gives_time_worker_and_reason_of_each_attempt(client, anno
     assert (attempt["attempt"], attempt["worker"], attempt["error"]) == (1, "worker-1", "It broke.")
     assert attempt["error_kind"] == "model-error"
     assert view["submitted_at"] <= attempt["started_at"] <= attempt["finished_at"]
-
-
-@pytest.mark.parametrize("limit", [1, 2, 3, 10])
-async def test_failed_jobs_are_listed_page_by_page_the_latest_first(client, announced, consumer, limit):
-    ids = await failed(client, consumer, 5)
-    query = {"status": "failed", "limit": limit}
-    found, pages = [], 0
-    while True:
-        body = (await client.get("/jobs", params=query)).json()
-        found += body["jobs"]
-        pages += 1
-        if body["next"] is None:
-            break
-        query["cursor"] = body["next"]
-    assert {job["job_id"] for job in found} == set(ids)
-    assert len(found) == 5
-    assert [job["finished_at"] for job in found] == sorted((j["finished_at"] for j in found), reverse=True)
-    assert pages == 5 // limit + 1
-    assert {job["error"] for job in found} == {"It is bad."}
-
-
-async def test_failed_jobs_of_one_model_are_listed(client, announced, consumer):
-    [job_id] = await failed(client, consumer)
-    listed = (await client.get("/jobs", params={"status": "failed", "model": "iris"})).json()["jobs"]
-    assert [job["job_id"] for job in listed] == [job_id]
-    other = (await client.get("/jobs", params={"status": "failed", "model": "other"})).json()
-    assert other == {"jobs": [], "next": None}
-
-
-@pytest.mark.parametrize(
-    "cursor", ["x", "", "bnVsbA==", "WzEsMl0=", "W05hTiwgImEiXQ==", "\xe9", "W10=" * 100]
-)
-async def test_cursor_of_ones_own_making_is_refused(client, announced, cursor):
-    answer = await client.get("/jobs", params={"status": "failed", "cursor": cursor})
-    assert "Leave it out for the first page" in expect_problem(answer, 422, "invalid-input")
-
-
-@pytest.mark.parametrize("query", [{}, {"status": "dead"}, {"status": "failed", "limit": 0}])
-async def test_list_that_cannot_be_had_is_refused(client, announced, query):
-    expect_problem(await client.get("/jobs", params=query), 422, "invalid-input")

@@ -89,6 +89,17 @@ async def test_lean_and_plain_answers_to_a_preference_are_identical(both, prefer
     assert shape(answers[0]) == shape(answers[1])
 
 
+@pytest.mark.parametrize(
+    "keys", [["a"], ["\u00fc"], [""], ["a b"], ["x" * 255], ["x" * 256], ["a", "b"], ['"quoted"']]
+)
+@pytest.mark.parametrize("body", BODIES)
+async def test_answers_to_an_idempotency_key_are_identical(both, keys, body):
+    headers = [("Authorization", f"Bearer {KEY}"), *[("Idempotency-Key", key.encode()) for key in keys]]
+    for _ in range(2):
+        answers = [await client.post("/predict", content=body, headers=headers) for client in both]
+        assert shape(answers[0]) == shape(answers[1])
+
+
 async def test_unforeseen_errors_are_answered_alike(both, monkeypatch):
     monkeypatch.setattr("inferq.proxy.routes.jobs.parse_predict_body", lambda *_: 1 / 0)
     answers = [

@@ -17,6 +17,7 @@ from inferq.jobs import (
     Status,
 )
 from inferq.queue.consumer import Consumer
+from inferq.queue.listing import Listing
 from inferq.queue.producer import Producer
 from tests.servers import wait_until
 
@@ -25,6 +26,10 @@ DATA = b"[[5.1,3.5,1.4,0.2]]"
 
 def fail(consumer, job, message="No."):
     return consumer.finish([Outcome(job, error=InvalidInputError(message))])
+
+
+async def failed_jobs(producer):
+    return [job.id for job in (await Listing(producer).page(["iris"], status=Status.FAILED)).jobs]
 
 
 async def test_cancelled_pending_job_never_runs(producer, consumer, redis_client):
@@ -71,13 +76,13 @@ async def test_ended_job_cannot_be_cancelled(producer, consumer):
 async def test_failed_job_runs_again_when_revived_and_keeps_its_history(producer, consumer, redis_client):
     job_id = await producer.submit("iris", DATA)
     fail(consumer, consumer.claim(1)[0])
-    assert [entry for _, entry in await producer.failed_jobs(["iris"])] == [job_id]
+    assert await failed_jobs(producer) == [job_id]
 
     await producer.revive(job_id)
 
     job = await producer.read(job_id)
     assert (job.status, job.error, job.queue_position) == (Status.PENDING, None, 1)
-    assert await producer.failed_jobs(["iris"]) == []
+    assert await failed_jobs(producer) == []
     [again] = consumer.claim(1)
     assert (again.id, again.attempt, again.data) == (job_id, 2, DATA)
     consumer.finish([Outcome(again, result=b"1")])
@@ -110,16 +115,83 @@ async def test_dropped_job_is_gone(producer, consumer, redis_client):
     assert redis_client.zcard("queue:iris:dead") == 0
 
 
-async def test_failed_jobs_are_listed_page_by_page_without_gap_or_repeat(producer, consumer):
-    ids = {await producer.submit("iris", DATA) for _ in range(25)}
-    while jobs := consumer.claim(8):  # many end within the same millisecond
-        consumer.finish([Outcome(job, error=InvalidInputError("No.")) for job in jobs])
-    seen, before = [], None
-    while page := await producer.failed_jobs(["iris"], before=before, limit=7):
-        seen += [job_id for _, job_id in page]
-        before = page[-1]
-    assert len(seen) == 25
-    assert set(seen) == ids
+async def test_job_that_an_outside_worker_ended_can_be_dropped(producer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    redis_client.set(f"job:{job_id}:status", "completed")
+    redis_client.set("job:outside:status", "failed")
+
+    await producer.drop(job_id)
+    await producer.drop("outside")
+
+    assert list(redis_client.scan_iter("job:*")) == []
+    assert redis_client.zcard("queue:iris:open:normal") == redis_client.zcard("queue:iris:completed") == 0
+    for unknown in (job_id, "nosuch"):
+        with pytest.raises(JobNotFoundError):
+            await producer.drop(unknown)
+
+
+async def test_dropped_job_is_not_reported(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA, webhook="https://example.com/hook")
+    fail(consumer, consumer.claim(1)[0])
+    await producer.drop(job_id)
+    assert redis_client.zcard("webhooks") == 0
+
+
+async def test_job_dropped_and_revived_at_the_same_time_is_gone_or_in_line_whole(
+    producer, consumer, redis_client
+):
+    ids = [await producer.submit("iris", DATA) for _ in range(100)]
+    for job in consumer.claim(100):
+        fail(consumer, job)
+
+    acts = [act(job_id) for job_id in ids for act in (producer.drop, producer.revive)]
+    await asyncio.gather(*acts, return_exceptions=True)
+
+    waiting = {member.decode() for member in redis_client.lrange("queue:iris", 0, -1)}
+    for job_id in ids:
+        keys = {key.decode().rpartition(":")[2] for key in redis_client.scan_iter(f"job:{job_id}:*")}
+        assert keys == ({"data", "status", "meta"} if job_id in waiting else set())
+    assert redis_client.zcard("queue:iris:dead") == 0
+    assert {job.data for job in consumer.claim(100)} <= {DATA}
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+async def test_cancel_repeated_since_its_answer_was_lost_gets_the_same_answer(
+    producer, consumer, monkeypatch, is_claimed
+):
+    job_id = await producer.submit("iris", DATA)
+    if is_claimed:
+        consumer.claim(1)
+    monkeypatch.setattr("inferq.queue.producer._new_token", lambda: "0a")
+    expected = Status.PROCESSING if is_claimed else Status.PENDING
+
+    assert await producer.cancel(job_id) is expected
+    assert await producer.cancel(job_id) is expected
+
+    monkeypatch.setattr("inferq.queue.producer._new_token", lambda: "0b")
+    with pytest.raises(JobStateError):
+        await producer.cancel(job_id)
+    await producer.revive(job_id)
+    monkeypatch.setattr("inferq.queue.producer._new_token", lambda: "0a")
+    assert await producer.cancel(job_id) is expected
+    assert (await producer.read(job_id)).status is Status.PENDING
+
+
+async def test_revive_repeated_since_its_answer_was_lost_changes_nothing(
+    producer, consumer, redis_client, monkeypatch
+):
+    job_id = await producer.submit("iris", DATA)
+    fail(consumer, consumer.claim(1)[0])
+    monkeypatch.setattr("inferq.queue.producer._new_token", lambda: "0a")
+
+    await producer.revive(job_id)
+    await producer.revive(job_id)
+    assert redis_client.llen("queue:iris") == 1
+    fail(consumer, consumer.claim(1)[0])
+    await producer.revive(job_id)
+
+    assert (await producer.read(job_id)).status is Status.FAILED
+    assert redis_client.llen("queue:iris") == 0
 
 
 async def test_history_tells_each_attempt(producer, consumer, settings):

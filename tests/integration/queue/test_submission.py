@@ -3,7 +3,13 @@ import json
 
 import pytest
 
-from inferq.jobs import IdempotencyConflictError, Outcome, Priority, QueueFullError
+from inferq.jobs import (
+    IdempotencyConflictError,
+    Outcome,
+    Priority,
+    QueueFullError,
+    RedisUnavailableError,
+)
 from inferq.queue.consumer import Consumer
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Idempotency, Submission
@@ -140,3 +146,67 @@ async def test_changes_of_status_are_told(producer, consumer, redis_client):
     told = [events.get_message(timeout=1)["data"].decode() for _ in range(4)]
     assert told == [f"{job_id}:{status}" for status in ("processing", "pending", "processing", "completed")]
     events.close()
+
+
+async def test_many_jobs_leave_nothing_behind_where_redis_refuses_some(producer, redis_client):
+    redis_client.config_set("maxmemory", redis_client.info("memory")["used_memory"] + 500_000)
+    try:
+        with pytest.raises(RedisUnavailableError):
+            await producer.submit_all([Submission("iris", LARGE) for _ in range(50)])
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert redis_client.keys("*") == []
+
+
+async def test_many_jobs_of_which_redis_lost_one_are_refused_whole(producer, redis_client, monkeypatch):
+    commit = producer._bulk._commit
+
+    async def commit_later(arguments):
+        redis_client.delete(f"job:{arguments[5]}:data")
+        return await commit(arguments)
+
+    monkeypatch.setattr(producer._bulk, "_commit", commit_later)
+    with pytest.raises(RedisUnavailableError, match="lost"):
+        await producer.submit_all([Submission("iris", DATA) for _ in range(3)])
+    assert redis_client.keys("*") == []
+
+
+async def test_commit_repeated_since_its_answer_was_lost_changes_nothing(producer, redis_client, monkeypatch):
+    commit = producer._bulk._commit
+
+    async def commit_twice(arguments):
+        assert await commit(arguments) == [b"accepted"]
+        return await commit(arguments)
+
+    monkeypatch.setattr(producer._bulk, "_commit", commit_twice)
+    jobs = [Submission("iris", DATA) for _ in range(3)]
+    assert await producer.submit_all(jobs, key()) == [job.id for job in jobs]
+    assert redis_client.llen("queue:iris") == 3
+
+
+async def test_jobs_of_several_models_and_priorities_are_stored_in_one_go(producer, consumer):
+    jobs = [
+        Submission(model, DATA, priority, timeout_seconds=2.5, owner="ann")
+        for model in ("iris", "other")
+        for priority in Priority
+    ]
+    await producer.submit_all(jobs)
+
+    taken = consumer.claim(10)
+    assert [job.id for job in taken] == [job.id for job in jobs[:3]]
+    assert {job.timeout_seconds for job in taken} == {2.5}
+    assert {(await producer.read(job.id)).owner for job in jobs} == {"ann"}
+    assert (await producer.read(jobs[5].id)).queue_position == 3
+
+
+async def test_many_jobs_are_on_disk_before_they_are_accepted(settings, redis_client):
+    producer = Producer.from_settings(settings.model_copy(update={"durability": "fsync"}))
+    redis_client.config_set("appendfsync", "always")  # Redis 7.0 knows no WAITAOF
+    try:
+        ids = await producer.submit_all([Submission("iris", DATA) for _ in range(300)], key())
+        again = await producer.submit_all([Submission("iris", DATA) for _ in range(300)], key())
+        assert ids == again
+        assert redis_client.llen("queue:iris") == 300
+    finally:
+        redis_client.config_set("appendfsync", "everysec")
+        await producer.close()

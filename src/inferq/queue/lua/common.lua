@@ -41,6 +41,43 @@ local function call_with_many(command, key, arguments)
   end
 end
 
+-- Writes, and changes nothing: whoever waits for the disk after a repeated submit waits for the first one too.
+local function touch(id)
+  local meta = job_key(id, 'meta')
+  redis.call('PEXPIRE', meta, redis.call('PTTL', meta))
+end
+
+-- The answer that an earlier submit with the same key stands for; nil if there was none whose job is still known, or one
+-- of those in `is_new`, which this call makes.
+local function earlier(idempotency, is_new)
+  local kept = redis.call('GET', prefix .. 'idempotency:' .. idempotency.key)
+  if not kept then return nil end
+  local fingerprint, ids = kept:match('^(%x+):(.*)$')
+  local first = ids:match('^[^,]*')
+  if not is_new[first] and redis.call('EXISTS', job_key(first, 'meta')) == 0 then return nil end
+  if fingerprint ~= idempotency.fingerprint then return {'conflict'} end
+  if not is_new[first] then touch(first) end
+  return {'same', ids}
+end
+
+local function remember(idempotency, ids)
+  redis.call('SET', prefix .. 'idempotency:' .. idempotency.key, idempotency.fingerprint .. ':' .. ids, 'PX',
+    idempotency.ttl_ms)
+end
+
+-- A new job's keys, but for its place in any index.
+local function store_job(id, model, priority, data, options, state, sequence, ttl_ms, now)
+  local meta = job_key(id, 'meta')
+  if data ~= '' then redis.call('SET', job_key(id, 'data'), data, 'PX', ttl_ms) end
+  redis.call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
+  redis.call('HSET', meta, 'state', state, 'model', model, 'priority', priority, 'sequence', sequence,
+    'attempts', 0, 'failures', 0, 'submitted_ms', now)
+  for _, name in ipairs({'timeout_ms', 'owner', 'webhook'}) do
+    if options[name] then redis.call('HSET', meta, name, options[name]) end
+  end
+  redis.call('PEXPIRE', meta, ttl_ms)
+end
+
 -- How many completed jobs of a model can be listed: more would cost memory for what nobody pages through.
 local MOST_COMPLETED = 10000
 

@@ -1,0 +1,18 @@
+-- Stores some of many jobs, which are to be accepted all together by `commit`: until then they are in no index, and
+-- nobody knows their ids.
+--
+-- KEYS[1]  models (for the cluster's slot only)
+-- ARGV[1]  key prefix
+-- ARGV[2]  lifetime of a job that has not ended, ms
+-- ARGV[3…] five for each job: id, model, priority, data ('' where it has been set already), options; as for `submit`
+--
+-- Returns  nothing
+
+local NONE = {}
+local now = now_ms()
+for i = 3, #ARGV, 5 do
+  local options = ARGV[i + 4] == '' and NONE or cjson.decode(ARGV[i + 4])
+  if redis.call('EXISTS', job_key(ARGV[i], 'meta')) == 0 then -- else this call is repeated
+    store_job(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], options, 'staged', 0, ARGV[2], now)
+  end
+end
