@@ -10,7 +10,6 @@ import typer
 from inferq import deadletters
 from inferq.commands import looking
 from inferq.commands.predicting import predict
-from inferq.commands.service import exit_code
 from inferq.jobs import InferqError, InvalidInputError
 
 app = typer.Typer(
@@ -36,12 +35,11 @@ Models = Annotated[Path | None, typer.Option(help="Model repository.", envvar="I
 
 
 def main() -> None:
-    """Runs the command line; errors of inferq's own are one line on standard error."""
+    """Runs the command line; errors of inferq's own are one line and exit code 1."""
     try:
         app()
     except InferqError as error:
-        typer.echo(f"inferq: {error.message}", err=True)
-        sys.exit(exit_code(error))
+        sys.exit(f"inferq: {error.message}")
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

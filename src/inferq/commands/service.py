@@ -34,11 +34,19 @@ def exit_code(error: InferqError) -> int:
 
 @contextmanager
 def service(url: str | None) -> Iterator["Client"]:
-    """The service to talk to; its key is read from `INFERQ_API_KEY`, never from the command line."""
+    """The service to talk to; its key is read from `INFERQ_API_KEY`, never from the command line.
+
+    Raises:
+        typer.Exit: Something went wrong, which has been said; with the code for it.
+    """
     from inferq.client import Client
 
-    with Client(url) as client:
-        yield client
+    try:
+        with Client(url) as client:
+            yield client
+    except InferqError as error:
+        typer.echo(f"inferq: {error.message}", err=True)
+        raise typer.Exit(exit_code(error)) from error
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - JSON
