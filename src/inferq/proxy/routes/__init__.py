@@ -7,9 +7,9 @@ from inferq.proxy.routes import about, jobs, models, sockets, streams
 
 router = APIRouter()
 # those whose paths go on after a job's id, which may be any text, come before the job's own
-for one in (streams.router, sockets.router, jobs.lean, jobs.router, models.router, about.router):
+for one in (streams.lean, sockets.router, jobs.lean, jobs.router, models.router, about.router):
     router.include_router(one)
 
-lean_routes = [route for route in jobs.lean.routes if isinstance(route, LeanRoute)]
-not_lean = streams.EVENTS
-"""How paths end that are not a lean route's, though they begin like one."""
+lean_routes = [
+    route for one in (streams.lean, jobs.lean) for route in one.routes if isinstance(route, LeanRoute)
+]
