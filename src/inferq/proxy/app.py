@@ -15,7 +15,7 @@ from inferq.proxy.access import Access
 from inferq.proxy.answers import JSON, add_problem
 from inferq.proxy.catalog import Catalog
 from inferq.proxy.lean import LeanPaths
-from inferq.proxy.routes import lean_routes, not_lean, router
+from inferq.proxy.routes import lean_routes, router
 from inferq.proxy.schemas import Problem
 from inferq.proxy.stopping import before_stopping
 from inferq.queue.listing import Listing
@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     app.state.webhook_rules = UrlRules.from_settings(settings)
     app.include_router(router)
     if is_lean:
-        app.add_middleware(LeanPaths, routes=lean_routes, but=not_lean)
+        app.add_middleware(LeanPaths, routes=lean_routes)
     if settings.api_keys:
         app.add_middleware(Access, api_keys=settings.api_keys)
     problems.install(app)

@@ -19,19 +19,24 @@ from inferq.proxy import problems
 class LeanRoute(APIRoute):
     """A route whose endpoint reads the request and makes the response by itself.
 
-    Its path is fixed, or ends with its only parameter, which takes in the rest of the path.
+    Its path is fixed, or has one parameter, which takes in everything between the stem and the tail.
     """
 
     @property
     def stem(self) -> str:
-        """The fixed part of the path."""
+        """The path up to its parameter."""
         return self.path.partition("{")[0]
+
+    @property
+    def tail(self) -> str:
+        """The path after its parameter."""
+        return self.path.partition("}")[2]
 
     async def serve(self, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request.
 
         Args:
-            rest: The path after the stem.
+            rest: What the path has between stem and tail.
             scope: Of the ASGI call.
             receive: Of the ASGI call.
             send: Of the ASGI call.
@@ -41,9 +46,10 @@ class LeanRoute(APIRoute):
             response = await (
                 self.endpoint(request, rest) if self.param_convertors else self.endpoint(request)
             )
-        except (InferqError, ClientDisconnect) as error:
-            response = await problems.answer(request, error)
-        await response(scope, receive, send)
+            await response(scope, receive, send)
+        except (InferqError, ClientDisconnect) as error:  # of a response too, as long as it has not begun
+            problem = await problems.answer(request, error)
+            await problem(scope, receive, send)
 
 
 class LeanPaths:
@@ -51,19 +57,17 @@ class LeanPaths:
 
     Args:
         app: The next application.
-        routes: The lean routes.
-        but: How the rest of a path ends that is not theirs, though it begins with a stem.
+        routes: The lean routes. Where a path fits several of them, the first serves it.
     """
 
-    def __init__(self, app: ASGIApp, routes: Iterable[LeanRoute], but: str) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[LeanRoute]) -> None:
         self._app = app
-        self._but = but
         self._fixed: dict[tuple[str, str], LeanRoute] = {}
-        self._stems: list[tuple[str, str, LeanRoute]] = []
+        self._stems: list[tuple[str, str, str, LeanRoute]] = []
         for route in routes:
             for method in route.methods or ():
                 if route.param_convertors:
-                    self._stems.append((method, route.stem, route))
+                    self._stems.append((method, route.stem, route.tail, route))
                 else:
                     self._fixed[method, route.stem] = route
 
@@ -74,7 +78,8 @@ class LeanPaths:
             fixed = self._fixed.get((method, path))
             if fixed is not None:
                 return await fixed.serve("", scope, receive, send)
-            for known, stem, route in self._stems:
-                if known == method and path.startswith(stem) and not path.endswith(self._but, len(stem)):
-                    return await route.serve(path[len(stem) :], scope, receive, send)
+            for known, stem, tail, route in self._stems:
+                if known == method and path.startswith(stem) and path.endswith(tail, len(stem)):
+                    rest = path[len(stem) : len(path) - len(tail)]
+                    return await route.serve(rest, scope, receive, send)
         return await self._app(scope, receive, send)

@@ -24,7 +24,7 @@ LOOK_SECONDS = 1.0
 
 _STATUSES_AT_ONCE = 1000
 _PLACES_AT_ONCE = 16
-_PLACES_PAUSE_SECONDS = 0.008
+_PLACES_PAUSE_SECONDS = 0.016
 """Between groups of places in the queue, each of which wakes so many clients; the ends of jobs come first."""
 _SILENCE_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.05

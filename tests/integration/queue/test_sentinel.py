@@ -10,6 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 from inferq.jobs import InvalidSettingError, Outcome, RedisUnavailableError, Status
 from inferq.queue.connection import SentinelUrl, connect, connect_async, masked_url
 from inferq.queue.consumer import Consumer
+from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from tests.servers import REDIS_BINARY, Server, free_port, wait_until
@@ -122,6 +123,32 @@ async def test_demoted_server_is_left_for_the_new_primary(replicated):
             except RedisUnavailableError:
                 await asyncio.sleep(0.05)
     await producer.close()
+
+
+async def test_whoever_waits_is_told_by_the_new_primary(replicated):
+    url, primary, _ = replicated
+    settings = Settings(redis_url=url)
+    producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
+    notices = Notices(producer, settings)
+    job_id = await producer.submit("iris", DATA)
+    with notices.waiting(job_id) as waiter:
+        async with asyncio.timeout(40):
+            while not notices.is_heard:
+                await asyncio.sleep(0.01)
+            with primary.client() as client:
+                assert client.wait(1, 2000) == 1
+            primary.kill()
+            while notices.is_heard:
+                await asyncio.sleep(0.01)
+            while not notices.is_heard:
+                await asyncio.sleep(0.01)
+            [job] = await asyncio.to_thread(consumer.claim, 1)
+            await asyncio.to_thread(consumer.finish, [Outcome(job, result=b"1")])
+            while waiter.told is not Status.COMPLETED:
+                await waiter.woken(10)
+    await notices.aclose()
+    await producer.close()
+    consumer.close()
 
 
 def test_url_is_taken_apart():

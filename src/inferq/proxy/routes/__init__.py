@@ -8,7 +8,7 @@ from inferq.proxy.routes import about, batch, jobs, listing, models, sockets, st
 router = APIRouter()
 # those whose paths go on after a job's id, which may be any text, come before the job's own
 for one in (
-    streams.router,
+    streams.lean,
     sockets.router,
     jobs.lean,
     jobs.router,
@@ -19,6 +19,6 @@ for one in (
 ):
     router.include_router(one)
 
-lean_routes = [route for route in jobs.lean.routes if isinstance(route, LeanRoute)]
-not_lean = streams.EVENTS
-"""How paths end that are not a lean route's, though they begin like one."""
+lean_routes = [
+    route for one in (streams.lean, jobs.lean) for route in one.routes if isinstance(route, LeanRoute)
+]

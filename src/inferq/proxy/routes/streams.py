@@ -10,15 +10,14 @@ from starlette.types import Receive, Scope, Send
 from inferq.jobs import ErrorKind, Job, JobNotFoundError
 from inferq.proxy.answers import add_problem, not_found
 from inferq.proxy.following import Following, revision_of
+from inferq.proxy.lean import LeanRoute
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView
 from inferq.views import job_json
 
 HEARTBEAT_SECONDS = 15.0
 """How often a stream without news says that it lives, so that nobody on the way takes it for dead."""
-EVENTS = "/events"
-"""How the path of a stream ends; what comes before it is the job's."""
 
-_EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}{EVENTS}"
+_EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}/events"
 _HEARTBEAT = b": heartbeat\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -26,7 +25,7 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),  # nginx would keep events back
 ]
 
-router = APIRouter(tags=["streams"])
+lean = APIRouter(tags=["streams"], route_class=LeanRoute)
 
 
 class EventStream(Response):
@@ -54,15 +53,22 @@ class EventStream(Response):
                 return
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             if not is_known:
-                await send(_piece(_event(job)))
+                await send(_piece(_event(job), is_last=job.status.is_final))
+            if job.status.is_final:
+                return
             with following.heeding(receive), suppress(JobNotFoundError):  # its keys expired: the stream ends
                 async for changed in following.changes(HEARTBEAT_SECONDS):
-                    await send(_piece(_HEARTBEAT if changed is None else _event(changed)))
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    if changed is None:
+                        await send(_piece(_HEARTBEAT))
+                        continue
+                    await send(_piece(_event(changed), is_last=changed.status.is_final))
+                    if changed.status.is_final:
+                        return
+            await send(_piece(b"", is_last=True))
 
 
-def _piece(body: bytes) -> dict[str, object]:
-    return {"type": "http.response.body", "body": body, "more_body": True}
+def _piece(body: bytes, *, is_last: bool = False) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": not is_last}
 
 
 def _event(job: Job) -> bytes:
@@ -105,8 +111,8 @@ _LAST_EVENT_ID = {
 }
 
 
-@router.get(
-    f"/job/{{job_id:path}}{EVENTS}",
+@lean.get(
+    "/job/{job_id:path}/events",
     status_code=200,
     response_class=EventStream,
     responses=_ANSWERS,
