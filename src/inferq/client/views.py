@@ -5,7 +5,8 @@ from typing import Any
 
 from inferq.client.core import View, has_ended
 
-_COLOURS = {"pending": "#8a6d00", "processing": "#0b61a4", "completed": "#1a7f37", "failed": "#c62828"}
+_COLOURS = {"pending": "#b58900", "processing": "#3a86d1", "completed": "#2e9e4f", "failed": "#d9534f"}
+"""Readable on light and on dark."""
 
 _LEFT = "style='text-align:left'"
 
@@ -67,7 +68,7 @@ class JobView:
             if value is not None
         )
         return (
-            f"<table><caption {_LEFT}>job <code>{escape(self.id)}</code> "
+            f"<table style='color:inherit'><caption {_LEFT}>job <code>{escape(self.id)}</code> "
             f"<b style='color:{colour}'>{escape(self.status)}</b></caption>{cells}</table>"
         )
 
