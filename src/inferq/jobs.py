@@ -192,9 +192,18 @@ class UnexpectedAnswerError(InferqError):
 
 
 class NotEndedError(InferqError):
-    """The job had not ended when the time to wait was up."""
+    """The job had not ended when the time to wait was up. It goes on.
+
+    Args:
+        message: See `InferqError`.
+        job_id: The job's id.
+    """
 
     kind = ErrorKind.NOT_ENDED
+
+    def __init__(self, message: str, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
 
 
 class InvalidModelError(InferqError):

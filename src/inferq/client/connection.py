@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from inferq.client.core import Call, job_path
+from inferq.client.core import Call
 from inferq.jobs import InvalidSettingError
 from inferq.settings import Settings
 
@@ -48,10 +48,10 @@ class Connection:
             "timeout": self._timeout + call.waits_seconds,
         }
 
-    def _stream_arguments(self, job_id: str, last_id: str) -> dict[str, Any]:
+    def _stream_arguments(self, call: Call, last_id: str) -> dict[str, Any]:
         return {
-            "method": "GET",
-            "url": job_path(job_id, "/events"),
+            "method": call.method,
+            "url": call.path,
             "headers": {"Last-Event-ID": last_id} if last_id else {},
             "timeout": _LONGEST_SILENCE_SECONDS,
         }

@@ -6,7 +6,7 @@
 import random
 import secrets
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from inferq.jobs import ErrorKind, InferqError, NotEndedError, UnexpectedAnswerE
 LONGEST_WAIT_SECONDS = 20.0
 """How long one request waits for a job; a longer wait takes several."""
 MOST_JOBS_PER_REQUEST = 10_000
+_SHORTEST_WAIT_SECONDS = 0.1
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _PASSING = (502, 503, 504)
@@ -121,17 +122,29 @@ def make(call: Call, retries: int) -> Steps[httpx.Response]:
         answer = yield call
         if isinstance(answer, httpx.Response) and answer.is_success:
             return answer
-        error = _error(call, answer)
-        is_passing = not isinstance(answer, httpx.Response) or answer.status_code in _PASSING
-        if not left or not is_passing:
+        error = error_of(call, answer)
+        told = error.retry_after_seconds or 0.0
+        if not left or not is_passing(answer) or told > _LONGEST_PAUSE_SECONDS:
             raise error
-        longest = max(pause, min(error.retry_after_seconds or 0.0, _LONGEST_PAUSE_SECONDS))
-        yield Pause(random.uniform(longest / 2, longest))  # noqa: S311
+        yield Pause(told + random.uniform(pause / 2, pause))  # noqa: S311
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     raise AssertionError  # the last turn returns or raises
 
 
-def _error(call: Call, answer: httpx.Response | httpx.TransportError | None) -> InferqError:
+def pauses(count: int) -> Iterator[float]:
+    """Yields so many pauses, in seconds, each about twice as long as the one before."""
+    for number in range(count):
+        longest = min(_FIRST_PAUSE_SECONDS * 2.0**number, _LONGEST_PAUSE_SECONDS)
+        yield random.uniform(longest / 2, longest)  # noqa: S311
+
+
+def is_passing(answer: httpx.Response | httpx.TransportError | None) -> bool:
+    """Whether it may be another one soon."""
+    return not isinstance(answer, httpx.Response) or answer.status_code in _PASSING
+
+
+def error_of(call: Call, answer: httpx.Response | httpx.TransportError | None) -> InferqError:
+    """The error that an answer without success, or none, stands for."""
     if answer is None or isinstance(answer, httpx.TransportError):
         return unreachable(f"{call.method} {call.path}", answer or httpx.TransportError("no answer"))
     try:
@@ -148,7 +161,13 @@ def _error(call: Call, answer: httpx.Response | httpx.TransportError | None) -> 
 
 
 def job_path(job_id: str, action: str = "") -> str:
-    """The path of a job, or of what is done with it."""
+    """The path of a job, or of what is done with it.
+
+    Raises:
+        JobNotFoundError: No path says this id: it would mean another one.
+    """
+    if any(part in ("", ".", "..") for part in job_id.split("/")):
+        raise jobs.JobNotFoundError(f"There is no job {job_id!r}: no job's id is like that.")
     return f"/job/{quote(job_id)}{action}"
 
 
@@ -195,8 +214,13 @@ def read(job_id: str, retries: int, wait: float = 0.0) -> Steps[View]:
 
 
 def cancel(job_id: str, retries: int) -> Steps[View]:
-    """Cancels a job."""
-    view: View = (yield from make(Call("DELETE", job_path(job_id)), retries)).json()
+    """Cancels a job. One that was cancelled before, perhaps by a request whose answer was lost, is well."""
+    try:
+        view: View = (yield from make(Call("DELETE", job_path(job_id)), retries)).json()
+    except jobs.JobStateError:
+        view = yield from read(job_id, retries)
+        if view["error_kind"] != ErrorKind.CANCELLED:
+            raise
     return view
 
 
@@ -222,15 +246,23 @@ def wait(job_id: str, seconds: float | None, retries: int) -> Steps[View]:
         NotEndedError: The time was up.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
+    longest = LONGEST_WAIT_SECONDS
     while True:
-        left = LONGEST_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
-        view = yield from read(job_id, retries, max(0.0, min(left, LONGEST_WAIT_SECONDS)))
+        left = longest if deadline is None else deadline - time.monotonic()
+        try:
+            view = yield from read(job_id, retries, max(0.0, min(left, longest)))
+        except jobs.InvalidInputError:  # the service lets nobody wait so long
+            if longest < _SHORTEST_WAIT_SECONDS:
+                raise
+            longest /= 4
+            continue
         if has_ended(view):
             return view
         if deadline is not None and time.monotonic() >= deadline:
             raise NotEndedError(
                 f"Job {job_id!r} has not ended within {seconds:g} s; it is {view['status']}. It goes on: "
-                "wait again, or cancel it."
+                "wait again, or cancel it.",
+                job_id,
             )
 
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import ExitStack
+from http import HTTPStatus
 from typing import Any, Self
 
 import httpx
@@ -283,22 +284,27 @@ class Client(Connection):
 
     def events(self, job_id: str) -> Iterator[core.View]:
         """Yields a job's views as the service sends them, until it has ended; a broken stream is resumed."""
-        last_id, failures = "", 0
+        last_id, pauses = "", core.pauses(self.retries)
         while True:
+            call = Call("GET", core.job_path(job_id, "/events"))
+            failure: httpx.Response | httpx.TransportError
             try:
-                with self._http.stream(**self._stream_arguments(job_id, last_id)) as answer:
-                    if not answer.is_success:
+                with self._http.stream(**self._stream_arguments(call, last_id)) as answer:
+                    if answer.status_code == HTTPStatus.NO_CONTENT:
+                        return  # the end has been told
+                    if answer.is_success:
+                        for event in events_of(answer.iter_lines()):
+                            last_id, pauses = event.id, core.pauses(self.retries)
+                            yield event.view
+                            if event.is_last:
+                                return
+                        failure = httpx.RemoteProtocolError("the stream ended before the job did")
+                    else:
                         answer.read()
-                        self.run(core.make(Call("GET", core.job_path(job_id)), 0))
-                        return
-                    failures = 0
-                    for event in events_of(answer.iter_lines()):
-                        last_id = event.id
-                        yield event.view
-                        if event.is_last:
-                            return
+                        failure = answer
             except httpx.TransportError as error:
-                failures += 1
-                if failures > self.retries:
-                    raise core.unreachable(f"with the events of job {job_id!r}", error) from error
-                time.sleep(min(0.1 * 2**failures, 5.0))
+                failure = error
+            seconds = next(pauses, None) if core.is_passing(failure) else None
+            if seconds is None:
+                raise core.error_of(call, failure)
+            time.sleep(seconds)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from inferq.commands.predicting import print_result
-from inferq.commands.service import AsJson, Url, print_json, print_table, service
+from inferq.commands.service import AsJson, Url, print_json, print_table, printable, service
 from inferq.jobs import Status
 
 job_app = typer.Typer(help="One job: show, wait, watch, cancel, retry.", no_args_is_help=True)
@@ -46,7 +46,7 @@ def watch(job_id: JobId, as_json: AsJson = False, url: Url = None) -> None:
                 print_json(job.view)
             else:
                 place = f", number {job.queue_position} in line" if job.queue_position else ""
-                typer.echo(f"{job.status}{place}{f': {job.error}' if job.error else ''}")
+                typer.echo(f"{job.status}{place}{f': {printable(job.error)}' if job.error else ''}")
     if job.status == Status.FAILED:
         raise typer.Exit(1)
 

@@ -57,17 +57,32 @@ def read_csv(text: str, feature_names: Sequence[str] | None = None) -> list[list
         feature_names: Order of the columns, where the header names them all.
 
     Raises:
-        InvalidInputError: There are no rows.
+        InvalidInputError: There are no rows, they differ in length, or the header lacks a feature.
     """
     rows = [row for row in csv.reader(io.StringIO(text)) if row]
     if rows and not any(_is_number(cell) for cell in rows[0]):
         header = [name.strip() for name in rows.pop(0)]
-        if feature_names and set(feature_names) <= set(header):
+        _check_lengths([header, *rows])
+        if missing := [name for name in feature_names or () if name not in header]:
+            raise InvalidInputError(
+                f"The CSV file's header lacks {', '.join(missing)}. Name the columns as the model does, or "
+                "leave the header out and keep their order."
+            )
+        if feature_names:
             places = [header.index(name) for name in feature_names]
-            rows = [[row[place] for place in places if place < len(row)] for row in rows]
+            rows = [[row[place] for place in places] for row in rows]
     if not rows:
         raise InvalidInputError("The CSV file has no rows. Expected lines of numbers, after a header if any.")
+    _check_lengths(rows)
     return [[_value(cell) for cell in row] for row in rows]
+
+
+def _check_lengths(rows: list[list[str]]) -> None:
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(rows[0]):
+            raise InvalidInputError(
+                f"Row {number} of the CSV file has {len(row)} values, but the first has {len(rows[0])}."
+            )
 
 
 def _is_number(cell: str) -> bool:

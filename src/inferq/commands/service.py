@@ -23,6 +23,8 @@ EXIT_CODES = {
     ErrorKind.UNREACHABLE: 5,
     ErrorKind.REDIS_UNAVAILABLE: 5,
     ErrorKind.QUEUE_FULL: 5,
+    ErrorKind.NO_WORKER: 5,
+    ErrorKind.UNEXPECTED: 5,
 }
 """Exit codes other than 1, by what went wrong. 2 is a command that was not understood."""
 
@@ -45,8 +47,15 @@ def service(url: str | None) -> Iterator["Client"]:
         with Client(url) as client:
             yield client
     except InferqError as error:
-        typer.echo(f"inferq: {error.message}", err=True)
+        typer.echo(f"inferq: {printable(error.message)}", err=True)
         raise typer.Exit(exit_code(error)) from error
+
+
+def printable(text: str) -> str:
+    """A text from outside without what would move a terminal's cursor, or worse."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - JSON

@@ -10,7 +10,14 @@ from inferq.client.data import to_data
 from inferq.client.events import events_of
 from inferq.client.views import JobView
 from inferq.commands.reading import read_csv
-from inferq.jobs import InvalidInputError, QueueFullError, UnexpectedAnswerError, UnreachableError
+from inferq.jobs import (
+    InvalidInputError,
+    JobNotFoundError,
+    JobStateError,
+    QueueFullError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
 
 
 def play(steps, *answers):
@@ -36,7 +43,37 @@ def test_passing_failures_are_tried_again_after_a_pause():
     done, asked = play(core.make(Call("GET", "/"), 3), *answers, httpx.Response(200, json=1))
     assert done.json() == 1
     assert [type(step) for step in asked] == [Call, Pause, Call, Pause, Call]
-    assert 1 <= asked[3].seconds <= 2
+    assert asked[3].seconds > 2
+
+
+def test_refusal_that_lasts_longer_is_raised_at_once():
+    with pytest.raises(QueueFullError):
+        play(core.make(Call("GET", "/"), 3), problem(503, "queue-full", **{"Retry-After": "60"}))
+
+
+def test_wait_asks_for_less_where_the_service_lets_nobody_wait_so_long():
+    view = {"job_id": "a", "status": "completed"}
+    done, asked = play(core.wait("a", None, 0), problem(422, "invalid-input"), httpx.Response(200, json=view))
+    assert done == view
+    assert [one.path for one in asked] == ["/job/a?wait=20.000", "/job/a?wait=5.000"]
+
+
+def test_cancel_whose_first_answer_was_lost_is_well():
+    cancelled = {"job_id": "a", "status": "failed", "error_kind": "cancelled"}
+    done, _ = play(core.cancel("a", 0), problem(409, "job-state"), httpx.Response(200, json=cancelled))
+    assert done == cancelled
+    with pytest.raises(JobStateError):
+        play(
+            core.cancel("a", 0),
+            problem(409, "job-state"),
+            httpx.Response(200, json={"job_id": "a", "status": "completed", "error_kind": None}),
+        )
+
+
+@pytest.mark.parametrize("job_id", ["", ".", "..", "a/../b", "a//b"])
+def test_id_that_no_path_says_is_not_asked_for(job_id):
+    with pytest.raises(JobNotFoundError):
+        core.job_path(job_id)
 
 
 def test_last_failure_is_raised_with_what_the_service_said():
@@ -117,8 +154,9 @@ def test_events_are_taken_apart_and_comments_passed_over():
 def test_csv_header_puts_columns_in_the_models_order():
     assert read_csv("b,a,c\n2,1,x\n", ["a", "b"]) == [[1, 2]]
     assert read_csv("1,2.5\n3,4\n") == [[1, 2.5], [3, 4]]
-    with pytest.raises(InvalidInputError):
-        read_csv("a,b\n")
+    for broken in ("a,b\n", "a,c\n1,2\n", "1,2\n3\n", "a,b\n1\n"):
+        with pytest.raises(InvalidInputError):
+            read_csv(broken, ["a", "b"])
 
 
 def test_job_in_a_notebook_shows_what_it_is_and_runs_no_script():
