@@ -1,11 +1,15 @@
 """What both clients know of the service they talk to."""
 
+import re
 from typing import Any
+
+import httpx
 
 from inferq.client.core import Call
 from inferq.jobs import InvalidSettingError
 from inferq.settings import Settings
 
+_VISIBLE = re.compile("[!-~]*")
 _LONGEST_SILENCE_SECONDS = 60.0
 """A stream of events that has said nothing for so long is broken: there is a heartbeat every 15 s."""
 
@@ -28,6 +32,10 @@ class Connection:
             )
         self.retries = retries
         self._api_key = api_key if api_key is not None else settings.api_key
+        if not _VISIBLE.fullmatch(self._api_key):
+            raise InvalidSettingError(
+                "The API key must be visible ASCII characters, as `inferq key` makes them (INFERQ_API_KEY)."
+            )
         self._timeout = timeout
 
     def __repr__(self) -> str:
@@ -37,7 +45,9 @@ class Connection:
         headers = {"Content-Type": "application/json"}
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
-        return {"base_url": self.url, "headers": headers, "timeout": self._timeout}
+        # who waits for a job keeps a connection busy, and must not keep others from theirs
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+        return {"base_url": self.url, "headers": headers, "timeout": self._timeout, "limits": limits}
 
     def _arguments(self, call: Call) -> dict[str, Any]:
         return {

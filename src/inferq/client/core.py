@@ -3,7 +3,9 @@
 `Client` and `AsyncClient` differ only in how they make a call and how they pause.
 """
 
+import math
 import random
+import re
 import secrets
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -21,6 +23,10 @@ LONGEST_WAIT_SECONDS = 20.0
 """How long one request waits for a job; a longer wait takes several."""
 MOST_JOBS_PER_REQUEST = 10_000
 _SHORTEST_WAIT_SECONDS = 0.1
+_POLL_SECONDS = 0.5
+_OUTAGE_SECONDS = 30.0
+"""How long a wait without an end puts up with a service that does not answer."""
+_KEY = re.compile("[!-~]{1,255}")
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _PASSING = (502, 503, 504)
@@ -143,6 +149,30 @@ def is_passing(answer: httpx.Response | httpx.TransportError | None) -> bool:
     return not isinstance(answer, httpx.Response) or answer.status_code in _PASSING
 
 
+def document_of(call: Call, answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON
+    """The JSON of an answer.
+
+    Raises:
+        UnexpectedAnswerError: It is none.
+    """
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise _unexpected(call, answer) from error
+
+
+def ask(call: Call, retries: int) -> Steps[Any]:
+    """Makes a call as `make` does, and returns the JSON of its answer."""
+    return document_of(call, (yield from make(call, retries)))
+
+
+def _unexpected(call: Call, answer: httpx.Response) -> UnexpectedAnswerError:
+    return UnexpectedAnswerError(
+        f"{call.method} {call.path} was answered with {answer.status_code} {answer.reason_phrase}, in a way "
+        "in which inferq does not answer. Is this the address of an inferq service?"
+    )
+
+
 def error_of(call: Call, answer: httpx.Response | httpx.TransportError | None) -> InferqError:
     """The error that an answer without success, or none, stands for."""
     if answer is None or isinstance(answer, httpx.TransportError):
@@ -151,10 +181,7 @@ def error_of(call: Call, answer: httpx.Response | httpx.TransportError | None) -
         problem = answer.json()
         kind, detail = problem["type"].removeprefix(_PROBLEM), problem["detail"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return UnexpectedAnswerError(
-            f"{call.method} {call.path} was answered with {answer.status_code} {answer.reason_phrase}. "
-            "Is this the address of an inferq service?"
-        )
+        return _unexpected(call, answer)
     after = answer.headers.get("retry-after", "")
     seconds = float(after) if after.isdigit() else None
     return _ERRORS.get(kind, UnexpectedAnswerError)(detail, retry_after_seconds=seconds, problem=problem)
@@ -183,16 +210,18 @@ def unreachable(what: str, error: httpx.TransportError) -> UnreachableError:
 
 def get(path: str, retries: int) -> Steps[Any]:
     """Reads JSON."""
-    return (yield from make(Call("GET", path), retries)).json()
+    return (yield from ask(Call("GET", path), retries))
 
 
 def submit(data: Any, options: Options, key: str | None, retries: int) -> Steps[str]:  # noqa: ANN401
     """Submits a job and returns its id. With a key of its own it can be repeated without harm."""
-    key = key or secrets.token_hex(16)
-    if not key.isascii():
-        raise jobs.InvalidInputError("An idempotency key must be visible ASCII characters, such as a UUID.")
+    key = secrets.token_hex(16) if key is None else key
+    if not _KEY.fullmatch(key):
+        raise jobs.InvalidInputError(
+            "An idempotency key must be 1 to 255 visible ASCII characters, such as a UUID."
+        )
     call = Call("POST", "/predict", to_json(options.body(data)), {"Idempotency-Key": key})
-    return str((yield from make(call, retries)).json()["job_id"])
+    return str((yield from ask(call, retries))["job_id"])
 
 
 def submit_many(items: Iterable[Any], options: Options, retries: int) -> Steps[list[str]]:
@@ -202,21 +231,21 @@ def submit_many(items: Iterable[Any], options: Options, retries: int) -> Steps[l
     for first in range(0, len(bodies), MOST_JOBS_PER_REQUEST):
         body = to_json({"jobs": bodies[first : first + MOST_JOBS_PER_REQUEST]})
         call = Call("POST", "/predict/batch", body, {"Idempotency-Key": secrets.token_hex(16)})
-        ids += (yield from make(call, retries)).json()["job_ids"]
+        ids += (yield from ask(call, retries))["job_ids"]
     return ids
 
 
 def read(job_id: str, retries: int, wait: float = 0.0) -> Steps[View]:
     """Reads a job; with `wait` seconds it waits for the end."""
     path = job_path(job_id) + (f"?wait={wait:.3f}" if wait else "")
-    view: View = (yield from make(Call("GET", path, waits_seconds=wait), retries)).json()
+    view: View = yield from ask(Call("GET", path, waits_seconds=wait), retries)
     return view
 
 
 def cancel(job_id: str, retries: int) -> Steps[View]:
     """Cancels a job. One that was cancelled before, perhaps by a request whose answer was lost, is well."""
     try:
-        view: View = (yield from make(Call("DELETE", job_path(job_id)), retries)).json()
+        view: View = yield from ask(Call("DELETE", job_path(job_id)), retries)
     except jobs.JobStateError:
         view = yield from read(job_id, retries)
         if view["error_kind"] != ErrorKind.CANCELLED:
@@ -245,25 +274,56 @@ def wait(job_id: str, seconds: float | None, retries: int) -> Steps[View]:
     Raises:
         NotEndedError: The time was up.
     """
-    deadline = None if seconds is None else time.monotonic() + seconds
+    patience = _Patience(seconds)
     longest = LONGEST_WAIT_SECONDS
     while True:
-        left = longest if deadline is None else deadline - time.monotonic()
+        asked, began = max(0.0, min(patience.left, longest)), time.monotonic()
         try:
-            view = yield from read(job_id, retries, max(0.0, min(left, longest)))
+            view = yield from read(job_id, retries, asked)
         except jobs.InvalidInputError:  # the service lets nobody wait so long
-            if longest < _SHORTEST_WAIT_SECONDS:
+            if not longest:
                 raise
-            longest /= 4
+            longest = longest / 4 if longest > _SHORTEST_WAIT_SECONDS else 0.0
+            continue
+        except (UnreachableError, jobs.RedisUnavailableError) as error:
+            yield patience.after(error)
             continue
         if has_ended(view):
             return view
-        if deadline is not None and time.monotonic() >= deadline:
+        patience.forgive()
+        if patience.left <= 0:
             raise NotEndedError(
                 f"Job {job_id!r} has not ended within {seconds:g} s; it is {view['status']}. It goes on: "
                 "wait again, or cancel it.",
                 job_id,
             )
+        if (
+            time.monotonic() - began < asked / 2 or not asked
+        ):  # the service is about to stop, or lets nobody wait
+            yield Pause(min(_POLL_SECONDS, patience.left))
+
+
+class _Patience:
+    """How long a wait still lasts, and how long it puts up with a service that does not answer."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
+        self._failing_since: float | None = None
+
+    @property
+    def left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def forgive(self) -> None:
+        self._failing_since = None
+
+    def after(self, error: InferqError) -> Pause:
+        """The pause after a failure, which is raised where patience is at an end."""
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if self.left <= 0 or (self._deadline == math.inf and now - self._failing_since > _OUTAGE_SECONDS):
+            raise error
+        return Pause(min(_POLL_SECONDS, self.left))
 
 
 def wait_all(ids: Sequence[str], retries: int) -> Steps[list[View]]:
@@ -278,7 +338,7 @@ def wait_all(ids: Sequence[str], retries: int) -> Steps[list[View]]:
         for first in range(1, len(missing), MOST_JOBS_PER_REQUEST):
             some = missing[first : first + MOST_JOBS_PER_REQUEST]
             call = Call("POST", "/jobs/status", to_json({"job_ids": some}))
-            found = (yield from make(call, retries)).json()["jobs"]
+            found = (yield from ask(call, retries))["jobs"]
             views |= {view["job_id"]: view for view in found if view is not None and has_ended(view)}
     return [views[job_id] for job_id in ids]
 

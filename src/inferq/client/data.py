@@ -31,7 +31,9 @@ def to_data(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
     for method in ("to_numpy", "tolist", "to_list"):
         convert = getattr(value, method, None)
         if callable(convert):
-            return to_data(convert())
+            converted = convert()
+            # a number of extended precision stays what it is
+            return float(converted) if type(converted) is type(value) else to_data(converted)
     if hasattr(value, "__array__"):
         return to_data(value.__array__())
     raise InvalidInputError(
@@ -41,5 +43,12 @@ def to_data(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
 
 
 def to_json(value: Any) -> bytes:  # noqa: ANN401 - JSON
-    """Writes JSON, without spaces."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    """Writes JSON, without spaces.
+
+    Raises:
+        InvalidInputError: A number is not finite.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError as error:
+        raise InvalidInputError(f"The request cannot be written as JSON: {error}.") from error

@@ -1,13 +1,23 @@
 """Server-Sent Events, taken apart as the HTML standard says (section 9.2)."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+import re
+from collections.abc import Iterator
 
 from inferq.client.core import View
 
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
+"""A return at the end of a part may be half of a line's end."""
+
 
 class Event:
-    """One event of a job's stream."""
+    """One event of a job's stream.
+
+    Attributes:
+        id: By which the stream can be resumed behind it.
+        is_last: Whether the job has ended.
+        view: The job.
+    """
 
     def __init__(self, fields: dict[str, str]) -> None:
         self.id = fields.get("id", "")
@@ -15,24 +25,27 @@ class Event:
         self.view: View = json.loads(fields["data"])
 
 
-def events_of(lines: Iterable[str]) -> Iterator[Event]:
-    """Takes a stream of Server-Sent Events apart; comments are passed over."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line:
-            name, _, value = line.partition(":")
-            fields[name] = value.removeprefix(" ")
-        elif "data" in fields:
-            yield Event(fields)
-            fields = {}
+class EventReader:
+    """Makes events of the parts of a stream, however it is cut. Comments are passed over."""
 
+    def __init__(self) -> None:
+        self._rest = b""
+        self._fields: dict[str, str] = {}
 
-async def events_of_async(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
-    """The same for lines that have to be waited for."""
-    block: list[str] = []
-    async for line in lines:
-        block.append(line)
-        if not line:
-            for event in events_of(block):
+    def feed(self, part: bytes) -> Iterator[Event]:
+        """Takes the next part, and yields the events that are complete with it."""
+        *lines, self._rest = _LINE_END.split(self._rest + part)
+        for line in lines:
+            if line:
+                self._note(line.decode("utf-8", "replace"))
+            elif "data" in self._fields:
+                event = Event(self._fields)
+                self._fields = {}
                 yield event
-            block = []
+
+    def _note(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data" and name in self._fields:
+            value = f"{self._fields[name]}\n{value}"
+        self._fields[name] = value

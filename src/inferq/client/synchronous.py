@@ -14,7 +14,7 @@ import httpx
 from inferq.client import core
 from inferq.client.connection import Connection
 from inferq.client.core import Call, Options, Pause, Steps
-from inferq.client.events import events_of
+from inferq.client.events import EventReader
 from inferq.client.progress import IN_FLIGHT, progress_bar
 from inferq.client.views import JobView
 from inferq.settings import load_settings
@@ -200,7 +200,7 @@ class Client(Connection):
         """Submits a job for each item and yields the results in their order, while others are under way.
 
         Args:
-            items: The data of each job; read as it is needed.
+            items: The data of each job, which is rows too: `[[row] for row in rows]`. Read as it is needed.
             batch_size: How many are submitted together; four times as many are under way.
             progress: Whether to show a progress bar; by default where standard error is a terminal.
             **options: `model`, `timeout` and `priority`, as for `submit`.
@@ -236,16 +236,19 @@ class Client(Connection):
         """
         return Job(self, job_id).refresh()
 
-    def jobs(self, *, status: str | None = None, model: str | None = None) -> Iterator[Job]:
+    def jobs(
+        self, *, status: str | None = None, model: str | None = None, page_size: int = 500
+    ) -> Iterator[Job]:
         """Yields jobs, the latest first: those that have not ended, then those that have.
 
         Args:
             status: Only those with this status.
             model: Only those of this model.
+            page_size: How many are read at once, at most 500.
         """
         cursor: str | None = None
         while True:
-            page = self.run(core.pages(status, model, 500, cursor, self.retries))
+            page = self.run(core.pages(status, model, page_size, cursor, self.retries))
             yield from (Job(self, view["job_id"], view) for view in page["jobs"])
             cursor = page["next"]
             if cursor is None:
@@ -279,7 +282,7 @@ class Client(Connection):
         answer = self._make(Call("GET", "/health"))
         if isinstance(answer, httpx.TransportError):
             raise core.unreachable("GET /health", answer) from answer
-        health: dict[str, Any] = answer.json()
+        health: dict[str, Any] = core.document_of(Call("GET", "/health"), answer)
         return health
 
     def events(self, job_id: str) -> Iterator[core.View]:
@@ -293,11 +296,13 @@ class Client(Connection):
                     if answer.status_code == HTTPStatus.NO_CONTENT:
                         return  # the end has been told
                     if answer.is_success:
-                        for event in events_of(answer.iter_lines()):
-                            last_id, pauses = event.id, core.pauses(self.retries)
-                            yield event.view
-                            if event.is_last:
-                                return
+                        reader = EventReader()
+                        for part in answer.iter_bytes():
+                            for event in reader.feed(part):
+                                last_id, pauses = event.id, core.pauses(self.retries)
+                                yield event.view
+                                if event.is_last:
+                                    return
                         failure = httpx.RemoteProtocolError("the stream ended before the job did")
                     else:
                         answer.read()

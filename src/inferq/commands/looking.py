@@ -77,7 +77,9 @@ def jobs(
         found = [
             job.view
             for _, job in zip(
-                range(limit), client.jobs(status=status and status.value, model=model), strict=False
+                range(limit),
+                client.jobs(status=status and status.value, model=model, page_size=min(limit, 500)),
+                strict=False,
             )
         ]
     if as_json:

@@ -33,7 +33,7 @@ def predict(
     """
     with service(url) as client:
         names = None
-        if file is not None and file.suffix == ".csv":
+        if file is not None and file.suffix.lower() == ".csv":
             names = client.model(model or client.default_model())["feature_names"]
         job = client.submit(
             read_data(data, file, names), model=model, timeout=timeout, priority=priority and priority.value

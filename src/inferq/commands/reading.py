@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from inferq.jobs import InvalidInputError
 
@@ -31,20 +32,20 @@ def read_data(argument: str | None, file: Path | None, feature_names: Sequence[s
     try:
         if str(file) == "-":
             return _parse(sys.stdin.read(), "Standard input")
-        if file.suffix == ".npy":
+        if file.suffix.lower() == ".npy":
             return _read_npy(file)
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InvalidInputError(f"{file} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{file} is not UTF-8. Save it as UTF-8.") from error
-    return read_csv(text, feature_names) if file.suffix == ".csv" else _parse(text, str(file))
+    return read_csv(text, feature_names) if file.suffix.lower() == ".csv" else _parse(text, str(file))
 
 
 def _parse(text: str, what: str) -> Any:  # noqa: ANN401 - JSON
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}. An example: [[5.1, 3.5, 1.4, 0.2]]") from error
     return value["data"] if isinstance(value, dict) and value.keys() == {"data"} else value
 
@@ -59,7 +60,10 @@ def read_csv(text: str, feature_names: Sequence[str] | None = None) -> list[list
     Raises:
         InvalidInputError: There are no rows, they differ in length, or the header lacks a feature.
     """
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    except csv.Error as error:
+        raise InvalidInputError(f"The CSV file cannot be read: {error}.") from error
     if rows and not any(_is_number(cell) for cell in rows[0]):
         header = [name.strip() for name in rows.pop(0)]
         _check_lengths([header, *rows])
@@ -72,7 +76,9 @@ def read_csv(text: str, feature_names: Sequence[str] | None = None) -> list[list
             places = [header.index(name) for name in feature_names]
             rows = [[row[place] for place in places] for row in rows]
     if not rows:
-        raise InvalidInputError("The CSV file has no rows. Expected lines of numbers, after a header if any.")
+        raise InvalidInputError(
+            "The CSV file has no rows. Expected lines of numbers with commas between, after a header if any."
+        )
     _check_lengths(rows)
     return [[_value(cell) for cell in row] for row in rows]
 
@@ -90,7 +96,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _value(cell: str) -> int | float | str:
-    for kind in (int, float):
+    for kind in (int, float) if "_" not in cell else ():  # Python reads 1_000 as a number
         try:
             return kind(cell)
         except ValueError:
@@ -105,5 +111,5 @@ def _read_npy(file: Path) -> Any:  # noqa: ANN401 - an array
         raise InvalidInputError(f"Reading {file} needs NumPy: pip install numpy.") from error
     try:
         return np.load(file, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError, OSError, BadZipFile) as error:
         raise InvalidInputError(f"{file} is no NumPy array of numbers or strings: {error}.") from error

@@ -106,5 +106,8 @@ class _ThroughStructlog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if not text.startswith("Exception in ASGI application"):  # problems.py has logged it
+        # problems.py has logged the former; the latter is a WebSocket that was refused
+        if not text.startswith(
+            ("Exception in ASGI application", "ASGI callable returned without completing")
+        ):
             log.log(record.levelno, "uvicorn", message=text.strip(), exc_info=record.exc_info)

@@ -23,6 +23,8 @@ from inferq.views import job_json
 
 MOST_JOBS = 1000
 """Most jobs that one connection follows at the same time."""
+_MOST_ANSWERS = 32
+"""Most answers besides that wait until a client reads them."""
 
 _LONGEST_REF = 256
 _EXAMPLE = 'An example: {"data": [[5.1, 3.5, 1.4, 0.2]], "ref": "a"}, or {"watch": "JOB_ID", "ref": "a"}'
@@ -107,6 +109,9 @@ class Session:
                 task = asyncio.create_task(self._answer(message["bytes"] if text is None else text.encode()))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+                # whoever sends and does not read is not read from any more, until answers have got through
+                while len(self._tasks) > MOST_JOBS + _MOST_ANSWERS:
+                    await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in list(self._tasks):
                 task.cancel()
@@ -119,7 +124,9 @@ class Session:
                 self._check_room(raw)
                 message = parse_message(raw)
                 ref = ref_of(message)
-                await self._serve(ref, message, raw)
+                job_id = await self._begin(ref, message, raw)
+                del message, raw  # they may be long, and the job may take hours
+                await self._follow(ref, job_id)
             except InferqError as error:
                 await self._send("error", ref, "problem", to_json(problems.document(path, error)))
             except WebSocketDisconnect:
@@ -135,7 +142,7 @@ class Session:
                 f"The message is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Split it into several."
             )
 
-    async def _serve(self, ref: str | None, message: dict[str, Any], raw: bytes) -> None:
+    async def _begin(self, ref: str | None, message: dict[str, Any], raw: bytes) -> str:
         if len(self._tasks) > MOST_JOBS:
             raise QueueFullError(
                 f"This connection follows {MOST_JOBS} jobs that have not ended, and takes no more. "
@@ -145,6 +152,9 @@ class Session:
         if job_id is None:
             job_id = await submit(self._socket, predict_body_of(message, raw))
             await self._send("accepted", ref, "job_id", to_json(job_id))
+        return job_id
+
+    async def _follow(self, ref: str | None, job_id: str) -> None:
         with Following.of(self._socket, job_id, counts_position=True) as following:
             await self._send_state(ref, await following.state())
             async for job in following.changes():

@@ -290,7 +290,7 @@ class Consumer:
             " ".join(self._turns.following()),
         ]  # fmt: skip
         for model in models:
-            arguments += (model, limit if isinstance(limit, int) else limit[model])
+            arguments += (model, max(1, limit if isinstance(limit, int) else limit[model]))
         return scripts.CLAIM, [self._keys.queue(name) for name in models], arguments
 
     def _claimed(self, answer: list[Any], token: str) -> list[ClaimedJob]:

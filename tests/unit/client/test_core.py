@@ -2,16 +2,18 @@ import subprocess
 import sys
 
 import httpx
+import numpy as np
 import pytest
 
-from inferq.client import core
+from inferq.client import Client, core
 from inferq.client.core import Call, Options, Pause
 from inferq.client.data import to_data
-from inferq.client.events import events_of
+from inferq.client.events import EventReader
 from inferq.client.views import JobView
 from inferq.commands.reading import read_csv
 from inferq.jobs import (
     InvalidInputError,
+    InvalidSettingError,
     JobNotFoundError,
     JobStateError,
     QueueFullError,
@@ -134,21 +136,19 @@ def test_what_json_cannot_say_is_refused(value):
         to_data(value)
 
 
-def test_events_are_taken_apart_and_comments_passed_over():
-    lines = [
-        ": heartbeat",
-        "",
-        "id: 1",
-        "event: status",
-        'data: {"status":"pending"}',
-        "",
-        "event: end",
-        "data: {}",
-        "",
-    ]
-    events = list(events_of(lines))
+STREAM = (
+    b': heartbeat\n\nid: 1\r\nevent: status\r\ndata: {"result":\r\ndata:  "a\xe2\x80\xa8b"}\r\n\r\n'
+    b"event: end\rdata: {}\r\r\n"
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_events_are_taken_apart_however_the_stream_is_cut(size):
+    reader = EventReader()
+    parts = [STREAM[first : first + size] for first in range(0, len(STREAM), size)]
+    events = [event for part in parts for event in reader.feed(part)]
     assert [(event.id, event.is_last) for event in events] == [("1", False), ("", True)]
-    assert events[0].view == {"status": "pending"}
+    assert events[0].view == {"result": "a\u2028b"}
 
 
 def test_csv_header_puts_columns_in_the_models_order():
@@ -183,3 +183,36 @@ import inferq.cli
 def test_import_of_the_package_loads_no_http_client():
     code = "import sys, inferq; assert 'httpx' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_wait_outlasts_a_service_that_is_started_again(monkeypatch):
+    view = {"job_id": "a", "status": "completed"}
+    answers = [httpx.ConnectError("refused")] * 5 + [httpx.Response(200, json=view)]
+    done, asked = play(core.wait("a", 60, 0), *answers)
+    assert done == view
+    assert sum(isinstance(step, Pause) for step in asked) == 5
+    monkeypatch.setattr(core, "_OUTAGE_SECONDS", 0.0)
+    with pytest.raises(UnreachableError):
+        play(core.wait("a", None, 0), *answers)
+
+
+def test_wait_does_not_hurry_a_service_that_answers_early():
+    pending, ended = ({"job_id": "a", "status": status} for status in ("pending", "completed"))
+    _, asked = play(
+        core.wait("a", None, 0), httpx.Response(200, json=pending), httpx.Response(200, json=ended)
+    )
+    assert [type(step) for step in asked] == [Call, Pause, Call]
+
+
+def test_answer_that_is_no_json_is_told():
+    with pytest.raises(UnexpectedAnswerError):
+        play(core.get("/models", 0), httpx.Response(200, text="<html>"))
+
+
+def test_api_key_that_no_header_can_have_is_refused():
+    with pytest.raises(InvalidSettingError, match="API key"):
+        Client("http://localhost:1", api_key="a\nb")
+
+
+def test_number_of_extended_precision_is_a_number():
+    assert to_data(np.array([[1.5]], dtype=np.longdouble)) == [[1.5]]

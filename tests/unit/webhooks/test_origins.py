@@ -7,7 +7,7 @@ def test_origin_that_does_not_answer_rests_longer_each_time_and_then_is_called_o
     for _ in range(10):
         origins.note("a", now, has_answered=False)
         origins.note("a", now, has_answered=False)  # others that were under way
-        rest = min(origins.delay("a", now) for _ in range(200))
+        rest = min(origins.delay("a", now) for _ in range(3000))
         rests.append(rest)
         now = next(time for time in (now + step for step in range(1, 1000)) if origins.delay("a", time) == 0)
         assert origins.delay("a", now) > 0  # until the first has come back
