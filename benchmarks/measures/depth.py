@@ -68,7 +68,7 @@ def _fill(client: redis.Redis, settings: Settings, depth: int) -> None:
         pipeline = client.pipeline(transaction=False)
         for _ in range(20):
             count = min(_AT_ONCE, missing)
-            arguments: list[str | bytes | int] = ["", 10**9, settings.max_queued, 0]
+            arguments: list[str | bytes | int] = ["", 10**9, settings.max_queued]
             for _ in range(count):
                 arguments += (secrets.token_hex(16), "iris", "normal", _DATA, "")
             pipeline.evalsha(scripts.SUBMIT.digest, 1, "models", *arguments)
