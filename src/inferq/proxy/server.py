@@ -3,9 +3,9 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
-import sys
 
 import structlog
 import uvicorn
@@ -89,10 +89,11 @@ class _Server(uvicorn.Server):
     def end_quietly(self, *_signal: object) -> None:
         """Handles a signal that comes before uvicorn does, or that it raises once more when it is done.
 
-        Being told to stop is no failure.
+        Being told to stop is no failure. Before it serves there is nothing to finish; the event loop would
+        swallow a SystemExit.
         """
         if not self.started:
-            sys.exit(0)
+            os._exit(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in sockets or ():
