@@ -123,18 +123,17 @@ def make(call: Call, retries: int) -> Steps[httpx.Response]:
     Raises:
         InferqError: The service refused it, or did not answer.
     """
-    pause = _FIRST_PAUSE_SECONDS
-    for left in range(retries if call.is_safe else 0, -1, -1):
+    further = pauses(retries if call.is_safe else 0)
+    while True:
         answer = yield call
         if isinstance(answer, httpx.Response) and answer.is_success:
             return answer
         error = error_of(call, answer)
         told = error.retry_after_seconds or 0.0
-        if not left or not is_passing(answer) or told > _LONGEST_PAUSE_SECONDS:
+        pause = next(further, None)
+        if pause is None or not is_passing(answer) or told > _LONGEST_PAUSE_SECONDS:
             raise error
-        yield Pause(told + random.uniform(pause / 2, pause))  # noqa: S311
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    raise AssertionError  # the last turn returns or raises
+        yield Pause(told + pause)
 
 
 def pauses(count: int) -> Iterator[float]:

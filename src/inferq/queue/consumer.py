@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
-from random import uniform
 from typing import Any, cast
 
 import redis
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
+from inferq.backoff import full_jitter
 from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
 from inferq.queue import scripts
 from inferq.queue.connection import connect, connect_blocking, redis_errors
@@ -495,17 +495,8 @@ def new_token() -> str:
 
 
 def retry_delay(attempt: int) -> float:
-    """How long a job waits before its next try: exponential backoff with full jitter.
-
-    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
-
-    Args:
-        attempt: The attempt that failed, 1 for the first.
-
-    Returns:
-        Seconds, between 0 and `RETRY_BASE_SECONDS` doubled with each attempt, at most `RETRY_CAP_SECONDS`.
-    """
-    return uniform(0.0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2.0 ** min(attempt - 1, 16)))  # noqa: S311
+    """How long a job waits before its next try, in seconds; `attempt` failed, 1 for the first."""
+    return full_jitter(attempt, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,6 +1,5 @@
 """Tells webhooks of the ends of jobs."""
 
-import random
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from inferq.backoff import full_jitter
 from inferq.jobs import InvalidInputError, Job
 from inferq.queue.outage import Outage
 from inferq.queue.reports import Report, Reports, Settlement, Verdict
@@ -176,15 +176,5 @@ class Reporter:
 
 
 def retry_delay(attempt: int, base_seconds: float = RETRY_BASE_SECONDS) -> float:
-    """How long a report waits before its next try: exponential backoff with full jitter.
-
-    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
-
-    Args:
-        attempt: The try that failed, 1 for the first.
-        base_seconds: Longest pause after the first.
-
-    Returns:
-        Seconds, between 0 and `base_seconds` times 4 with each further try, at most `RETRY_CAP_SECONDS`.
-    """
-    return random.uniform(0.0, min(RETRY_CAP_SECONDS, base_seconds * 4.0 ** min(attempt - 1, 16)))  # noqa: S311
+    """How long a report waits before its next try, in seconds; `attempt` failed, 1 for the first."""
+    return full_jitter(attempt, base_seconds, RETRY_CAP_SECONDS, factor=4.0)

@@ -26,6 +26,12 @@ local function open_key(queue, priority)
   return queue .. ':open:' .. priority
 end
 
+-- Calls a command that reads; false where the key is of a wrong type, which any program may have written.
+local function look(...)
+  local answer = redis.pcall(...)
+  return not (type(answer) == 'table' and answer.err) and answer
+end
+
 local function depth_of(queue)
   local depth = 0
   for _, priority in ipairs(PRIORITIES) do

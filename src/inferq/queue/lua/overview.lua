@@ -13,11 +13,6 @@ local now = now_ms()
 local LAST = 10 -- an ended job's id may stay in a list until its turn comes
 local MOST_WORKERS = 1000
 
-local function look(...)
-  local answer = redis.pcall(...)
-  return not (type(answer) == 'table' and answer.err) and answer
-end
-
 local function longest_wait(list)
   local ids = look('LRANGE', list, -LAST, -1) or {}
   for i = #ids, 1, -1 do

@@ -18,11 +18,6 @@ local MOST_LEASES = 10000
 local wanted = {}
 for status in ARGV[3]:gmatch('%a+') do wanted[status] = true end
 
-local function look(...)
-  local answer = redis.pcall(...)
-  return not (type(answer) == 'table' and answer.err) and answer
-end
-
 -- The order of the bytes, as sorted sets have it, whatever the server's locale.
 local function is_less(a, b)
   for i = 1, math.min(#a, #b) do

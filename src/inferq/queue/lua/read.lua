@@ -11,11 +11,6 @@
 
 local inline_bytes = tonumber(ARGV[2])
 
-local function look(...)
-  local answer = redis.pcall(...)
-  return not (type(answer) == 'table' and answer.err) and answer
-end
-
 local function result_of(id)
   local key = job_key(id, 'result')
   local length = look('STRLEN', key)
