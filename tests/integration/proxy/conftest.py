@@ -6,6 +6,7 @@ import pytest
 from inferq.models.repository import load_repository
 from inferq.proxy.app import create_app
 from inferq.queue.consumer import Consumer
+from tests.integration.proxy.serving import serving
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +58,10 @@ async def make_client():
         await client._transport.app.state.notices.aclose()
         await client._transport.app.state.producer.close()
         await client.aclose()
+
+
+@pytest.fixture
+def proxy(settings):
+    """The application behind a real socket."""
+    with serving(settings) as proxy:
+        yield proxy

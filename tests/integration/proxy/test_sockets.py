@@ -18,12 +18,6 @@ from tests.servers import free_port
 
 
 @pytest.fixture
-def proxy(settings):
-    with serving(settings) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 async def client(proxy):
     async with proxy.client() as client:
         yield client

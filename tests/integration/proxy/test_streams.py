@@ -17,12 +17,6 @@ from tests.integration.proxy.test_waiting import RESULT, finish, submitted
 
 
 @pytest.fixture
-def proxy(settings):
-    with serving(settings) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 async def client(proxy):
     async with proxy.client() as client:
         yield client

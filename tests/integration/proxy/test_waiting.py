@@ -19,12 +19,6 @@ RESULT = b'{"prediction":0}'
 
 
 @pytest.fixture
-def proxy(settings):
-    with serving(settings) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 async def client(proxy):
     async with proxy.client() as client:
         yield client
