@@ -6,7 +6,7 @@ Read this page first. Everything else in the package speaks in these words.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Status(StrEnum):
@@ -301,8 +301,7 @@ class Job:
         return owner is None or self.owner in ("", owner)
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedJob:
+class ClaimedJob(NamedTuple):
     """A job leased to this worker.
 
     Attributes:
@@ -322,8 +321,7 @@ class ClaimedJob:
     timeout_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one attempt ended: with a result, or with an error.
 
     Attributes:

@@ -67,6 +67,10 @@ class Model:
         session: ONNX Runtime's session for its file.
         encoder: How its outputs become JSON.
         max_rows: Most rows in one job; None for no limit.
+
+    Attributes:
+        document: What the model takes and gives.
+        is_batched: Whether rows of several jobs can share one run.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Model:
         self._encoder = encoder
         self._validator = DataValidator(document, max_rows)
         self._output_names = [tensor.name for tensor in document.outputs]
+        self.is_batched = document.batched
 
     @property
     def name(self) -> str:
@@ -154,13 +159,12 @@ class Model:
                 f"The job's data is not JSON that can be read: {error}. Expected the JSON of an array, or of "
                 "an object of named inputs, with finite numbers."
             ) from error
-        self._validator.validate(value)
-        named = self._validator.name_inputs(value)
+        named = self._validator.inputs_of(value)
         return {tensor.name: make_array(named[tensor.name], tensor) for tensor in self.document.inputs}
 
     def count_rows(self, inputs: Inputs) -> int:
         """Returns the number of rows in decoded inputs; 1 for a model whose batch axis is fixed."""
-        return len(next(iter(inputs.values()))) if self.document.batched else 1
+        return len(next(iter(inputs.values()))) if self.is_batched else 1
 
     def run(self, inputs: Inputs, handle: RunHandle | None = None) -> dict[str, Array]:
         """Runs the model. ONNX Runtime releases the GIL while it does.
@@ -191,7 +195,7 @@ class Model:
         Raises:
             ModelError: The outputs are not what the signature promises.
         """
-        return self._encoder.encode(outputs, rows if self.document.batched else None)
+        return self._encoder.encode(outputs, rows if self.is_batched else None)
 
 
 def stack(jobs: Sequence[Inputs]) -> Inputs:

@@ -36,6 +36,7 @@ class DataValidator:
 
     def __init__(self, document: ModelDocument, max_rows: int | None = None) -> None:
         self._document = document
+        self._is_batched = document.batched
         self._max_rows = max_rows
         names = document.feature_names if len(document.inputs) == 1 else None
         self._inputs = {tensor.name: _InputValidator(tensor, document, names) for tensor in document.inputs}
@@ -53,12 +54,23 @@ class DataValidator:
         Raises:
             InvalidInputError: It does not fit; the message says where, what was expected and what was got.
         """
+        named = self.inputs_of(data)
+        return len(next(iter(named.values()))) if self._is_batched else 1
+
+    def inputs_of(self, data: object) -> dict[str, Any]:
+        """Checks the same, and returns the value of each input by name.
+
+        Raises:
+            InvalidInputError: It does not fit.
+        """
         named = self.name_inputs(data)
         for name, value in named.items():
             where = f"data[{quote(name)}]" if isinstance(data, dict) else "data"
             _check_rows(value, where, self._max_rows)
             self._inputs[name].validate(value, where)
-        return self._count_rows(named)
+        if self._is_batched and len(named) > 1:
+            self._check_same_rows(named)
+        return named
 
     def name_inputs(self, data: object) -> dict[str, Any]:
         """Returns the value of each input by name, not yet checked.
@@ -83,14 +95,11 @@ class DataValidator:
                 raise InvalidInputError(f"data lacks the input {name!r}. Expected {self._expected()}.")
         return {name: data[name] for name in self._inputs}
 
-    def _count_rows(self, named: dict[str, Any]) -> int:
-        if not self._document.batched:
-            return 1
+    def _check_same_rows(self, named: dict[str, Any]) -> None:
         rows = {name: len(value) for name, value in named.items()}
         if len(set(rows.values())) > 1:
             counts = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
             raise InvalidInputError(f"Every input needs the same number of rows, but {counts}.")
-        return next(iter(rows.values()))
 
     def _expected(self) -> str:
         noun = "the input" if len(self._inputs) == 1 else "the inputs"
@@ -107,7 +116,7 @@ class _InputValidator:
         self._shape = list(tensor.shape)
         if feature_names and self._shape and self._shape[-1] < 0:
             self._shape[-1] = len(feature_names)
-        self._adapter: TypeAdapter[Any] = TypeAdapter(_array_type(tensor.datatype, self._shape))
+        self._validator = TypeAdapter(_array_type(tensor.datatype, self._shape)).validator
         # axes whose arrays pydantic accepts at any length, one by one: they must be compared with each other
         self._axes_to_compare = max(
             (axis + 1 for axis, size in enumerate(self._shape) if axis and size < 0), default=0
@@ -115,7 +124,7 @@ class _InputValidator:
 
     def validate(self, value: object, where: str) -> None:
         try:
-            self._adapter.validate_python(value)
+            self._validator.validate_python(value)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             raise InvalidInputError(self._explain(first["loc"], first["input"], where)) from error

@@ -1,5 +1,6 @@
 """The FastAPI application: `uvicorn inferq.proxy.app:app`."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
         "`/job/{job_id}` when a worker has run the model.",
         openapi_tags=_TAGS,
         lifespan=_lifespan,
+        telemetry=None if _exports_telemetry() else {"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
@@ -75,6 +77,11 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _exports_telemetry() -> bool:
+    """Whether the environment sets OpenTelemetry up; if not, FastAPI need not look for it at each request."""
+    return any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in os.environ)
 
 
 @asynccontextmanager

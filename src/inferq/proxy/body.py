@@ -126,10 +126,10 @@ def refuse_unknown(body: dict[str, Any], members: tuple[str, ...], example: str)
     Raises:
         InvalidInputError: It has one.
     """
-    unknown = sorted(body.keys() - set(members))
+    unknown = [name for name in body if name not in members]
     if unknown:
         raise InvalidInputError(
-            f"The request has the unknown member {unknown[0][:80]!r}; it may have {', '.join(members)}. "
+            f"The request has the unknown member {min(unknown)[:80]!r}; it may have {', '.join(members)}. "
             f"{example}"
         )
 

@@ -12,6 +12,7 @@ import uvicorn
 
 from inferq.jobs import RedisUnavailableError
 from inferq.proxy.app import create_app
+from inferq.proxy.corking import CorkingProtocol
 from inferq.proxy.listener import allow_many_connections, listen, refuse_new_connections
 from inferq.queue.connection import connect
 from inferq.queue.requirements import check_server
@@ -49,7 +50,10 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         access_log=False,
         log_config=None,
         log_level="warning",
+        proxy_headers=False,  # nothing here asks where a client is
+        server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        http=CorkingProtocol,
         ws="websockets-sansio",
         ws_max_size=settings.max_body_bytes,
     )

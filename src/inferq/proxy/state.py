@@ -48,5 +48,5 @@ def webhook_rules_of(connection: HTTPConnection) -> UrlRules | None:
 
 def owner_of(connection: HTTPConnection) -> str | None:
     """Name of the API key that it came with; None where none is needed."""
-    owner: str | None = getattr(connection.state, "owner", None)
+    owner: str | None = connection.scope.get("state", {}).get("owner")
     return owner

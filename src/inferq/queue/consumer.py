@@ -1,20 +1,20 @@
 """The consumer's side of the queue: wait, claim, renew, finish, recover, report. Used by workers."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from inferq.backoff import full_jitter
 from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
 from inferq.queue import scripts
 from inferq.queue.connection import connect, connect_blocking, redis_errors
 from inferq.queue.keys import Keys
+from inferq.queue.line import Line
 from inferq.queue.requirements import check_server
 from inferq.queue.rescue import Scan
 from inferq.queue.scripts import INLINE_BYTES, Script
@@ -69,7 +69,8 @@ class Recovered:
 class Consumer:
     """Takes jobs from the queue for one worker. Every method raises RedisUnavailableError when Redis is away.
 
-    `wait` is for one thread only; everything else may be called from any.
+    `wait`, a claim of what it returned, and `send_exchange` are for one thread at a time; everything else may
+    be called from any.
 
     Args:
         settings: Where the server is, lifetimes, and the key prefix.
@@ -85,7 +86,7 @@ class Consumer:
         self._turns = Turns(settings.lower_share)
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
-        self._blocking: redis.Redis | None = None
+        self._line = Line(connect_blocking(settings, BLOCK_SECONDS))
         self._lists = {
             self._keys.list(model, priority).encode(): (model, priority)
             for priority in Priority
@@ -95,7 +96,7 @@ class Consumer:
     def close(self) -> None:
         """Closes the connections."""
         self._redis.close()
-        self._drop_blocking()
+        self._line.hang_up()
 
     def check_server(self) -> None:
         """Makes sure that the server can keep our promises; see `connection.check_server`."""
@@ -147,14 +148,9 @@ class Consumer:
         Returns:
             The id popped, to be claimed at once; None if none came.
         """
-        if self._blocking is None:
-            self._blocking = connect_blocking(self._settings, timeout_seconds)
-        try:
-            with redis_errors():
-                popped = self._blocking.brpop(list(self._lists), timeout=timeout_seconds)
-        except BaseException:
-            self._drop_blocking()  # a reply may still be on its way; the next call must not read it
-            raise
+        with redis_errors():
+            self._line.send([("BRPOP", *self._lists, timeout_seconds)])
+            [popped] = self._line.receive(1)
         if popped is None:
             return None
         key, job_id = cast("tuple[bytes, bytes]", popped)
@@ -172,11 +168,6 @@ class Consumer:
             for priority in Priority
             for model in self._models
         }
-
-    def _drop_blocking(self) -> None:
-        if self._blocking is not None:
-            self._blocking.close()
-            self._blocking = None
 
     def claim(
         self, limit: int | Mapping[str, int], popped: Popped | None = None, token: str | None = None
@@ -196,7 +187,7 @@ class Consumer:
         token = token or new_token()
         call = self._claim_call(limit, token, popped)
         with redis_errors():
-            return self._claimed(self._call(*call), token)
+            return self._claimed(self._call(*call) if popped is None else self._call_on_line(call), token)
 
     def exchange(
         self,
@@ -247,31 +238,20 @@ class Consumer:
         commands: list[tuple[Any, ...]] = [
             ("SET", key, payload, "PX", self._result_ttl_ms) for key, payload in staged.items()
         ]
-        for script, keys, arguments in (finish, claim):
-            commands.append(("EVALSHA", script.digest, len(keys), *keys, self._keys.prefix, *arguments))
-        pool = self._redis.connection_pool
+        commands += [self._command(call) for call in (finish, claim)]
 
         def receive() -> tuple[list[str], list[ClaimedJob]]:
             try:
-                with redis_errors(), _closed_on_failure(connection):
-                    verdicts, claims = [connection.read_response() for _ in commands][-2:]
+                with redis_errors():
+                    verdicts, claims = self._line.receive(len(commands))[-2:]
+                    return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
             except RedisUnavailableError as error:
                 if not isinstance(error.__cause__, NoScriptError | OutOfMemoryError):
                     raise
                 return self.exchange(outcomes, limit, token, takes_alone=takes_alone)
-            finally:
-                pool.release(connection)
-            with redis_errors():
-                return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
 
         with redis_errors():
-            connection: Any = pool.get_connection()
-            try:
-                with _closed_on_failure(connection):
-                    connection.send_packed_command(connection.pack_commands(commands))
-            except BaseException:
-                pool.release(connection)
-                raise
+            self._line.send(commands)
         return receive
 
     def _claim_call(
@@ -344,7 +324,7 @@ class Consumer:
             if len(payload) > INLINE_BYTES:
                 staged[_bytes(self._keys.staged_result(job.id, job.token))] = payload
                 payload = b""
-            arguments += (job_id, job.token, "completed", payload, "", 0)
+            arguments += (job_id, job.token, "completed", payload)
         return self._settle_call(arguments), staged
 
     def release(self, jobs: Sequence[ClaimedJob]) -> list[str]:
@@ -455,6 +435,17 @@ class Consumer:
         """How long the keys of a job that has not ended are kept: until it failed as expired and was read."""
         return _milliseconds(self._settings.job_ttl + self._settings.result_ttl)
 
+    def _call_on_line(self, call: _Call) -> Any:  # noqa: ANN401 - as the script answers
+        try:
+            self._line.send([self._command(call)])
+            return self._line.receive(1)[0]
+        except RedisError:  # the call can be repeated
+            return self._call(*call)
+
+    def _command(self, call: _Call) -> tuple[Any, ...]:
+        script, keys, arguments = call
+        return "EVALSHA", script.digest, len(keys), *keys, self._keys.prefix, *arguments
+
     def _call(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401 - as the script answers
         rest = (len(keys), *keys, self._keys.prefix, *arguments)
         try:
@@ -477,16 +468,6 @@ class Consumer:
             except OutOfMemoryError:
                 self._stage_at_any_rate(staged)
                 staged = {}
-
-
-@contextmanager
-def _closed_on_failure(connection: Any) -> Iterator[None]:  # noqa: ANN401 - one of several classes
-    """Closes a connection on which something failed: answers that nobody has read may still come."""
-    try:
-        yield
-    except BaseException:
-        connection.disconnect()
-        raise
 
 
 def new_token() -> str:

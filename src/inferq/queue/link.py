@@ -44,15 +44,19 @@ class Link:
             return await self.redis.eval(script.source, *rest)
 
     @asynccontextmanager
-    async def bounded(self) -> AsyncIterator[None]:
+    async def bounded(self, since: float | None = None) -> AsyncIterator[None]:
         """Ends what is done within it after `redis_timeout`.
+
+        Args:
+            since: From when that is counted, by the event loop's clock; None for now.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time, or refuses.
         """
         seconds, called_at = self._seconds, time.monotonic()
         try:
-            async with asyncio.timeout(seconds):
+            until = seconds + (asyncio.get_running_loop().time() if since is None else since)
+            async with asyncio.timeout_at(until):
                 with redis_errors():
                     yield
         except TimeoutError as error:

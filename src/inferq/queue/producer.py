@@ -110,7 +110,7 @@ class Producer:
     async def submit_one(self, submission: Submission, idempotency: Idempotency | None = None) -> str:
         """The same as `submit`, of a submission that is there already."""
         if len(submission.data) <= INLINE_BYTES:
-            answer = await self._in_group(self._submissions, (submission, idempotency))
+            answer = await self._submissions.call((submission, idempotency))
         else:
             [answer] = await self._submit([(submission, idempotency)])
         return ids_of(answer, [submission.id], f"for model {submission.model!r} ")[0]
@@ -146,7 +146,9 @@ class Producer:
                 )
             return cast("list[Any]", await self._call(scripts.COMMIT, [self._keys.models], arguments))
 
-    async def _submit(self, submissions: Sequence[tuple[Submission, Idempotency | None]]) -> list[list[Any]]:
+    async def _submit(
+        self, submissions: Sequence[tuple[Submission, Idempotency | None]], since: float | None = None
+    ) -> list[list[Any]]:
         """Stores jobs in one transaction."""
         arguments: list[Any] = [
             self._keys.models,
@@ -161,7 +163,7 @@ class Producer:
                 large[self._keys.job(one.id, "data")] = data
                 data = b""
             arguments += (one.id, one.model, one.priority, data, one.options(idempotency))
-        async with self._bounded():
+        async with self._bounded(since):
             if not self._is_trusted:
                 await self._check_durability()
             if large or self._settings.durability == "fsync":
@@ -221,16 +223,17 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id, or it is another owner's.
             RedisUnavailableError: Redis does not answer in time.
         """
-        job = await self._in_group(self._reads, job_id)
+        job = await self._reads.call(job_id)
         if job is None or not job.is_readable_by(owner):
             raise _not_found(job_id)
         return job
 
-    async def read_many(self, job_ids: Sequence[str]) -> list[Job | None]:
+    async def read_many(self, job_ids: Sequence[str], since: float | None = None) -> list[Job | None]:
         """Reads several jobs in one round trip.
 
         Args:
             job_ids: The jobs' ids.
+            since: From when `redis_timeout` is counted, by the event loop's clock; None for now.
 
         Returns:
             The job of each id; None where Redis knows none.
@@ -240,7 +243,7 @@ class Producer:
         """
         if not job_ids:
             return []
-        async with self._bounded():
+        async with self._bounded(since):
             answers = await self._call(scripts.READ, [self._keys.models], [INLINE_BYTES, *job_ids])
             found = dict(zip(job_ids, answers, strict=True))
             large = [job_id for job_id, answer in found.items() if isinstance(answer[1], int)]
@@ -405,14 +408,6 @@ class Producer:
         async with self._bounded():
             seen = cast("bytes | None", await self._redis.get(self._keys.workers_seen))
         return time_from(seen.decode("utf-8", "replace")) if seen else None
-
-    async def _in_group[Call, Answer](self, group: Group[Call, Answer], call: Call) -> Answer:
-        seconds = self._settings.redis_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                return await group.call(call)
-        except TimeoutError as error:
-            raise RedisUnavailableError(f"Redis did not answer within {seconds:g} s.") from error
 
 
 def _new_token() -> str:

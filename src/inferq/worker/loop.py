@@ -120,7 +120,9 @@ class Loop:
         return new, claimed
 
     def _exchange(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
-        return self._complete(_Exchange(self._consumer, done, self._runner.limits(), takes_alone=True))
+        exchange = _Exchange(self._consumer, done, self._runner.limits(), takes_alone=True)
+        exchange.send()
+        return self._complete(exchange)
 
     def _complete(self, exchange: "_Exchange") -> list[ClaimedJob]:
         answer = self._outage.sit_out(exchange.answer, self.given_up)

@@ -124,7 +124,7 @@ class _Bench:
         self.model = model
         self._cost = RunCost()
         self._rows_per_job = 1.0
-        self._is_shared = model.document.batched
+        self._is_shared = model.is_batched
         try:
             self._try_out()
         except ModelError as error:
@@ -170,7 +170,7 @@ class _Bench:
             return
         alike: dict[object, _Group] = {}
         for one in decoded:
-            alike.setdefault(tuple(array.shape[1:] for array in one[1].values()), []).append(one)
+            alike.setdefault(tuple([array.shape[1:] for array in one[1].values()]), []).append(one)
         most_rows = 2 * self.rows_at_once(budget_seconds)
         for group in alike.values():
             yield from self._pack(group, most_rows)

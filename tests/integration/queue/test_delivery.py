@@ -19,6 +19,7 @@ from inferq.jobs import (
 from inferq.queue.consumer import Consumer
 from inferq.queue.listing import Listing
 from inferq.queue.producer import Producer
+from inferq.queue.submission import Submission
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -223,16 +224,14 @@ async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client)
     await producer.close()
 
 
-async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(
-    settings, redis_client, monkeypatch
-):
-    monkeypatch.setattr("inferq.queue.submission.secrets.token_hex", lambda _: "same")
+async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(settings, redis_client):
     short = settings.model_copy(update={"result_ttl": 0.3})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
-    await producer.submit("iris", DATA)
+    submission = Submission("iris", DATA, id="same")
+    await producer.submit_one(submission)
     fail(consumer, consumer.claim(1)[0])
 
-    await producer.submit("iris", DATA)  # its first reply was lost
+    await producer.submit_one(submission)  # its first reply was lost
 
     assert (await producer.read("same")).status is Status.FAILED
     wait_until(lambda: not redis_client.exists("job:same:status"), what="the expiry")
@@ -402,18 +401,17 @@ async def test_job_is_not_accepted_before_the_disk_holds_it(settings, redis_clie
 
 
 async def test_submit_repeated_by_the_client_library_waits_for_the_disk_like_the_first(
-    settings, redis_client, monkeypatch
+    settings, redis_client
 ):
     if "valkey" not in redis_client.info("server").get("server_name", ""):
         pytest.skip("this server does not know WAITAOF")
-    monkeypatch.setattr("inferq.queue.submission.secrets.token_hex", lambda _: "same")
     strict = settings.model_copy(update={"durability": "fsync", "redis_timeout": 0.3})
     redis_client.config_set("appendfsync", "no")
     try:
         for _ in range(2):  # on a connection of its own each, as after a cut
             producer = Producer.from_settings(strict)
             with pytest.raises(RedisUnavailableError):
-                await producer.submit("iris", DATA)
+                await producer.submit_one(Submission("iris", DATA, id="same"))
             await producer.close()
         assert redis_client.llen("queue:iris") == 1
     finally:

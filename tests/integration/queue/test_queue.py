@@ -407,8 +407,7 @@ class Silent(Consumer):
     """Whose connections can be cut while an answer is on its way."""
 
     def cut(self):
-        for connection in self._redis.connection_pool._in_use_connections:
-            connection.disconnect()
+        self._line._connection.disconnect()
 
 
 @pytest.fixture

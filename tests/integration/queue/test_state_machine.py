@@ -5,7 +5,6 @@ Hypothesis draws the order. Nothing sleeps: the clock is moved by rewriting the 
 
 import asyncio
 from itertools import count
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase
@@ -33,6 +32,7 @@ from inferq.jobs import (
 from inferq.queue.consumer import Consumer, Popped
 from inferq.queue.keys import Keys
 from inferq.queue.producer import Producer
+from inferq.queue.submission import Submission
 from tests.integration.queue import reference
 from tests.integration.queue.reference import Reference
 
@@ -108,8 +108,7 @@ class QueueMachine(RuleBasedStateMachine):
     def submit_again_since_the_reply_was_lost(self, job_id, priority):
         if self.model.jobs[job_id].state in ("foreign", "gone"):
             return
-        with patch("inferq.queue.submission.secrets.token_hex", return_value=job_id):
-            self.runner.run(self.producer.submit(MODEL, DATA, priority))
+        self.runner.run(self.producer.submit_one(Submission(MODEL, DATA, priority, id=job_id)))
         job = self.model.jobs[job_id]
         job.has_data = job.has_data or job.status is not Status.COMPLETED
 

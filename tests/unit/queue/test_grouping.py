@@ -14,7 +14,7 @@ class Wire:
         self.open.set()
         self.error = None
 
-    async def send(self, calls):
+    async def send(self, calls, _since):
         self.sent.append(list(calls))
         await self.open.wait()
         if self.error:

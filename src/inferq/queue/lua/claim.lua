@@ -24,6 +24,7 @@ local order = {}
 for priority in ARGV[11]:gmatch('%a+') do order[#order + 1] = priority end
 local claim_key = prefix .. 'claim:' .. token
 local now = now_ms()
+local started_ms, leased_until_ms = text(now), text(now + lease_ms)
 local claimed, leases, reply, events = {}, {}, {}, {}
 
 -- The data, or false where there is too much of it; and whether there is any.
@@ -57,7 +58,7 @@ local function adopt(queue, model, id, priority)
   local status = redis.call('GET', status_key)
   if status == 'completed' or status == 'failed' then return false end
   redis.call('HSET', job_key(id, 'meta'), 'state', 'queued', 'model', model, 'priority', priority,
-    'sequence', 0, 'attempts', 0, 'failures', 0, 'submitted_ms', now)
+    'sequence', 0, 'attempts', 0, 'failures', 0, 'submitted_ms', now, 'is_large', '1')
   for _, part in ipairs({'meta', 'data'}) do redis.call('PEXPIRE', job_key(id, part), job_ttl_ms + result_ttl_ms) end
   redis.call('SET', status_key, 'pending', 'PX', job_ttl_ms + result_ttl_ms)
   redis.call('ZADD', open_key(queue, priority), 0, id)
@@ -76,11 +77,32 @@ local function note_ended_outside(queue, id, priority)
   return ended
 end
 
+local function meta_of(id, read)
+  return read('HMGET', job_key(id, 'meta'), 'state', 'alone', 'priority', 'model', 'submitted_ms', 'timeout_ms',
+    'attempts', 'missing_ms', 'is_large')
+end
+
+local metas, datas = {}, {} -- by id: what was read of jobs together, until it is used
+
+-- Reads jobs that come from a list together, with a call less for each. What is odd is left to `take`.
+local function read_ahead(ids)
+  local keys, small = {}, {}
+  for _, id in ipairs(ids) do
+    local meta = meta_of(id, look)
+    metas[id] = meta or nil
+    if meta and meta[1] == 'queued' and not meta[9] then
+      keys[#keys + 1], small[#small + 1] = job_key(id, 'data'), id
+    end
+  end
+  if #keys == 0 then return end
+  for i, data in ipairs(redis.call('MGET', unpack(keys))) do datas[small[i]] = data or nil end
+end
+
 -- Leases one id taken from a list. Returns 'next', 'stop' (take no more), or 'back' (nor this one, which goes back).
 local function take(queue, model, id, list_priority)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'state', 'alone', 'priority', 'model', 'submitted_ms', 'timeout_ms',
-    'attempts', 'missing_ms')
+  local meta, data = metas[id] or meta_of(id, redis.call), datas[id]
+  metas[id], datas[id] = nil, nil -- the same id may come again
   local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
   if state == 'ended' and is_resubmitted(id) then
     for _, part in ipairs({'meta', 'status', 'result', 'error'}) do redis.call('UNLINK', job_key(id, part)) end
@@ -93,7 +115,8 @@ local function take(queue, model, id, list_priority)
     return 'next' -- ended or running already: the id was in the list twice
   end
   if alone and (#claimed > 0 or not takes_alone) then return 'back' end
-  local data, has_data = data_of(id)
+  local has_data = data and #data > 0
+  if not has_data then data, has_data = data_of(id) end
   local too_late = meta[5] and now - tonumber(meta[5]) > job_ttl_ms
   if not has_data or too_late then
     if note_ended_outside(queue, id, priority) then return 'next' end
@@ -111,12 +134,12 @@ local function take(queue, model, id, list_priority)
     return 'next'
   end
   local attempt = (meta[7] or 0) + 1
-  redis.call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', now,
-    'attempts', attempt)
+  redis.call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', started_ms,
+    'attempts', text(attempt))
   if meta[8] then redis.call('HDEL', meta_key, 'missing_ms') end
   claimed[#claimed + 1] = id
   events[#events + 1] = id .. ':processing'
-  leases[#leases + 1] = now + lease_ms
+  leases[#leases + 1] = leased_until_ms
   leases[#leases + 1] = id
   add(id, data, attempt, meta[6])
   return alone and 'stop' or 'next'
@@ -144,6 +167,7 @@ local function take_from_list(queue, model, limit, priority)
     local ids = redis.call('RPOP', list, math.min(limit - #claimed, looks))
     if not ids then return true end
     looks = looks - #ids
+    read_ahead(ids)
     for i, id in ipairs(ids) do
       local answer = take_safely(queue, model, id, priority)
       if answer ~= 'next' then

@@ -9,6 +9,11 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A whole number as Redis writes it. Lua's own way to pass numbers, with 17 digits, costs more than most commands.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
 local function job_key(id, part)
   return prefix .. 'job:' .. id .. ':' .. part
 end
@@ -71,14 +76,17 @@ local function remember(idempotency, ids)
     idempotency.ttl_ms)
 end
 
--- A new job's keys, but for its place in any index.
+local OPTIONS = {'timeout_ms', 'owner', 'webhook'}
+
+-- A new job's keys, but for its place in any index. Data that does not come with it may be large.
 local function store_job(id, model, priority, data, options, state, sequence, ttl_ms, now)
   local meta = job_key(id, 'meta')
   if data ~= '' then redis.call('SET', job_key(id, 'data'), data, 'PX', ttl_ms) end
   redis.call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
   redis.call('HSET', meta, 'state', state, 'model', model, 'priority', priority, 'sequence', sequence,
-    'attempts', 0, 'failures', 0, 'submitted_ms', now)
-  for _, name in ipairs({'timeout_ms', 'owner', 'webhook'}) do
+    'attempts', '0', 'failures', '0', 'submitted_ms', now)
+  if data == '' then redis.call('HSET', meta, 'is_large', '1') end
+  for _, name in ipairs(OPTIONS) do
     if options[name] then redis.call('HSET', meta, name, options[name]) end
   end
   redis.call('PEXPIRE', meta, ttl_ms)
@@ -88,8 +96,8 @@ end
 local MOST_COMPLETED = 10000
 
 local function list_completed(queue, ids, now, ttl_ms)
-  local entries = {}
-  for _, id in ipairs(ids) do entries[#entries + 1], entries[#entries + 2] = now, id end
+  local entries, score = {}, text(now)
+  for i, id in ipairs(ids) do entries[2 * i - 1], entries[2 * i] = score, id end
   call_with_many('ZADD', queue .. ':completed', entries)
   redis.call('ZREMRANGEBYRANK', queue .. ':completed', 0, -MOST_COMPLETED - 1)
   redis.call('PEXPIRE', queue .. ':completed', ttl_ms)

@@ -5,20 +5,21 @@
 -- ARGV[1]  key prefix
 -- ARGV[2]  lifetime of an ended job, ms
 -- ARGV[3]  most charged failures of a job
--- ARGV[4…] six for each job:
+-- ARGV[4…] for each job:
 --   id, token,
 --   verdict      completed, failed (for good), retry (after the delay, if failures are left), released (not charged)
 --   payload      JSON of the result ('' if staged under job:{id}:result:{token}); or the error message
---   error kind
---   delay, ms
+--   and, unless it has completed: error kind; delay, ms
 --
 -- Returns  for each job: 'completed', 'late' (completed, though the lease had passed on), 'failed', 'retrying',
 --          'released', or 'stale' (nothing changed: somebody else has it, or it had ended)
 
 local ttl_ms, max_failures = ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
+local ended_ms = text(now)
 local answers, events, ended, completed = {}, {}, {}, {}
 local leaving = {} -- index to the ids that leave it
+local gone = {} -- keys that are removed
 
 local function leave(index, id)
   local ids = leaving[index] or {}
@@ -51,15 +52,16 @@ local function complete(queue, id, meta_key, state, priority, token, payload, we
   end
   if type(status) == 'table' then redis.call('SET', status_key, 'completed', 'PX', ttl_ms) end -- it was no string
   store_result(id, token, payload)
-  redis.call('UNLINK', job_key(id, 'data'), job_key(id, 'error'))
-  redis.call('HSET', meta_key, 'state', 'ended', 'ended_ms', now)
+  gone[#gone + 1], gone[#gone + 2] = job_key(id, 'data'), job_key(id, 'error')
+  redis.call('HSET', meta_key, 'state', 'ended', 'ended_ms', ended_ms)
   redis.call('PEXPIRE', meta_key, ttl_ms)
   leave(queue .. ':leases', id)
   leave(open_key(queue, priority), id)
   if state == 'retrying' then leave(queue .. ':retries', id) end
   if webhook then report_end(id, now) end
-  completed[queue] = completed[queue] or {}
-  table.insert(completed[queue], id)
+  local ids = completed[queue] or {}
+  completed[queue] = ids
+  ids[#ids + 1] = id
   events[#events + 1] = id .. ':completed'
   return true
 end
@@ -114,13 +116,19 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
   return 'failed'
 end
 
-for i = 4, #ARGV, 6 do
-  local id, token = ARGV[i], ARGV[i + 1]
-  answers[#answers + 1] = settle(id, token, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5]))
-  if ARGV[i + 2] == 'completed' and ARGV[i + 3] == '' then
-    redis.call('UNLINK', job_key(id, 'result') .. ':' .. token)
+local i = 4
+while i <= #ARGV do
+  local id, token, verdict, payload = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  if verdict == 'completed' then
+    answers[#answers + 1] = settle(id, token, verdict, payload)
+    if payload == '' then gone[#gone + 1] = job_key(id, 'result') .. ':' .. token end
+    i = i + 4
+  else
+    answers[#answers + 1] = settle(id, token, verdict, payload, ARGV[i + 4], tonumber(ARGV[i + 5]))
+    i = i + 6
   end
 end
+if #gone > 0 then redis.call('UNLINK', unpack(gone)) end
 for index, ids in pairs(leaving) do redis.call('ZREM', index, unpack(ids)) end
 for queue, ids in pairs(completed) do
   list_completed(queue, ids, now, ttl_ms)

@@ -7,7 +7,8 @@
 -- ARGV[3…] job ids
 --
 -- Returns  for each job: {status, result (or its length where it is too large), error, whether its data is there (1 or 0),
---          meta as names and values, and while it waits: 1 for the next job to be taken}; false for what is absent
+--          meta as names and values, and while it waits: 1 for the next job to be taken}; false for what is absent, or
+--          says nothing in view of the status
 
 local inline_bytes = tonumber(ARGV[2])
 
@@ -36,16 +37,20 @@ local function position_of(id, model, priority)
   return ahead + math.min(math.max(1, rank + 1 - absent), math.max(1, length))
 end
 
+local function place_of(id, fields)
+  local meta = {}
+  for i = 1, #fields, 2 do meta[fields[i]] = fields[i + 1] end
+  return meta.model ~= nil and position_of(id, meta.model, meta.priority or 'normal')
+end
+
 local function read(id)
-  local status, result = look('GET', job_key(id, 'status')), result_of(id)
-  local fault, fields = look('GET', job_key(id, 'error')), look('HGETALL', job_key(id, 'meta')) or {}
-  local position = false
-  if status ~= 'processing' and status ~= 'completed' and status ~= 'failed' then
-    local meta = {}
-    for i = 1, #fields, 2 do meta[fields[i]] = fields[i + 1] end
-    if meta.model then position = position_of(id, meta.model, meta.priority or 'normal') end
-  end
-  return {status, result, fault, redis.call('EXISTS', job_key(id, 'data')), fields, position}
+  local status, fields = look('GET', job_key(id, 'status')), look('HGETALL', job_key(id, 'meta')) or {}
+  if status == 'processing' then return {status, false, false, 1, fields, false} end
+  if status == 'pending' then return {status, false, false, 1, fields, place_of(id, fields)} end
+  if status == 'completed' then return {status, result_of(id), false, 1, fields, false} end
+  local fault = look('GET', job_key(id, 'error'))
+  if status == 'failed' then return {status, false, fault, 1, fields, false} end
+  return {status, result_of(id), fault, redis.call('EXISTS', job_key(id, 'data')), fields, place_of(id, fields)}
 end
 
 local answers = {}

@@ -64,6 +64,7 @@ for i = 4, #ARGV, 5 do
 end
 for _, id in ipairs(refused) do redis.call('UNLINK', job_key(id, 'data')) end
 
+local submitted_ms = text(now)
 local sequences, lists = {}, {} -- by queue: the last sequence number; by list: what goes into it
 for queue, count in pairs(counts) do
   sequences[queue] = redis.call('INCRBY', queue .. ':sequence', count) - count
@@ -72,12 +73,12 @@ for _, job in ipairs(accepted) do
   local id, model, queue, priority, data, options = unpack(job)
   local sequence = sequences[queue] + 1
   sequences[queue] = sequence
-  store_job(id, model, priority, data, options, 'queued', sequence, ttl_ms, now)
+  store_job(id, model, priority, data, options, 'queued', text(sequence), ttl_ms, submitted_ms)
   local list = list_key(queue, priority)
   lists[list] = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority)}
   local ids, open = lists[list].ids, lists[list].open
   ids[#ids + 1] = id
-  open[#open + 1], open[#open + 2] = sequence, id
+  open[#open + 1], open[#open + 2] = text(sequence), id
 end
 for list, new in pairs(lists) do
   call_with_many('ZADD', new.open_key, new.open)
