@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
 from inferq.jobs import BodyTooLargeError, InvalidInputError, InvalidJsonError, Priority
 from inferq.webhooks.urls import OFF, UrlRules
@@ -42,19 +43,24 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises:
         BodyTooLargeError: It is longer; the rest is not read.
+        ClientDisconnect: The client has gone away.
     """
     for name, value in request.scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise _too_large(limit)
     chunks = []
     length = 0
-    async for chunk in request.stream():
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         length += len(chunk)
         if length > limit:
             raise _too_large(limit)
-        if chunk:
-            chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
 
 
 def parse_predict_body(

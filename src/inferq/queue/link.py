@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from inferq.jobs import RedisUnavailableError
 from inferq.queue.connection import redis_errors
 from inferq.queue.keys import Keys
+from inferq.queue.line import AsyncLine
 from inferq.queue.outage import Outage
 from inferq.queue.scripts import Script
 from inferq.settings import Settings
@@ -35,9 +36,24 @@ class Link:
         self._seconds = settings.redis_timeout
         self._outage = Outage()
 
-    async def call(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401 - as the script answers
-        """Calls a script, which gets the key prefix as its first argument; for use within `bounded`."""
+    async def call(
+        self, script: Script, keys: list[str], arguments: list[Any], line: AsyncLine | None = None
+    ) -> Any:  # noqa: ANN401 - as the script answers
+        """Calls a script that may be repeated; for use within `bounded`.
+
+        Args:
+            script: The script.
+            keys: Its keys.
+            arguments: Its arguments after the first, which is the key prefix.
+            line: A short way to Redis, for one call at a time. If it fails there, the usual way is taken.
+
+        Returns:
+            What the script answers.
+        """
         rest = (len(keys), *keys, self.keys.prefix, *arguments)
+        if line is not None:
+            with suppress(RedisError):
+                return await line.ask(("EVALSHA", script.digest, *rest))
         try:
             return await self.redis.evalsha(script.digest, *rest)
         except NoScriptError:

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Self, cast
 
 import redis.asyncio
@@ -23,6 +24,7 @@ from inferq.queue import scripts
 from inferq.queue.bulk import Bulk
 from inferq.queue.connection import close_async, connect, connect_async
 from inferq.queue.grouping import MOST_CALLS, Group
+from inferq.queue.line import AsyncLine
 from inferq.queue.link import Link
 from inferq.queue.requirements import check_server
 from inferq.queue.scripts import INLINE_BYTES, Script
@@ -52,8 +54,9 @@ class Producer:
         self._bounded, self._call = self.link.bounded, self.link.call
         self._is_trusted = settings.durability != "fsync"
         # waiting for the disk takes up to a second, in which others must be able to leave
-        self._submissions = Group(self._submit, in_flight=1 if self._is_trusted else _AT_ONCE_TO_DISK)
-        self._reads = Group(self.read_many)
+        in_flight = 1 if self._is_trusted else _AT_ONCE_TO_DISK
+        self._submissions = Group(partial(self._submit, line=AsyncLine(client)), in_flight)
+        self._reads = Group(partial(self._read_many, line=AsyncLine(client)))
         self._bulk = Bulk(self.link, self._lifetime_ms, settings.max_queued, self._commit)
 
     @classmethod
@@ -147,7 +150,10 @@ class Producer:
             return cast("list[Any]", await self._call(scripts.COMMIT, [self._keys.models], arguments))
 
     async def _submit(
-        self, submissions: Sequence[tuple[Submission, Idempotency | None]], since: float | None = None
+        self,
+        submissions: Sequence[tuple[Submission, Idempotency | None]],
+        since: float | None = None,
+        line: AsyncLine | None = None,
     ) -> list[list[Any]]:
         """Stores jobs in one transaction."""
         arguments: list[Any] = [
@@ -168,7 +174,7 @@ class Producer:
                 await self._check_durability()
             if large or self._settings.durability == "fsync":
                 return await self._transact(scripts.SUBMIT, arguments, large)
-            return cast("list[Any]", await self._call(scripts.SUBMIT, arguments[:1], arguments[2:]))
+            return cast("list[Any]", await self._call(scripts.SUBMIT, arguments[:1], arguments[2:], line))
 
     async def _transact(
         self, script: Script, arguments: list[Any], large: Mapping[str, bytes]
@@ -228,12 +234,11 @@ class Producer:
             raise _not_found(job_id)
         return job
 
-    async def read_many(self, job_ids: Sequence[str], since: float | None = None) -> list[Job | None]:
+    async def read_many(self, job_ids: Sequence[str]) -> list[Job | None]:
         """Reads several jobs in one round trip.
 
         Args:
             job_ids: The jobs' ids.
-            since: From when `redis_timeout` is counted, by the event loop's clock; None for now.
 
         Returns:
             The job of each id; None where Redis knows none.
@@ -241,10 +246,13 @@ class Producer:
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
-        if not job_ids:
-            return []
+        return await self._read_many(job_ids) if job_ids else []
+
+    async def _read_many(
+        self, job_ids: Sequence[str], since: float | None = None, line: AsyncLine | None = None
+    ) -> list[Job | None]:
         async with self._bounded(since):
-            answers = await self._call(scripts.READ, [self._keys.models], [INLINE_BYTES, *job_ids])
+            answers = await self._call(scripts.READ, [self._keys.models], [INLINE_BYTES, *job_ids], line)
             found = dict(zip(job_ids, answers, strict=True))
             large = [job_id for job_id, answer in found.items() if isinstance(answer[1], int)]
             if large:

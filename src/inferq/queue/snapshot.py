@@ -23,7 +23,8 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         The job, or None where Redis knows none of this id. A result that the script left out is not in it.
     """
     stored_status, result, error, has_data, fields, position = answer
-    meta = _decode(dict(zip(fields[::2], fields[1::2], strict=True)))
+    texts = [field.decode("utf-8", "replace") for field in fields]
+    meta = dict(zip(texts[::2], texts[1::2], strict=True))
     if stored_status is None and not has_data and "model" not in meta:
         return None
     status = _status(stored_status, has_result=result is not None, has_error=error is not None)

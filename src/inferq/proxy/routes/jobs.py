@@ -187,6 +187,8 @@ async def _store(request: Request, submission: Submission) -> str:
 
 
 def _accepted(job_id: str) -> JsonResponse:
+    if job_id.isalnum() and job_id.isascii():  # as all are that this service gives
+        return JsonResponse(b'{"job_id":"%b"}' % job_id.encode(), 202, location=f"/job/{job_id}")
     return JsonResponse(to_json({"job_id": job_id}), 202, location=f"/job/{quote(job_id)}")
 
 
