@@ -21,7 +21,7 @@ from inferq.queue.producer import Producer
 from inferq.settings import Settings, load_settings
 
 _DEPTHS = (1_000, 100_000, 1_000_000)
-_CALLS = 60
+_CALLS = 300
 _AT_ONCE = 500
 _DATA = b"[[5.1,3.5,1.4,0.2]]"
 _FLAT = 1.2

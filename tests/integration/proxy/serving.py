@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from inferq.proxy.app import create_app
+from inferq.proxy.corking import CorkingProtocol
 from inferq.queue.notices import Notices
 from tests.servers import free_port, wait_until
 
@@ -39,7 +40,9 @@ class Proxy:
 def serving(settings):
     """Serves until the context ends."""
     app = create_app(settings)
-    config = uvicorn.Config(app, port=free_port(), log_level="critical", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, http=CorkingProtocol, port=free_port(), log_level="critical", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

@@ -43,6 +43,29 @@ async def test_calls_made_while_one_is_on_its_way_leave_together():
     assert wire.sent == [[0], [1, 2, 3, 4, 5]]
 
 
+async def test_group_is_told_since_when_its_first_call_waits():
+    told = []
+
+    async def send(calls, since):
+        told.append(since)
+        await wire.open.wait()
+        return calls
+
+    wire, group = Wire(), Group(send)
+    wire.open.clear()
+    first = asyncio.create_task(group.call(1))
+    while not told:
+        await asyncio.sleep(0)
+    clock = asyncio.get_running_loop().time
+    before = clock()
+    others = [asyncio.create_task(group.call(number)) for number in (2, 3)]
+    await asyncio.sleep(0)
+    after = clock()
+    wire.open.set()
+    await asyncio.gather(first, *others)
+    assert told[0] <= before <= told[1] <= after
+
+
 async def test_groups_are_bounded():
     wire = Wire()
     group = Group(wire.send)
