@@ -218,8 +218,7 @@ class InvalidSettingError(InferqError):
     kind = ErrorKind.INVALID_SETTING
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One time that a job was handed to a worker.
 
     Attributes:
@@ -258,8 +257,7 @@ class Webhook:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A job as the queue knows it.
 
     Attributes:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def job_json(job: Job) -> bytes:
     """Returns the JSON of `GET /job/{id}`; see `proxy.schemas.JobView`."""
     head = to_json({"job_id": job.id, "status": job.status})
+    started_at, finished_at = rfc3339(job.started_at), rfc3339(job.finished_at)
     tail = to_json(
         {
             "error": job.error,
@@ -21,15 +22,20 @@ def job_json(job: Job) -> bytes:
             "model": job.model,
             "priority": job.priority,
             "submitted_at": rfc3339(job.submitted_at),
-            "started_at": rfc3339(job.started_at),
-            "finished_at": rfc3339(job.finished_at),
+            "started_at": started_at,
+            "finished_at": finished_at,
             "attempts": job.attempts,
             "queue_position": job.queue_position,
             "history": [
                 {
                     "attempt": attempt.number,
-                    "started_at": rfc3339(attempt.started_at),
-                    "finished_at": rfc3339(attempt.finished_at),
+                    # the latest attempt mostly shares its times with the job
+                    "started_at": started_at
+                    if attempt.started_at is job.started_at
+                    else rfc3339(attempt.started_at),
+                    "finished_at": finished_at
+                    if attempt.finished_at is job.finished_at
+                    else rfc3339(attempt.finished_at),
                     "worker": attempt.worker,
                     "error_kind": attempt.kind,
                     "error": attempt.reason,
@@ -77,7 +83,8 @@ def overview_json(overview: "Overview") -> bytes:
 
 def rfc3339(moment: datetime | None) -> str | None:
     """Returns a UTC time such as 2026-01-31T12:00:00.004Z."""
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    # written without a zone it takes half the time
+    return None if moment is None else f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def _webhook(webhook: Webhook | None) -> dict[str, object] | None:

@@ -28,11 +28,12 @@ The data model, with `{prefix}` before every key:
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
 
-Fields of `job:{id}:meta`: `state` (`staged`, `queued`, `leased`, `retrying`, `ended`); `model`, `priority`,
-`sequence`; `attempts` (times handed out), `failures` (charged), `alone` (1: run without company,
-after a crash), `is_large` (1: its data may be larger than a script should pass on); `token` and `worker` of the lease; `submitted_ms`, `started_ms`, `ended_ms`; `error_kind`,
-`last_error`; `missing_ms` (when recovery first found it in no list); `cancel_token` and `revive_token` (by
-which a call that the client library repeats is known); `webhook` (URL to which the end is
-reported), `webhook_status` (`delivered` or `given-up`, once settled), `webhook_attempts`, `webhook_ms`
-(the last try), `webhook_error`.
+Fields of `job:{id}:meta`: `state` (`staged`, `queued`, `leased`, `retrying`, `ended`); `model`,
+`priority`, `sequence`; `attempts` (times handed out), `failures` (charged), `alone` (1: run without
+company, after a crash), `is_large` (1: its data may be more than a script should pass on); `token`
+and `worker` of the lease; `submitted_ms`, `started_ms`, `ended_ms`; `error_kind`, `last_error`;
+`missing_ms` (when recovery first found it in no list); `cancel_token` and `revive_token` (by which
+a call that the client library repeats is known); `webhook` (URL to which the end is reported),
+`webhook_status` (`delivered` or `given-up`, once settled), `webhook_attempts`, `webhook_ms` (the
+last try), `webhook_error`.
 """

@@ -10,6 +10,10 @@ from typing import Any
 from inferq.jobs import Attempt, ErrorKind, Job, Priority, Status, Webhook, WebhookStatus, WorkerInfo
 
 _LONGEST_HISTORY = 1000
+# looked up here, a word takes a tenth of the time that it takes an enumeration
+_STATUSES = {status.value: status for status in Status}
+_KINDS = {kind.value: kind for kind in ErrorKind}
+_PRIORITIES = {priority.value: priority for priority in Priority}
 
 
 def job_from(job_id: str, answer: list[Any]) -> Job | None:
@@ -28,6 +32,7 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
     if stored_status is None and not has_data and "model" not in meta:
         return None
     status = _status(stored_status, has_result=result is not None, has_error=error is not None)
+    started_at, finished_at = time_from(meta.get("started_ms")), time_from(meta.get("ended_ms"))
     return Job(
         id=job_id,
         status=status,
@@ -37,10 +42,10 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         model=meta.get("model"),
         attempts=_int(meta.get("attempts")) or 0,
         submitted_at=time_from(meta.get("submitted_ms")),
-        started_at=time_from(meta.get("started_ms")),
-        finished_at=time_from(meta.get("ended_ms")),
+        started_at=started_at,
+        finished_at=finished_at,
         queue_position=position if status is Status.PENDING else None,
-        history=_history(meta, status),
+        history=_history(meta, status, started_at, finished_at),
         owner=meta.get("owner", ""),
         priority=_priority(meta.get("priority")),
         webhook=_webhook(meta, status),
@@ -80,8 +85,8 @@ def _utc(moment: datetime) -> datetime:
 def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Status:
     """The public state, also of jobs that outside programs wrote in part or in words of their own."""
     text = stored and _text(stored)
-    if text and text in Status:
-        return Status(text)
+    if text and text in _STATUSES:
+        return _STATUSES[text]
     if has_result:
         return Status.COMPLETED
     return Status.FAILED if has_error else Status.PENDING
@@ -91,7 +96,9 @@ def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "replace")
 
 
-def _history(meta: dict[str, str], state: Status) -> tuple[Attempt, ...]:
+def _history(
+    meta: dict[str, str], state: Status, started_at: datetime | None, finished_at: datetime | None
+) -> tuple[Attempt, ...]:
     """The failed attempts as the scripts wrote them down, and the one that runs or succeeded."""
     attempts = []
     last = min(_int(meta.get("attempts")) or 0, _LONGEST_HISTORY)
@@ -100,8 +107,7 @@ def _history(meta: dict[str, str], state: Status) -> tuple[Attempt, ...]:
         if noted:
             attempts.append(_noted_attempt(number, noted))
         elif number == last and state in (Status.PROCESSING, Status.COMPLETED):
-            started, ended = time_from(meta.get("started_ms")), time_from(meta.get("ended_ms"))
-            attempts.append(Attempt(number, started, ended, meta.get("worker", "")))
+            attempts.append(Attempt(number, started_at, finished_at, meta.get("worker", "")))
     return tuple(attempts)
 
 
@@ -117,11 +123,11 @@ def _noted_attempt(number: int, noted: str) -> Attempt:
 
 
 def _error_kind(text: str | None) -> ErrorKind | None:
-    return ErrorKind(text) if text is not None and text in ErrorKind else None
+    return None if text is None else _KINDS.get(text)
 
 
 def _priority(text: str | None) -> Priority:
-    return Priority(text) if text is not None and text in Priority else Priority.NORMAL
+    return Priority.NORMAL if text is None else _PRIORITIES.get(text, Priority.NORMAL)
 
 
 def _webhook(meta: dict[str, str], status: Status) -> Webhook | None:
