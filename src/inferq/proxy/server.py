@@ -50,7 +50,6 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         access_log=False,
         log_config=None,
         log_level="warning",
-        proxy_headers=False,  # nothing here asks where a client is
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         http=CorkingProtocol,

@@ -143,27 +143,10 @@ def connect(settings: Settings) -> redis.Redis:
     Raises:
         InvalidSettingError: The URL is none of those above.
     """
-    return _connect(settings, max(5.0, settings.redis_timeout), _RETRIES)
-
-
-def connect_blocking(settings: Settings, block_seconds: float) -> redis.Redis:
-    """A client for BRPOP alone: for one thread, and without retries, since a repeated BRPOP pops another job.
-
-    Args:
-        settings: Where the server is.
-        block_seconds: Longest BRPOP; the socket waits longer, so that only the server ends it.
-
-    Raises:
-        InvalidSettingError: The URL is none of those above.
-    """
-    return _connect(settings, block_seconds + 3.0, 0)
-
-
-def _connect(settings: Settings, socket_timeout: float, retries: int) -> redis.Redis:
     options: dict[str, Any] = {
-        "socket_timeout": socket_timeout,
+        "socket_timeout": max(5.0, settings.redis_timeout),
         "socket_connect_timeout": settings.redis_timeout,
-        "retry": Retry(_BACKOFF, retries),
+        "retry": Retry(_BACKOFF, _RETRIES),
         "retry_on_error": _NOT_THE_PRIMARY,
     }
     url = settings.redis_url

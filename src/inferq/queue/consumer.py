@@ -7,14 +7,14 @@ from itertools import batched
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from inferq.backoff import full_jitter
 from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
 from inferq.queue import scripts
-from inferq.queue.connection import connect, connect_blocking, redis_errors
+from inferq.queue.connection import connect, redis_errors
 from inferq.queue.keys import Keys
-from inferq.queue.line import Line
+from inferq.queue.line import REPEATABLE, Line
 from inferq.queue.requirements import check_server
 from inferq.queue.rescue import Scan
 from inferq.queue.scripts import INLINE_BYTES, Script
@@ -86,7 +86,7 @@ class Consumer:
         self._turns = Turns(settings.lower_share)
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
-        self._line = Line(connect_blocking(settings, BLOCK_SECONDS))
+        self._line = Line(self._redis)
         self._lists = {
             self._keys.list(model, priority).encode(): (model, priority)
             for priority in Priority
@@ -95,8 +95,8 @@ class Consumer:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._redis.close()
         self._line.hang_up()
+        self._redis.close()
 
     def check_server(self) -> None:
         """Makes sure that the server can keep our promises; see `connection.check_server`."""
@@ -143,12 +143,13 @@ class Consumer:
         """Blocks until a job comes: lists of high priority first, models in turn.
 
         Args:
-            timeout_seconds: Longest wait.
+            timeout_seconds: Longest wait; less than the 5 s for which the socket waits.
 
         Returns:
             The id popped, to be claimed at once; None if none came.
         """
         with redis_errors():
+            self._line.check()
             self._line.send([("BRPOP", *self._lists, timeout_seconds)])
             [popped] = self._line.receive(1)
         if popped is None:
@@ -439,7 +440,7 @@ class Consumer:
         try:
             self._line.send([self._command(call)])
             return self._line.receive(1)[0]
-        except RedisError:  # the call can be repeated
+        except REPEATABLE:
             return self._call(*call)
 
     def _command(self, call: _Call) -> tuple[Any, ...]:

@@ -59,11 +59,12 @@ class Group[Call, Answer]:
     async def _send_group(self, group: Sequence[_Waiting[Call, Answer]]) -> None:
         try:
             answers = await self._send([call for call, _, _ in group], group[0][2])
+            answered = list(zip(group, answers, strict=True))
         except Exception as error:  # noqa: BLE001 - it is not handled here, but by each caller
             for _, future, _ in group:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future, _), answer in zip(group, answers, strict=True):
+        for (_, future, _), answer in answered:
             if not future.done():
                 future.set_result(answer)

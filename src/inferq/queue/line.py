@@ -7,6 +7,13 @@ from typing import Any
 import hiredis
 import redis
 import redis.asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+REPEATABLE = (RedisConnectionError, RedisTimeoutError, NoScriptError, ReadOnlyError)
+"""After these a command has done nothing, or nobody knows, and it may be asked again. After another error it
+may have done a part of its work, which must be told."""
 
 
 class Line:
@@ -26,6 +33,8 @@ class Line:
         Raises:
             RedisError: They may have been sent or not.
         """
+        if self._connection is not None and _has_been_replaced(self._pool, self._connection):
+            self.hang_up()
         if self._connection is None:
             self._connection = self._pool.get_connection()
         try:
@@ -33,6 +42,15 @@ class Line:
         except BaseException:
             self.hang_up()
             raise
+
+    def check(self) -> None:
+        """Notices that the server has closed the connection, so that the next command opens another."""
+        try:
+            is_odd = self._connection is not None and self._connection.can_read(timeout=0)
+        except RedisConnectionError:
+            is_odd = True
+        if is_odd:
+            self.hang_up()
 
     def receive(self, count: int) -> list[Any]:
         """Waits for the answers to so many commands.
@@ -71,13 +89,24 @@ class AsyncLine:
         Raises:
             RedisError: It failed, or the answer was lost.
         """
+        if self._connection is not None and _has_been_replaced(self._pool, self._connection):
+            await self._hang_up()
         if self._connection is None:
             self._connection = await self._pool.get_connection()
         try:
             await self._connection.send_packed_command(hiredis.pack_command(command))
             return await self._connection.read_response(timeout=math.inf)
         except BaseException:
-            connection, self._connection = self._connection, None
-            await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
+            await self._hang_up()
             raise
+
+    async def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        await connection.disconnect(nowait=True)
+        await self._pool.release(connection)
+
+
+def _has_been_replaced(pool: Any, connection: Any) -> bool:  # noqa: ANN401 - of several classes
+    """Whether Sentinel has named another primary since, as the other connections of the pool have learned."""
+    primary = getattr(pool, "master_address", None)
+    return primary is not None and primary != (connection.host, connection.port)

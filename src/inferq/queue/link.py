@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from inferq.jobs import RedisUnavailableError
 from inferq.queue.connection import redis_errors
 from inferq.queue.keys import Keys
-from inferq.queue.line import AsyncLine
+from inferq.queue.line import REPEATABLE, AsyncLine
 from inferq.queue.outage import Outage
 from inferq.queue.scripts import Script
 from inferq.settings import Settings
@@ -45,14 +45,14 @@ class Link:
             script: The script.
             keys: Its keys.
             arguments: Its arguments after the first, which is the key prefix.
-            line: A short way to Redis, for one call at a time. If it fails there, the usual way is taken.
+            line: A short way to Redis, for one call at a time. If it is cut, the usual way is taken.
 
         Returns:
             What the script answers.
         """
         rest = (len(keys), *keys, self.keys.prefix, *arguments)
         if line is not None:
-            with suppress(RedisError):
+            with suppress(*REPEATABLE):
                 return await line.ask(("EVALSHA", script.digest, *rest))
         try:
             return await self.redis.evalsha(script.digest, *rest)

@@ -4,6 +4,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from inferq.jobs import RedisUnavailableError
 from inferq.queue.line import AsyncLine, Line
 from tests.servers import wait_until
 
@@ -67,3 +68,47 @@ async def test_jobs_are_stored_once_and_read_when_connections_are_cut_all_the_ti
         kill_others(redis_client)
         assert (await producer.read(ids[-1])).id == ids[-1]
     assert redis_client.lrange("queue:iris", 0, -1) == [job_id.encode() for job_id in reversed(ids)]
+
+
+async def test_job_that_could_not_be_put_in_line_is_not_accepted(producer, redis_client):
+    await producer.submit("iris", DATA)
+    redis_client.execute_command("ACL", "SETUSER", "default", "-lpush")
+    try:
+        for _ in range(2):
+            with pytest.raises(RedisUnavailableError):
+                await producer.submit("iris", DATA)
+    finally:
+        redis_client.execute_command("ACL", "SETUSER", "default", "+@all")
+    assert redis_client.llen("queue:iris") == 1
+
+
+def test_claim_that_fails_is_not_repeated(consumer, redis_client):
+    for job_id in ("a", "b", "c"):
+        redis_client.set(f"job:{job_id}:data", DATA)
+        redis_client.lpush("queue:iris", job_id)
+    popped = consumer.wait()
+    redis_client.set("queue:iris:leases", "no sorted set")
+    with pytest.raises(RedisUnavailableError):
+        consumer.claim(1, popped)
+    assert redis_client.llen("queue:iris") == 2
+
+
+def test_worker_whose_idle_connection_was_cut_waits_on(consumer, redis_client):
+    assert consumer.wait(0.05) is None
+    kill_others(redis_client)
+    assert consumer.wait(0.05) is None
+
+
+async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, redis_client, monkeypatch):
+    def connection_id():
+        line.send([("CLIENT", "ID")])
+        return line.receive(1)
+
+    asking = AsyncLine(producer.link.redis)
+    first = connection_id(), await asking.ask(("CLIENT", "ID"))
+    assert (connection_id(), await asking.ask(("CLIENT", "ID"))) == first
+    for client in (redis_client, producer.link.redis):
+        monkeypatch.setattr(client.connection_pool, "master_address", ("replaced", 6379), raising=False)
+    second = connection_id(), await asking.ask(("CLIENT", "ID"))
+    assert second[0] != first[0]
+    assert second[1] != first[1]

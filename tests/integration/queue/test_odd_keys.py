@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from inferq.jobs import ErrorKind, Outcome, Status
+from inferq.jobs import ErrorKind, ModelError, Outcome, Status
+from inferq.queue.consumer import Consumer
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -161,3 +162,22 @@ async def test_odd_reports_of_workers_do_not_break_health(producer, redis_client
     redis_client.zadd("workers", {b"\xff": 1, "naive": 2, "aware": 3})
     assert [worker.id for worker in await producer.live_workers()] == ["naive", "aware"]
     assert await producer.last_heartbeat() is None
+
+
+async def test_spoilt_meta_of_a_running_job_harms_no_other(producer, settings, redis_client):
+    short = settings.model_copy(update={"lease_seconds": 0.3})
+    consumer = Consumer(short, "worker-1", ["iris"])
+    fine, spoilt = [await producer.submit("iris", DATA) for _ in range(2)]
+    jobs = {job.id: job for job in consumer.claim(2)}
+    redis_client.hset(f"job:{spoilt}:meta", mapping={"failures": "abc", "alone": 1})
+
+    done = [Outcome(jobs[fine], result=b"1"), Outcome(jobs[spoilt], error=ModelError("No."))]
+    assert consumer.finish(done) == ["completed", "stale"]
+
+    assert not redis_client.exists(f"job:{fine}:data")
+    assert redis_client.zrange("queue:iris:leases", 0, -1) == [spoilt.encode()]
+    wait_until(lambda: consumer.recover().failed, what="recovery of the spoilt job")
+    job = await producer.read(spoilt)
+    assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
+    assert redis_client.zcard("queue:iris:leases") == redis_client.zcard("queue:iris:open:normal") == 0
+    consumer.close()

@@ -145,14 +145,10 @@ local function take(queue, model, id, list_priority)
   return alone and 'stop' or 'next'
 end
 
--- An outside producer may have written anything under its ids; what cannot be read must not stop the queue.
 local function take_safely(queue, model, id, list_priority)
   local is_fine, answer = pcall(take, queue, model, id, list_priority)
   if is_fine then return answer end
-  redis.call('DEL', job_key(id, 'meta'))
-  fail_job(queue, id, list_priority, result_ttl_ms, now, 'invalid-input',
-    'The keys of this job cannot be read. Expected job:' .. id .. ':data and :status as strings, and no :meta.')
-  redis.call('HSET', job_key(id, 'meta'), 'model', model, 'priority', list_priority)
+  fail_unreadable(queue, model, id, list_priority, result_ttl_ms, now)
   events[#events + 1] = id .. ':failed'
   return 'next'
 end

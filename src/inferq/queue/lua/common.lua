@@ -128,6 +128,14 @@ local function fail_job(queue, id, priority, ttl_ms, now, kind, message)
   redis.call('ZADD', queue .. ':dead', now, id)
 end
 
+-- Any program may have written anything under a job's keys: what cannot be read fails, so that the queue goes on.
+local function fail_unreadable(queue, model, id, priority, ttl_ms, now)
+  redis.call('DEL', job_key(id, 'meta'))
+  fail_job(queue, id, priority, ttl_ms, now, 'invalid-input', 'The keys of this job cannot be read. Expected job:' ..
+    id .. ':data and :status as strings, and no :meta but what inferq wrote.')
+  redis.call('HSET', job_key(id, 'meta'), 'model', model, 'priority', priority)
+end
+
 -- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here. Returns that
 -- status, or false: it has not ended the job.
 local function close_if_ended_outside(queue, id, priority, ttl_ms, now)

@@ -116,15 +116,21 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
   return 'failed'
 end
 
+-- What any program may have made of a job's keys must not keep the others from being settled: recovery sees to it.
+local function settle_safely(...)
+  local is_fine, answer = pcall(settle, ...)
+  return is_fine and answer or 'stale'
+end
+
 local i = 4
 while i <= #ARGV do
   local id, token, verdict, payload = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   if verdict == 'completed' then
-    answers[#answers + 1] = settle(id, token, verdict, payload)
+    answers[#answers + 1] = settle_safely(id, token, verdict, payload)
     if payload == '' then gone[#gone + 1] = job_key(id, 'result') .. ':' .. token end
     i = i + 4
   else
-    answers[#answers + 1] = settle(id, token, verdict, payload, ARGV[i + 4], tonumber(ARGV[i + 5]))
+    answers[#answers + 1] = settle_safely(id, token, verdict, payload, ARGV[i + 4], tonumber(ARGV[i + 5]))
     i = i + 6
   end
 end

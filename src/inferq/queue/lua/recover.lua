@@ -53,7 +53,15 @@ end
 
 local back = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
-  back[#back + 1] = take_back(id)
+  local is_fine, job = pcall(take_back, id)
+  if is_fine then
+    back[#back + 1] = job
+  else
+    for _, priority in ipairs(PRIORITIES) do redis.call('ZREM', open_key(queue, priority), id) end
+    fail_unreadable(queue, queue:sub(#queue_key('') + 1), id, 'normal', ttl_ms, now)
+    failed_count = failed_count + 1
+    events[#events + 1] = id .. ':failed'
+  end
 end
 table.sort(back, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
 for _, job in ipairs(back) do redis.call('RPUSH', list_key(queue, job.priority), job.id) end
