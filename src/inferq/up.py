@@ -92,7 +92,7 @@ class _Up:
         directory: DataDirectory | None,
     ) -> None:
         self._directory = directory
-        self._redis_port = _free_port() if directory else 0
+        self._redis_port = _free_port(port) if directory else 0
         url = f"redis://127.0.0.1:{self._redis_port}/0" if directory else settings.redis_url
         self._settings = settings.model_copy(update={"redis_url": url})
         self._host, self._port = host, port
@@ -285,7 +285,8 @@ def _check_port(host: str, port: int) -> None:
         ) from error
 
 
-def _free_port() -> int:
+def _free_port(but: int) -> int:
+    """A port of loopback that nobody listens on, and that is not the one that the proxy will."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
-    return port
+        return port if port != but else _free_port(but)

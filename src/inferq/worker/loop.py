@@ -31,6 +31,7 @@ class Loop:
         self._consumer = consumer
         self._runner = runner
         self._outage = outage
+        self._limits = runner.limits()
         self._held: dict[tuple[str, str], ClaimedJob] = {}
         self._under_way: _Exchange | None = None
         self._lock = threading.Lock()
@@ -90,12 +91,12 @@ class Loop:
 
     def _take(self) -> list[ClaimedJob]:
         """What comes within the next second, and what waits behind it."""
+        self._limits, token = self._runner.limits(), new_token()
         popped = self._outage.sit_out(self._consumer.wait, self.stopping)
         if popped is None:
             return []
         # what was popped is in no list any more: it must be claimed, though it be to give it back at once
-        token, limits = new_token(), self._runner.limits()
-        jobs = self._outage.sit_out(lambda: self._consumer.claim(limits, popped, token), self.given_up)
+        jobs = self._outage.sit_out(lambda: self._consumer.claim(self._limits, popped, token), self.given_up)
         return self._hold(jobs or [])
 
     def _turn(self, jobs: list[ClaimedJob], done: list[Outcome]) -> tuple[list[Outcome], list[ClaimedJob]]:
@@ -104,14 +105,13 @@ class Loop:
         Returns:
             What these jobs gave, and the jobs that were claimed.
         """
-        limit = self._runner.limit_of(jobs[0].model)
+        limit = self._limits[jobs[0].model]
         if not 1 < limit <= len(jobs):
             if done:
                 self._outage.sit_out(lambda: self._finish(done), self.given_up)
             return self._work(jobs), []
         # no job that must run alone waits meanwhile: should these kill the worker, it would get the blame
-        exchange = _Exchange(self._consumer, done, self._runner.limits(), takes_alone=False)
-        exchange.send()
+        exchange = self._send(done, takes_alone=False)
         self._under_way = exchange
         new = self._work(jobs)
         claimed = self._complete(exchange)
@@ -120,9 +120,13 @@ class Loop:
         return new, claimed
 
     def _exchange(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
-        exchange = _Exchange(self._consumer, done, self._runner.limits(), takes_alone=True)
+        return self._complete(self._send(done, takes_alone=True))
+
+    def _send(self, done: Sequence[Outcome], *, takes_alone: bool) -> "_Exchange":
+        exchange = _Exchange(self._consumer, done, self._limits, takes_alone=takes_alone)
         exchange.send()
-        return self._complete(exchange)
+        self._limits = self._runner.limits()  # what the next one will ask for, while Redis is at this one
+        return exchange
 
     def _complete(self, exchange: "_Exchange") -> list[ClaimedJob]:
         answer = self._outage.sit_out(exchange.answer, self.given_up)

@@ -1,7 +1,8 @@
 """Runs claimed jobs: together where that is possible, and alone where one of them is in the way."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import structlog
@@ -35,16 +36,15 @@ class Runner:
         self._watch = watch
         self._settings = settings
         self._benches = {name: _Bench(model) for name, model in models.items()}
+        self._latest: Callable[[], None] | None = None
 
     def limits(self) -> dict[str, int]:
-        """How many jobs of each model to claim at once, at present."""
-        return {name: self.limit_of(name) for name in self._benches}
-
-    def limit_of(self, model: str) -> int:
-        """How many jobs of a model to claim at once, at present."""
+        """How many jobs of each model to claim at once, in view of what runs have cost so far."""
+        self._learn()
         if self._settings.simulated_seconds:
-            return 1
-        return self._benches[model].jobs_at_once(self._settings.batch_budget)
+            return dict.fromkeys(self._benches, 1)
+        budget = self._settings.batch_budget
+        return {name: bench.jobs_at_once(budget) for name, bench in self._benches.items()}
 
     def timeout_of(self, job: ClaimedJob) -> float:
         """Longest run of a job in seconds: its request's word, else its model's, else the settings'."""
@@ -60,6 +60,7 @@ class Runner:
         Returns:
             How each ended, in any order; without those that were cancelled meanwhile.
         """
+        self._learn()
         bench = self._benches[jobs[0].model]
         started = time.perf_counter()
         outcomes, decoded = _decode(bench.model, jobs)
@@ -69,9 +70,15 @@ class Runner:
             outcomes += done
             runs += 1
             rows += sum(bench.model.count_rows(inputs) for _, inputs in group)
-        if runs:
-            bench.learn(len(decoded), rows, runs, time.perf_counter() - started)
+        if runs:  # learned from when the next limits are asked for: somebody waits for the outcomes
+            seconds = time.perf_counter() - started
+            self._latest = partial(bench.learn, len(decoded), rows, runs, seconds)
         return outcomes
+
+    def _learn(self) -> None:
+        latest, self._latest = self._latest, None
+        if latest is not None:
+            latest()
 
     def _run_group(self, bench: "_Bench", group: "_Group") -> list[Outcome]:
         if len(group) > 1:
