@@ -67,10 +67,6 @@ class Model:
         session: ONNX Runtime's session for its file.
         encoder: How its outputs become JSON.
         max_rows: Most rows in one job; None for no limit.
-
-    Attributes:
-        document: What the model takes and gives.
-        is_batched: Whether rows of several jobs can share one run.
     """
 
     def __init__(
@@ -85,7 +81,6 @@ class Model:
         self._encoder = encoder
         self._validator = DataValidator(document, max_rows)
         self._output_names = [tensor.name for tensor in document.outputs]
-        self.is_batched = document.batched
 
     @property
     def name(self) -> str:
@@ -164,7 +159,7 @@ class Model:
 
     def count_rows(self, inputs: Inputs) -> int:
         """Returns the number of rows in decoded inputs; 1 for a model whose batch axis is fixed."""
-        return len(next(iter(inputs.values()))) if self.is_batched else 1
+        return len(next(iter(inputs.values()))) if self.document.batched else 1
 
     def run(self, inputs: Inputs, handle: RunHandle | None = None) -> dict[str, Array]:
         """Runs the model. ONNX Runtime releases the GIL while it does.
@@ -195,7 +190,7 @@ class Model:
         Raises:
             ModelError: The outputs are not what the signature promises.
         """
-        return self._encoder.encode(outputs, rows if self.is_batched else None)
+        return self._encoder.encode(outputs, rows if self.document.batched else None)
 
 
 def stack(jobs: Sequence[Inputs]) -> Inputs:

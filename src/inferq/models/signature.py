@@ -1,6 +1,7 @@
 """The signature of a model: what goes in and what comes out, as its workers announce it."""
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -105,7 +106,7 @@ class ModelDocument(BaseModel):
     example: Any = None
     timeout_seconds: float | None = None
 
-    @property
+    @cached_property
     def batched(self) -> bool:
         """Whether every input's first axis is dynamic, so that rows of several jobs can share one run."""
         return bool(self.inputs) and all(tensor.shape[:1] == [-1] for tensor in self.inputs)

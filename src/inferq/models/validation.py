@@ -36,7 +36,6 @@ class DataValidator:
 
     def __init__(self, document: ModelDocument, max_rows: int | None = None) -> None:
         self._document = document
-        self._is_batched = document.batched
         self._max_rows = max_rows
         names = document.feature_names if len(document.inputs) == 1 else None
         self._inputs = {tensor.name: _InputValidator(tensor, document, names) for tensor in document.inputs}
@@ -55,7 +54,7 @@ class DataValidator:
             InvalidInputError: It does not fit; the message says where, what was expected and what was got.
         """
         named = self.inputs_of(data)
-        return len(next(iter(named.values()))) if self._is_batched else 1
+        return len(next(iter(named.values()))) if self._document.batched else 1
 
     def inputs_of(self, data: object) -> dict[str, Any]:
         """Checks the same, and returns the value of each input by name.
@@ -68,7 +67,7 @@ class DataValidator:
             where = f"data[{quote(name)}]" if isinstance(data, dict) else "data"
             _check_rows(value, where, self._max_rows)
             self._inputs[name].validate(value, where)
-        if self._is_batched and len(named) > 1:
+        if self._document.batched and len(named) > 1:
             self._check_same_rows(named)
         return named
 

@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.requests import HTTPConnection
 from pydantic_core import to_json
 
-from inferq.jobs import InvalidInputError
+from inferq.jobs import ErrorKind, InvalidInputError
 from inferq.models.validation import check_unknown_model_data
 from inferq.proxy.body import PredictBody
 from inferq.proxy.state import catalog_of, owner_of, settings_of
@@ -22,6 +22,17 @@ IDEMPOTENCY_KEY = {
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 """The header, as OpenAPI describes it."""
+
+REFUSALS = (
+    ErrorKind.INVALID_JSON,
+    ErrorKind.BODY_TOO_LARGE,
+    ErrorKind.INVALID_INPUT,
+    ErrorKind.UNKNOWN_MODEL,
+    ErrorKind.IDEMPOTENCY_CONFLICT,
+    ErrorKind.QUEUE_FULL,
+    ErrorKind.REDIS_UNAVAILABLE,
+)
+"""Why a request for predictions may be refused."""
 
 _KEY = re.compile(rb"[!-~]{1,255}")
 

@@ -131,7 +131,7 @@ class _Bench:
         self.model = model
         self._cost = RunCost()
         self._rows_per_job = 1.0
-        self._is_shared = model.is_batched
+        self._is_shared = model.document.batched
         try:
             self._try_out()
         except ModelError as error:

@@ -14,7 +14,7 @@ from inferq.proxy.body import read_body, take_apart
 from inferq.proxy.following import LONGEST_JOB_ID
 from inferq.proxy.lists import BatchRequest, JobStatuses, StatusRequest, SubmittedBatch
 from inferq.proxy.state import owner_of, producer_of, settings_of, webhook_rules_of
-from inferq.proxy.submitting import IDEMPOTENCY_KEY, idempotency_of, submission_of
+from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, idempotency_of, submission_of
 from inferq.views import job_json
 
 LARGEST_HELD_BYTES = 64 * 1024 * 1024
@@ -30,13 +30,7 @@ router = APIRouter(tags=["jobs"])
         "/predict/batch",
         SubmittedBatch,
         "All jobs are stored and each will end as completed or failed.",
-        ErrorKind.INVALID_JSON,
-        ErrorKind.BODY_TOO_LARGE,
-        ErrorKind.INVALID_INPUT,
-        ErrorKind.UNKNOWN_MODEL,
-        ErrorKind.IDEMPOTENCY_CONFLICT,
-        ErrorKind.QUEUE_FULL,
-        ErrorKind.REDIS_UNAVAILABLE,
+        *REFUSALS,
         status=202,
     ),
     openapi_extra={

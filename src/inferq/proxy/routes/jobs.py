@@ -15,7 +15,7 @@ from inferq.proxy.following import Following, read_job
 from inferq.proxy.lean import LeanRoute
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
 from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of, webhook_rules_of
-from inferq.proxy.submitting import IDEMPOTENCY_KEY, idempotency_of, new_submission, submission_of
+from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, idempotency_of, new_submission, submission_of
 from inferq.proxy.waiting import wait_asked_for, wait_preferred
 from inferq.queue.submission import Submission
 from inferq.views import job_json
@@ -52,13 +52,7 @@ JobId = Annotated[str, Path(description="What POST /predict answered.")]
         accepted(
             "/predict",
             Submitted,
-            ErrorKind.INVALID_JSON,
-            ErrorKind.BODY_TOO_LARGE,
-            ErrorKind.INVALID_INPUT,
-            ErrorKind.UNKNOWN_MODEL,
-            ErrorKind.IDEMPOTENCY_CONFLICT,
-            ErrorKind.QUEUE_FULL,
-            ErrorKind.REDIS_UNAVAILABLE,
+            *REFUSALS,
         ),
         JobView,
     ),
