@@ -21,6 +21,7 @@ from inferq.jobs import ClaimedJob, Outcome, RedisUnavailableError
 from inferq.models.session import Inputs, Model, RunHandle
 from inferq.queue import consumer, rescue
 from inferq.queue.consumer import BLOCK_SECONDS, Consumer, Popped
+from inferq.queue.exchange import Answer, Exchange
 from inferq.supervisor import end_with_parent
 from inferq.worker import main as worker
 
@@ -103,26 +104,35 @@ class DyingConsumer(Consumer):
         maybe_lose_reply("exchange")
         return verdicts, jobs
 
-    def send_exchange(
-        self,
-        outcomes: Sequence[Outcome],
-        limit: int | Mapping[str, int],
-        token: str,
-        *,
-        takes_alone: bool = True,
-    ) -> Callable[[], tuple[list[str], list[ClaimedJob]]]:
-        maybe_die("before finish")
-        receive = super().send_exchange(outcomes, limit, token, takes_alone=takes_alone)
-        maybe_die("with an exchange on its way")
+    def prepare_exchange(
+        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_alone: bool = True
+    ) -> Exchange:
+        exchange = super().prepare_exchange(outcomes, limits, token, takes_alone=takes_alone)
+        send, ask, answer = exchange.send, exchange._ask, exchange.answer
 
-        def receive_or_die() -> tuple[list[str], list[ClaimedJob]]:
-            verdicts, jobs = receive()
-            note_verdicts(verdicts)
+        def send_or_die() -> None:
+            maybe_die("before finish")
+            send()
+            maybe_die("with an exchange on its way")
+
+        def ask_or_die() -> None:
+            ask()
             maybe_die("after finish")
-            maybe_lose_reply("exchange")
+            try:
+                maybe_lose_reply("exchange")
+            except RedisUnavailableError:
+                exchange._replies, exchange._answer = [], None
+                raise
+
+        def answer_and_note() -> Answer:
+            verdicts, jobs = answer()
+            note_verdicts(verdicts)
             return verdicts, jobs
 
-        return receive_or_die
+        exchange.send = send_or_die  # type: ignore[method-assign]
+        exchange._ask = ask_or_die  # type: ignore[method-assign]
+        exchange.answer = answer_and_note  # type: ignore[method-assign]
+        return exchange
 
 
 def note_verdicts(verdicts: list[str]) -> None:

@@ -1,20 +1,22 @@
 """The consumer's side of the queue: wait, claim, renew, finish, recover, report. Used by workers."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import batched
+from itertools import batched, chain, groupby
+from operator import itemgetter
 from typing import Any, cast
 
 import redis
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from inferq.backoff import full_jitter
-from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
+from inferq.jobs import ClaimedJob, Outcome, Priority, WorkerInfo
 from inferq.queue import scripts
 from inferq.queue.connection import connect, redis_errors
+from inferq.queue.exchange import Answer, Exchange
 from inferq.queue.keys import Keys
-from inferq.queue.line import REPEATABLE, Line
+from inferq.queue.line import REPEATABLE, Line, pack
 from inferq.queue.requirements import check_server
 from inferq.queue.rescue import Scan
 from inferq.queue.scripts import INLINE_BYTES, Script
@@ -69,8 +71,8 @@ class Recovered:
 class Consumer:
     """Takes jobs from the queue for one worker. Every method raises RedisUnavailableError when Redis is away.
 
-    `wait`, a claim of what it returned, and `send_exchange` are for one thread at a time; everything else may
-    be called from any.
+    `wait`, a claim of what it returned, and a prepared exchange are for one thread at a time; everything
+    else may be called from any.
 
     Args:
         settings: Where the server is, lifetimes, and the key prefix.
@@ -150,7 +152,7 @@ class Consumer:
         """
         with redis_errors():
             self._line.check()
-            self._line.send([("BRPOP", *self._lists, timeout_seconds)])
+            self._line.send(pack([("BRPOP", *self._lists, timeout_seconds)]))
             [popped] = self._line.receive(1)
         if popped is None:
             return None
@@ -197,7 +199,7 @@ class Consumer:
         token: str,
         *,
         takes_alone: bool = True,
-    ) -> tuple[list[str], list[ClaimedJob]]:
+    ) -> Answer:
         """Ends attempts and leases further jobs, in one round trip; see `finish` and `claim`.
 
         Args:
@@ -215,45 +217,27 @@ class Consumer:
             verdicts, claims = self._call_together([finish, claim], staged)
             return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
 
-    def send_exchange(
-        self,
-        outcomes: Sequence[Outcome],
-        limit: int | Mapping[str, int],
-        token: str,
-        *,
-        takes_alone: bool = True,
-    ) -> Callable[[], tuple[list[str], list[ClaimedJob]]]:
-        """Sends an exchange and does not wait: the server works on it while this thread does something else.
-
-        Args:
-            outcomes: See `exchange`.
-            limit: See `exchange`.
-            token: See `exchange`.
-            takes_alone: See `exchange`.
-
-        Returns:
-            What waits for the answer, to be called once. Where it fails, the exchange can be repeated.
-        """
+    def prepare_exchange(
+        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_alone: bool = True
+    ) -> Exchange:
+        """Makes an exchange that is sent and waited for later; see `exchange` for the arguments."""
         finish, staged = self._finish_call(outcomes)
-        claim = self._claim_call(limit, token, None, takes_alone=takes_alone)
+        claim = self._claim_call(limits, token, None, takes_alone=takes_alone)
         commands: list[tuple[Any, ...]] = [
             ("SET", key, payload, "PX", self._result_ttl_ms) for key, payload in staged.items()
         ]
-        commands += [self._command(call) for call in (finish, claim)]
 
-        def receive() -> tuple[list[str], list[ClaimedJob]]:
-            try:
-                with redis_errors():
-                    verdicts, claims = self._line.receive(len(commands))[-2:]
-                    return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
-            except RedisUnavailableError as error:
-                if not isinstance(error.__cause__, NoScriptError | OutOfMemoryError):
-                    raise
-                return self.exchange(outcomes, limit, token, takes_alone=takes_alone)
+        def read(replies: list[Any]) -> Answer:
+            return [verdict.decode() for verdict in replies[0]], self._claimed(replies[1], token)
 
-        with redis_errors():
-            self._line.send(commands)
-        return receive
+        return Exchange(
+            self._line,
+            [*commands, self._command(finish), self._command(claim)],
+            read,
+            lambda: self.exchange(outcomes, limits, token, takes_alone=takes_alone),
+            outcomes=outcomes,
+            limits=limits,
+        )
 
     def _claim_call(
         self,
@@ -311,22 +295,21 @@ class Consumer:
         return self._settle(call, staged)
 
     def _finish_call(self, outcomes: Iterable[Outcome]) -> tuple[_Call, dict[Any, bytes]]:
-        arguments: list[Any] = []
         staged: dict[Any, bytes] = {}
-        for outcome in outcomes:
-            job, error, result = outcome.job, outcome.error, outcome.result
+        settled: list[tuple[str, str, tuple[Any, ...]]] = []
+        for job, result, error in outcomes:
             job_id = _bytes(job.id)
             if error is not None:
                 verdict = "retry" if error.kind.is_retried else "failed"
                 delay = _milliseconds(retry_delay(job.attempt))
-                arguments += (job_id, job.token, verdict, error.message, error.kind, delay)
+                settled.append((verdict, job.token, (job_id, error.message, error.kind, delay)))
                 continue
             payload = result or b"null"
             if len(payload) > INLINE_BYTES:
                 staged[_bytes(self._keys.staged_result(job.id, job.token))] = payload
                 payload = b""
-            arguments += (job_id, job.token, "completed", payload)
-        return self._settle_call(arguments), staged
+            settled.append(("completed", job.token, (job_id, payload)))
+        return self._settle_call(settled), staged
 
     def release(self, jobs: Sequence[ClaimedJob]) -> list[str]:
         """Gives jobs back that were not begun, or not finished in time, without charging an attempt.
@@ -337,17 +320,20 @@ class Consumer:
         Returns:
             For each: released, or stale.
         """
-        arguments: list[Any] = []
-        for job in reversed(jobs):  # what is given back last is taken first
-            arguments += (_bytes(job.id), job.token, "released", "", "", 0)
-        return self._settle(self._settle_call(arguments), {})[::-1] if arguments else []
+        settled = [
+            ("released", job.token, (_bytes(job.id), "", "", 0))
+            for job in reversed(jobs)  # what is given back last is taken first
+        ]
+        return self._settle(self._settle_call(settled), {})[::-1] if settled else []
 
-    def _settle_call(self, arguments: list[Any]) -> _Call:
-        return (
-            scripts.FINISH,
-            [self._keys.models],
-            [self._result_ttl_ms, self._settings.max_attempts, *arguments],
-        )
+    def _settle_call(self, settled: Iterable[tuple[str, str, tuple[Any, ...]]]) -> _Call:
+        """The call that settles jobs, each given by verdict, token and what the script wants of it."""
+        arguments: list[Any] = [self._result_ttl_ms, self._settings.max_attempts]
+        for (verdict, token), group in groupby(settled, key=itemgetter(0, 1)):
+            details = [detail for _, _, detail in group]
+            arguments += (verdict, token, len(details))
+            arguments += chain.from_iterable(details)
+        return scripts.FINISH, [self._keys.models], arguments
 
     def _settle(self, call: _Call, staged: Mapping[Any, bytes]) -> list[str]:
         with redis_errors():
@@ -438,7 +424,7 @@ class Consumer:
 
     def _call_on_line(self, call: _Call) -> Any:  # noqa: ANN401 - as the script answers
         try:
-            self._line.send([self._command(call)])
+            self._line.send(pack([self._command(call)]))
             return self._line.receive(1)[0]
         except REPEATABLE:
             return self._call(*call)

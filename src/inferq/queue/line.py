@@ -1,7 +1,7 @@
 """Connections on which commands leave and answers come as they are: no pool, no pipeline, no retries."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import hiredis
@@ -16,6 +16,11 @@ REPEATABLE = (RedisConnectionError, RedisTimeoutError, NoScriptError, ReadOnlyEr
 may have done a part of its work, which must be told."""
 
 
+def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
+    """Commands as they are sent."""
+    return b"".join(map(hiredis.pack_command, commands))
+
+
 class Line:
     """A connection for one thread at a time. It opens when first used, and anew after a failure.
 
@@ -27,8 +32,8 @@ class Line:
         self._pool = client.connection_pool
         self._connection: Any = None
 
-    def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
-        """Sends commands, whose answers are to be received before anything else is sent.
+    def send(self, packed: bytes) -> None:
+        """Sends what `pack` made of commands, whose answers are to be received before anything else is sent.
 
         Raises:
             RedisError: They may have been sent or not.
@@ -38,7 +43,7 @@ class Line:
         if self._connection is None:
             self._connection = self._pool.get_connection()
         try:
-            self._connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
+            self._connection.send_packed_command([packed])
         except BaseException:
             self.hang_up()
             raise

@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 
 import structlog
 
-from inferq.jobs import ClaimedJob, InvalidInputError, Outcome, RedisUnavailableError
+from inferq.jobs import ClaimedJob, InvalidInputError, Outcome
 from inferq.queue.consumer import Consumer, new_token
+from inferq.queue.exchange import Exchange
 from inferq.queue.outage import Outage
 from inferq.worker.runner import Runner
 
@@ -33,7 +33,8 @@ class Loop:
         self._outage = outage
         self._limits = runner.limits()
         self._held: dict[tuple[str, str], ClaimedJob] = {}
-        self._under_way: _Exchange | None = None
+        self._asked: Mapping[str, int] = self._limits
+        self._under_way: tuple[Exchange, ...] = ()
         self._lock = threading.Lock()
         self.stopping = threading.Event()
         self.given_up = threading.Event()
@@ -46,7 +47,7 @@ class Loop:
         return list(self._held.values())
 
     def fetch_what_waits(self, older_than_seconds: float = 0.0) -> None:
-        """Takes the answer of an exchange that was sent before the present run, so that its jobs are held.
+        """Takes the answers of exchanges that were sent before the present run, so that their jobs are held.
 
         For other threads: the run may last, and the jobs claimed meanwhile must be renewed or given back.
 
@@ -56,27 +57,27 @@ class Loop:
         Raises:
             RedisUnavailableError: Redis is away.
         """
-        exchange = self._under_way
-        if exchange is not None and time.monotonic() - exchange.sent_at >= older_than_seconds:
-            jobs = exchange.answer()[1]
-            with self._lock:  # else they may have been run, and are not held any more
-                if self._under_way is exchange:
-                    self._hold(jobs)
+        for exchange in self._under_way:
+            if time.monotonic() - exchange.sent_at >= older_than_seconds:
+                jobs = exchange.answer()[1]
+                with self._lock:  # else they may have been run, and are not held any more
+                    if exchange in self._under_way:
+                        self._hold(jobs)
 
     def run(self) -> None:
         """Takes and works until `stopping` is set; gives back what it has not begun."""
         jobs: list[ClaimedJob] = []
         done: list[Outcome] = []
         while not self.stopping.is_set():
-            if jobs:
-                done, jobs = self._turn(jobs, done)
-            elif done:
-                jobs, done = self._exchange(done), []
-            else:
-                jobs = self._take()
             self.progressed_at = time.monotonic()
-        if done:
-            self._outage.sit_out(lambda: self._finish(done), self.given_up)
+            if not jobs:
+                jobs, done = self._claim_with(done) if done else self._take(), []
+            elif self._is_full(jobs[0].model, len(jobs), self._asked):
+                done, jobs = self._work_on(jobs, done)
+            else:
+                self._finish(done)
+                done, jobs = self._work(jobs), []
+        self._finish(done)
         self._give_back(jobs)
 
     def _work(self, jobs: list[ClaimedJob]) -> list[Outcome]:
@@ -91,7 +92,8 @@ class Loop:
 
     def _take(self) -> list[ClaimedJob]:
         """What comes within the next second, and what waits behind it."""
-        self._limits, token = self._runner.limits(), new_token()
+        self._limits = self._asked = self._runner.limits()
+        token = new_token()
         popped = self._outage.sit_out(self._consumer.wait, self.stopping)
         if popped is None:
             return []
@@ -99,48 +101,59 @@ class Loop:
         jobs = self._outage.sit_out(lambda: self._consumer.claim(self._limits, popped, token), self.given_up)
         return self._hold(jobs or [])
 
-    def _turn(self, jobs: list[ClaimedJob], done: list[Outcome]) -> tuple[list[Outcome], list[ClaimedJob]]:
-        """Runs jobs. Where more of their kind wait, others are claimed meanwhile, and what is done is stored.
+    def _is_full(self, model: str, count: int, asked: Mapping[str, int]) -> bool:
+        """Whether a claim brought as much as it asked for, of a model that runs several jobs at once."""
+        return count > 0 and self._limits[model] > 1 and count >= asked[model]
+
+    def _work_on(self, jobs: list[ClaimedJob], done: list[Outcome]) -> tuple[list[Outcome], list[ClaimedJob]]:
+        """Runs a full batch, and others that are claimed meanwhile as long as they are full.
 
         Returns:
-            What these jobs gave, and the jobs that were claimed.
+            What the last one gave, and the jobs that were claimed.
         """
-        limit = self._limits[jobs[0].model]
-        if not 1 < limit <= len(jobs):
-            if done:
-                self._outage.sit_out(lambda: self._finish(done), self.given_up)
-            return self._work(jobs), []
-        # no job that must run alone waits meanwhile: should these kill the worker, it would get the blame
-        exchange = self._send(done, takes_alone=False)
-        self._under_way = exchange
-        new = self._work(jobs)
-        claimed = self._complete(exchange)
+        exchange = self._send(self._prepare(done, takes_alone=False))
+        while True:
+            done = self._work(jobs)
+            # no job that must run alone waits meanwhile: should a run kill the worker, it would get the blame
+            following = self._prepare(done, takes_alone=False)
+            brings = self._outage.sit_out(exchange.wait, self.given_up)
+            goes_on = brings and self._is_full(*brings, exchange.limits) and not self.stopping.is_set()
+            if goes_on:
+                self._send(following)  # before anything else: Redis waits for it
+            jobs = self._complete(exchange)
+            if not goes_on:
+                return done, jobs
+            exchange = following
+            self.progressed_at = time.monotonic()
+
+    def _claim_with(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
+        return self._complete(self._send(self._prepare(done, takes_alone=True)))
+
+    def _prepare(self, done: Sequence[Outcome], *, takes_alone: bool) -> Exchange:
+        return self._consumer.prepare_exchange(done, self._limits, new_token(), takes_alone=takes_alone)
+
+    def _send(self, exchange: Exchange) -> Exchange:
         with self._lock:
-            self._under_way = None
-        return new, claimed
-
-    def _exchange(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
-        return self._complete(self._send(done, takes_alone=True))
-
-    def _send(self, done: Sequence[Outcome], *, takes_alone: bool) -> "_Exchange":
-        exchange = _Exchange(self._consumer, done, self._limits, takes_alone=takes_alone)
-        exchange.send()
+            exchange.send()
+            self._under_way = (*self._under_way, exchange)
         self._limits = self._runner.limits()  # what the next one will ask for, while Redis is at this one
         return exchange
 
-    def _complete(self, exchange: "_Exchange") -> list[ClaimedJob]:
-        answer = self._outage.sit_out(exchange.answer, self.given_up)
-        if answer is None:
-            return []
-        verdicts, jobs = answer
-        self._note(exchange.done, verdicts)
-        return self._hold(jobs)
+    def _complete(self, exchange: Exchange) -> list[ClaimedJob]:
+        verdicts, jobs = self._outage.sit_out(exchange.answer, self.given_up) or ([], [])
+        self._note(exchange.outcomes, verdicts)
+        self._asked = exchange.limits
+        with self._lock:
+            self._under_way = tuple(other for other in self._under_way if other is not exchange)
+            return self._hold(jobs)
 
     def _finish(self, done: Sequence[Outcome]) -> None:
-        self._note(done, self._consumer.finish(done))
+        if done:
+            verdicts = self._outage.sit_out(lambda: self._consumer.finish(done), self.given_up)
+            self._note(done, verdicts or [])
 
     def _note(self, done: Sequence[Outcome], verdicts: Sequence[str]) -> None:
-        for outcome, verdict in zip(done, verdicts, strict=True):
+        for outcome, verdict in zip(done, verdicts, strict=bool(verdicts)):  # none where it was given up
             self._held.pop((outcome.job.token, outcome.job.id), None)
             if outcome.error is not None:
                 level = log.info if isinstance(outcome.error, InvalidInputError) else log.warning
@@ -162,38 +175,3 @@ class Loop:
     def _give_back(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
             self._outage.sit_out(lambda: self._consumer.release(jobs), self.given_up)
-
-
-class _Exchange:
-    """Storing what is done and claiming more, which may be sent now and answered later, and repeated."""
-
-    def __init__(
-        self, consumer: Consumer, done: Sequence[Outcome], limits: dict[str, int], *, takes_alone: bool
-    ) -> None:
-        self.done = done
-        self._arguments = (done, limits, new_token())
-        self._takes_alone = takes_alone
-        self._consumer = consumer
-        self._receive: Callable[[], tuple[list[str], list[ClaimedJob]]] | None = None
-        self._answer: tuple[list[str], list[ClaimedJob]] | None = None
-        self._lock = threading.Lock()
-        self.sent_at = time.monotonic()
-
-    def send(self) -> None:
-        """Sends it, if Redis can be reached; `answer` sends what has not been sent."""
-        with suppress(RedisUnavailableError):
-            self._receive = self._consumer.send_exchange(*self._arguments, takes_alone=self._takes_alone)
-
-    def answer(self) -> tuple[list[str], list[ClaimedJob]]:
-        """Waits for the answer; sends it again where it was lost. Any thread may ask, more than once."""
-        with self._lock:
-            if self._answer is None:
-                self._answer = self._ask()
-            return self._answer
-
-    def _ask(self) -> tuple[list[str], list[ClaimedJob]]:
-        receive, self._receive = self._receive, None
-        if receive is not None:
-            with suppress(RedisUnavailableError):
-                return receive()
-        return self._consumer.exchange(*self._arguments, takes_alone=self._takes_alone)

@@ -43,7 +43,9 @@ async def test_large_results_are_stored_with_the_next_claim(
     waiting = await producer.submit("iris", DATA)
     full()
     if is_sent_ahead:
-        verdicts, jobs = consumer.send_exchange(done, 5, new_token())()
+        exchange = consumer.prepare_exchange(done, {"iris": 5}, new_token())
+        exchange.send()
+        verdicts, jobs = exchange.answer()
     else:
         verdicts, jobs = consumer.exchange(done, 5, new_token())
     assert verdicts == ["completed"] * 2

@@ -5,7 +5,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from inferq.jobs import RedisUnavailableError
-from inferq.queue.line import AsyncLine, Line
+from inferq.queue.line import AsyncLine, Line, pack
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -23,20 +23,20 @@ def kill_others(redis_client):
 
 
 def ping(line):
-    line.send([("PING",)])
+    line.send(pack([("PING",)]))
     assert line.receive(1) == [b"PONG"]
 
 
 def test_answers_come_in_the_order_of_the_commands(line):
-    line.send([("SET", "a", 1), ("GET", "a"), ("LPUSH", "b", b"\x00\xff", "ä")])
+    line.send(pack([("SET", "a", 1), ("GET", "a"), ("LPUSH", "b", b"\x00\xff", "ä")]))
     assert line.receive(3) == [b"OK", b"1", 2]
 
 
 def test_after_a_failed_command_no_answer_is_left_for_the_next(line):
-    line.send([("LPUSH", "a", 1), ("GET", "a"), ("PING",)])
+    line.send(pack([("LPUSH", "a", 1), ("GET", "a"), ("PING",)]))
     with pytest.raises(ResponseError):
         line.receive(3)
-    line.send([("GET", "nothing")])
+    line.send(pack([("GET", "nothing")]))
     assert line.receive(1) == [None]
 
 
@@ -101,7 +101,7 @@ def test_worker_whose_idle_connection_was_cut_waits_on(consumer, redis_client):
 
 async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, redis_client, monkeypatch):
     def connection_id():
-        line.send([("CLIENT", "ID")])
+        line.send(pack([("CLIENT", "ID")]))
         return line.receive(1)
 
     asking = AsyncLine(producer.link.redis)

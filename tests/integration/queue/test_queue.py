@@ -14,7 +14,6 @@ from inferq.jobs import (
     Outcome,
     Priority,
     QueueFullError,
-    RedisUnavailableError,
     Status,
 )
 from inferq.queue.consumer import Consumer, new_token
@@ -377,10 +376,13 @@ async def test_exchange_is_sent_now_and_answered_later(producer, consumer):
     first, second, third = [await producer.submit("iris", DATA) for _ in range(3)]
     [job] = consumer.claim(1)
 
-    receive = consumer.send_exchange([Outcome(job, result=b"1")], 1, new_token())
+    exchange = consumer.prepare_exchange([Outcome(job, result=b"1")], {"iris": 1}, new_token())
+    assert (await producer.read(first)).status is Status.PROCESSING
+    exchange.send()
     assert (await producer.read(first)).status is Status.COMPLETED
     assert [other.id for other in consumer.claim(1)] == [third]  # on another connection meanwhile
-    verdicts, [claimed] = receive()
+    assert exchange.wait() == ("iris", 1)
+    verdicts, [claimed] = exchange.answer()
 
     assert (verdicts, claimed.id, claimed.data) == (["completed"], second, DATA)
     assert complete(consumer, claimed) == ["completed"]
@@ -390,7 +392,10 @@ async def test_exchange_carries_large_results(producer, consumer):
     job_id = await producer.submit("iris", DATA)
     [job] = consumer.claim(1)
     result = b"[" + b"1," * 50_000 + b"1]"
-    assert consumer.send_exchange([Outcome(job, result=result)], 1, new_token())() == (["completed"], [])
+    exchange = consumer.prepare_exchange([Outcome(job, result=result)], {"iris": 1}, new_token())
+    exchange.send()
+    assert exchange.wait()[1] == 0
+    assert exchange.answer() == (["completed"], [])
     assert (await producer.read(job_id)).result == result
 
 
@@ -398,37 +403,23 @@ async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer
     ids = [await producer.submit("iris", DATA) for _ in range(3)]
     [job] = consumer.claim(1)
     redis_client.script_flush()
-    verdicts, claimed = consumer.send_exchange([Outcome(job, result=b"1")], 2, new_token())()
+    exchange = consumer.prepare_exchange([Outcome(job, result=b"1")], {"iris": 2}, new_token())
+    exchange.send()
+    verdicts, claimed = exchange.answer()
     assert (verdicts, [other.id for other in claimed]) == (["completed"], ids[1:])
     assert consumer.claim(1) == []
 
 
-class Silent(Consumer):
-    """Whose connections can be cut while an answer is on its way."""
-
-    def cut(self):
-        self._line._connection.disconnect()
-
-
-@pytest.fixture
-def silent(settings):
-    silent = Silent(settings, "worker-2", ["iris"])
-    yield silent
-    silent.close()
-
-
-async def test_exchange_whose_answer_was_lost_is_repeated(producer, silent):
+@pytest.mark.parametrize("asks", [["answer"], ["wait", "answer"]])
+async def test_exchange_whose_answer_was_lost_is_repeated(producer, consumer, asks):
     ids = [await producer.submit("iris", DATA) for _ in range(3)]
-    [job] = silent.claim(1)
-    exchange = ([Outcome(job, result=b"1")], 2, new_token())
-
-    receive = silent.send_exchange(*exchange)
+    [job] = consumer.claim(1)
+    exchange = consumer.prepare_exchange([Outcome(job, result=b"1")], {"iris": 2}, new_token())
+    exchange.send()
     assert (await producer.read(ids[0])).status is Status.COMPLETED
-    silent.cut()
-    with pytest.raises(RedisUnavailableError):
-        receive()
+    consumer._line._connection.disconnect()
 
-    verdicts, claimed = silent.exchange(*exchange)
+    verdicts, claimed = [getattr(exchange, ask)() for ask in asks][-1]
     assert [other.id for other in claimed] == ids[1:]
     assert verdicts == ["stale"]  # the first had stored it
-    assert [complete(silent, other) for other in claimed] == [["completed"], ["completed"]]
+    assert [complete(consumer, other) for other in claimed] == [["completed"], ["completed"]]

@@ -11,7 +11,7 @@
 
 local id, ttl_ms, token = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
-local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model', 'cancel_token')
+local meta = call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model', 'cancel_token')
 local state, priority = meta[1], meta[2]
 local cancelled_by, was = (meta[4] or ''):match('^(%x+):(%a+)$')
 if cancelled_by == token then return was end
@@ -24,10 +24,10 @@ if ended then
   return 'ended'
 end
 if state == 'leased' then record_attempt(id, now, 'cancelled', 'The job was cancelled.') end
-redis.call('HSET', job_key(id, 'meta'), 'cancel_token', token .. ':' .. state)
+call('HSET', job_key(id, 'meta'), 'cancel_token', token .. ':' .. state)
 fail_job(queue, id, priority, ttl_ms, now, 'cancelled', 'The job was cancelled.')
 -- an ended id left in the list is passed over when its turn comes; taking it out costs the length of the list
 local list = list_key(queue, priority)
-if state == 'queued' and redis.call('LLEN', list) <= 10000 then redis.call('LREM', list, -1, id) end
+if state == 'queued' and call('LLEN', list) <= 10000 then call('LREM', list, -1, id) end
 publish({id .. ':failed'})
 return state

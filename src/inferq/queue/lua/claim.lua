@@ -29,22 +29,20 @@ local claimed, leases, reply, events = {}, {}, {}, {}
 
 -- The data, or false where there is too much of it; and whether there is any.
 local function data_of(id)
-  local data = redis.call('GETRANGE', job_key(id, 'data'), 0, inline_bytes)
+  local data = call('GETRANGE', job_key(id, 'data'), 0, inline_bytes)
   return #data <= inline_bytes and data, #data > 0
 end
 
 local function add(id, data, attempt, timeout_ms)
-  reply[#reply + 1] = id
-  reply[#reply + 1] = data
-  reply[#reply + 1] = attempt
-  reply[#reply + 1] = tonumber(timeout_ms) or ''
+  local last = #reply
+  reply[last + 1], reply[last + 2], reply[last + 3], reply[last + 4] = id, data, attempt, tonumber(timeout_ms) or ''
 end
 
-local previous = redis.call('LRANGE', claim_key, 0, -1)
+local previous = call('LRANGE', claim_key, 0, -1)
 if #previous > 0 then
   for i = 2, #previous do
     local id = previous[i]
-    local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'token', 'attempts', 'timeout_ms')
+    local meta = call('HMGET', job_key(id, 'meta'), 'state', 'token', 'attempts', 'timeout_ms')
     if meta[1] == 'leased' and meta[2] == token then
       add(id, (data_of(id)), tonumber(meta[3]), meta[4])
     end
@@ -55,20 +53,21 @@ end
 -- A job that an outside producer pushed: only its data is sure to exist.
 local function adopt(queue, model, id, priority)
   local status_key = job_key(id, 'status')
-  local status = redis.call('GET', status_key)
+  local status = call('GET', status_key)
   if status == 'completed' or status == 'failed' then return false end
-  redis.call('HSET', job_key(id, 'meta'), 'state', 'queued', 'model', model, 'priority', priority,
+  call('HSET', job_key(id, 'meta'), 'state', 'queued', 'model', model, 'priority', priority,
     'sequence', 0, 'attempts', 0, 'failures', 0, 'submitted_ms', now, 'is_large', '1')
-  for _, part in ipairs({'meta', 'data'}) do redis.call('PEXPIRE', job_key(id, part), job_ttl_ms + result_ttl_ms) end
-  redis.call('SET', status_key, 'pending', 'PX', job_ttl_ms + result_ttl_ms)
-  redis.call('ZADD', open_key(queue, priority), 0, id)
+  for _, part in ipairs({'meta', 'data'}) do call('PEXPIRE', job_key(id, part), job_ttl_ms + result_ttl_ms) end
+  call('SET', status_key, 'pending', 'PX', job_ttl_ms + result_ttl_ms)
+  call('UNLINK', job_key(id, 'error'))
+  call('ZADD', open_key(queue, priority), 0, id)
   return true
 end
 
 -- Whether an outside producer has set the data of an ended job anew: ours is removed or expires.
 local function is_resubmitted(id)
-  local ttl = redis.call('PTTL', job_key(id, 'data'))
-  return ttl == -1 or (ttl > 0 and redis.call('GET', job_key(id, 'status')) ~= 'failed')
+  local ttl = call('PTTL', job_key(id, 'data'))
+  return ttl == -1 or (ttl > 0 and call('GET', job_key(id, 'status')) ~= 'failed')
 end
 
 local function note_ended_outside(queue, id, priority)
@@ -82,31 +81,23 @@ local function meta_of(id, read)
     'attempts', 'missing_ms', 'is_large')
 end
 
-local metas, datas = {}, {} -- by id: what was read of jobs together, until it is used
-
--- Reads jobs that come from a list together, with a call less for each. What is odd is left to `take`.
-local function read_ahead(ids)
-  local keys, small = {}, {}
-  for _, id in ipairs(ids) do
-    local meta = meta_of(id, look)
-    metas[id] = meta or nil
-    if meta and meta[1] == 'queued' and not meta[9] then
-      keys[#keys + 1], small[#small + 1] = job_key(id, 'data'), id
-    end
-  end
-  if #keys == 0 then return end
-  for i, data in ipairs(redis.call('MGET', unpack(keys))) do datas[small[i]] = data or nil end
+local function lease(id, meta_key, attempt, data, timeout_ms)
+  call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', started_ms,
+    'attempts', text(attempt))
+  local count = #claimed + 1
+  claimed[count] = id
+  leases[2 * count - 1], leases[2 * count] = leased_until_ms, id
+  add(id, data, attempt, timeout_ms)
 end
 
 -- Leases one id taken from a list. Returns 'next', 'stop' (take no more), or 'back' (nor this one, which goes back).
 local function take(queue, model, id, list_priority)
   local meta_key = job_key(id, 'meta')
-  local meta, data = metas[id] or meta_of(id, redis.call), datas[id]
-  metas[id], datas[id] = nil, nil -- the same id may come again
+  local meta = meta_of(id, call)
   local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
   if state == 'ended' and is_resubmitted(id) then
-    for _, part in ipairs({'meta', 'status', 'result', 'error'}) do redis.call('UNLINK', job_key(id, part)) end
-    for _, index in ipairs({'dead', 'completed'}) do redis.call('ZREM', queue .. ':' .. index, id) end
+    for _, part in ipairs({'meta', 'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
+    for _, index in ipairs({'dead', 'completed'}) do call('ZREM', queue .. ':' .. index, id) end
     state, alone, priority, meta = nil, false, list_priority, {}
   end
   if not state then
@@ -115,8 +106,7 @@ local function take(queue, model, id, list_priority)
     return 'next' -- ended or running already: the id was in the list twice
   end
   if alone and (#claimed > 0 or not takes_alone) then return 'back' end
-  local has_data = data and #data > 0
-  if not has_data then data, has_data = data_of(id) end
+  local data, has_data = data_of(id)
   local too_late = meta[5] and now - tonumber(meta[5]) > job_ttl_ms
   if not has_data or too_late then
     if note_ended_outside(queue, id, priority) then return 'next' end
@@ -127,21 +117,14 @@ local function take(queue, model, id, list_priority)
     events[#events + 1] = id .. ':failed'
     return 'next'
   end
-  local status = redis.call('SET', job_key(id, 'status'), 'processing', 'KEEPTTL', 'GET')
+  local status = call('SET', job_key(id, 'status'), 'processing', 'KEEPTTL', 'GET')
   if status == 'completed' or status == 'failed' then
-    redis.call('SET', job_key(id, 'status'), status, 'KEEPTTL')
+    call('SET', job_key(id, 'status'), status, 'KEEPTTL')
     note_ended_outside(queue, id, priority)
     return 'next'
   end
-  local attempt = (meta[7] or 0) + 1
-  redis.call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', started_ms,
-    'attempts', text(attempt))
-  if meta[8] then redis.call('HDEL', meta_key, 'missing_ms') end
-  claimed[#claimed + 1] = id
-  events[#events + 1] = id .. ':processing'
-  leases[#leases + 1] = leased_until_ms
-  leases[#leases + 1] = id
-  add(id, data, attempt, meta[6])
+  lease(id, meta_key, (meta[7] or 0) + 1, data, meta[6])
+  if meta[8] then call('HDEL', meta_key, 'missing_ms') end
   return alone and 'stop' or 'next'
 end
 
@@ -153,6 +136,42 @@ local function take_safely(queue, model, id, list_priority)
   return 'next'
 end
 
+-- Whether there is nothing about a job from a list that needs a closer look.
+local function is_plain(meta, model)
+  return meta and meta[1] == 'queued' and meta[4] == model and not meta[2] and not meta[8] and not meta[9] and
+    now - (tonumber(meta[5]) or 0) <= job_ttl_ms
+end
+
+-- Reads plain jobs from a list together, with a call less for each. Returns, by their places, what it read of each.
+local function read_ahead(ids, model)
+  local metas, datas, keys, places = {}, {}, {}, {}
+  for i, id in ipairs(ids) do
+    local meta = meta_of(id, look)
+    metas[i] = meta
+    if is_plain(meta, model) then
+      local count = #keys + 1
+      keys[count], places[count] = job_key(id, 'data'), i
+    end
+  end
+  if #keys > 0 then
+    for k, data in ipairs(call('MGET', unpack(keys))) do datas[places[k]] = data end
+  end
+  return metas, datas
+end
+
+-- Leases a plain job, in the way of `take`. Returns whether it did.
+local function take_plain(id, meta, data)
+  local base = job_key(id, '')
+  local status_key = base .. 'status'
+  local status = redis.pcall('SET', status_key, 'processing', 'KEEPTTL', 'GET')
+  if status and status ~= 'pending' then -- it has ended, the id was in the list twice, or this is no string
+    if type(status) == 'string' then call('SET', status_key, status, 'KEEPTTL') end
+    return false
+  end
+  lease(id, base .. 'meta', (meta[7] or 0) + 1, data, meta[6])
+  return true
+end
+
 -- Ids that turn out to be no job cost a look each; this bounds how many one call may spend.
 local looks = 500
 
@@ -160,16 +179,19 @@ local looks = 500
 local function take_from_list(queue, model, limit, priority)
   local list = list_key(queue, priority)
   while #claimed < limit and looks > 0 do
-    local ids = redis.call('RPOP', list, math.min(limit - #claimed, looks))
+    local ids = call('RPOP', list, math.min(limit - #claimed, looks))
     if not ids then return true end
     looks = looks - #ids
-    read_ahead(ids)
+    local metas, datas = read_ahead(ids, model)
     for i, id in ipairs(ids) do
-      local answer = take_safely(queue, model, id, priority)
-      if answer ~= 'next' then
-        for back = #ids, answer == 'back' and i or i + 1, -1 do redis.call('RPUSH', list, ids[back]) end
-        looks = 0
-        return false
+      local data = datas[i]
+      if not (data and #data > 0 and take_plain(id, metas[i], data)) then
+        local answer = take_safely(queue, model, id, priority)
+        if answer ~= 'next' then
+          for back = #ids, answer == 'back' and i or i + 1, -1 do call('RPUSH', list, ids[back]) end
+          looks = 0
+          return false
+        end
       end
     end
   end
@@ -189,7 +211,7 @@ end
 local function first_waiting()
   for _, priority in ipairs(order) do
     for i, queue in ipairs(KEYS) do
-      if redis.call('EXISTS', list_key(queue, priority)) == 1 then return i end
+      if call('EXISTS', list_key(queue, priority)) == 1 then return i end
     end
   end
 end
@@ -208,9 +230,10 @@ else
 end
 
 if #claimed > 0 then
-  redis.call('ZADD', queue .. ':leases', unpack(leases))
-  redis.call('RPUSH', claim_key, model, unpack(claimed))
-  redis.call('PEXPIRE', claim_key, lease_ms)
+  call('ZADD', queue .. ':leases', unpack(leases))
+  call('RPUSH', claim_key, model, unpack(claimed))
+  call('PEXPIRE', claim_key, lease_ms)
+  events[#events + 1] = table.concat(claimed, ':processing,') .. ':processing'
 end
 publish(events)
 return {model, reply}

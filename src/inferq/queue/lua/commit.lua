@@ -15,7 +15,7 @@
 
 local max_queued, idempotency = tonumber(ARGV[2]), ARGV[3] ~= '' and cjson.decode(ARGV[3])
 local now = now_ms()
-local state = redis.call('HGET', job_key(ARGV[4], 'meta'), 'state')
+local state = call('HGET', job_key(ARGV[4], 'meta'), 'state')
 if state and state ~= 'staged' then
   touch(ARGV[4])
   return {'accepted'}
@@ -29,7 +29,7 @@ local function are_there(part)
   for i = 4, #ARGV, 3 do
     keys[#keys + 1] = job_key(ARGV[i], part)
     if #keys == 1000 or i + 3 > #ARGV then
-      found = found + redis.call('EXISTS', unpack(keys))
+      found = found + call('EXISTS', unpack(keys))
       keys = {}
     end
   end
@@ -48,13 +48,13 @@ end
 
 local sequences, lists, ids = {}, {}, {} -- by model: the last sequence number; by list: what goes into it
 for model, count in pairs(counts) do
-  sequences[model] = redis.call('INCRBY', queue_key(model) .. ':sequence', count) - count
+  sequences[model] = call('INCRBY', queue_key(model) .. ':sequence', count) - count
 end
 for i = 4, #ARGV, 3 do
   local id, model, priority = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local sequence, queue = sequences[model] + 1, queue_key(model)
   sequences[model], ids[#ids + 1] = sequence, id
-  redis.call('HSET', job_key(id, 'meta'), 'state', 'queued', 'sequence', sequence)
+  call('HSET', job_key(id, 'meta'), 'state', 'queued', 'sequence', sequence)
   local list = list_key(queue, priority)
   local new = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority)}
   lists[list] = new

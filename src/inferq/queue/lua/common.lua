@@ -2,10 +2,11 @@
 -- ARGV[1] is always the key prefix.
 
 local prefix = ARGV[1]
+local call = redis.call
 local PRIORITIES = {'high', 'normal', 'low'}
 
 local function now_ms()
-  local time = redis.call('TIME')
+  local time = call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
@@ -40,7 +41,7 @@ end
 local function depth_of(queue)
   local depth = 0
   for _, priority in ipairs(PRIORITIES) do
-    depth = depth + redis.call('LLEN', list_key(queue, priority))
+    depth = depth + call('LLEN', list_key(queue, priority))
   end
   return depth
 end
@@ -48,31 +49,31 @@ end
 -- Calls a command with any number of further arguments, an even number of them at a time: Lua passes a few thousand.
 local function call_with_many(command, key, arguments)
   for first = 1, #arguments, 1000 do
-    redis.call(command, key, unpack(arguments, first, math.min(first + 999, #arguments)))
+    call(command, key, unpack(arguments, first, math.min(first + 999, #arguments)))
   end
 end
 
 -- Writes, and changes nothing: whoever waits for the disk after a repeated submit waits for the first one too.
 local function touch(id)
   local meta = job_key(id, 'meta')
-  redis.call('PEXPIRE', meta, redis.call('PTTL', meta))
+  call('PEXPIRE', meta, call('PTTL', meta))
 end
 
 -- The answer that an earlier submit with the same key stands for; nil if there was none whose job is still known, or one
 -- of those in `is_new`, which this call makes.
 local function earlier(idempotency, is_new)
-  local kept = redis.call('GET', prefix .. 'idempotency:' .. idempotency.key)
+  local kept = call('GET', prefix .. 'idempotency:' .. idempotency.key)
   if not kept then return nil end
   local fingerprint, ids = kept:match('^(%x+):(.*)$')
   local first = ids:match('^[^,]*')
-  if not is_new[first] and redis.call('EXISTS', job_key(first, 'meta')) == 0 then return nil end
+  if not is_new[first] and call('EXISTS', job_key(first, 'meta')) == 0 then return nil end
   if fingerprint ~= idempotency.fingerprint then return {'conflict'} end
   if not is_new[first] then touch(first) end
   return {'same', ids}
 end
 
 local function remember(idempotency, ids)
-  redis.call('SET', prefix .. 'idempotency:' .. idempotency.key, idempotency.fingerprint .. ':' .. ids, 'PX',
+  call('SET', prefix .. 'idempotency:' .. idempotency.key, idempotency.fingerprint .. ':' .. ids, 'PX',
     idempotency.ttl_ms)
 end
 
@@ -81,15 +82,15 @@ local OPTIONS = {'timeout_ms', 'owner', 'webhook'}
 -- A new job's keys, but for its place in any index. Data that does not come with it may be large.
 local function store_job(id, model, priority, data, options, state, sequence, ttl_ms, now)
   local meta = job_key(id, 'meta')
-  if data ~= '' then redis.call('SET', job_key(id, 'data'), data, 'PX', ttl_ms) end
-  redis.call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
-  redis.call('HSET', meta, 'state', state, 'model', model, 'priority', priority, 'sequence', sequence,
+  if data ~= '' then call('SET', job_key(id, 'data'), data, 'PX', ttl_ms) end
+  call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
+  call('HSET', meta, 'state', state, 'model', model, 'priority', priority, 'sequence', sequence,
     'attempts', '0', 'failures', '0', 'submitted_ms', now)
-  if data == '' then redis.call('HSET', meta, 'is_large', '1') end
+  if data == '' then call('HSET', meta, 'is_large', '1') end
   for _, name in ipairs(OPTIONS) do
-    if options[name] then redis.call('HSET', meta, name, options[name]) end
+    if options[name] then call('HSET', meta, name, options[name]) end
   end
-  redis.call('PEXPIRE', meta, ttl_ms)
+  call('PEXPIRE', meta, ttl_ms)
 end
 
 -- How many completed jobs of a model can be listed: more would cost memory for what nobody pages through.
@@ -99,41 +100,41 @@ local function list_completed(queue, ids, now, ttl_ms)
   local entries, score = {}, text(now)
   for i, id in ipairs(ids) do entries[2 * i - 1], entries[2 * i] = score, id end
   call_with_many('ZADD', queue .. ':completed', entries)
-  redis.call('ZREMRANGEBYRANK', queue .. ':completed', 0, -MOST_COMPLETED - 1)
-  redis.call('PEXPIRE', queue .. ':completed', ttl_ms)
+  call('ZREMRANGEBYRANK', queue .. ':completed', 0, -MOST_COMPLETED - 1)
+  call('PEXPIRE', queue .. ':completed', ttl_ms)
 end
 
 -- Puts the report of a job's end in line, where its request asked for one.
 local function report_end(id, now)
-  redis.call('ZADD', prefix .. 'webhooks', now, id)
+  call('ZADD', prefix .. 'webhooks', now, id)
 end
 
 -- Takes the job out of every index and gives its keys the lifetime of an ended job.
 local function close_job(queue, id, priority, ttl_ms, now)
-  redis.call('ZREM', queue .. ':leases', id)
-  redis.call('ZREM', queue .. ':retries', id)
-  redis.call('ZREM', open_key(queue, priority), id)
-  redis.call('HSET', job_key(id, 'meta'), 'state', 'ended', 'ended_ms', now)
-  redis.call('PEXPIRE', job_key(id, 'meta'), ttl_ms)
-  if redis.call('HEXISTS', job_key(id, 'meta'), 'webhook') == 1 then report_end(id, now) end
+  call('ZREM', queue .. ':leases', id)
+  call('ZREM', queue .. ':retries', id)
+  call('ZREM', open_key(queue, priority), id)
+  call('HSET', job_key(id, 'meta'), 'state', 'ended', 'ended_ms', now)
+  call('PEXPIRE', job_key(id, 'meta'), ttl_ms)
+  if call('HEXISTS', job_key(id, 'meta'), 'webhook') == 1 then report_end(id, now) end
 end
 
 -- The data stays, so that a failed job can be looked into and tried again.
 local function fail_job(queue, id, priority, ttl_ms, now, kind, message)
-  redis.call('SET', job_key(id, 'error'), message, 'PX', ttl_ms)
-  redis.call('SET', job_key(id, 'status'), 'failed', 'PX', ttl_ms)
-  redis.call('PEXPIRE', job_key(id, 'data'), ttl_ms)
-  redis.call('HSET', job_key(id, 'meta'), 'error_kind', kind)
+  call('SET', job_key(id, 'error'), message, 'PX', ttl_ms)
+  call('SET', job_key(id, 'status'), 'failed', 'PX', ttl_ms)
+  call('PEXPIRE', job_key(id, 'data'), ttl_ms)
+  call('HSET', job_key(id, 'meta'), 'error_kind', kind)
   close_job(queue, id, priority, ttl_ms, now)
-  redis.call('ZADD', queue .. ':dead', now, id)
+  call('ZADD', queue .. ':dead', now, id)
 end
 
 -- Any program may have written anything under a job's keys: what cannot be read fails, so that the queue goes on.
 local function fail_unreadable(queue, model, id, priority, ttl_ms, now)
-  redis.call('DEL', job_key(id, 'meta'))
+  call('DEL', job_key(id, 'meta'))
   fail_job(queue, id, priority, ttl_ms, now, 'invalid-input', 'The keys of this job cannot be read. Expected job:' ..
     id .. ':data and :status as strings, and no :meta but what inferq wrote.')
-  redis.call('HSET', job_key(id, 'meta'), 'model', model, 'priority', priority)
+  call('HSET', job_key(id, 'meta'), 'model', model, 'priority', priority)
 end
 
 -- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here. Returns that
@@ -142,9 +143,9 @@ local function close_if_ended_outside(queue, id, priority, ttl_ms, now)
   local status = redis.pcall('GET', job_key(id, 'status'))
   if status ~= 'completed' and status ~= 'failed' then return false end
   close_job(queue, id, priority, ttl_ms, now)
-  if status == 'completed' then redis.call('UNLINK', job_key(id, 'data')) end
-  for _, part in ipairs({'data', 'status', 'result', 'error'}) do redis.call('PEXPIRE', job_key(id, part), ttl_ms) end
-  if status == 'failed' then redis.call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now, ttl_ms) end
+  if status == 'completed' then call('UNLINK', job_key(id, 'data')) end
+  for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end
+  if status == 'failed' then call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now, ttl_ms) end
   return status
 end
 
@@ -155,8 +156,8 @@ end
 -- Writes down how the present attempt ended without success.
 local function record_attempt(id, now, kind, reason)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'attempts', 'started_ms', 'worker')
-  redis.call('HSET', meta_key, 'attempt:' .. (meta[1] or '0'), cjson.encode({
+  local meta = call('HMGET', meta_key, 'attempts', 'started_ms', 'worker')
+  call('HSET', meta_key, 'attempt:' .. (meta[1] or '0'), cjson.encode({
     started_ms = tonumber(meta[2]), ended_ms = now, worker = meta[3] or '', kind = kind, reason = reason}))
 end
 
@@ -164,18 +165,18 @@ end
 local RATE_MS = 10000
 
 local function drain_rate(queue, now)
-  local kept = redis.call('HMGET', queue .. ':rate', 'at_ms', 'per_second')
+  local kept = call('HMGET', queue .. ':rate', 'at_ms', 'per_second')
   if not kept[1] then return 0 end
   return tonumber(kept[2]) * math.exp((tonumber(kept[1]) - now) / RATE_MS)
 end
 
 local function count_ended(queue, ended, now)
   local rate = drain_rate(queue, now) + ended * 1000 / RATE_MS
-  redis.call('HSET', queue .. ':rate', 'at_ms', now, 'per_second', string.format('%.6f', rate))
+  call('HSET', queue .. ':rate', 'at_ms', now, 'per_second', string.format('%.6f', rate))
 end
 
 local function publish(events)
   if #events > 0 then
-    redis.call('PUBLISH', prefix .. 'events', table.concat(events, ','))
+    call('PUBLISH', prefix .. 'events', table.concat(events, ','))
   end
 end

@@ -10,13 +10,13 @@
 
 local id, ttl_ms = ARGV[2], ARGV[3]
 local PARTS = {'data', 'status', 'result', 'error', 'meta'}
-local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model')
+local meta = call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model')
 local state, priority, model = meta[1], meta[2], meta[3]
-local status = redis.call('GET', job_key(id, 'status'))
+local status = call('GET', job_key(id, 'status'))
 
 if not state then -- from outside, and no script of ours has seen it
   if status ~= 'completed' and status ~= 'failed' then
-    return status or (redis.call('EXISTS', job_key(id, 'data')) == 1 and 'pending')
+    return status or (call('EXISTS', job_key(id, 'data')) == 1 and 'pending')
   end
 elseif state ~= 'ended' then
   local ended = close_if_ended_outside(queue_key(model), id, priority, ttl_ms, now_ms())
@@ -24,9 +24,9 @@ elseif state ~= 'ended' then
   publish({id .. ':' .. ended})
 end
 
-for _, part in ipairs(PARTS) do redis.call('UNLINK', job_key(id, part)) end
+for _, part in ipairs(PARTS) do call('UNLINK', job_key(id, part)) end
 if model then
-  for _, index in ipairs({'dead', 'completed'}) do redis.call('ZREM', queue_key(model) .. ':' .. index, id) end
+  for _, index in ipairs({'dead', 'completed'}) do call('ZREM', queue_key(model) .. ':' .. index, id) end
 end
-redis.call('ZREM', prefix .. 'webhooks', id)
+call('ZREM', prefix .. 'webhooks', id)
 return 'dropped'

@@ -15,12 +15,12 @@ local now = now_ms()
 local worker_key = prefix .. 'worker:' .. id
 local report = {'seen_ms', now}
 for i = 5, 4 + 2 * fields do report[#report + 1] = ARGV[i] end
-redis.call('HSET', worker_key, unpack(report))
-redis.call('PEXPIRE', worker_key, ttl_ms)
-redis.call('ZADD', KEYS[1], now, id)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ttl_ms)
-redis.call('SET', prefix .. 'workers:seen', now)
+call('HSET', worker_key, unpack(report))
+call('PEXPIRE', worker_key, ttl_ms)
+call('ZADD', KEYS[1], now, id)
+call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ttl_ms)
+call('SET', prefix .. 'workers:seen', now)
 for i = 5 + 2 * fields, #ARGV, 2 do
-  redis.call('HSETNX', prefix .. 'models', ARGV[i], ARGV[i + 1])
+  call('HSETNX', prefix .. 'models', ARGV[i], ARGV[i + 1])
 end
 return now

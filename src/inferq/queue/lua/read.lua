@@ -50,7 +50,7 @@ local function read(id)
   if status == 'completed' then return {status, result_of(id), false, 1, fields, false} end
   local fault = look('GET', job_key(id, 'error'))
   if status == 'failed' then return {status, false, fault, 1, fields, false} end
-  return {status, result_of(id), fault, redis.call('EXISTS', job_key(id, 'data')), fields, place_of(id, fields)}
+  return {status, result_of(id), fault, call('EXISTS', job_key(id, 'data')), fields, place_of(id, fields)}
 end
 
 local answers = {}

@@ -29,9 +29,9 @@ end
 -- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
 -- blame, so the first time costs nothing but company: the job runs alone next time, and only then is it charged.
 local function take_back(id)
-  redis.call('ZREM', leases, id)
+  call('ZREM', leases, id)
   local meta_key = job_key(id, 'meta')
-  local meta = redis.call('HMGET', meta_key, 'state', 'priority', 'sequence', 'alone', 'attempts')
+  local meta = call('HMGET', meta_key, 'state', 'priority', 'sequence', 'alone', 'attempts')
   if meta[1] ~= 'leased' then return nil end
   local status = close_if_ended_outside(queue, id, meta[2], ttl_ms, now)
   if status then
@@ -39,40 +39,40 @@ local function take_back(id)
     return nil
   end
   record_attempt(id, now, 'crashed', 'The worker died or lost its connection.')
-  if meta[4] == '1' and redis.call('HINCRBY', meta_key, 'failures', 1) >= max_failures then
+  if meta[4] == '1' and call('HINCRBY', meta_key, 'failures', 1) >= max_failures then
     fail(id, meta[2], 'crashed', 'The worker died each time it ran this job, at last alone (after ' .. meta[5] ..
       ' attempts). The data may be more than the model can take.')
     return nil
   end
-  redis.call('HSET', meta_key, 'state', 'queued', 'alone', '1')
-  redis.call('HDEL', meta_key, 'token')
-  redis.call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
+  call('HSET', meta_key, 'state', 'queued', 'alone', '1')
+  call('HDEL', meta_key, 'token')
+  call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   events[#events + 1] = id .. ':pending'
   return {id = id, priority = meta[2], sequence = tonumber(meta[3])}
 end
 
 local back = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
+for _, id in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
   local is_fine, job = pcall(take_back, id)
   if is_fine then
     back[#back + 1] = job
   else
-    for _, priority in ipairs(PRIORITIES) do redis.call('ZREM', open_key(queue, priority), id) end
+    for _, priority in ipairs(PRIORITIES) do call('ZREM', open_key(queue, priority), id) end
     fail_unreadable(queue, queue:sub(#queue_key('') + 1), id, 'normal', ttl_ms, now)
     failed_count = failed_count + 1
     events[#events + 1] = id .. ':failed'
   end
 end
 table.sort(back, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
-for _, job in ipairs(back) do redis.call('RPUSH', list_key(queue, job.priority), job.id) end
+for _, job in ipairs(back) do call('RPUSH', list_key(queue, job.priority), job.id) end
 lapsed_count = #back
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do
-  redis.call('ZREM', retries, id)
-  local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'priority')
+for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do
+  call('ZREM', retries, id)
+  local meta = call('HMGET', job_key(id, 'meta'), 'state', 'priority')
   if meta[1] == 'retrying' then
-    redis.call('HSET', job_key(id, 'meta'), 'state', 'queued')
-    redis.call('RPUSH', list_key(queue, meta[2]), id)
+    call('HSET', job_key(id, 'meta'), 'state', 'queued')
+    call('RPUSH', list_key(queue, meta[2]), id)
     due_count = due_count + 1
   end
 end
@@ -87,52 +87,52 @@ local function look_for_queued(id, priority, missing_ms)
   elseif redis.pcall('GET', job_key(id, 'status')) == 'processing' then
     return -- a worker from outside has it and says so
   elseif not missing_ms then
-    redis.call('HSET', meta_key, 'missing_ms', now)
+    call('HSET', meta_key, 'missing_ms', now)
   elseif now - tonumber(missing_ms) >= grace_ms then
-    redis.call('HDEL', meta_key, 'missing_ms')
-    if not redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
-      redis.call('RPUSH', list_key(queue, priority), id)
+    call('HDEL', meta_key, 'missing_ms')
+    if not call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
+      call('RPUSH', list_key(queue, priority), id)
       missing_count = missing_count + 1
     end
   end
 end
 
 local function look_for(id, priority)
-  local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'missing_ms')
+  local meta = call('HMGET', job_key(id, 'meta'), 'state', 'missing_ms')
   local state = meta[1]
   if not state or state == 'ended' then
-    redis.call('ZREM', open_key(queue, priority), id)
+    call('ZREM', open_key(queue, priority), id)
   elseif state == 'leased' then
-    if not redis.call('ZSCORE', leases, id) then redis.call('ZADD', leases, now, id) end
+    if not call('ZSCORE', leases, id) then call('ZADD', leases, now, id) end
   elseif state == 'retrying' then
-    if not redis.call('ZSCORE', retries, id) then redis.call('ZADD', retries, now, id) end
+    if not call('ZSCORE', retries, id) then call('ZADD', retries, now, id) end
   else
     look_for_queued(id, priority, meta[2])
   end
 end
 
 -- The look goes on where the last one ended: jobs that outside workers have may be many, and stay.
-local bound = redis.call('ZCARD', leases) + redis.call('ZCARD', retries) + limit
+local bound = call('ZCARD', leases) + call('ZCARD', retries) + limit
 for _, priority in ipairs(PRIORITIES) do
   local index, place = open_key(queue, priority), queue .. ':look:' .. priority
-  local tail = redis.call('LINDEX', list_key(queue, priority), -1)
+  local tail = call('LINDEX', list_key(queue, priority), -1)
   local below = '+inf'
   if tail then
-    local sequence = redis.call('ZSCORE', index, tail)
+    local sequence = call('ZSCORE', index, tail)
     if sequence then below = '(' .. sequence end
   end
-  local count = redis.call('ZCOUNT', index, '-inf', below)
-  local first = tonumber(redis.call('GET', place) or 0)
+  local count = call('ZCOUNT', index, '-inf', below)
+  local first = tonumber(call('GET', place) or 0)
   if first >= count then first = 0 end
   local last = math.min(first + bound, count) - 1
-  for _, id in ipairs(last >= first and redis.call('ZRANGE', index, first, last) or {}) do look_for(id, priority) end
-  if last + 1 < count then redis.call('SET', place, last + 1, 'PX', ttl_ms) elseif first > 0 then redis.call('DEL', place) end
+  for _, id in ipairs(last >= first and call('ZRANGE', index, first, last) or {}) do look_for(id, priority) end
+  if last + 1 < count then call('SET', place, last + 1, 'PX', ttl_ms) elseif first > 0 then call('DEL', place) end
 end
 
 -- jobs that waited too long are the oldest of their list, but for those from outside, which have no sequence number
 for _, priority in ipairs(PRIORITIES) do
-  for _, id in ipairs(redis.call('ZRANGE', open_key(queue, priority), 0, limit - 1)) do
-    local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'submitted_ms', 'sequence')
+  for _, id in ipairs(call('ZRANGE', open_key(queue, priority), 0, limit - 1)) do
+    local meta = call('HMGET', job_key(id, 'meta'), 'state', 'submitted_ms', 'sequence')
     local is_too_late = now - (tonumber(meta[2]) or now) > job_ttl_ms
     if not is_too_late and meta[3] ~= '0' then break end
     if is_too_late and (meta[1] == 'queued' or meta[1] == 'retrying') then
@@ -147,7 +147,7 @@ for _, priority in ipairs(PRIORITIES) do
 end
 
 for _, index in ipairs({'dead', 'completed'}) do
-  redis.call('ZREMRANGEBYSCORE', queue .. ':' .. index, '-inf', now - ttl_ms)
+  call('ZREMRANGEBYSCORE', queue .. ':' .. index, '-inf', now - ttl_ms)
 end
 publish(events)
 return {lapsed_count, due_count, missing_count, failed_count}

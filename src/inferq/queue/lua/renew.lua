@@ -15,13 +15,13 @@ local now = now_ms()
 local answers = {}
 
 local function renew(id, token, longest_ms)
-  local meta = redis.call('HMGET', job_key(id, 'meta'), 'state', 'token', 'model', 'started_ms', 'error_kind')
+  local meta = call('HMGET', job_key(id, 'meta'), 'state', 'token', 'model', 'started_ms', 'error_kind')
   if meta[1] == 'ended' and meta[5] == 'cancelled' then return 'cancelled' end
   if meta[1] ~= 'leased' or meta[2] ~= token then return 'lost' end
   if now - tonumber(meta[4]) > longest_ms then return 'overdue' end
-  redis.call('ZADD', queue_key(meta[3]) .. ':leases', 'XX', 'GT', now + lease_ms, id)
+  call('ZADD', queue_key(meta[3]) .. ':leases', 'XX', 'GT', now + lease_ms, id)
   for _, part in ipairs({'meta', 'status', 'data'}) do
-    redis.call('PEXPIRE', job_key(id, part), job_ttl_ms)
+    call('PEXPIRE', job_key(id, part), job_ttl_ms)
   end
   return 'renewed'
 end

@@ -13,13 +13,13 @@ local webhooks, limit, lease_ms = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 local dropped, reports = 0, {}
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', webhooks, '-inf', now, 'LIMIT', 0, limit)) do
+for _, id in ipairs(call('ZRANGEBYSCORE', webhooks, '-inf', now, 'LIMIT', 0, limit)) do
   local meta = redis.pcall('HMGET', job_key(id, 'meta'), 'state', 'webhook', 'ended_ms', 'webhook_attempts')
   if meta.err or meta[1] ~= 'ended' or not meta[2] or not meta[3] then
-    redis.call('ZREM', webhooks, id)
+    call('ZREM', webhooks, id)
     dropped = dropped + 1
   else
-    redis.call('ZADD', webhooks, now + lease_ms, id)
+    call('ZADD', webhooks, now + lease_ms, id)
     for _, part in ipairs({id, meta[2], tonumber(meta[3]) or 0, tonumber(meta[4]) or 0, now + lease_ms}) do
       reports[#reports + 1] = part
     end

@@ -22,20 +22,20 @@ local function settle(id, ended_ms, due_ms, verdict, fault, delay_ms)
   local meta_key = job_key(id, 'meta')
   local meta = redis.pcall('HMGET', meta_key, 'state', 'ended_ms', 'webhook_status')
   if meta.err or meta[1] ~= 'ended' or tonumber(meta[2]) ~= ended_ms or meta[3] then return 'stale' end
-  if verdict ~= 'delivered' and tonumber(redis.call('ZSCORE', webhooks, id) or 0) ~= due_ms then return 'stale' end
+  if verdict ~= 'delivered' and tonumber(call('ZSCORE', webhooks, id) or 0) ~= due_ms then return 'stale' end
   if verdict == 'deferred' then
-    redis.call('ZADD', webhooks, now + delay_ms, id)
+    call('ZADD', webhooks, now + delay_ms, id)
     return verdict
   end
-  redis.call('HINCRBY', meta_key, 'webhook_attempts', 1)
-  redis.call('HSET', meta_key, 'webhook_ms', now)
-  redis.call('HDEL', meta_key, 'webhook_error')
-  if fault ~= '' then redis.call('HSET', meta_key, 'webhook_error', fault) end
+  call('HINCRBY', meta_key, 'webhook_attempts', 1)
+  call('HSET', meta_key, 'webhook_ms', now)
+  call('HDEL', meta_key, 'webhook_error')
+  if fault ~= '' then call('HSET', meta_key, 'webhook_error', fault) end
   if verdict == 'again' then
-    redis.call('ZADD', webhooks, now + delay_ms, id)
+    call('ZADD', webhooks, now + delay_ms, id)
   else
-    redis.call('HSET', meta_key, 'webhook_status', verdict)
-    redis.call('ZREM', webhooks, id)
+    call('HSET', meta_key, 'webhook_status', verdict)
+    call('ZREM', webhooks, id)
   end
   return verdict
 end

@@ -14,28 +14,28 @@
 local id, grace_ms, ttl_ms = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now = now_ms()
 local meta_key, data_key, status_key = job_key(id, 'meta'), job_key(id, 'data'), job_key(id, 'status')
-local meta = redis.call('HMGET', meta_key, 'state', 'missing_ms')
-local status = redis.call('GET', status_key)
+local meta = call('HMGET', meta_key, 'state', 'missing_ms')
+local status = call('GET', status_key)
 for _, part in ipairs({'data', 'status', 'result', 'error', 'meta'}) do
   local key = job_key(id, part)
-  if redis.call('PTTL', key) == -1 then redis.call('PEXPIRE', key, ttl_ms) end
+  if call('PTTL', key) == -1 then call('PEXPIRE', key, ttl_ms) end
 end
-if meta[1] or status ~= 'pending' or redis.call('EXISTS', data_key) == 0 then return 'known' end
+if meta[1] or status ~= 'pending' or call('EXISTS', data_key) == 0 then return 'known' end
 
 for _, queue in ipairs(KEYS) do
   for _, priority in ipairs(PRIORITIES) do
-    if redis.call('LPOS', list_key(queue, priority), id, 'RANK', -1) then
-      redis.call('UNLINK', meta_key)
+    if call('LPOS', list_key(queue, priority), id, 'RANK', -1) then
+      call('UNLINK', meta_key)
       return 'waiting'
     end
   end
 end
 if not meta[2] then
-  redis.call('HSET', meta_key, 'missing_ms', now)
-  redis.call('PEXPIRE', meta_key, ttl_ms)
+  call('HSET', meta_key, 'missing_ms', now)
+  call('PEXPIRE', meta_key, ttl_ms)
   return 'noted'
 end
 if now - tonumber(meta[2]) < grace_ms then return 'noted' end
-redis.call('UNLINK', meta_key)
-redis.call('RPUSH', KEYS[1], id)
+call('UNLINK', meta_key)
+call('RPUSH', KEYS[1], id)
 return 'rescued'

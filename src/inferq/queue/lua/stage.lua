@@ -12,7 +12,7 @@ local NONE = {}
 local now = now_ms()
 for i = 3, #ARGV, 5 do
   local options = ARGV[i + 4] == '' and NONE or cjson.decode(ARGV[i + 4])
-  if redis.call('EXISTS', job_key(ARGV[i], 'meta')) == 0 then -- else this call is repeated
+  if call('EXISTS', job_key(ARGV[i], 'meta')) == 0 then -- else this call is repeated
     store_job(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], options, 'staged', 0, ARGV[2], now)
   end
 end

@@ -29,12 +29,12 @@ local counts, depths = {}, {} -- by queue: jobs accepted here, jobs waiting
 local accepted, is_new = {}, {}
 
 local function decide(id, model, priority, data, options)
-  local state = redis.call('HGET', job_key(id, 'meta'), 'state')
+  local state = call('HGET', job_key(id, 'meta'), 'state')
   if state then
-    local status = redis.call('GET', job_key(id, 'status'))
-    if data == '' and status == 'completed' then redis.call('UNLINK', job_key(id, 'data')) end
+    local status = call('GET', job_key(id, 'status'))
+    if data == '' and status == 'completed' then call('UNLINK', job_key(id, 'data')) end
     -- data set anew must not outlive an ended job: the job would read as pending again
-    if state == 'ended' then redis.call('PEXPIRE', job_key(id, 'data'), redis.call('PTTL', job_key(id, 'meta'))) end
+    if state == 'ended' then call('PEXPIRE', job_key(id, 'data'), call('PTTL', job_key(id, 'meta'))) end
     touch(id)
     return {'known', status}
   end
@@ -62,12 +62,12 @@ for i = 4, #ARGV, 5 do
     refused[#refused + 1] = id
   end
 end
-for _, id in ipairs(refused) do redis.call('UNLINK', job_key(id, 'data')) end
+for _, id in ipairs(refused) do call('UNLINK', job_key(id, 'data')) end
 
 local submitted_ms = text(now)
 local sequences, lists = {}, {} -- by queue: the last sequence number; by list: what goes into it
 for queue, count in pairs(counts) do
-  sequences[queue] = redis.call('INCRBY', queue .. ':sequence', count) - count
+  sequences[queue] = call('INCRBY', queue .. ':sequence', count) - count
 end
 for _, job in ipairs(accepted) do
   local id, model, queue, priority, data, options = unpack(job)
