@@ -63,7 +63,7 @@ class Subject:
 INFERQ = Subject(
     "inferq",
     "inferq_queue",
-    python("-m", "inferq", "worker"),
+    python("-m", "src.backend.worker"),
     50_000,
     5_000,
     lambda job: ("GET", f"job:{job}:result"),

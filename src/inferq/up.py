@@ -144,7 +144,7 @@ class _Up:
             proxy.append("--share-port")
         for name in self._proxies:
             supervisor.start(Child(name, proxy, environment))
-        workers = [Child(name, [*python, "inferq", "worker"], environment) for name in self._workers]
+        workers = [Child(name, [*python, "inferq.worker.main"], environment) for name in self._workers]
         for worker in workers:
             supervisor.start(worker)
         await asyncio.sleep(0)  # lets them begin

@@ -44,9 +44,12 @@ class Scan:
 
     def step(self) -> list[bytes]:
         """Looks at the next keys; returns the ids of the jobs among them that may be lost."""
-        stored = cast("bytes | None", self._redis.get(self._keys.scan_cursor)) or b""
-        cursor = int(stored) if stored.isdigit() else 0
-        left = self._redis.dbsize() * STEP_SECONDS / ROUND_SECONDS
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.get(self._keys.scan_cursor)
+        pipeline.dbsize()
+        stored, size = pipeline.execute()
+        cursor = int(stored) if (stored or b"").isdigit() else 0
+        left = size * STEP_SECONDS / ROUND_SECONDS
         until = time.monotonic() + LONGEST_STEP_SECONDS
         suspects: list[bytes] = []
         while True:
@@ -55,7 +58,10 @@ class Scan:
             suspects += self._suspects(found)
             if not cursor or left <= 0 or len(suspects) >= MOST_JOBS or time.monotonic() > until:
                 break
-        self._call(scripts.FORCE, [self._keys.scan_cursor], ["SET", cursor, "EX", 3600])
+        if cursor:
+            self._call(scripts.FORCE, [self._keys.scan_cursor], ["SET", cursor, "EX", 3600])
+        elif stored:
+            self._redis.delete(self._keys.scan_cursor)
         return suspects[:MOST_JOBS]
 
     def _scan(self, cursor: int) -> tuple[int, list[bytes]]:

@@ -68,7 +68,6 @@ class Worker:
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
             Periodic("renewal", min(settings.lease_seconds / 3, _RENEW_SECONDS), self._renew, self._outage),
             Periodic("recovery", _RECOVER_SECONDS, self._recover, self._outage),
-            Periodic("rescue", _RECOVER_SECONDS, self._rescue, self._outage),
         ]
         if rules := UrlRules.from_settings(settings):
             self._threads.append(Reporter(settings, rules, self._outage))
@@ -170,9 +169,6 @@ class Worker:
         found = self._consumer.recover()
         if found.lapsed or found.missing or found.failed:
             log.warning("jobs_recovered", lapsed=found.lapsed, missing=found.missing, failed=found.failed)
-        return True
-
-    def _rescue(self) -> bool:
         if self._consumer.takes_scan_turn() and (rescued := self._consumer.rescue()):
             log.warning("outside_jobs_rescued", job_ids=rescued)
         return True
