@@ -60,7 +60,9 @@ def test_one_command_serves_predictions_and_says_how(service):
     answer = subprocess.run([*shlex.split(curl), "-s"], capture_output=True, text=True, check=True).stdout
     job_id = re.search(r'"job_id":"(\w+)"', answer)[1]
     assert wait_for_job(url, job_id)["result"]["class_name"] == "setosa"
-    assert len([pid for pid in descendants_of(program.process.pid) if " worker" in command_of(pid)]) == 2
+    assert (
+        len([pid for pid in descendants_of(program.process.pid) if "inferq.worker" in command_of(pid)]) == 2
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -85,7 +87,7 @@ def test_ctrl_c_reaches_the_whole_terminal_and_still_ends_in_order(service):
     assert "Traceback" not in program.output
 
 
-@pytest.mark.parametrize("words", [" worker", " proxy", "valkey-server"])
+@pytest.mark.parametrize("words", ["inferq.worker", " proxy", "valkey-server"])
 def test_program_that_is_killed_is_started_again(service, words):
     program, url = service()
     killed = child(program, words)
@@ -159,7 +161,9 @@ def test_output_that_is_gone_stops_nothing_and_keeps_nothing_from_an_orderly_end
             output += os.read(reader, 4096) or pytest.fail(output.decode())
         os.close(reader)
         before = descendants_of(process.pid)
-        os.kill(next(pid for pid in before if " worker" in command_of(pid)), signal.SIGKILL)  # makes it talk
+        os.kill(
+            next(pid for pid in before if "inferq.worker" in command_of(pid)), signal.SIGKILL
+        )  # makes it talk
         url = f"http://127.0.0.1:{port}"
         assert wait_for_job(url, submit(url), 30)["status"] == "completed"
 

@@ -17,7 +17,7 @@ The data model, with `{prefix}` before every key:
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
 | `queue:{model}:leases` | sorted set | running jobs, by the lease's deadline in ms |
 | `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
-| `queue:{model}:completed` | sorted set | the latest completed jobs, by the time they ended in ms |
+| `queue:{model}:completed` | sorted set | the latest completed jobs, by when they ended in ms |
 | `queue:{model}:sequence` | string | the last sequence number given out |
 | `claim:{token}` | list | model and ids that a claim handed out, as long as its lease: for a repeated claim |
 | `worker:{id}` | hash | a live worker; expires |

@@ -6,6 +6,7 @@ from inferq.jobs import InvalidInputError, ModelError, Outcome, Priority, Status
 from inferq.queue import listing as module
 from inferq.queue.listing import Listing
 from inferq.queue.submission import Submission
+from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 ENDS = {Status.COMPLETED: {"result": b"1"}, Status.FAILED: {"error": InvalidInputError("No.")}}
@@ -160,6 +161,29 @@ async def test_expired_and_resubmitted_jobs_are_passed_over(listing, producer, c
 
     assert set(ids_of(found)) == set(ids) - {ids[1], ids[2]}
     assert [len(jobs) for jobs in found] == [2, 2]
+
+
+async def test_jobs_that_completed_together_are_listed_in_order_of_their_ids(listing, producer, consumer):
+    await submit(producer, 12)
+    together, later = end(consumer, 7, Status.COMPLETED), end(consumer, 5, Status.COMPLETED)
+    found = await pages(listing, limit=2)
+    assert [len(jobs) for jobs in found] == [2] * 6
+    assert set(ids_of(found)[:5]) <= {*later, *together}  # it may have been the same millisecond
+    ended = [(job.finished_at, job.id) for jobs in found for job in jobs]
+    assert ended == sorted(ended, reverse=True)
+    assert {job_id for _, job_id in ended} == {*together, *later}
+
+
+async def test_job_that_completed_again_is_listed_once(listing, producer, consumer, redis_client):
+    await submit(producer, 1)
+    [first] = end(consumer, 1, Status.COMPLETED)
+    seconds, microseconds = redis_client.time()
+    wait_until(lambda: redis_client.time() > (seconds, microseconds + 1000), what="another time of its end")
+    other = await submit(producer, 1)
+    redis_client.set(f"job:{first}:data", DATA)
+    redis_client.lpush("queue:iris", first)
+    assert {*end(consumer, 2, Status.COMPLETED)} == {first, *other}
+    assert sorted(ids_of(await pages(listing))) == sorted([first, *other])
 
 
 async def test_job_waiting_for_a_retry_is_pending(listing, producer, consumer):

@@ -97,7 +97,7 @@ local function take(queue, model, id, list_priority)
   local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
   if state == 'ended' and is_resubmitted(id) then
     for _, part in ipairs({'meta', 'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
-    for _, index in ipairs({'dead', 'completed'}) do call('ZREM', queue .. ':' .. index, id) end
+    call('ZREM', queue .. ':dead', id)
     state, alone, priority, meta = nil, false, list_priority, {}
   end
   if not state then

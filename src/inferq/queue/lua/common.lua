@@ -95,13 +95,26 @@ end
 
 -- How many completed jobs of a model can be listed: more would cost memory for what nobody pages through.
 local MOST_COMPLETED = 10000
+-- At most how many entries make room for a new one, which is one at least.
+local MOST_ROOM = 4
 
+-- How many jobs of the model had completed when an entry of the index was made, these included.
+local function completed_by(entry)
+  return tonumber(entry:match('^%d+')) or 0
+end
+
+-- Notes jobs that completed at the same time, in one entry: that count, and the ids as JSON. An entry for each would cost
+-- as much as to store its result. It stays when a job of it is deleted or begins anew: by its time the reader can tell.
 local function list_completed(queue, ids, now, ttl_ms)
-  local entries, score = {}, text(now)
-  for i, id in ipairs(ids) do entries[2 * i - 1], entries[2 * i] = score, id end
-  call_with_many('ZADD', queue .. ':completed', entries)
-  call('ZREMRANGEBYRANK', queue .. ':completed', 0, -MOST_COMPLETED - 1)
-  call('PEXPIRE', queue .. ':completed', ttl_ms)
+  local index = queue .. ':completed'
+  local newest = call('ZREVRANGE', index, 0, 0)[1]
+  local count = (newest and completed_by(newest) or 0) + #ids
+  call('ZADD', index, text(now), text(count) .. cjson.encode(ids))
+  for _ = 1, MOST_ROOM do
+    if completed_by(call('ZRANGE', index, 0, 0)[1]) > count - MOST_COMPLETED then break end
+    call('ZPOPMIN', index)
+  end
+  call('PEXPIRE', index, ttl_ms)
 end
 
 -- Puts the report of a job's end in line, where its request asked for one.

@@ -25,8 +25,6 @@ elseif state ~= 'ended' then
 end
 
 for _, part in ipairs(PARTS) do call('UNLINK', job_key(id, part)) end
-if model then
-  for _, index in ipairs({'dead', 'completed'}) do call('ZREM', queue_key(model) .. ':' .. index, id) end
-end
+if model then call('ZREM', queue_key(model) .. ':dead', id) end
 call('ZREM', prefix .. 'webhooks', id)
 return 'dropped'

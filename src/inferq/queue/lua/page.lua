@@ -14,7 +14,7 @@
 --           {score, id of each job found, the highest score first; of the same score the highest id}}
 
 local owner, before_score, before_id, limit = ARGV[2], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
-local MOST_LEASES = 10000
+local MOST_LEASES, ENTRIES_AT_ONCE = 10000, 4
 local wanted = {}
 for status in ARGV[3]:gmatch('%a+') do wanted[status] = true end
 
@@ -46,6 +46,31 @@ local function add_from(index)
   is_cut = is_cut or #found == 2 * limit
 end
 
+-- The same of an index of completed jobs, of which several are in an entry; see `list_completed`.
+local function add_completed(index)
+  local most, first, count, last = before and string.format('%.17g', before.score) or '+inf', 0, 0, nil
+  repeat
+    local found = look('ZREVRANGEBYSCORE', index, most, '-inf', 'WITHSCORES', 'LIMIT', first, ENTRIES_AT_ONCE) or {}
+    for i = 1, #found, 2 do
+      local score = tonumber(found[i + 1])
+      if count >= limit and score ~= last then -- those of the same time are put in order by their ids
+        is_cut = true
+        return
+      end
+      last = score
+      local is_fine, ids = pcall(cjson.decode, found[i]:match('^%d+(%[.*)$') or '[]')
+      for _, id in ipairs(is_fine and ids or {}) do
+        local entry = {id = id, score = score, is_completed = true}
+        if not before or precedes(before, entry) then
+          count = count + 1
+          entries[#entries + 1] = entry
+        end
+      end
+    end
+    first = first + ENTRIES_AT_ONCE
+  until #found < 2 * ENTRIES_AT_ONCE
+end
+
 local function add_leased(index)
   for _, id in ipairs(look('ZRANGE', index, 0, MOST_LEASES - 1) or {}) do
     local entry = {id = id, score = tonumber(look('HGET', job_key(id, 'meta'), 'sequence') or 0) or 0}
@@ -53,15 +78,18 @@ local function add_leased(index)
   end
 end
 
-local function is_found(id)
-  local meta = look('HMGET', job_key(id, 'meta'), 'model', 'owner')
+local function is_found(entry)
+  local id = entry.id
+  local meta = look('HMGET', job_key(id, 'meta'), 'model', 'owner', 'ended_ms')
   if not meta or not meta[1] then return false end -- it has expired
+  if entry.is_completed and tonumber(meta[3]) ~= entry.score then return false end -- it has begun anew since
   if owner ~= '' and meta[2] and meta[2] ~= '' and meta[2] ~= owner then return false end
   return wanted[look('GET', job_key(id, 'status')) or 'pending']
 end
 
 for _, index in ipairs(KEYS) do
-  if ARGV[7] == '1' then add_leased(index) else add_from(index) end
+  local add = ARGV[7] == '1' and add_leased or index:match(':completed$') and add_completed or add_from
+  add(index)
 end
 table.sort(entries, precedes)
 is_cut = is_cut or #entries > limit
@@ -69,7 +97,7 @@ is_cut = is_cut or #entries > limit
 local found, last = {}, nil
 for i = 1, math.min(#entries, limit) do
   last = entries[i]
-  if is_found(last.id) then
+  if is_found(last) then
     found[#found + 1] = string.format('%.17g', last.score)
     found[#found + 1] = last.id
   end
