@@ -108,10 +108,8 @@ def proxy(
 @app.command()
 def worker() -> None:
     """Run one worker alone; its settings come from the environment."""
-    from inferq.supervisor import end_with_parent
     from inferq.worker.main import main as work
 
-    end_with_parent()
     work()
 
 

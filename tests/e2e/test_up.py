@@ -104,8 +104,9 @@ def test_program_that_is_killed_is_started_again(service, words):
     assert wait_for_job(url, submit(url))["status"] == "completed"
 
 
-def test_children_end_when_up_itself_is_killed(service):
-    program, _ = service()
+@pytest.mark.parametrize("is_outside", [False, True])
+def test_children_end_when_up_itself_is_killed(service, outside_server, is_outside):
+    program, _ = service(*(("--redis-url", outside_server.url) if is_outside else ()))
     children = descendants_of(program.process.pid)
     program.process.kill()
     wait_until(lambda: not any(is_running(pid) for pid in children), 12, "the end of all children")

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched, chain, groupby
+from math import inf
 from operator import itemgetter
 from typing import Any, cast
 
@@ -86,6 +87,8 @@ class Consumer:
         self._worker_id = worker_id
         self._models = list(models)
         self._turns = Turns(settings.lower_share)
+        self._order = self._turns.following()
+        self._prepared: Exchange | None = None
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
         self._line = Line(self._redis)
@@ -230,7 +233,7 @@ class Consumer:
         def read(replies: list[Any]) -> Answer:
             return [verdict.decode() for verdict in replies[0]], self._claimed(replies[1], token)
 
-        return Exchange(
+        self._prepared = Exchange(
             self._line,
             [*commands, self._command(finish), self._command(claim)],
             read,
@@ -238,6 +241,15 @@ class Consumer:
             outcomes=outcomes,
             limits=limits,
         )
+        return self._prepared
+
+    def _next_order(self) -> tuple[Priority, ...]:
+        """The order of priorities for a claim: that of an exchange which was not sent is still due."""
+        is_due = self._prepared is not None and self._prepared.sent_at == inf
+        self._prepared = None
+        if not is_due:
+            self._order = self._turns.following()
+        return self._order
 
     def _claim_call(
         self,
@@ -252,7 +264,7 @@ class Consumer:
             int(takes_alone), _milliseconds(self._settings.lease_seconds), self._worker_id, token,
             _milliseconds(self._settings.job_ttl), _milliseconds(self._settings.result_ttl), INLINE_BYTES,
             _bytes(popped.id) if popped else "", popped.priority if popped else "",
-            " ".join(self._turns.following()),
+            " ".join(self._next_order()),
         ]  # fmt: skip
         for model in models:
             arguments += (model, max(1, limit if isinstance(limit, int) else limit[model]))

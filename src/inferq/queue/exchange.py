@@ -63,6 +63,7 @@ class Exchange:
         with suppress(RedisUnavailableError), redis_errors():
             self._line.send(self._packed)
             self._is_under_way = True
+        self._packed = b""  # it may be large, and a repetition is packed anew
 
     def wait(self) -> tuple[str, int]:
         """Waits until Redis has answered, and does no more: Redis need not wait for this worker to go on.

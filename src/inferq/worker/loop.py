@@ -103,7 +103,7 @@ class Loop:
 
     def _is_full(self, model: str, count: int, asked: Mapping[str, int]) -> bool:
         """Whether a claim brought as much as it asked for, of a model that runs several jobs at once."""
-        return count > 0 and self._limits[model] > 1 and count >= asked[model]
+        return count > 0 and self._limits[model] > 1 and 1 < asked[model] <= count
 
     def _work_on(self, jobs: list[ClaimedJob], done: list[Outcome]) -> tuple[list[Outcome], list[ClaimedJob]]:
         """Runs a full batch, and others that are claimed meanwhile as long as they are full.
@@ -123,6 +123,8 @@ class Loop:
             jobs = self._complete(exchange)
             if not goes_on:
                 return done, jobs
+            if not jobs:  # their data could not be fetched, and that was given up
+                return [], self._complete(following)
             exchange = following
             self.progressed_at = time.monotonic()
 

@@ -18,6 +18,7 @@ from inferq.models.repository import load_repository
 from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
 from inferq.settings import Settings, load_settings
+from inferq.supervisor import end_with_parent
 from inferq.webhooks.urls import UrlRules
 from inferq.worker.loop import Loop
 from inferq.worker.periodic import Periodic
@@ -67,7 +68,7 @@ class Worker:
         self._threads: list[Periodic | Reporter] = [
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
             Periodic("renewal", min(settings.lease_seconds / 3, _RENEW_SECONDS), self._renew, self._outage),
-            Periodic("recovery", _RECOVER_SECONDS, self._recover, self._outage),
+            Periodic("recovery", _RECOVER_SECONDS, self._maintain, self._outage),
         ]
         if rules := UrlRules.from_settings(settings):
             self._threads.append(Reporter(settings, rules, self._outage))
@@ -165,17 +166,26 @@ class Worker:
                 log.warning("lease_not_renewed", job_id=job.id, attempt=job.attempt, reason=answer)
         return bool(running)
 
-    def _recover(self) -> bool:
+    def _maintain(self) -> bool:
+        try:
+            self._recover()
+        finally:  # whatever stands in the way of the one, the other goes on
+            self._rescue()
+        return True
+
+    def _recover(self) -> None:
         found = self._consumer.recover()
         if found.lapsed or found.missing or found.failed:
             log.warning("jobs_recovered", lapsed=found.lapsed, missing=found.missing, failed=found.failed)
+
+    def _rescue(self) -> None:
         if self._consumer.takes_scan_turn() and (rescued := self._consumer.rescue()):
             log.warning("outside_jobs_rescued", job_ids=rescued)
-        return True
 
 
 def main() -> None:
     """Runs a worker with the settings of the environment; exits 0 when told to stop, 1 if it cannot start."""
+    end_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_at_once)
     try:

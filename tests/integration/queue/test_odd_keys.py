@@ -181,3 +181,16 @@ async def test_spoilt_meta_of_a_running_job_harms_no_other(producer, settings, r
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
     assert redis_client.zcard("queue:iris:leases") == redis_client.zcard("queue:iris:open:normal") == 0
     consumer.close()
+
+
+async def test_spoilt_meta_of_a_waiting_job_keeps_no_other_from_being_claimed(
+    producer, consumer, redis_client
+):
+    first, spoilt, last = [await producer.submit("iris", DATA) for _ in range(3)]
+    redis_client.hset(f"job:{spoilt}:meta", "attempts", "x")
+
+    assert [job.id for job in consumer.claim(3)] == [first, last]
+
+    job = await producer.read(spoilt)
+    assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
+    assert redis_client.zcard("queue:iris:leases") == 2

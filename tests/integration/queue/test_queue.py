@@ -1,6 +1,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,6 +19,7 @@ from inferq.jobs import (
 )
 from inferq.queue.consumer import Consumer, new_token
 from inferq.queue.producer import Producer
+from inferq.queue.submission import Submission
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -386,6 +388,30 @@ async def test_exchange_is_sent_now_and_answered_later(producer, consumer):
 
     assert (verdicts, claimed.id, claimed.data) == (["completed"], second, DATA)
     assert complete(consumer, claimed) == ["completed"]
+
+
+async def test_error_that_an_outside_program_left_goes_when_the_job_completes(
+    producer, consumer, redis_client
+):
+    job_id = await producer.submit("iris", DATA)
+    redis_client.set(f"job:{job_id}:error", "not ours")
+    assert complete(consumer, consumer.claim(1)[0]) == ["completed"]
+    assert not redis_client.exists(f"job:{job_id}:error")
+
+
+async def test_exchange_that_is_not_sent_takes_no_turn_of_the_lower_priorities(settings, producer):
+    consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
+    for priority in Priority:
+        await producer.submit_all([Submission("iris", DATA, priority) for _ in range(30)])
+    taken = Counter()
+    for _ in range(20):
+        exchange = consumer.prepare_exchange([], {"iris": 1}, new_token())
+        exchange.send()
+        consumer.prepare_exchange([], {"iris": 1}, new_token())
+        [job] = exchange.answer()[1]
+        taken[(await producer.read(job.id)).priority] += 1
+    assert taken == {Priority.HIGH: 16, Priority.NORMAL: 2, Priority.LOW: 2}
+    consumer.close()
 
 
 async def test_exchange_carries_large_results(producer, consumer):

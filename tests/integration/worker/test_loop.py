@@ -1,8 +1,10 @@
 """The main loop on a real queue, with models that do as they are told."""
 
 import threading
+from collections import Counter
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from inferq.jobs import Outcome, Status
 from inferq.queue.consumer import Consumer
@@ -23,6 +25,7 @@ class HangingRunner:
         return {"iris": 3}
 
     def run(self, jobs):
+        assert jobs
         self.began.set()
         self.released.wait()
         return [Outcome(job, result=b"{}") for job in jobs]
@@ -78,3 +81,65 @@ async def test_jobs_claimed_ahead_are_run_once_and_held_no_longer(producer, hang
     wait_until(lambda: not loop.held, what="their ends")
     jobs = await producer.read_many(ids)
     assert {(job.status, job.attempts) for job in jobs} == {(Status.COMPLETED, 1)}
+
+
+class GrowingRunner(HangingRunner):
+    """Takes one job at a time until a run has begun, then four."""
+
+    def limits(self):
+        return {"iris": 4 if self.began.is_set() else 1}
+
+
+async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, producer, redis_client):
+    for _ in range(6):
+        await producer.submit("iris", DATA)
+    consumer, runner = Consumer(settings, "worker-1", ["iris"]), GrowingRunner()
+    leased_beside = []
+
+    def run(jobs):
+        runner.began.set()
+        if len(jobs) == 1:
+            leased_beside.append(redis_client.zcard("queue:iris:leases") - 1)
+        return [Outcome(job, result=b"{}") for job in jobs]
+
+    runner.run = run
+    loop = Loop(consumer, runner, Outage())
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    wait_until(lambda: loop.jobs_done == 6, what="all jobs")
+    loop.stopping.set()
+    thread.join()
+    consumer.close()
+    assert leased_beside
+    assert set(leased_beside) == {0}
+
+
+class Unreachable(Consumer):
+    """Whose server goes away for good when data is fetched of jobs that an exchange has claimed."""
+
+    is_cut_off = False
+
+    def _fetch(self, job_ids):
+        if self.is_cut_off and job_ids:
+            self.loop.stopping.set()
+            self.loop.given_up.set()
+            raise RedisConnectionError("gone")
+        return super()._fetch(job_ids)
+
+    def prepare_exchange(self, *arguments, **options):
+        self.is_cut_off = True
+        return super().prepare_exchange(*arguments, **options)
+
+
+async def test_loop_ends_in_order_when_it_gives_up_the_data_of_a_full_batch(settings, producer):
+    large = b"[[" + b"5.1," * 10_000 + b"1]]"
+    ids = [await producer.submit("iris", large) for _ in range(12)]
+    consumer, runner = Unreachable(settings, "worker-1", ["iris"]), HangingRunner()
+    runner.released.set()
+    consumer.loop = loop = Loop(consumer, runner, Outage())
+    loop.run()
+    consumer.close()
+
+    jobs = await producer.read_many(ids)
+    assert loop.jobs_done == 3
+    assert Counter(job.status for job in jobs)[Status.COMPLETED] == 3

@@ -59,7 +59,6 @@ local function adopt(queue, model, id, priority)
     'sequence', 0, 'attempts', 0, 'failures', 0, 'submitted_ms', now, 'is_large', '1')
   for _, part in ipairs({'meta', 'data'}) do call('PEXPIRE', job_key(id, part), job_ttl_ms + result_ttl_ms) end
   call('SET', status_key, 'pending', 'PX', job_ttl_ms + result_ttl_ms)
-  call('UNLINK', job_key(id, 'error'))
   call('ZADD', open_key(queue, priority), 0, id)
   return true
 end
@@ -139,7 +138,7 @@ end
 -- Whether there is nothing about a job from a list that needs a closer look.
 local function is_plain(meta, model)
   return meta and meta[1] == 'queued' and meta[4] == model and not meta[2] and not meta[8] and not meta[9] and
-    now - (tonumber(meta[5]) or 0) <= job_ttl_ms
+    tonumber(meta[7] or 0) and now - (tonumber(meta[5]) or 0) <= job_ttl_ms
 end
 
 -- Reads plain jobs from a list together, with a call less for each. Returns, by their places, what it read of each.

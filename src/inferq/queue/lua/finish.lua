@@ -64,8 +64,8 @@ local function complete(id, base, meta_key, meta, token, payload)
   store_result(base, token, payload)
   call('HSET', meta_key, 'state', 'ended', 'ended_ms', ended_ms)
   call('PEXPIRE', meta_key, ttl_ms)
-  gone_count = gone_count + 1
-  gone[gone_count] = base .. 'data'
+  gone[gone_count + 1], gone[gone_count + 2] = base .. 'data', base .. 'error'
+  gone_count = gone_count + 2
   local count = group.count + 1
   group.count, group.ids[count] = count, id
   if state == 'retrying' then group.retrying[#group.retrying + 1] = id end
