@@ -47,6 +47,16 @@ async def test_bad_data_from_outside_fails_its_job_with_a_sentence(start_worker,
         assert "Traceback" not in job.error
 
 
+async def test_lost_job_of_an_outside_producer_is_rescued_though_recovery_fails(
+    start_worker, producer, redis_client
+):
+    redis_client.set("queue:iris:retries", "no sorted set")
+    redis_client.set("job:lost:data", DATA)
+    redis_client.set("job:lost:status", "pending")
+    start_worker()
+    assert (await ended(producer, "lost")).status is Status.COMPLETED
+
+
 async def test_run_that_fails_gives_a_failed_job_and_a_living_worker(start_worker, producer, tmp_path):
     failing = write_failing_model(tmp_path / "failing")
     worker = start_worker(models_dir=tmp_path, max_attempts=2)
