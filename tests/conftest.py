@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 
 from inferq.settings import Settings
@@ -9,6 +11,12 @@ SERVERS = [
         "redis", marks=pytest.mark.skipif(REDIS_BINARY is None, reason="redis-server is not installed")
     ),
 ]
+
+
+def pytest_configure():
+    # a shell that starts the tests in the background has it ignored, and every program they start would too
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
