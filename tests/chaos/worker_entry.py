@@ -22,7 +22,6 @@ from inferq.models.session import Inputs, Model, RunHandle
 from inferq.queue import consumer, rescue
 from inferq.queue.consumer import BLOCK_SECONDS, Consumer, Popped
 from inferq.queue.exchange import Answer, Exchange
-from inferq.supervisor import end_with_parent
 from inferq.worker import main as worker
 
 KILLER_DATA = b"[[6.66,6.66,6.66,6.66]]"
@@ -168,7 +167,6 @@ def hurry(factor: float) -> None:
 
 def main(run: Callable[[], None] = worker.main) -> None:
     """Runs the worker."""
-    end_with_parent()
     hurry(float(os.environ.get("CHAOS_HASTE", "1")))
     with (
         patch.object(worker, "Consumer", DyingConsumer),

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import batched, chain, groupby
 from math import inf
 from operator import itemgetter
@@ -87,7 +88,7 @@ class Consumer:
         self._worker_id = worker_id
         self._models = list(models)
         self._turns = Turns(settings.lower_share)
-        self._order = self._turns.following()
+        self._order: tuple[Priority, ...] = ()
         self._prepared: Exchange | None = None
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
@@ -217,8 +218,7 @@ class Consumer:
         finish, staged = self._finish_call(outcomes)
         claim = self._claim_call(limit, token, None, takes_alone=takes_alone)
         with redis_errors():
-            verdicts, claims = self._call_together([finish, claim], staged)
-            return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
+            return self._answer_of(self._call_together([finish, claim], staged), token)
 
     def prepare_exchange(
         self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_alone: bool = True
@@ -230,18 +230,19 @@ class Consumer:
             ("SET", key, payload, "PX", self._result_ttl_ms) for key, payload in staged.items()
         ]
 
-        def read(replies: list[Any]) -> Answer:
-            return [verdict.decode() for verdict in replies[0]], self._claimed(replies[1], token)
-
         self._prepared = Exchange(
             self._line,
             [*commands, self._command(finish), self._command(claim)],
-            read,
+            partial(self._answer_of, token=token),
             lambda: self.exchange(outcomes, limits, token, takes_alone=takes_alone),
             outcomes=outcomes,
             limits=limits,
         )
         return self._prepared
+
+    def _answer_of(self, replies: list[Any], token: str) -> Answer:
+        verdicts, claims = replies
+        return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
 
     def _next_order(self) -> tuple[Priority, ...]:
         """The order of priorities for a claim: that of an exchange which was not sent is still due."""

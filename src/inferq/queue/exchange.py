@@ -92,9 +92,8 @@ class Exchange:
         Raises:
             RedisUnavailableError: Redis is away. May be called again.
         """
+        self.wait()
         with self._lock:
-            if not self._replies and self._answer is None:
-                self._ask()
             if self._answer is None:
                 with redis_errors():
                     self._answer = self._read(self._replies)

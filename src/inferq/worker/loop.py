@@ -143,19 +143,19 @@ class Loop:
 
     def _complete(self, exchange: Exchange) -> list[ClaimedJob]:
         verdicts, jobs = self._outage.sit_out(exchange.answer, self.given_up) or ([], [])
-        self._note(exchange.outcomes, verdicts)
+        if verdicts:
+            self._note(exchange.outcomes, verdicts)
         self._asked = exchange.limits
         with self._lock:
             self._under_way = tuple(other for other in self._under_way if other is not exchange)
             return self._hold(jobs)
 
     def _finish(self, done: Sequence[Outcome]) -> None:
-        if done:
-            verdicts = self._outage.sit_out(lambda: self._consumer.finish(done), self.given_up)
-            self._note(done, verdicts or [])
+        if done and (verdicts := self._outage.sit_out(lambda: self._consumer.finish(done), self.given_up)):
+            self._note(done, verdicts)
 
     def _note(self, done: Sequence[Outcome], verdicts: Sequence[str]) -> None:
-        for outcome, verdict in zip(done, verdicts, strict=bool(verdicts)):  # none where it was given up
+        for outcome, verdict in zip(done, verdicts, strict=True):
             self._held.pop((outcome.job.token, outcome.job.id), None)
             if outcome.error is not None:
                 level = log.info if isinstance(outcome.error, InvalidInputError) else log.warning

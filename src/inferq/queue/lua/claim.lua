@@ -80,13 +80,14 @@ local function meta_of(id, read)
     'attempts', 'missing_ms', 'is_large')
 end
 
-local function lease(id, meta_key, attempt, data, timeout_ms)
+local function lease(id, meta_key, meta, data)
+  local attempt = (meta[7] or 0) + 1
   call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', started_ms,
     'attempts', text(attempt))
   local count = #claimed + 1
   claimed[count] = id
   leases[2 * count - 1], leases[2 * count] = leased_until_ms, id
-  add(id, data, attempt, timeout_ms)
+  add(id, data, attempt, meta[6])
 end
 
 -- Leases one id taken from a list. Returns 'next', 'stop' (take no more), or 'back' (nor this one, which goes back).
@@ -122,7 +123,7 @@ local function take(queue, model, id, list_priority)
     note_ended_outside(queue, id, priority)
     return 'next'
   end
-  lease(id, meta_key, (meta[7] or 0) + 1, data, meta[6])
+  lease(id, meta_key, meta, data)
   if meta[8] then call('HDEL', meta_key, 'missing_ms') end
   return alone and 'stop' or 'next'
 end
@@ -146,10 +147,9 @@ local function read_ahead(ids, model)
   local metas, datas, keys, places = {}, {}, {}, {}
   for i, id in ipairs(ids) do
     local meta = meta_of(id, look)
-    metas[i] = meta
     if is_plain(meta, model) then
       local count = #keys + 1
-      keys[count], places[count] = job_key(id, 'data'), i
+      metas[i], keys[count], places[count] = meta, job_key(id, 'data'), i
     end
   end
   if #keys > 0 then
@@ -167,7 +167,7 @@ local function take_plain(id, meta, data)
     if type(status) == 'string' then call('SET', status_key, status, 'KEEPTTL') end
     return false
   end
-  lease(id, base .. 'meta', (meta[7] or 0) + 1, data, meta[6])
+  lease(id, base .. 'meta', meta, data)
   return true
 end
 

@@ -123,22 +123,20 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
   return 'failed'
 end
 
--- What any program may have made of a job's keys must not keep the others from being settled: recovery sees to it.
 local i, count = 4, 0
 while i <= #ARGV do
   local verdict, token, width = ARGV[i], ARGV[i + 1], ARGV[i] == 'completed' and 2 or 4
   local first, last = i + 3, i + 2 + width * tonumber(ARGV[i + 2])
   for at = first, last, width do
-    local id, payload, is_fine, answer = ARGV[at], ARGV[at + 1], nil, nil
-    if width == 2 then
-      is_fine, answer = pcall(settle, id, token, verdict, payload)
-      if payload == '' then
-        gone_count = gone_count + 1
-        gone[gone_count] = job_key(id, 'result') .. ':' .. token
-      end
-    else
-      is_fine, answer = pcall(settle, id, token, verdict, payload, ARGV[at + 2], tonumber(ARGV[at + 3]))
+    local id, payload, kind, delay_ms = ARGV[at], ARGV[at + 1], nil, nil
+    if width == 4 then
+      kind, delay_ms = ARGV[at + 2], tonumber(ARGV[at + 3])
+    elseif payload == '' then
+      gone_count = gone_count + 1
+      gone[gone_count] = job_key(id, 'result') .. ':' .. token
     end
+    -- what any program may have made of a job's keys must not keep the others from being settled: recovery sees to it
+    local is_fine, answer = pcall(settle, id, token, verdict, payload, kind, delay_ms)
     count = count + 1
     answers[count] = is_fine and answer or 'stale'
   end
