@@ -34,8 +34,8 @@ def redis_server(request):
 
 @pytest.fixture(params=SERVERS)
 def own_redis_server(request):
-    """A server for this test alone, which may kill it and start it again."""
-    server = Server(request.param)
+    """A server for this test alone, which may kill it and start it again: it loses nothing it answered."""
+    server = Server(request.param, "--appendfsync", "always")
     yield server.start()
     server.stop()
 

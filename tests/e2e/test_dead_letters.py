@@ -24,7 +24,7 @@ DATA = b"[[5.1,3.5,1.4,0.2]]"
 def server():
     server = Server("valkey").start()
     yield server
-    server.kill()
+    server.stop()
 
 
 @pytest.fixture

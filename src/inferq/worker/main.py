@@ -2,13 +2,12 @@
 
 import os
 import secrets
-import signal
 import socket
 import sys
 import threading
 import time
 from datetime import UTC, datetime
-from types import FrameType
+from functools import partial
 
 import structlog
 
@@ -24,6 +23,7 @@ from inferq.worker.loop import Loop
 from inferq.worker.periodic import Periodic
 from inferq.worker.reporter import Reporter
 from inferq.worker.runner import Runner, timed_out
+from inferq.worker.signals import StopSignals
 from inferq.worker.watch import Run, Watch, quietly, replace_process
 
 _RECOVER_SECONDS = 1.0
@@ -92,13 +92,9 @@ class Worker:
         quietly(self._consumer.retire, "retire")
         log.info("worker_stopped", worker_id=self.id, jobs_done=self._loop.jobs_done)
 
-    def stop(self, *_signal: int | FrameType | None) -> None:
-        """Lets the job under way finish within the grace period, then ends the process."""
-        if not self._loop.stopping.is_set():
-            self._loop.stopping.set()
-            threading.Thread(target=self._end_after_grace, name="grace", daemon=True).start()
-
-    def _end_after_grace(self) -> None:
+    def stop(self) -> None:
+        """Lets the job under way finish within the grace period, then ends the process. Does not return."""
+        self._loop.stopping.set()
         time.sleep(self._settings.shutdown_seconds)
         self._loop.given_up.set()
         last = threading.Timer(_LAST_CALLS_SECONDS, os._exit, (0,))  # Redis may hang; then recovery does it
@@ -186,21 +182,15 @@ class Worker:
 def main() -> None:
     """Runs a worker with the settings of the environment; exits 0 when told to stop, 1 if it cannot start."""
     end_with_parent()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _exit_at_once)
+    signals = StopSignals(partial(os._exit, 0))  # told to stop before there is anything to finish
     try:
         settings = load_settings()
         configure_logging(settings)
         worker = Worker(settings)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, worker.stop)
+        signals.callback = worker.stop
         worker.run()
     except InferqError as error:
         sys.exit(f"inferq worker: {error.message}")
-
-
-def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)  # told to stop before there was anything to finish
 
 
 if __name__ == "__main__":

@@ -30,9 +30,15 @@ async def submitted(client, count=1):
 
 
 async def until_waiting(proxy, count=1):
-    """Until so many jobs are waited for, and messages are heard."""
-    while not (len(proxy.notices) == count and proxy.notices.is_heard):
-        await asyncio.sleep(0.01)
+    """Until so many jobs have been read and are waited for, and messages are heard."""
+
+    def is_waiting():
+        waiters = proxy.notices._everybody()
+        return len(waiters) == count and all(waiter._future is not None for waiter in waiters)
+
+    async with asyncio.timeout(20):
+        while not (is_waiting() and proxy.notices.is_heard):
+            await asyncio.sleep(0.01)
 
 
 def finish(consumer, count=1):

@@ -94,6 +94,20 @@ async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_work
     assert (job.status, job.attempts, job.queue_position) == (Status.PENDING, 0, 1)
 
 
+async def test_job_within_the_model_after_the_grace_period_is_put_back_too(
+    start_worker, producer, redis_client, tmp_path
+):
+    write_slow_loop(tmp_path / "slow")
+    worker = start_worker(models_dir=tmp_path, shutdown_seconds=0.2)
+    job_id = await producer.submit("slow", b"[2000000000]")  # minutes
+    wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
+    code, log = worker.stop()
+
+    assert code == 0, log
+    job = await producer.read(job_id)
+    assert (job.status, job.attempts, job.queue_position) == (Status.PENDING, 0, 1)
+
+
 async def test_job_of_a_killed_worker_is_run_by_another(start_worker, producer, redis_client):
     doomed = start_worker(simulated_seconds=60, lease_seconds=0.5)
     job_id = await producer.submit("iris", DATA)
