@@ -35,7 +35,7 @@ class Access:
         """Answers 401 instead of the application where no known key is given, also a WebSocket."""
         if scope["type"] not in ("http", "websocket") or _is_open(scope):
             return await self._app(scope, receive, send)
-        owner = self._owner_of(Headers(scope=scope).get("authorization", ""))
+        owner = self.owner_of(scope)
         if owner is None:
             if scope["type"] == "websocket" and _HTTP_RESPONSE not in scope.get("extensions", {}):
                 reason = problems.TYPES[ErrorKind.UNAUTHORIZED].title
@@ -44,8 +44,9 @@ class Access:
         scope.setdefault("state", {})["owner"] = owner
         return await self._app(scope, receive, send)
 
-    def _owner_of(self, authorization: str) -> str | None:
-        scheme, _, key = authorization.partition(" ")
+    def owner_of(self, scope: Scope) -> str | None:
+        """Name of the key that a request comes with; None if it comes with none that is known."""
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
         digest = hashlib.sha256(key.strip().encode("latin-1")).digest()
         owner = None
         for known, name in self._keys:  # all of them, so that the time tells nothing

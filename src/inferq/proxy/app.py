@@ -16,7 +16,8 @@ from inferq.proxy.access import Access
 from inferq.proxy.answers import JSON, add_problem
 from inferq.proxy.catalog import Catalog
 from inferq.proxy.lean import LeanPaths
-from inferq.proxy.routes import lean_routes, router
+from inferq.proxy.prompt import PromptWay
+from inferq.proxy.routes import lean_table, router
 from inferq.proxy.schemas import Problem
 from inferq.proxy.stopping import before_stopping
 from inferq.queue.listing import Listing
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     """
     settings = settings or load_settings()
     configure_logging(settings)
+    exports_telemetry = _exports_telemetry()
     app = FastAPI(
         title="inferq",
         version=version("inferq"),
@@ -61,7 +63,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
         "`/job/{job_id}` when a worker has run the model.",
         openapi_tags=_TAGS,
         lifespan=_lifespan,
-        telemetry=None if _exports_telemetry() else {"tracing": False, "metrics": False, "logs": False},
+        telemetry=None if exports_telemetry else {"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
@@ -71,9 +73,12 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     app.state.webhook_rules = UrlRules.from_settings(settings)
     app.include_router(router)
     if is_lean:
-        app.add_middleware(LeanPaths, routes=lean_routes)
+        app.add_middleware(LeanPaths, table=lean_table)
     if settings.api_keys:
         app.add_middleware(Access, api_keys=settings.api_keys)
+    if is_lean and not exports_telemetry:
+        access = Access(app, settings.api_keys) if settings.api_keys else None
+        app.state.prompt_way = PromptWay(app, lean_table, access)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -46,6 +46,11 @@ class CorkedTransport:
             return
         self._transport.write(data)
 
+    def write_whole(self, response: bytes) -> None:
+        """Writes head and body of a response at once."""
+        self._write_head()
+        self._transport.write(response)
+
     def close(self) -> None:
         """Closes the connection when all is written."""
         self._write_head()

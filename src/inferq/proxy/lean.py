@@ -7,7 +7,7 @@ response models. Its answers are the same; a test compares the two.
 
 from collections.abc import Iterable
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,6 +32,21 @@ class LeanRoute(APIRoute):
         """The path after its parameter."""
         return self.path.partition("}")[2]
 
+    async def respond(self, request: Request, rest: str) -> Response:
+        """Makes the answer to a request.
+
+        Args:
+            request: The request.
+            rest: What the path has between stem and tail.
+        """
+        try:
+            response: Response = await (
+                self.endpoint(request, rest) if self.param_convertors else self.endpoint(request)
+            )
+        except (InferqError, ClientDisconnect) as error:
+            return await problems.answer(request, error)
+        return response
+
     async def serve(self, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request.
 
@@ -42,26 +57,22 @@ class LeanRoute(APIRoute):
             send: Of the ASGI call.
         """
         request = Request(scope, receive, send)
+        response = await self.respond(request, rest)
         try:
-            response = await (
-                self.endpoint(request, rest) if self.param_convertors else self.endpoint(request)
-            )
             await response(scope, receive, send)
-        except (InferqError, ClientDisconnect) as error:  # of a response too, as long as it has not begun
+        except (InferqError, ClientDisconnect) as error:  # of one that has not begun
             problem = await problems.answer(request, error)
             await problem(scope, receive, send)
 
 
-class LeanPaths:
-    """Serves an application's lean routes; everything else goes on to the application.
+class LeanTable:
+    """Finds the lean route of a request.
 
     Args:
-        app: The next application.
-        routes: The lean routes. Where a path fits several of them, the first serves it.
+        routes: The lean routes. Where a path fits several of them, the first is found.
     """
 
-    def __init__(self, app: ASGIApp, routes: Iterable[LeanRoute]) -> None:
-        self._app = app
+    def __init__(self, routes: Iterable[LeanRoute]) -> None:
         self._fixed: dict[tuple[str, str], LeanRoute] = {}
         self._stems: list[tuple[str, str, str, LeanRoute]] = []
         for route in routes:
@@ -71,15 +82,34 @@ class LeanPaths:
                 else:
                     self._fixed[method, route.stem] = route
 
+    def find(self, method: str, path: str) -> tuple[LeanRoute, str] | None:
+        """The route, and what the path has between its stem and its tail; None if there is no such route."""
+        fixed = self._fixed.get((method, path))
+        if fixed is not None:
+            return fixed, ""
+        for known, stem, tail, route in self._stems:
+            if known == method and path.startswith(stem) and path.endswith(tail, len(stem)):
+                return route, path[len(stem) : len(path) - len(tail)]
+        return None
+
+
+class LeanPaths:
+    """Serves an application's lean routes; everything else goes on to the application.
+
+    Args:
+        app: The next application.
+        table: The lean routes.
+    """
+
+    def __init__(self, app: ASGIApp, table: LeanTable) -> None:
+        self._app = app
+        self._table = table
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request."""
         if scope["type"] == "http" and not scope.get("root_path"):
-            path, method = scope["path"], scope["method"]
-            fixed = self._fixed.get((method, path))
-            if fixed is not None:
-                return await fixed.serve("", scope, receive, send)
-            for known, stem, tail, route in self._stems:
-                if known == method and path.startswith(stem) and path.endswith(tail, len(stem)):
-                    rest = path[len(stem) : len(path) - len(tail)]
-                    return await route.serve(rest, scope, receive, send)
+            found = self._table.find(scope["method"], scope["path"])
+            if found is not None:
+                route, rest = found
+                return await route.serve(rest, scope, receive, send)
         return await self._app(scope, receive, send)

@@ -150,7 +150,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_invalid_parameters)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    app.add_exception_handler(Exception, _answer_unforeseen)
+    app.add_exception_handler(Exception, answer_unforeseen)
 
 
 async def answer(request: Request, error: InferqError | ClientDisconnect) -> Response:
@@ -162,7 +162,7 @@ async def answer(request: Request, error: InferqError | ClientDisconnect) -> Res
 
 async def _answer_inferq_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, InferqError) or error.kind not in TYPES:
-        return await _answer_unforeseen(request, error)
+        return await answer_unforeseen(request, error)
     shape = TYPES[error.kind]
     headers = {}
     if shape.status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -207,6 +207,7 @@ async def _answer_nobody(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)  # the client went away while it sent; nobody reads this
 
 
-async def _answer_unforeseen(request: Request, error: Exception) -> Response:
+async def answer_unforeseen(request: Request, error: Exception) -> Response:
+    """Logs an error that should not have been, and makes the answer for it."""
     described = unforeseen(request.scope["path"], request.method, error)
     return Response(to_json(described), 500, media_type=MEDIA_TYPE)

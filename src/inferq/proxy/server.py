@@ -12,8 +12,8 @@ import uvicorn
 
 from inferq.jobs import RedisUnavailableError
 from inferq.proxy.app import create_app
-from inferq.proxy.corking import CorkingProtocol
 from inferq.proxy.listener import allow_many_connections, listen, refuse_new_connections
+from inferq.proxy.prompt import PromptProtocol
 from inferq.queue.connection import connect
 from inferq.queue.requirements import check_server
 from inferq.settings import Settings
@@ -52,7 +52,7 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        http=CorkingProtocol,
+        http=PromptProtocol,
         ws="websockets-sansio",
         ws_max_size=settings.max_body_bytes,
     )

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from inferq.proxy.app import create_app
-from inferq.proxy.corking import CorkingProtocol
+from inferq.proxy.prompt import PromptProtocol
 from inferq.queue.notices import Notices
 from tests.servers import free_port, wait_until
 
@@ -41,7 +41,7 @@ def serving(settings):
     """Serves until the context ends."""
     app = create_app(settings)
     config = uvicorn.Config(
-        app, http=CorkingProtocol, port=free_port(), log_level="critical", timeout_graceful_shutdown=1
+        app, http=PromptProtocol, port=free_port(), log_level="critical", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from inferq.proxy.lean import LeanRoute
+from inferq.proxy.lean import LeanRoute, LeanTable
 from inferq.proxy.routes import about, batch, jobs, listing, models, sockets, streams
 
 router = APIRouter()
@@ -19,6 +19,6 @@ for one in (
 ):
     router.include_router(one)
 
-lean_routes = [
+lean_table = LeanTable(
     route for one in (streams.lean, jobs.lean) for route in one.routes if isinstance(route, LeanRoute)
-]
+)

@@ -12,7 +12,7 @@ from inferq.jobs import ErrorKind, Job, JobNotFoundError, RedisUnavailableError,
 from inferq.proxy.answers import JSON, JsonResponse, accepted, answers, may_wait
 from inferq.proxy.body import PredictBody, parse_predict_body, read_body
 from inferq.proxy.following import Following, read_job
-from inferq.proxy.lean import LeanRoute
+from inferq.proxy.prompt import PromptRoute
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
 from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of, webhook_rules_of
 from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, idempotency_of, new_submission, submission_of
@@ -21,7 +21,7 @@ from inferq.queue.submission import Submission
 from inferq.views import job_json
 
 router = APIRouter(tags=["jobs"])
-lean = APIRouter(tags=["jobs"], route_class=LeanRoute)
+lean = APIRouter(tags=["jobs"], route_class=PromptRoute)
 """What nearly every request asks for."""
 
 _BODY = {"content": {JSON: {"schema": PredictRequest.model_json_schema()}}, "required": True}

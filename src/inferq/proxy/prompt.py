@@ -1,0 +1,168 @@
+"""A short way through the server for requests that are short and answered at once.
+
+uvicorn hands a request to the application message by message, as uploads and streams need it. Of a request for
+a `PromptRoute` all is there within one packet or two, and the answer is one body: here the protocol itself
+waits for the whole request, calls the endpoint, and writes what it returns. A test compares the answers, byte
+by byte, with those that go the long way.
+"""
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.types import Message
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from inferq.proxy import problems
+from inferq.proxy.access import Access
+from inferq.proxy.corking import CorkingProtocol
+from inferq.proxy.lean import LeanRoute, LeanTable
+
+_MOST_BODY_BYTES = 65536
+"""Of a longer body the long way reads no more, at a time, than it can use."""
+_LONG_WAY_HEADERS = frozenset({b"expect", b"prefer", b"transfer-encoding", b"upgrade"})
+
+
+class PromptRoute(LeanRoute):
+    """A route that answers with one body, at once unless the request has a query or a `Prefer` header."""
+
+
+class PromptWay:
+    """What the protocol needs of the application.
+
+    Args:
+        app: The application, all of whose middlewares are known here.
+        table: Its lean routes.
+        access: Who may use it; None for everybody.
+    """
+
+    def __init__(self, app: FastAPI, table: LeanTable, access: Access | None) -> None:
+        self._app = app
+        self._table = table
+        self._access = access
+
+    def route_of(self, scope: dict[str, Any], url: bytes) -> tuple[PromptRoute, str] | None:
+        """The route that may serve a request this way, and what its path has between stem and tail.
+
+        Args:
+            scope: Of the ASGI call, as far as it is known without the path. What the application and its
+                middlewares would add is added.
+            url: What was asked for.
+        """
+        if b"?" in url or b"%" in url or b"#" in url or not url.startswith(b"/"):
+            return None
+        path = url.decode("ascii")
+        found = self._table.find(scope["method"], path)
+        if found is None or not isinstance(found[0], PromptRoute):
+            return None
+        if self._access is not None:
+            owner = self._access.owner_of(scope)
+            if owner is None:
+                return None
+            scope["state"]["owner"] = owner
+        scope |= {"app": self._app, "path": path, "raw_path": url, "query_string": b""}
+        return found
+
+
+class PromptProtocol(CorkingProtocol):
+    """uvicorn's HTTP protocol with the short way, where the application has one in `app.state.prompt_way`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as uvicorn has them
+        super().__init__(*arguments, **options)
+        way: PromptWay | None = getattr(self.config.app.state, "prompt_way", None)  # type: ignore[union-attr]
+        is_plain = self.limit_concurrency is None and not self.access_log and not self.root_path
+        self._way = way if is_plain else None
+
+    def on_headers_complete(self) -> None:
+        """Decides which way a request goes."""
+        way = self._way
+        if way is not None and (self.cycle is None or self.cycle.response_complete) and self._is_simple():
+            self.scope["method"] = self.parser.get_method().decode("ascii")
+            found = way.route_of(self.scope, self.url)  # type: ignore[arg-type]
+            if found is not None:
+                self.cycle = _PromptCycle(self.scope, *found)  # type: ignore[arg-type, assignment]
+                return
+        super().on_headers_complete()
+
+    def _is_simple(self) -> bool:
+        for name, value in self.headers:
+            if name in _LONG_WAY_HEADERS:
+                return False
+            if name == b"content-length" and int(value) > _MOST_BODY_BYTES:
+                return False
+        parser = self.parser
+        return (
+            parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not self.flow.write_paused
+        )
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of a body."""
+        cycle: Any = self.cycle
+        if type(cycle) is _PromptCycle:
+            cycle.body += body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Answers a request that is all there."""
+        cycle: Any = self.cycle
+        if type(cycle) is _PromptCycle:
+            cycle.task = asyncio.Task(self._answer(cycle), loop=self.loop, eager_start=True)
+        else:
+            super().on_message_complete()
+
+    async def _answer(self, cycle: "_PromptCycle") -> None:
+        request = Request(cycle.scope, cycle.receive)
+        try:
+            response = await cycle.route.respond(request, cycle.rest)
+        except Exception as error:  # noqa: BLE001 - it is logged, as by the application's outermost middleware
+            response = await problems.answer_unforeseen(request, error)
+        cycle.response_complete = True
+        if not self.transport.is_closing():
+            self.transport.write_whole(self._as_bytes(response, cycle))  # type: ignore[attr-defined]
+            if not cycle.keep_alive:
+                self.transport.close()
+        self.on_response_complete()
+
+    def _as_bytes(self, response: Response, cycle: "_PromptCycle") -> bytes:
+        parts = [STATUS_LINE[response.status_code]]
+        for name, value in (*self.server_state.default_headers, *response.raw_headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"\r\n", response.body)
+        return b"".join(parts)
+
+
+class _PromptCycle:
+    """A request under way, with what uvicorn's protocol asks of its own `RequestResponseCycle`."""
+
+    __slots__ = (
+        *("body", "disconnected", "keep_alive", "message_event", "response_complete"),
+        *("rest", "route", "scope", "task"),
+    )
+
+    def __init__(self, scope: dict[str, Any], route: PromptRoute, rest: str) -> None:
+        self.scope = scope
+        self.route = route
+        self.rest = rest
+        self.body: bytes | None = b""
+        self.task: asyncio.Task[None] | None = None
+        self.disconnected = False
+        self.keep_alive = True
+        self.message_event = _NOBODY_WAITS
+        self.response_complete = False
+
+    async def receive(self) -> Message:
+        """The one message of the request, then that there are no more."""
+        body, self.body = self.body, None
+        if body is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+_NOBODY_WAITS = asyncio.Event()
+"""Set when a connection ends or has more to read; nobody waits for that here."""
