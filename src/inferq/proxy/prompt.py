@@ -1,9 +1,9 @@
 """A short way through the server for requests that are short and answered at once.
 
-uvicorn hands a request to the application message by message, as uploads and streams need it. Of a request for
-a `PromptRoute` all is there within one packet or two, and the answer is one body: here the protocol itself
-waits for the whole request, calls the endpoint, and writes what it returns. A test compares the answers, byte
-by byte, with those that go the long way.
+uvicorn hands a request to the application message by message, as uploads and streams need it. Of one for a
+`PromptRoute` all is there within a packet or two, and the answer is one body: here the protocol itself waits
+for the whole request, calls the endpoint, and writes what it returns. A test compares the answers, byte by
+byte, with those that go the long way.
 """
 
 import asyncio
@@ -53,7 +53,10 @@ class PromptWay:
             return None
         path = url.decode("ascii")
         found = self._table.find(scope["method"], path)
-        if found is None or not isinstance(found[0], PromptRoute):
+        if found is None:
+            return None
+        route, rest = found
+        if not isinstance(route, PromptRoute):
             return None
         if self._access is not None:
             owner = self._access.owner_of(scope)
@@ -61,7 +64,7 @@ class PromptWay:
                 return None
             scope["state"]["owner"] = owner
         scope |= {"app": self._app, "path": path, "raw_path": url, "query_string": b""}
-        return found
+        return route, rest
 
 
 class PromptProtocol(CorkingProtocol):
@@ -70,7 +73,7 @@ class PromptProtocol(CorkingProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as uvicorn has them
         super().__init__(*arguments, **options)
         way: PromptWay | None = getattr(self.config.app.state, "prompt_way", None)  # type: ignore[union-attr]
-        is_plain = self.limit_concurrency is None and not self.access_log and not self.root_path
+        is_plain = self.limit_concurrency is None and not self.config.access_log and not self.root_path
         self._way = way if is_plain else None
 
     def on_headers_complete(self) -> None:
@@ -128,7 +131,7 @@ class PromptProtocol(CorkingProtocol):
         self.on_response_complete()
 
     def _as_bytes(self, response: Response, cycle: "_PromptCycle") -> bytes:
-        parts = [STATUS_LINE[response.status_code]]
+        parts: list[Any] = [STATUS_LINE[response.status_code]]
         for name, value in (*self.server_state.default_headers, *response.raw_headers):
             parts += (name, b": ", value, b"\r\n")
         if not cycle.keep_alive:
@@ -141,7 +144,7 @@ class _PromptCycle:
     """A request under way, with what uvicorn's protocol asks of its own `RequestResponseCycle`."""
 
     __slots__ = (
-        *("body", "disconnected", "keep_alive", "message_event", "response_complete"),
+        *("body", "disconnected", "is_taken", "keep_alive", "message_event", "response_complete"),
         *("rest", "route", "scope", "task"),
     )
 
@@ -149,7 +152,8 @@ class _PromptCycle:
         self.scope = scope
         self.route = route
         self.rest = rest
-        self.body: bytes | None = b""
+        self.body = b""
+        self.is_taken = False
         self.task: asyncio.Task[None] | None = None
         self.disconnected = False
         self.keep_alive = True
@@ -158,10 +162,10 @@ class _PromptCycle:
 
     async def receive(self) -> Message:
         """The one message of the request, then that there are no more."""
-        body, self.body = self.body, None
-        if body is None:
+        if self.is_taken:
             return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": body, "more_body": False}
+        self.is_taken = True
+        return {"type": "http.request", "body": self.body, "more_body": False}
 
 
 _NOBODY_WAITS = asyncio.Event()

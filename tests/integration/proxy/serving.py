@@ -21,6 +21,7 @@ class Proxy:
 
     app: FastAPI
     port: int
+    server: uvicorn.Server
 
     @property
     def notices(self) -> Notices:
@@ -32,23 +33,26 @@ class Proxy:
     def socket_url(self, path: str) -> str:
         return f"ws://127.0.0.1:{self.port}{path}"
 
+    def stop(self):
+        """Tells it to stop, and does not wait for that."""
+        self.server.should_exit = True
+
     def until_nobody_waits(self):
         wait_until(lambda: len(self.notices) == 0, what="every waiter leaving")
 
 
 @contextmanager
-def serving(settings):
+def serving(settings, http=PromptProtocol):
     """Serves until the context ends."""
     app = create_app(settings)
-    config = uvicorn.Config(
-        app, http=PromptProtocol, port=free_port(), log_level="critical", timeout_graceful_shutdown=1
-    )
+    options = {"access_log": False, "log_level": "critical", "timeout_graceful_shutdown": 1}
+    config = uvicorn.Config(app, http=http, port=free_port(), **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     wait_until(lambda: server.started, what="the proxy's start")
     try:
-        yield Proxy(app, config.port)
+        yield Proxy(app, config.port, server)
     finally:
         server.should_exit = True
         thread.join()

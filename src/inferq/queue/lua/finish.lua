@@ -43,7 +43,7 @@ end
 local function store_result(base, token, payload)
   local result = base .. 'result'
   if payload ~= '' then
-    call('SET', result, payload, 'PX', ttl_ms)
+    call('PSETEX', result, ttl_ms, payload)
   else
     call('RENAME', result .. ':' .. token, result)
     call('PEXPIRE', result, ttl_ms)

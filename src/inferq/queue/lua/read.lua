@@ -14,9 +14,9 @@ local inline_bytes = tonumber(ARGV[2])
 
 local function result_of(id)
   local key = job_key(id, 'result')
-  local length = look('STRLEN', key)
-  if length and length > inline_bytes then return length end
-  return look('GET', key)
+  local result = look('GETRANGE', key, 0, inline_bytes)
+  if result == '' then return look('GET', key) end -- it is absent, or empty
+  return result and #result > inline_bytes and call('STRLEN', key) or result
 end
 
 -- How many jobs are taken before a waiting one, itself included.

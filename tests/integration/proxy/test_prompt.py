@@ -1,0 +1,258 @@
+"""The short way through the server gives, byte by byte, the answers of uvicorn's own protocol."""
+
+import asyncio
+import hashlib
+import re
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from structlog.testing import capture_logs
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from inferq.jobs import InvalidInputError, Outcome
+from inferq.proxy.prompt import PromptProtocol
+from tests.integration.proxy.serving import serving
+from tests.integration.proxy.test_lean import BODIES, KEY, REQUESTS
+
+BODY = BODIES[0]
+LARGE = b'{"data": [' + b"[1,2,3,4]," * 9000 + b"[1,2,3,4]]}"
+VARYING = [(rb"date: [^\r]*", b"date: D"), (rb"[0-9a-f]{32}", b"ID"), (rb'"submitted_at":"[^"]*"', b"T")]
+
+
+def request(method=b"POST", path=b"/predict", body=b"", headers=(), version=b"1.1"):
+    length = [b"Content-Length: %d" % len(body)] if body else []
+    lines = [b"%b %b HTTP/%b" % (method, path, version), b"Host: proxy", *headers, *length, b"", body]
+    return b"\r\n".join(lines)
+
+
+def chunked(*chunks):
+    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+    return request(headers=[b"Transfer-Encoding: chunked"]) + body
+
+
+class Connection:
+    """A client that sees every byte."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, proxy):
+        connection = cls(*await asyncio.open_connection("127.0.0.1", proxy.port))
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def send(self, *pieces):
+        for piece in pieces:
+            self.writer.write(piece)
+            await self.writer.drain()
+            await asyncio.sleep(0.005)  # else they would arrive as one
+
+    async def answer(self, *, has_body=True):
+        """The next answer, without what differs from one request to the next."""
+        async with asyncio.timeout(20):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"\r\ncontent-length: (\d+)", head)
+            body = await self.reader.readexactly(int(length[1])) if length and has_body else b""
+        whole = head + body
+        for pattern, mask in VARYING:
+            whole = re.sub(pattern, mask, whole)
+        return whole
+
+    async def is_closed(self):
+        async with asyncio.timeout(20):
+            return await self.reader.read(1) == b""
+
+    async def close(self):
+        self.writer.close()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+class CountingProtocol(PromptProtocol):
+    """Counts the requests that go the short way."""
+
+    short = 0
+
+    async def _answer(self, cycle):
+        CountingProtocol.short += 1
+        await super()._answer(cycle)
+
+
+@pytest.fixture
+def both(request, settings, announced, consumer, redis_client):
+    """A proxy with the short way and one without, where all is well or, by the parameter, not."""
+    how = getattr(request, "param", "open")
+    chosen = {"max_body_bytes": 100_000, "max_timeout_seconds": 60.0}
+    if how == "guarded":
+        chosen["api_keys"] = f"ann:{hashlib.sha256(KEY.encode()).hexdigest()}"
+    if how == "full":
+        chosen["max_queued"] = 1
+    if how == "away":
+        chosen |= {"redis_url": "redis://127.0.0.1:1", "redis_timeout": 0.05}
+    for name in ("done", "bad", "waiting"):
+        redis_client.set(f"job:{name}:data", BODY)
+        redis_client.lpush("queue:iris", name)
+    done, bad = consumer.claim(2)
+    consumer.finish(
+        [Outcome(done, result=b'{"prediction":0}'), Outcome(bad, error=InvalidInputError("Bad."))]
+    )
+    settings = settings.model_copy(update=chosen)
+    CountingProtocol.short = 0
+    with serving(settings, CountingProtocol) as prompt, serving(settings, HttpToolsProtocol) as plain:
+        yield prompt, plain
+
+
+async def answers_to(both, *pieces, count=1, **how):
+    found = []
+    for proxy in both:
+        async with Connection.to(proxy) as connection:
+            await connection.send(*pieces)
+            found.append([await connection.answer(**how) for _ in range(count)])
+    return found
+
+
+@pytest.mark.parametrize("both", ["open", "guarded", "full", "away"], indirect=True)
+async def test_every_answer_is_the_same_byte_by_byte(both):
+    for headers in ([], [f"Authorization: Bearer {KEY}".encode()], [b"Authorization: Bearer wrong"]):
+        for method, path, body in REQUESTS:
+            if path.endswith("/events"):
+                continue  # a stream has no length
+            sent = request(method.encode(), path.encode(), body, headers)
+            prompt, plain = await answers_to(both, sent, has_body=method != "HEAD")
+            assert prompt == plain, sent
+    assert CountingProtocol.short > 0
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [request(body=BODY, headers=[b"Connection: keep-alive"])],
+        [request(body=BODY, headers=[b"Connection: close"])],
+        [request(body=BODY, version=b"1.0")],
+        [request(body=BODY, headers=[b"Expect: 100-continue"])],
+        [request(body=BODY, headers=[b"Prefer: wait=0"])],
+        [request(body=BODY, headers=[b"Idempotency-Key: a", b"Idempotency-Key: b"])],
+        [request(body=BODY, headers=[b"Upgrade: h2c", b"Connection: Upgrade"])],
+        [request(body=BODY, path=b"http://proxy/predict")],
+        [request(body=BODY, path=b"/predict#part")],
+        [request(body=BODY, path=b"/%70redict")],
+        [request(body=LARGE)],
+        [request(body=LARGE * 2)],
+        [request(b"GET", b"/job/done", BODY)],
+        [request(b"GET", b"/job/wait%69ng")],
+        [request(b"GET", b"/job/" + b"x" * 300)],
+        [request(b"GET", b"/job/waiting?wait=0.01")],
+        [chunked(BODY[:5], BODY[5:])],
+        [request(body=BODY)[:20], request(body=BODY)[20:-9], request(body=BODY)[-9:]],
+        [request(body=BODY)[:-1], request(body=BODY)[-1:]],
+    ],
+    ids=repr,
+)
+async def test_odd_requests_are_answered_alike(both, pieces):
+    prompt, plain = await answers_to(both, *pieces)
+    assert prompt == plain
+
+
+async def test_requests_sent_ahead_are_answered_in_turn(both):
+    first, *_ = sent = [
+        request(body=BODY), request(b"GET", b"/job/done"), request(b"GET", b"/health/live"),
+        request(body=b"{"), request(b"GET", b"/job/done"), request(b"GET", b"/job/nosuch"),
+    ]  # fmt: skip
+    prompt, plain = await answers_to(both, b"".join(sent), count=len(sent))
+    assert prompt == plain
+    prompt, plain = await answers_to(both, first, *sent, count=len(sent) + 1)
+    assert prompt == plain
+
+
+async def test_connection_is_kept_and_closed_as_asked(settings, announced):
+    with serving(settings) as proxy:
+        async with Connection.to(proxy) as connection:
+            for _ in range(3):
+                await connection.send(request(body=BODY))
+                assert b" 202 " in await connection.answer()
+            await connection.send(request(body=BODY, headers=[b"Connection: close"]))
+            assert b"connection: close" in await connection.answer()
+            assert await connection.is_closed()
+
+
+async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
+    settings, announced, monkeypatch, redis_client
+):
+    waiting, going_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def held(*_):
+        loop.call_soon_threadsafe(waiting.set)
+        while not going_on.is_set():
+            await asyncio.sleep(0.005)
+
+    with serving(settings) as proxy:
+        monkeypatch.setattr(proxy.app.state.catalog, "find", held)
+        async with Connection.to(proxy) as connection:
+            await connection.send(request(body=BODY))
+            await asyncio.wait_for(waiting.wait(), 20)
+            proxy.stop()
+            going_on.set()
+            answer = await connection.answer()
+            assert b" 202 " in answer
+            assert b"connection: close" in answer
+            assert await connection.is_closed()
+    assert redis_client.llen("queue:iris") == 1
+
+
+async def test_job_of_a_client_that_has_gone_is_stored(settings, announced, monkeypatch, redis_client):
+    with serving(settings) as proxy:
+        catalog, has_left = proxy.app.state.catalog, asyncio.Event()
+        find = catalog.find
+
+        async def find_late(name):
+            while not has_left.is_set():
+                await asyncio.sleep(0.005)
+            return await find(name)
+
+        monkeypatch.setattr(catalog, "find", find_late)
+        async with Connection.to(proxy) as connection:
+            await connection.send(request(body=BODY))
+            await connection.close()
+            has_left.set()
+            async with asyncio.timeout(20):
+                while not redis_client.llen("queue:iris"):
+                    await asyncio.sleep(0.005)
+
+
+async def test_unforeseen_error_is_a_problem_and_is_logged_once(settings, announced, monkeypatch):
+    monkeypatch.setattr("inferq.proxy.routes.jobs.parse_predict_body", lambda *_: 1 / 0)
+    with serving(settings) as proxy, capture_logs() as logged:
+        async with Connection.to(proxy) as connection:
+            for _ in range(2):
+                await connection.send(request(body=BODY))
+                answer = await connection.answer()
+                assert b" 500 " in answer
+                assert b"urn:inferq:problem:internal" in answer
+    assert [line["event"] for line in logged] == ["request_failed"] * 2
+
+
+async def test_client_that_does_not_read_is_not_written_to_for_ever(settings, redis_client):
+    size, count = 60_000, 400
+    redis_client.set("job:big:status", "completed")
+    redis_client.set("job:big:result", b'"%b"' % (b"x" * size))
+    with serving(settings, CountingProtocol) as proxy:
+        CountingProtocol.short = 0
+        async with Connection.to(proxy) as connection:
+            connection.writer.transport.pause_reading()
+            ask = request(b"GET", b"/job/big")
+            sending = asyncio.create_task(connection.send(*[ask] * count))
+            while not sending.done() and CountingProtocol.short < count / 2:
+                before = CountingProtocol.short
+                await asyncio.sleep(0.5)
+                if before == CountingProtocol.short:
+                    break
+            assert CountingProtocol.short < count / 2, "the proxy piles up what nobody reads"
+            connection.writer.transport.resume_reading()
+            for _ in range(count):
+                assert len(await connection.answer()) > size
+            await sending
