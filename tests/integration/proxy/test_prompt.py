@@ -196,6 +196,9 @@ async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
             await connection.send(request(body=BODY))
             await asyncio.wait_for(waiting.wait(), 20)
             proxy.stop()
+            [protocol] = proxy.server.server_state.connections
+            while protocol.cycle.keep_alive:
+                await asyncio.sleep(0.005)
             going_on.set()
             answer = await connection.answer()
             assert b" 202 " in answer
