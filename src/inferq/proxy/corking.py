@@ -48,7 +48,8 @@ class CorkedTransport:
 
     def write_whole(self, response: bytes) -> None:
         """Writes head and body of a response at once."""
-        self._write_head()
+        if self._head:
+            self._write_head()
         self._transport.write(response)
 
     def close(self) -> None:

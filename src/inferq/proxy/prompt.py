@@ -7,6 +7,7 @@ byte, with those that go the long way.
 """
 
 import asyncio
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -20,6 +21,7 @@ from inferq.proxy.lean import LeanRoute, LeanTable
 
 _MOST_BODY_BYTES = 65536
 """Of a longer body the long way reads no more, at a time, than it can use."""
+_PLAIN_PATH = re.compile(rb"/[^?%#]*")
 _LONG_WAY_HEADERS = frozenset({b"expect", b"prefer", b"transfer-encoding", b"upgrade"})
 
 
@@ -49,7 +51,7 @@ class PromptWay:
                 middlewares would add is added.
             url: What was asked for.
         """
-        if b"?" in url or b"%" in url or b"#" in url or not url.startswith(b"/"):
+        if not _PLAIN_PATH.fullmatch(url):
             return None
         path = url.decode("ascii")
         found = self._table.find(scope["method"], path)
@@ -75,6 +77,8 @@ class PromptProtocol(CorkingProtocol):
         way: PromptWay | None = getattr(self.config.app.state, "prompt_way", None)  # type: ignore[union-attr]
         is_plain = self.limit_concurrency is None and not self.config.access_log and not self.root_path
         self._way = way if is_plain else None
+        self._is_resting = False
+        self._rests_since = 0.0
 
     def on_headers_complete(self) -> None:
         """Decides which way a request goes."""
@@ -100,6 +104,41 @@ class PromptProtocol(CorkingProtocol):
             and not parser.should_upgrade()
             and not self.flow.write_paused
         )
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._is_resting = False  # the timer stays: to look at this when it is due costs less than a new one
+
+    def on_response_complete(self) -> None:
+        """Goes on with what was sent ahead, or lets the connection rest."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._is_resting = True
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._rest(self.timeout_keep_alive)
+
+    def _rest(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes a connection on which nothing has come for long enough."""
+        self.timeout_keep_alive_task = None
+        if self._is_resting:
+            left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+            if left > 0:
+                self._rest(left)
+            else:
+                super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the use of a connection."""
+        super()._unset_keepalive_if_required()
+        super().connection_lost(exc)
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of a body."""

@@ -29,8 +29,8 @@ The data model, with `{prefix}` before every key:
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
 
 Fields of `job:{id}:meta`: `state` (`staged`, `queued`, `leased`, `retrying`, `ended`); `model`,
-`priority`, `sequence`; `attempts` (times handed out), `failures` (charged), `alone` (1: run without
-company, after a crash), `is_large` (1: its data may be more than a script should pass on); `token`
+`priority`, `sequence`; `attempts` (times handed out, if any), `failures` (charged, if any), `alone` (1: run
+without company, after a crash), `is_large` (1: its data may be more than a script should pass on); `token`
 and `worker` of the lease; `submitted_ms`, `started_ms`, `ended_ms`; `error_kind`, `last_error`;
 `missing_ms` (when recovery first found it in no list); `cancel_token` and `revive_token` (by which
 a call that the client library repeats is known); `webhook` (URL to which the end is reported),

@@ -42,10 +42,10 @@ class Proxy:
 
 
 @contextmanager
-def serving(settings, http=PromptProtocol):
+def serving(settings, http=PromptProtocol, **options):
     """Serves until the context ends."""
     app = create_app(settings)
-    options = {"access_log": False, "log_level": "critical", "timeout_graceful_shutdown": 1}
+    options = {"access_log": False, "log_level": "critical", "timeout_graceful_shutdown": 1, **options}
     config = uvicorn.Config(app, http=http, port=free_port(), **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))

@@ -179,6 +179,23 @@ async def test_connection_is_kept_and_closed_as_asked(settings, announced):
             assert await connection.is_closed()
 
 
+async def test_connection_that_rests_for_long_is_closed_and_no_other(settings, announced):
+    with serving(settings, timeout_keep_alive=1) as proxy:
+        async with Connection.to(proxy) as resting, Connection.to(proxy) as busy:
+            for connection in (resting, busy):
+                await connection.send(request(body=BODY))
+                assert b" 202 " in await connection.answer()
+            await busy.send(request(body=BODY)[:-1])
+            assert await resting.is_closed()
+            await asyncio.sleep(0.2)
+            await busy.send(request(body=BODY)[-1:])
+            assert b" 202 " in await busy.answer()
+            began = asyncio.get_running_loop().time()
+            assert await busy.is_closed()
+            assert asyncio.get_running_loop().time() - began > 0.5
+        [] = proxy.server.server_state.connections
+
+
 async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
     settings, announced, monkeypatch, redis_client
 ):

@@ -56,7 +56,7 @@ local function adopt(queue, model, id, priority)
   local status = call('GET', status_key)
   if status == 'completed' or status == 'failed' then return false end
   call('HSET', job_key(id, 'meta'), 'state', 'queued', 'model', model, 'priority', priority,
-    'sequence', 0, 'attempts', 0, 'failures', 0, 'submitted_ms', now, 'is_large', '1')
+    'sequence', 0, 'submitted_ms', now, 'is_large', '1')
   for _, part in ipairs({'meta', 'data'}) do call('PEXPIRE', job_key(id, part), job_ttl_ms + result_ttl_ms) end
   call('SET', status_key, 'pending', 'PX', job_ttl_ms + result_ttl_ms)
   call('ZADD', open_key(queue, priority), 0, id)

@@ -79,14 +79,14 @@ end
 
 local OPTIONS = {'timeout_ms', 'owner', 'webhook'}
 
--- A new job's keys, but for its place in any index. Data that does not come with it may be large. PSETEX does what SET
--- with PX does, faster.
+-- A new job's keys, but for its place in any index. Data that does not come with it may be large. Attempts and failures are
+-- none yet. PSETEX does what SET with PX does, faster.
 local function store_job(id, model, priority, data, options, state, sequence, ttl_ms, now)
   local meta = job_key(id, 'meta')
   if data ~= '' then call('PSETEX', job_key(id, 'data'), ttl_ms, data) end
   call('PSETEX', job_key(id, 'status'), ttl_ms, 'pending')
   call('HSET', meta, 'state', state, 'model', model, 'priority', priority, 'sequence', sequence,
-    'attempts', '0', 'failures', '0', 'submitted_ms', now)
+    'submitted_ms', now)
   if data == '' then call('HSET', meta, 'is_large', '1') end
   for _, name in ipairs(OPTIONS) do
     if options[name] then call('HSET', meta, name, options[name]) end
