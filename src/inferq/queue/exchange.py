@@ -18,10 +18,10 @@ class Exchange:
     """An exchange, packed when it is made, to be sent later, and waited for later still.
 
     Where it could not be sent, or its answer was lost, it is repeated the usual way. One thread sends it; any
-    may ask for its answer, more than once.
+    may ask for its answer, more than once, but not before that of another that was sent earlier.
 
     Args:
-        line: The connection it is sent on. From then until `wait` has returned, nothing else may be.
+        line: The connection it is sent on. From then until `wait` has returned, only other exchanges may be.
         commands: What is sent; the last two are the calls that finish and claim.
         read: Makes the answer of those two replies. Raises a RedisError where more must be fetched in vain.
         repeat: Makes the whole exchange at once.
@@ -50,7 +50,7 @@ class Exchange:
         self._read = read
         self._repeat = repeat
         self._lock = threading.Lock()
-        self._is_under_way = False
+        self._sent_on: int | None = None
         self._replies: list[Any] = []
         self._answer: Answer | None = None
         self.outcomes = outcomes
@@ -61,9 +61,18 @@ class Exchange:
         """Sends it, if Redis can be reached."""
         self.sent_at = time.monotonic()
         with suppress(RedisUnavailableError), redis_errors():
-            self._line.send(self._packed)
-            self._is_under_way = True
+            self._sent_on = self._line.send(self._packed)
         self._packed = b""  # it may be large, and a repetition is packed anew
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether `wait` would return at once, or has to repeat the exchange."""
+        if not self._lock.acquire(blocking=False):
+            return False  # another thread waits
+        try:
+            return self._sent_on is None or self._line.has_answer(self._sent_on)
+        finally:
+            self._lock.release()
 
     def wait(self) -> tuple[str, int]:
         """Waits until Redis has answered, and does no more: Redis need not wait for this worker to go on.
@@ -100,9 +109,9 @@ class Exchange:
             return self._answer
 
     def _ask(self) -> None:
-        is_under_way, self._is_under_way = self._is_under_way, False
-        if is_under_way:
+        sent_on, self._sent_on = self._sent_on, None
+        if sent_on is not None:
             with suppress(RedisUnavailableError), redis_errors():
-                self._replies = self._line.receive(self._reply_count)[-2:]
+                self._replies = self._line.receive(self._reply_count, sent_on)[-2:]
                 return
         self._answer = self._repeat()

@@ -31,9 +31,13 @@ class Line:
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
         self._connection: Any = None
+        self._opened = 0
 
-    def send(self, packed: bytes) -> None:
-        """Sends what `pack` made of commands, whose answers are to be received before anything else is sent.
+    def send(self, packed: bytes) -> int:
+        """Sends what `pack` made of commands. Answers are to be received in the order of sending.
+
+        Returns:
+            Which of the connections that were opened one after the other they are on.
 
         Raises:
             RedisError: They may have been sent or not.
@@ -42,11 +46,13 @@ class Line:
             self.hang_up()
         if self._connection is None:
             self._connection = self._pool.get_connection()
+            self._opened += 1
         try:
             self._connection.send_packed_command([packed])
         except BaseException:
             self.hang_up()
             raise
+        return self._opened
 
     def check(self) -> None:
         """Notices that the server has closed the connection, so that the next command opens another."""
@@ -57,17 +63,37 @@ class Line:
         if is_odd:
             self.hang_up()
 
-    def receive(self, count: int) -> list[Any]:
+    def has_answer(self, sent_on: int) -> bool:
+        """Whether something can be received, if only that the connection is lost.
+
+        Args:
+            sent_on: What `send` returned.
+        """
+        try:
+            return self._is_lost(sent_on) or bool(self._connection.can_read(timeout=0))
+        except RedisConnectionError:
+            return True
+
+    def receive(self, count: int, sent_on: int | None = None) -> list[Any]:
         """Waits for the answers to so many commands.
+
+        Args:
+            count: How many.
+            sent_on: What `send` returned; None where nothing else has been sent since.
 
         Raises:
             RedisError: One of them failed, or the answer was lost.
         """
+        if sent_on is not None and self._is_lost(sent_on):
+            raise RedisConnectionError("The connection was lost before the answer came.")
         try:
             return [self._connection.read_response() for _ in range(count)]
         except BaseException:
             self.hang_up()  # answers that nobody has read may still come
             raise
+
+    def _is_lost(self, sent_on: int) -> bool:
+        return self._connection is None or sent_on != self._opened
 
     def hang_up(self) -> None:
         """Closes the connection."""

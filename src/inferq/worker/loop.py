@@ -116,17 +116,29 @@ class Loop:
             done = self._work(jobs)
             # no job that must run alone waits meanwhile: should a run kill the worker, it would get the blame
             following = self._prepare(done, takes_alone=False)
+            is_sent = not (exchange.is_answered or self.stopping.is_set())
+            if is_sent:  # Redis is the slower of us: it must find work as soon as it has answered
+                self._send(following)
             brings = self._outage.sit_out(exchange.wait, self.given_up)
             goes_on = brings and self._is_full(*brings, exchange.limits) and not self.stopping.is_set()
-            if goes_on:
+            if goes_on and not is_sent:
                 self._send(following)  # before anything else: Redis waits for it
             jobs = self._complete(exchange)
-            if not goes_on:
+            if not (goes_on or is_sent):
                 return done, jobs
-            if not jobs:  # their data could not be fetched, and that was given up
+            if not jobs:  # none came, or their data could not be fetched, and that was given up
                 return [], self._complete(following)
+            if not goes_on:
+                return self._end_with(jobs, following)
             exchange = following
             self.progressed_at = time.monotonic()
+
+    def _end_with(self, jobs: list[ClaimedJob], exchange: Exchange) -> tuple[list[Outcome], list[ClaimedJob]]:
+        """Runs the last jobs while an exchange is under way; if told to stop, they are not begun."""
+        if self.stopping.is_set():
+            return [], jobs + self._complete(exchange)
+        done = self._work(jobs)
+        return done, self._complete(exchange)
 
     def _claim_with(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
         return self._complete(self._send(self._prepare(done, takes_alone=True)))

@@ -436,6 +436,35 @@ async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer
     assert consumer.claim(1) == []
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_exchange_is_sent_before_another_is_answered(producer, consumer, redis_client, is_cut):
+    ids = [await producer.submit("iris", DATA) for _ in range(6)]
+    jobs = consumer.claim(2)
+    redis_client.execute_command("CLIENT", "PAUSE", 200, "ALL")
+    exchanges = []
+    for job in jobs:
+        exchanges.append(consumer.prepare_exchange([Outcome(job, result=b"1")], {"iris": 2}, new_token()))
+        exchanges[-1].send()
+    assert [exchange.is_answered for exchange in exchanges] == [False, False]
+    if is_cut:
+        consumer._line._connection.disconnect()
+    answers = [exchange.answer() for exchange in exchanges]
+
+    assert [[job.id for job in claimed] for _, claimed in answers] == [ids[2:4], ids[4:]]
+    assert [(await producer.read(job_id)).status for job_id in ids[:2]] == [Status.COMPLETED] * 2
+    assert [(await producer.read(job_id)).attempts for job_id in ids] == [1] * 6
+
+
+async def test_exchange_that_was_answered_says_so(producer, consumer):
+    exchange = consumer.prepare_exchange([], {"iris": 1}, new_token())
+    assert exchange.is_answered  # it was not sent: there is nothing to wait for
+    exchange.send()
+    wait_until(lambda: exchange.is_answered, what="the answer")
+    consumer._line.hang_up()
+    assert exchange.is_answered
+    assert exchange.answer() == ([], [])
+
+
 @pytest.mark.parametrize("asks", [["answer"], ["wait", "answer"]])
 async def test_exchange_whose_answer_was_lost_is_repeated(producer, consumer, asks):
     ids = [await producer.submit("iris", DATA) for _ in range(3)]

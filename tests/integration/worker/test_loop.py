@@ -143,3 +143,76 @@ async def test_loop_ends_in_order_when_it_gives_up_the_data_of_a_full_batch(sett
     jobs = await producer.read_many(ids)
     assert loop.jobs_done == 3
     assert Counter(job.status for job in jobs)[Status.COMPLETED] == 3
+
+
+class Slow(Consumer):
+    """Whose server takes a while to answer the first exchange."""
+
+    def __init__(self, settings, redis_client):
+        super().__init__(settings, "worker-1", ["iris"])
+        self._server = redis_client
+        self.sent = []
+        self.after_first = lambda: None
+
+    def prepare_exchange(self, *arguments, **options):
+        exchange = super().prepare_exchange(*arguments, **options)
+        send, wait = exchange.send, exchange.wait
+
+        def slow_send():
+            if not self.sent:
+                self._server.execute_command("CLIENT", "PAUSE", 300, "ALL")
+            self.sent.append((exchange, [other for other, _ in self.sent if not other.is_answered]))
+            send()
+
+        def wait_and_tell():
+            brings = wait()
+            if exchange is self.sent[0][0]:
+                self.after_first()
+            return brings
+
+        exchange.send, exchange.wait = slow_send, wait_and_tell
+        return exchange
+
+
+@pytest.fixture
+def slow(settings, redis_client):
+    """A loop whose runs are faster than its server."""
+    consumer, runner = Slow(settings, redis_client), HangingRunner()
+    runner.released.set()
+    loop = Loop(consumer, runner, Outage())
+    thread = threading.Thread(target=loop.run)
+    yield consumer, loop, thread
+    loop.stopping.set()
+    if thread.ident is not None:
+        thread.join()
+    consumer.close()
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6, 7, 9, 12, 20])
+async def test_server_that_is_slower_than_the_model_does_not_wait_for_it(producer, slow, count):
+    consumer, loop, thread = slow
+    ids = [await producer.submit("iris", DATA) for _ in range(count)]
+    thread.start()
+    wait_until(lambda: loop.jobs_done == count, what="all jobs")
+    wait_until(lambda: not loop.held, what="their ends")
+    loop.stopping.set()
+    thread.join()
+
+    (first, _), (_, unanswered), *_ = consumer.sent
+    assert unanswered == [first]
+    jobs = await producer.read_many(ids)
+    assert {(job.status, job.attempts) for job in jobs} == {(Status.COMPLETED, 1)}
+
+
+async def test_jobs_of_two_exchanges_are_given_back_by_a_worker_that_is_told_to_stop(producer, slow):
+    consumer, loop, thread = slow
+    consumer.after_first = loop.stopping.set
+    ids = [await producer.submit("iris", DATA) for _ in range(12)]
+    thread.start()
+    thread.join()
+
+    assert len(consumer.sent) == 2
+    jobs = await producer.read_many(ids)
+    assert [job.status for job in jobs] == [Status.COMPLETED] * 3 + [Status.PENDING] * 9
+    assert {job.attempts for job in jobs[3:]} == {0}
+    assert [job.queue_position for job in jobs[3:]] == list(range(1, 10))
