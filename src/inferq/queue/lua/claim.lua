@@ -83,7 +83,7 @@ end
 local function lease(id, meta_key, meta, data)
   local attempt = (meta[7] or 0) + 1
   call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', started_ms,
-    'attempts', text(attempt))
+    'attempts', attempt == 1 and '1' or text(attempt))
   local count = #claimed + 1
   claimed[count] = id
   leases[2 * count - 1], leases[2 * count] = leased_until_ms, id

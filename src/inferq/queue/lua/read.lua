@@ -43,8 +43,8 @@ local function place_of(id, fields)
   return meta.model ~= nil and position_of(id, meta.model, meta.priority or 'normal')
 end
 
-local function read(id)
-  local status, fields = look('GET', job_key(id, 'status')), look('HGETALL', job_key(id, 'meta')) or {}
+local function read(id, status)
+  local fields = look('HGETALL', job_key(id, 'meta')) or {}
   if status == 'processing' then return {status, false, false, 1, fields, false} end
   if status == 'pending' then return {status, false, false, 1, fields, place_of(id, fields)} end
   if status == 'completed' then return {status, result_of(id), false, 1, fields, false} end
@@ -53,6 +53,7 @@ local function read(id)
   return {status, result_of(id), fault, call('EXISTS', job_key(id, 'data')), fields, place_of(id, fields)}
 end
 
-local answers = {}
-for i = 3, #ARGV do answers[#answers + 1] = read(ARGV[i]) end
+local keys, answers = {}, {}
+for i = 3, #ARGV do keys[i - 2] = job_key(ARGV[i], 'status') end
+for i, status in ipairs(call('MGET', unpack(keys))) do answers[i] = read(ARGV[i + 2], status) end
 return answers
