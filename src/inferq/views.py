@@ -1,6 +1,7 @@
 """What is shown of a job, and of the queues: JSON bytes, with the result exactly as its worker stored it."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic_core import from_json, to_json
@@ -9,6 +10,9 @@ from inferq.jobs import Job, Webhook
 
 if TYPE_CHECKING:
     from inferq.queue.overview import Overview
+
+_MOMENTS = 1024
+"""So many times are kept as text: jobs that were stored, claimed or ended together share them."""
 
 
 def job_json(job: Job) -> bytes:
@@ -81,6 +85,7 @@ def overview_json(overview: "Overview") -> bytes:
     )
 
 
+@lru_cache(maxsize=_MOMENTS)
 def rfc3339(moment: datetime | None) -> str | None:
     """Returns a UTC time such as 2026-01-31T12:00:00.004Z."""
     # written without a zone it takes half the time
