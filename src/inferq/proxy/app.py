@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
         app.add_middleware(Access, api_keys=settings.api_keys)
     if is_lean and not exports_telemetry:
         access = Access(app, settings.api_keys) if settings.api_keys else None
-        app.state.prompt_way = PromptWay(app, lean_table, access)
+        app.state.prompt_way = PromptWay(app, lean_table, access, settings.max_body_bytes)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

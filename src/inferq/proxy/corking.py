@@ -37,7 +37,9 @@ class CorkedTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Writes, or keeps the head of a response."""
+        """Writes, or keeps the head of a response. What comes too late for the client is dropped."""
+        if self._transport.is_closing():
+            return
         if self._head:
             data, self._head = self._head + data, b""
         elif data.startswith(_HEAD):

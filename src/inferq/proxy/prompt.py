@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.types import Message
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from inferq.proxy import problems
@@ -21,39 +22,54 @@ from inferq.proxy.lean import LeanRoute, LeanTable
 
 _MOST_BODY_BYTES = 65536
 """Of a longer body the long way reads no more, at a time, than it can use."""
-_PLAIN_PATH = re.compile(rb"/[^?%#]*")
+_PLAIN_PATH = re.compile(rb"/[^?%#]{0,4000}")
 _LONG_WAY_HEADERS = frozenset({b"expect", b"prefer", b"transfer-encoding", b"upgrade"})
 
 
 class PromptRoute(LeanRoute):
-    """A route that answers with one body, at once unless the request has a query or a `Prefer` header."""
+    """A route that answers with one body, at once unless the request has a query or a `Prefer` header.
+
+    Its requests have a body if they are POSTs, and none if they are GETs.
+    """
 
 
 class PromptWay:
     """What the protocol needs of the application.
 
     Args:
-        app: The application, all of whose middlewares are known here.
+        app: The application, which has no other middlewares than those that serve the table, and the access.
         table: Its lean routes.
         access: Who may use it; None for everybody.
+        max_body_bytes: Longest body that the application accepts.
     """
 
-    def __init__(self, app: FastAPI, table: LeanTable, access: Access | None) -> None:
+    def __init__(self, app: FastAPI, table: LeanTable, access: Access | None, max_body_bytes: int) -> None:
         self._app = app
         self._table = table
         self._access = access
+        self._limits = {"GET": 0, "POST": min(_MOST_BODY_BYTES, max_body_bytes)}
 
-    def route_of(self, scope: dict[str, Any], url: bytes) -> tuple[PromptRoute, str] | None:
-        """The route that may serve a request this way, and what its path has between stem and tail.
+    def is_open_to(self, method: str, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether a request's head asks for nothing that needs the long way."""
+        limit = self._limits.get(method, -1)
+        for name, value in headers:
+            if name in _LONG_WAY_HEADERS or (name == b"content-length" and int(value) > limit):
+                return False
+        return limit >= 0
+
+    def admit(self, scope: dict[str, Any], url: bytes) -> tuple[PromptRoute, str] | None:
+        """Finds the route for a request, and puts into its scope what the application would have.
 
         Args:
-            scope: Of the ASGI call, as far as it is known without the path. What the application and its
-                middlewares would add is added.
+            scope: Of the ASGI call, as far as it is known without the path.
             url: What was asked for.
+
+        Returns:
+            The route, and what the path has between its stem and its tail; None for the long way.
         """
         if not _PLAIN_PATH.fullmatch(url):
             return None
-        path = url.decode("ascii")
+        path = url.decode("ascii")  # if that fails the parser does, and the answer is 400, as on the long way
         found = self._table.find(scope["method"], path)
         if found is None:
             return None
@@ -70,33 +86,44 @@ class PromptWay:
 
 
 class PromptProtocol(CorkingProtocol):
-    """uvicorn's HTTP protocol with the short way, where the application has one in `app.state.prompt_way`."""
+    """uvicorn's HTTP protocol with the short way, where the application has one in `app.state.prompt_way`.
+
+    After an error that nobody foresaw, which is answered with 500, a connection is kept.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as uvicorn has them
         super().__init__(*arguments, **options)
-        way: PromptWay | None = getattr(self.config.app.state, "prompt_way", None)  # type: ignore[union-attr]
+        way: PromptWay | None = getattr(getattr(self.config.app, "state", None), "prompt_way", None)
         is_plain = self.limit_concurrency is None and not self.config.access_log and not self.root_path
         self._way = way if is_plain else None
         self._is_resting = False
         self._rests_since = 0.0
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Takes a connection over."""
+        super().connection_made(transport)
+        self.flow = _Flow(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the use of a connection."""
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
     def on_headers_complete(self) -> None:
         """Decides which way a request goes."""
+        self._is_resting = False  # what was sent before in the same packet may have been answered just now
         way = self._way
-        if way is not None and (self.cycle is None or self.cycle.response_complete) and self._is_simple():
-            self.scope["method"] = self.parser.get_method().decode("ascii")
-            found = way.route_of(self.scope, self.url)  # type: ignore[arg-type]
-            if found is not None:
-                self.cycle = _PromptCycle(self.scope, *found)  # type: ignore[arg-type, assignment]
-                return
+        if way is not None and (self.cycle is None or self.cycle.response_complete) and self._is_usual():
+            method = self.scope["method"] = self.parser.get_method().decode("ascii")
+            if way.is_open_to(method, self.headers):
+                found = way.admit(self.scope, self.url)  # type: ignore[arg-type]
+                if found is not None:
+                    self.cycle = _PromptCycle(self.scope, *found)  # type: ignore[arg-type, assignment]
+                    return
         super().on_headers_complete()
 
-    def _is_simple(self) -> bool:
-        for name, value in self.headers:
-            if name in _LONG_WAY_HEADERS:
-                return False
-            if name == b"content-length" and int(value) > _MOST_BODY_BYTES:
-                return False
+    def _is_usual(self) -> bool:
         parser = self.parser
         return (
             parser.get_http_version() == "1.1"
@@ -105,56 +132,25 @@ class PromptProtocol(CorkingProtocol):
             and not self.flow.write_paused
         )
 
-    def _unset_keepalive_if_required(self) -> None:
-        self._is_resting = False  # the timer stays: to look at this when it is due costs less than a new one
-
-    def on_response_complete(self) -> None:
-        """Goes on with what was sent ahead, or lets the connection rest."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-            return
-        self._is_resting = True
-        self._rests_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._rest(self.timeout_keep_alive)
-
-    def _rest(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Closes a connection on which nothing has come for long enough."""
-        self.timeout_keep_alive_task = None
-        if self._is_resting:
-            left = self._rests_since + self.timeout_keep_alive - self.loop.time()
-            if left > 0:
-                self._rest(left)
-            else:
-                super().timeout_keep_alive_handler()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the use of a connection."""
-        super()._unset_keepalive_if_required()
-        super().connection_lost(exc)
-
     def on_body(self, body: bytes) -> None:
         """Takes a part of a body."""
         cycle: Any = self.cycle
-        if type(cycle) is _PromptCycle:
-            cycle.body += body
-        else:
+        if type(cycle) is not _PromptCycle:
             super().on_body(body)
+        elif not cycle.is_begun:
+            cycle.body += body
 
     def on_message_complete(self) -> None:
-        """Answers a request that is all there."""
+        """Answers a request that is all there; of one to upgrade the connection, nothing is there."""
         cycle: Any = self.cycle
-        if type(cycle) is _PromptCycle:
-            cycle.task = asyncio.Task(self._answer(cycle), loop=self.loop, eager_start=True)
-        else:
+        if type(cycle) is not _PromptCycle:
             super().on_message_complete()
+        elif not cycle.is_begun:
+            cycle.is_begun = True
+            task = asyncio.Task(self._answer(cycle), loop=self.loop, eager_start=True)
+            if not task.done():
+                self.tasks.add(task)  # the server waits for them before it ends
+                task.add_done_callback(self.tasks.discard)
 
     async def _answer(self, cycle: "_PromptCycle") -> None:
         request = Request(cycle.scope, cycle.receive)
@@ -178,13 +174,69 @@ class PromptProtocol(CorkingProtocol):
         parts += (b"\r\n", response.body)
         return b"".join(parts)
 
+    def on_response_complete(self) -> None:
+        """Goes on with what was sent ahead, or lets the connection rest."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self.flow.resume_reading()
+        self._is_resting = True
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._rest(self.timeout_keep_alive)
+
+    def _rest(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        # called when something comes. The timer stays: to look at the time costs less than a new one
+        self._is_resting = False
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes a connection on which nothing has come for long enough."""
+        self.timeout_keep_alive_task = None
+        if self._is_resting:
+            left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+            if left > 0:
+                self._rest(left)
+            else:
+                super().timeout_keep_alive_handler()
+
+
+class _Flow(FlowControl):
+    """Reads no more while requests wait that were sent ahead: a client may send any number of them.
+
+    The request under way does not miss anything: what follows it has been read.
+    """
+
+    def __init__(self, protocol: PromptProtocol) -> None:
+        super().__init__(protocol.transport)
+        self._protocol = protocol
+
+    def resume_reading(self) -> None:
+        if not self._protocol.pipeline:
+            super().resume_reading()
+
+
+class _Nobody:
+    """Whom uvicorn tells that a connection has ended, or has more to read."""
+
+    def set(self) -> None:
+        """Does nothing: nobody waits for that here."""
+
+
+_NOBODY = _Nobody()
+
 
 class _PromptCycle:
     """A request under way, with what uvicorn's protocol asks of its own `RequestResponseCycle`."""
 
     __slots__ = (
-        *("body", "disconnected", "is_taken", "keep_alive", "message_event", "response_complete"),
-        *("rest", "route", "scope", "task"),
+        *("body", "disconnected", "is_begun", "is_taken", "keep_alive", "message_event"),
+        *("response_complete", "rest", "route", "scope"),
     )
 
     def __init__(self, scope: dict[str, Any], route: PromptRoute, rest: str) -> None:
@@ -192,11 +244,11 @@ class _PromptCycle:
         self.route = route
         self.rest = rest
         self.body = b""
+        self.is_begun = False
         self.is_taken = False
-        self.task: asyncio.Task[None] | None = None
         self.disconnected = False
         self.keep_alive = True
-        self.message_event = _NOBODY_WAITS
+        self.message_event = _NOBODY
         self.response_complete = False
 
     async def receive(self) -> Message:
@@ -205,7 +257,3 @@ class _PromptCycle:
             return {"type": "http.disconnect"}
         self.is_taken = True
         return {"type": "http.request", "body": self.body, "more_body": False}
-
-
-_NOBODY_WAITS = asyncio.Event()
-"""Set when a connection ends or has more to read; nobody waits for that here."""

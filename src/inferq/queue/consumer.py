@@ -156,8 +156,8 @@ class Consumer:
         """
         with redis_errors():
             self._line.check()
-            self._line.send(pack([("BRPOP", *self._lists, timeout_seconds)]))
-            [popped] = self._line.receive(1)
+            sent_on = self._line.send(pack([("BRPOP", *self._lists, timeout_seconds)]))
+            [popped] = self._line.receive(1, sent_on)
         if popped is None:
             return None
         key, job_id = cast("tuple[bytes, bytes]", popped)
@@ -437,8 +437,8 @@ class Consumer:
 
     def _call_on_line(self, call: _Call) -> Any:  # noqa: ANN401 - as the script answers
         try:
-            self._line.send(pack([self._command(call)]))
-            return self._line.receive(1)[0]
+            sent_on = self._line.send(pack([self._command(call)]))
+            return self._line.receive(1, sent_on)[0]
         except REPEATABLE:
             return self._call(*call)
 

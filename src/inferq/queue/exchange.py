@@ -18,7 +18,8 @@ class Exchange:
     """An exchange, packed when it is made, to be sent later, and waited for later still.
 
     Where it could not be sent, or its answer was lost, it is repeated the usual way. One thread sends it; any
-    may ask for its answer, more than once, but not before that of another that was sent earlier.
+    may ask for its answer, more than once, but not before that of another that was sent earlier. Meanwhile
+    others may be sent.
 
     Args:
         line: The connection it is sent on. From then until `wait` has returned, only other exchanges may be.
@@ -50,7 +51,7 @@ class Exchange:
         self._read = read
         self._repeat = repeat
         self._lock = threading.Lock()
-        self._sent_on: int | None = None
+        self._sent_on: Any = None
         self._replies: list[Any] = []
         self._answer: Answer | None = None
         self.outcomes = outcomes

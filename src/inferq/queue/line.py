@@ -1,6 +1,7 @@
 """Connections on which commands leave and answers come as they are: no pool, no pipeline, no retries."""
 
 import math
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,37 +23,40 @@ def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
 
 
 class Line:
-    """A connection for one thread at a time. It opens when first used, and anew after a failure.
+    """A connection of its own. It opens when first used, and anew after a failure.
+
+    One thread may send while another receives.
 
     Args:
-        client: Names the server; the connection is one of its pool's.
+        client: Names the server.
     """
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
         self._connection: Any = None
-        self._opened = 0
+        self._lock = threading.RLock()  # nobody hangs up while another sends
 
-    def send(self, packed: bytes) -> int:
+    def send(self, packed: bytes) -> Any:  # noqa: ANN401 - of several classes
         """Sends what `pack` made of commands. Answers are to be received in the order of sending.
 
         Returns:
-            Which of the connections that were opened one after the other they are on.
+            The connection they are on, for `receive`.
 
         Raises:
             RedisError: They may have been sent or not.
         """
-        if self._connection is not None and _has_been_replaced(self._pool, self._connection):
-            self.hang_up()
-        if self._connection is None:
-            self._connection = self._pool.get_connection()
-            self._opened += 1
-        try:
-            self._connection.send_packed_command([packed])
-        except BaseException:
-            self.hang_up()
-            raise
-        return self._opened
+        with self._lock:
+            if self._connection is not None and _has_been_replaced(self._pool, self._connection):
+                self.hang_up()
+            if self._connection is None:
+                self._connection = self._pool.make_connection()
+            connection = self._connection
+            try:
+                connection.send_packed_command([packed])
+            except BaseException:
+                self._close(connection)
+                raise
+            return connection
 
     def check(self) -> None:
         """Notices that the server has closed the connection, so that the next command opens another."""
@@ -63,44 +67,48 @@ class Line:
         if is_odd:
             self.hang_up()
 
-    def has_answer(self, sent_on: int) -> bool:
+    def has_answer(self, sent_on: Any) -> bool:  # noqa: ANN401 - of several classes
         """Whether something can be received, if only that the connection is lost.
 
         Args:
             sent_on: What `send` returned.
         """
+        connection = self._connection
         try:
-            return self._is_lost(sent_on) or bool(self._connection.can_read(timeout=0))
+            return sent_on is not connection or bool(connection.can_read(timeout=0))
         except RedisConnectionError:
             return True
 
-    def receive(self, count: int, sent_on: int | None = None) -> list[Any]:
+    def receive(self, count: int, sent_on: Any) -> list[Any]:  # noqa: ANN401 - of several classes
         """Waits for the answers to so many commands.
 
         Args:
             count: How many.
-            sent_on: What `send` returned; None where nothing else has been sent since.
+            sent_on: What `send` returned.
 
         Raises:
             RedisError: One of them failed, or the answer was lost.
         """
-        if sent_on is not None and self._is_lost(sent_on):
+        connection = self._connection
+        if connection is None or sent_on is not connection:
             raise RedisConnectionError("The connection was lost before the answer came.")
         try:
-            return [self._connection.read_response() for _ in range(count)]
+            return [connection.read_response() for _ in range(count)]
         except BaseException:
-            self.hang_up()  # answers that nobody has read may still come
+            self._close(connection)  # answers that nobody has read may still come
             raise
-
-    def _is_lost(self, sent_on: int) -> bool:
-        return self._connection is None or sent_on != self._opened
 
     def hang_up(self) -> None:
         """Closes the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        with self._lock:
+            if self._connection is not None:
+                self._close(self._connection)
+
+    def _close(self, connection: Any) -> None:  # noqa: ANN401 - of several classes
+        with self._lock:
+            if self._connection is connection:
+                self._connection = None
             connection.disconnect()
-            self._pool.release(connection)
 
 
 class AsyncLine:

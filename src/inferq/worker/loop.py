@@ -19,7 +19,8 @@ class Loop:
     """Runs batches of jobs, one after the other, until told to stop.
 
     What a batch gave is stored in the same round trip that claims the next. Before a batch of many short
-    jobs runs, that is sent, so that neither the model nor Redis waits for the other.
+    jobs runs, that is sent, so that neither the model nor Redis waits for the other. Where Redis is slower
+    than the model, another is sent before the first is answered.
 
     Args:
         consumer: The queue.
@@ -62,6 +63,7 @@ class Loop:
                 jobs = exchange.answer()[1]
                 with self._lock:  # else they may have been run, and are not held any more
                     if exchange in self._under_way:
+                        self._let_go(exchange.outcomes)
                         self._hold(jobs)
 
     def run(self) -> None:
@@ -116,8 +118,8 @@ class Loop:
             done = self._work(jobs)
             # no job that must run alone waits meanwhile: should a run kill the worker, it would get the blame
             following = self._prepare(done, takes_alone=False)
-            is_sent = not (exchange.is_answered or self.stopping.is_set())
-            if is_sent:  # Redis is the slower of us: it must find work as soon as it has answered
+            is_sent = self._is_ahead_of(exchange)
+            if is_sent:
                 self._send(following)
             brings = self._outage.sit_out(exchange.wait, self.given_up)
             goes_on = brings and self._is_full(*brings, exchange.limits) and not self.stopping.is_set()
@@ -126,19 +128,18 @@ class Loop:
             jobs = self._complete(exchange)
             if not (goes_on or is_sent):
                 return done, jobs
-            if not jobs:  # none came, or their data could not be fetched, and that was given up
-                return [], self._complete(following)
-            if not goes_on:
-                return self._end_with(jobs, following)
+            if not (goes_on and jobs):  # all that is under way; or their data could not be fetched
+                return [], jobs + self._complete(following)
             exchange = following
             self.progressed_at = time.monotonic()
 
-    def _end_with(self, jobs: list[ClaimedJob], exchange: Exchange) -> tuple[list[Outcome], list[ClaimedJob]]:
-        """Runs the last jobs while an exchange is under way; if told to stop, they are not begun."""
-        if self.stopping.is_set():
-            return [], jobs + self._complete(exchange)
-        done = self._work(jobs)
-        return done, self._complete(exchange)
+    def _is_ahead_of(self, exchange: Exchange) -> bool:
+        """Whether Redis, which is at an exchange, is to find another as soon as it has answered.
+
+        What that brings is not known yet. Of several models it could be slow jobs, which would wait here
+        behind others, though another worker had time for them.
+        """
+        return len(self._limits) == 1 and not (self.stopping.is_set() or exchange.is_answered)
 
     def _claim_with(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
         return self._complete(self._send(self._prepare(done, takes_alone=True)))
@@ -167,8 +168,8 @@ class Loop:
             self._note(done, verdicts)
 
     def _note(self, done: Sequence[Outcome], verdicts: Sequence[str]) -> None:
+        self._let_go(done)
         for outcome, verdict in zip(done, verdicts, strict=True):
-            self._held.pop((outcome.job.token, outcome.job.id), None)
             if outcome.error is not None:
                 level = log.info if isinstance(outcome.error, InvalidInputError) else log.warning
                 level(
@@ -180,6 +181,10 @@ class Loop:
                     verdict=verdict,
                 )
         log.debug("jobs_finished", verdicts=verdicts)
+
+    def _let_go(self, done: Sequence[Outcome]) -> None:
+        for outcome in done:
+            self._held.pop((outcome.job.token, outcome.job.id), None)
 
     def _hold(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
         for job in jobs:

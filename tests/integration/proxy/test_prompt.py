@@ -10,13 +10,19 @@ from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferq.jobs import InvalidInputError, Outcome
+from inferq.proxy.access import Access
+from inferq.proxy.app import create_app
+from inferq.proxy.lean import LeanPaths
 from inferq.proxy.prompt import PromptProtocol
 from tests.integration.proxy.serving import serving
 from tests.integration.proxy.test_lean import BODIES, KEY, REQUESTS
 
 BODY = BODIES[0]
 LARGE = b'{"data": [' + b"[1,2,3,4]," * 9000 + b"[1,2,3,4]]}"
-VARYING = [(rb"date: [^\r]*", b"date: D"), (rb"[0-9a-f]{32}", b"ID"), (rb'"submitted_at":"[^"]*"', b"T")]
+VARYING = [
+    *((rb"date: [^\r]*", b"date: D"), (rb"[0-9a-f]{32}", b"ID"), (rb'"submitted_at":"[^"]*"', b"T")),
+    (rb"retry-after: \d+", b"retry-after: R"),  # it follows the rate, which sinks
+]
 
 
 def request(method=b"POST", path=b"/predict", body=b"", headers=(), version=b"1.1"):
@@ -145,6 +151,10 @@ async def test_every_answer_is_the_same_byte_by_byte(both):
         [request(b"GET", b"/job/done", BODY)],
         [request(b"GET", b"/job/wait%69ng")],
         [request(b"GET", b"/job/" + b"x" * 300)],
+        [request(b"GET", b"/job/" + b"x" * 5000)],
+        [request(b"GET", b"/job/" + b"x" * 70_000)],
+        [request(b"GET", b"/job/done", headers=[b"Content-Length: 5"])],
+        [request(headers=[b"Content-Length: 100001"]) + b"{"],
         [request(b"GET", b"/job/waiting?wait=0.01")],
         [chunked(BODY[:5], BODY[5:])],
         [request(body=BODY)[:20], request(body=BODY)[20:-9], request(body=BODY)[-9:]],
@@ -166,6 +176,46 @@ async def test_requests_sent_ahead_are_answered_in_turn(both):
     assert prompt == plain
     prompt, plain = await answers_to(both, first, *sent, count=len(sent) + 1)
     assert prompt == plain
+
+
+UPGRADE = request(
+    b"GET",
+    b"/ws",
+    headers=[
+        *(b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13"),
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ],
+)
+
+
+@pytest.mark.parametrize("body", [BODY, b"{"])
+async def test_connection_becomes_a_websocket_and_stays_one(settings, announced, body):
+    with serving(settings, timeout_keep_alive=1) as proxy:
+        async with Connection.to(proxy) as connection:
+            for sent in (request(body=body), request(b"GET", b"/job/nosuch"), request(body=b"{") + UPGRADE):
+                await connection.send(sent)
+                await connection.answer()
+            assert (await connection.answer()).startswith(b"HTTP/1.1 101 ")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.5):
+                    await connection.reader.read(1)
+
+
+@pytest.mark.parametrize("first", [request(body=b"{"), request(b"GET", b"/job/" + b"x" * 300)])
+async def test_answer_before_it_in_the_same_packet_does_not_end_a_request(
+    settings, announced, redis_client, first
+):
+    redis_client.set("job:waiting:data", BODY)
+    with serving(settings, timeout_keep_alive=1) as proxy:
+        async with Connection.to(proxy) as connection:
+            await connection.send(first + request(b"GET", b"/job/waiting?wait=1.5"))
+            await connection.answer()
+            assert b" 200 " in await connection.answer()
+            await connection.send(first + request(body=BODY)[:-1])
+            await connection.answer()
+            await asyncio.sleep(1.5)
+            await connection.send(request(body=BODY)[-1:])
+            assert b" 202 " in await connection.answer()
 
 
 async def test_connection_is_kept_and_closed_as_asked(settings, announced):
@@ -244,6 +294,19 @@ async def test_job_of_a_client_that_has_gone_is_stored(settings, announced, monk
                     await asyncio.sleep(0.005)
 
 
+async def test_proxy_that_stops_waits_for_jobs_of_clients_that_have_gone(settings, announced, redis_client):
+    settings = settings.model_copy(update={"redis_timeout": 4.0})
+    with serving(settings, timeout_graceful_shutdown=5) as proxy:
+        async with Connection.to(proxy) as connection:
+            await connection.send(request(body=BODY))  # the model is known and all connections are open
+            await connection.answer()
+        redis_client.execute_command("CLIENT", "PAUSE", 1000, "ALL")
+        for _ in range(5):
+            async with Connection.to(proxy) as connection:
+                await connection.send(request(body=BODY))
+    assert redis_client.llen("queue:iris") == 6
+
+
 async def test_unforeseen_error_is_a_problem_and_is_logged_once(settings, announced, monkeypatch):
     monkeypatch.setattr("inferq.proxy.routes.jobs.parse_predict_body", lambda *_: 1 / 0)
     with serving(settings) as proxy, capture_logs() as logged:
@@ -276,3 +339,27 @@ async def test_client_that_does_not_read_is_not_written_to_for_ever(settings, re
             for _ in range(count):
                 assert len(await connection.answer()) > size
             await sending
+
+
+@pytest.mark.parametrize("ask", [request(b"GET", b"/job/big"), request(body=BODY)])
+async def test_client_that_asks_without_end_is_not_listened_to_for_ever(
+    settings, announced, redis_client, ask
+):
+    redis_client.set("job:big:status", "completed")
+    redis_client.set("job:big:result", b'"%b"' % (b"x" * 10_000))
+    with serving(settings) as proxy:
+        async with Connection.to(proxy) as connection:
+            connection.writer.transport.pause_reading()
+            connection.writer.write(ask * 200_000)
+            [protocol] = proxy.server.server_state.connections
+            most = 0
+            for _ in range(100):
+                most = max(most, len(protocol.pipeline))
+                await asyncio.sleep(0.02)
+            assert 0 < most < 20_000  # what one read from the socket may bring
+            connection.writer.transport.abort()
+
+
+def test_application_has_no_middleware_that_the_short_way_does_not_know(settings):
+    app = create_app(settings.model_copy(update={"api_keys": f"ann:{hashlib.sha256(b'iq_key').hexdigest()}"}))
+    assert [one.cls for one in app.user_middleware] == [Access, LeanPaths]

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -22,22 +23,73 @@ def kill_others(redis_client):
     redis_client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
+def ask(line, *commands):
+    return line.receive(len(commands), line.send(pack(commands)))
+
+
 def ping(line):
-    line.send(pack([("PING",)]))
-    assert line.receive(1) == [b"PONG"]
+    assert ask(line, ("PING",)) == [b"PONG"]
 
 
 def test_answers_come_in_the_order_of_the_commands(line):
-    line.send(pack([("SET", "a", 1), ("GET", "a"), ("LPUSH", "b", b"\x00\xff", "ä")]))
-    assert line.receive(3) == [b"OK", b"1", 2]
+    assert ask(line, ("SET", "a", 1), ("GET", "a"), ("LPUSH", "b", b"\x00\xff", "ä")) == [b"OK", b"1", 2]
 
 
 def test_after_a_failed_command_no_answer_is_left_for_the_next(line):
-    line.send(pack([("LPUSH", "a", 1), ("GET", "a"), ("PING",)]))
     with pytest.raises(ResponseError):
-        line.receive(3)
-    line.send(pack([("GET", "nothing")]))
-    assert line.receive(1) == [None]
+        ask(line, ("LPUSH", "a", 1), ("GET", "a"), ("PING",))
+    assert ask(line, ("GET", "nothing")) == [None]
+
+
+def test_answers_are_received_by_another_thread_than_the_one_that_sends(line, redis_client):
+    sent_on = line.send(pack([("BLPOP", "late", 20)]))
+    answers = []
+    reading = threading.Thread(target=lambda: answers.extend(line.receive(1, sent_on)))
+    reading.start()
+    assert not line.has_answer(sent_on)
+    assert line.send(pack([("PING",)])) is sent_on
+    redis_client.lpush("late", "a")
+    reading.join()
+    assert answers == [[b"late", b"a"]]
+    assert line.receive(1, sent_on) == [b"PONG"]
+
+
+def test_answer_on_a_connection_that_was_lost_is_not_looked_for_on_the_next(line):
+    first = line.send(pack([("GET", "a")]))
+    line.hang_up()
+    assert line.has_answer(first)
+    ping(line)
+    with pytest.raises(RedisConnectionError):
+        line.receive(1, first)
+    ping(line)
+
+
+def test_nobody_hangs_up_while_another_thread_sends(line, redis_client):
+    ping(line)
+    connection, is_sending, may_go_on = line._connection, threading.Event(), threading.Event()
+    send = connection.send_packed_command
+
+    def slow_send(packed):
+        is_sending.set()
+        may_go_on.wait()
+        send(packed)
+
+    connection.send_packed_command = slow_send
+    sent_on = []
+    sending = threading.Thread(target=lambda: sent_on.append(line.send(pack([("PING",)]))))
+    sending.start()
+    is_sending.wait()
+    hanging_up = threading.Thread(target=line.hang_up)
+    hanging_up.start()
+    hanging_up.join(0.1)
+    assert hanging_up.is_alive()
+    may_go_on.set()
+    sending.join()
+    hanging_up.join()
+    assert sent_on == [connection]
+    with pytest.raises(RedisConnectionError):
+        line.receive(1, connection)
+    ping(line)
 
 
 def test_line_that_was_cut_fails_once(line, redis_client):
@@ -101,8 +153,7 @@ def test_worker_whose_idle_connection_was_cut_waits_on(consumer, redis_client):
 
 async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, redis_client, monkeypatch):
     def connection_id():
-        line.send(pack([("CLIENT", "ID")]))
-        return line.receive(1)
+        return ask(line, ("CLIENT", "ID"))
 
     asking = AsyncLine(producer.link.redis)
     first = connection_id(), await asking.ask(("CLIENT", "ID"))

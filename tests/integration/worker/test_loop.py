@@ -148,8 +148,8 @@ async def test_loop_ends_in_order_when_it_gives_up_the_data_of_a_full_batch(sett
 class Slow(Consumer):
     """Whose server takes a while to answer the first exchange."""
 
-    def __init__(self, settings, redis_client):
-        super().__init__(settings, "worker-1", ["iris"])
+    def __init__(self, settings, redis_client, models=("iris",)):
+        super().__init__(settings, "worker-1", list(models))
         self._server = redis_client
         self.sent = []
         self.after_first = lambda: None
@@ -202,6 +202,37 @@ async def test_server_that_is_slower_than_the_model_does_not_wait_for_it(produce
     assert unanswered == [first]
     jobs = await producer.read_many(ids)
     assert {(job.status, job.attempts) for job in jobs} == {(Status.COMPLETED, 1)}
+
+
+class TwoModels(HangingRunner):
+    def limits(self):
+        return {"iris": 3, "other": 3}
+
+
+async def test_worker_of_several_models_knows_what_it_has_before_it_asks_for_more(
+    settings, producer, redis_client
+):
+    consumer, runner = Slow(settings, redis_client, ["iris", "other"]), TwoModels()
+    runner.released.set()
+    loop = Loop(consumer, runner, Outage())
+    for model in ("iris", "other") * 9:
+        await producer.submit(model, DATA)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    wait_until(lambda: loop.jobs_done == 18, what="all jobs")
+    loop.stopping.set()
+    thread.join()
+    consumer.close()
+    assert [unanswered for _, unanswered in consumer.sent] == [[]] * len(consumer.sent)
+
+
+async def test_what_an_exchange_has_stored_is_not_held_any_more_by_who_takes_its_answer(producer, hanging):
+    await start(producer, hanging)
+    loop = hanging[2]
+    in_run = loop.held
+    loop._send(loop._prepare([Outcome(job, result=b"{}") for job in in_run], takes_alone=False))
+    loop.fetch_what_waits()
+    assert not set(in_run) & set(loop.held)
 
 
 async def test_jobs_of_two_exchanges_are_given_back_by_a_worker_that_is_told_to_stop(producer, slow):
