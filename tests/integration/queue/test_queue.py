@@ -17,6 +17,7 @@ from inferq.jobs import (
     QueueFullError,
     Status,
 )
+from inferq.queue import scripts
 from inferq.queue.consumer import Consumer, new_token
 from inferq.queue.line import pack
 from inferq.queue.producer import Producer
@@ -480,3 +481,8 @@ async def test_exchange_whose_answer_was_lost_is_repeated(producer, consumer, as
     assert [other.id for other in claimed] == ids[1:]
     assert verdicts == ["stale"]  # the first had stored it
     assert [complete(consumer, other) for other in claimed] == [["completed"], ["completed"]]
+
+
+def test_scripts_for_many_jobs_take_none_as_well(redis_client):
+    for script, arguments in ((scripts.SUBMIT, [1000, 10]), (scripts.READ, [1000])):
+        assert redis_client.eval(script.source, 1, "models", "", *arguments) == []

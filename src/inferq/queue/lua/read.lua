@@ -55,5 +55,5 @@ end
 
 local keys, answers = {}, {}
 for i = 3, #ARGV do keys[i - 2] = job_key(ARGV[i], 'status') end
-for i, status in ipairs(call('MGET', unpack(keys))) do answers[i] = read(ARGV[i + 2], status) end
+for i, status in ipairs(#keys > 0 and call('MGET', unpack(keys)) or {}) do answers[i] = read(ARGV[i + 2], status) end
 return answers

@@ -31,7 +31,7 @@ local accepted, is_new = {}, {}
 -- Mostly none of the jobs is known: that takes one look.
 local metas = {}
 for i = 4, #ARGV, 5 do metas[#metas + 1] = job_key(ARGV[i], 'meta') end
-local may_be_known = call('EXISTS', unpack(metas)) > 0
+local may_be_known = #metas > 0 and call('EXISTS', unpack(metas)) > 0
 
 local function decide(id, model, priority, data, options)
   local state = may_be_known and call('HGET', job_key(id, 'meta'), 'state')
