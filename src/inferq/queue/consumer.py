@@ -18,7 +18,7 @@ from inferq.queue import scripts
 from inferq.queue.connection import connect, redis_errors
 from inferq.queue.exchange import Answer, Exchange
 from inferq.queue.keys import Keys
-from inferq.queue.line import REPEATABLE, Line, pack
+from inferq.queue.line import REPEATABLE, Line
 from inferq.queue.requirements import check_server
 from inferq.queue.rescue import Scan
 from inferq.queue.scripts import INLINE_BYTES, Script
@@ -156,8 +156,7 @@ class Consumer:
         """
         with redis_errors():
             self._line.check()
-            sent_on = self._line.send(pack([("BRPOP", *self._lists, timeout_seconds)]))
-            [popped] = self._line.receive(1, sent_on)
+            [popped] = self._line.ask(("BRPOP", *self._lists, timeout_seconds))
         if popped is None:
             return None
         key, job_id = cast("tuple[bytes, bytes]", popped)
@@ -437,8 +436,7 @@ class Consumer:
 
     def _call_on_line(self, call: _Call) -> Any:  # noqa: ANN401 - as the script answers
         try:
-            sent_on = self._line.send(pack([self._command(call)]))
-            return self._line.receive(1, sent_on)[0]
+            return self._line.ask(self._command(call))[0]
         except REPEATABLE:
             return self._call(*call)
 

@@ -58,6 +58,14 @@ class Line:
                 raise
             return connection
 
+    def ask(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Sends commands and waits for their answers.
+
+        Raises:
+            RedisError: One of them failed, or an answer was lost.
+        """
+        return self.receive(len(commands), self.send(pack(commands)))
+
     def check(self) -> None:
         """Notices that the server has closed the connection, so that the next command opens another."""
         try:

@@ -48,24 +48,35 @@ def shape(answer):
     return answer.status_code, headers, body
 
 
-@pytest.fixture(params=["open", "guarded", "full", "away"])
-async def both(request, settings, announced, consumer, redis_client):
-    """A client of the lean application and one of the plain, where all is well and where it is not."""
-    chosen = {"max_body_bytes": 1000, "max_timeout_seconds": 60.0}
-    if request.param == "guarded":
+def made(settings, how, **chosen):
+    """Settings of a proxy where all is well, or not."""
+    chosen["max_timeout_seconds"] = 60.0
+    if how == "guarded":
         chosen["api_keys"] = f"ann:{hashlib.sha256(KEY.encode()).hexdigest()}"
-    if request.param == "full":
+    if how == "full":
         chosen["max_queued"] = 1
-    if request.param == "away":
-        chosen |= {"redis_url": "redis://127.0.0.1:1", "redis_timeout": 0.2}
-    apps = [create_app(settings.model_copy(update=chosen), is_lean=is_lean) for is_lean in (True, False)]
-    for name in ("done", "bad", "waiting", "odd/path"):
+    if how == "away":
+        chosen |= {"redis_url": "redis://127.0.0.1:1", "redis_timeout": 0.05}
+    return settings.model_copy(update=chosen)
+
+
+def store_jobs(redis_client, consumer, *others):
+    """Jobs that are done, bad, and waiting."""
+    for name in ("done", "bad", *others):
         redis_client.set(f"job:{name}:data", BODIES[0])
         redis_client.lpush("queue:iris", name)
     done, bad = consumer.claim(2)
     consumer.finish(
         [Outcome(done, result=b'{"prediction":0}'), Outcome(bad, error=InvalidInputError("Bad."))]
     )
+
+
+@pytest.fixture(params=["open", "guarded", "full", "away"])
+async def both(request, settings, announced, consumer, redis_client):
+    """A client of the lean application and one of the plain, where all is well and where it is not."""
+    chosen = made(settings, request.param, max_body_bytes=1000)
+    apps = [create_app(chosen, is_lean=is_lean) for is_lean in (True, False)]
+    store_jobs(redis_client, consumer, "waiting", "odd/path")
     yield tuple(client_of(app) for app in apps)
     for app in apps:
         await app.state.notices.aclose()

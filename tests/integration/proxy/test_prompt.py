@@ -1,7 +1,6 @@
 """The short way through the server gives, byte by byte, the answers of uvicorn's own protocol."""
 
 import asyncio
-import hashlib
 import re
 from contextlib import asynccontextmanager, suppress
 
@@ -9,13 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inferq.jobs import InvalidInputError, Outcome
 from inferq.proxy.access import Access
 from inferq.proxy.app import create_app
 from inferq.proxy.lean import LeanPaths
 from inferq.proxy.prompt import PromptProtocol
 from tests.integration.proxy.serving import serving
-from tests.integration.proxy.test_lean import BODIES, KEY, REQUESTS
+from tests.integration.proxy.test_lean import BODIES, KEY, REQUESTS, made, store_jobs
 
 BODY = BODIES[0]
 LARGE = b'{"data": [' + b"[1,2,3,4]," * 9000 + b"[1,2,3,4]]}"
@@ -92,22 +90,8 @@ class CountingProtocol(PromptProtocol):
 @pytest.fixture
 def both(request, settings, announced, consumer, redis_client):
     """A proxy with the short way and one without, where all is well or, by the parameter, not."""
-    how = getattr(request, "param", "open")
-    chosen = {"max_body_bytes": 100_000, "max_timeout_seconds": 60.0}
-    if how == "guarded":
-        chosen["api_keys"] = f"ann:{hashlib.sha256(KEY.encode()).hexdigest()}"
-    if how == "full":
-        chosen["max_queued"] = 1
-    if how == "away":
-        chosen |= {"redis_url": "redis://127.0.0.1:1", "redis_timeout": 0.05}
-    for name in ("done", "bad", "waiting"):
-        redis_client.set(f"job:{name}:data", BODY)
-        redis_client.lpush("queue:iris", name)
-    done, bad = consumer.claim(2)
-    consumer.finish(
-        [Outcome(done, result=b'{"prediction":0}'), Outcome(bad, error=InvalidInputError("Bad."))]
-    )
-    settings = settings.model_copy(update=chosen)
+    settings = made(settings, getattr(request, "param", "open"), max_body_bytes=100_000)
+    store_jobs(redis_client, consumer, "waiting")
     CountingProtocol.short = 0
     with serving(settings, CountingProtocol) as prompt, serving(settings, HttpToolsProtocol) as plain:
         yield prompt, plain
@@ -362,5 +346,5 @@ async def test_client_that_asks_without_end_is_not_listened_to_for_ever(
 
 
 def test_application_has_no_middleware_that_the_short_way_does_not_know(settings):
-    app = create_app(settings.model_copy(update={"api_keys": f"ann:{hashlib.sha256(b'iq_key').hexdigest()}"}))
+    app = create_app(made(settings, "guarded"))
     assert [one.cls for one in app.user_middleware] == [Access, LeanPaths]

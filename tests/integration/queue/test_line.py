@@ -23,22 +23,18 @@ def kill_others(redis_client):
     redis_client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
-def ask(line, *commands):
-    return line.receive(len(commands), line.send(pack(commands)))
-
-
 def ping(line):
-    assert ask(line, ("PING",)) == [b"PONG"]
+    assert line.ask(("PING",)) == [b"PONG"]
 
 
 def test_answers_come_in_the_order_of_the_commands(line):
-    assert ask(line, ("SET", "a", 1), ("GET", "a"), ("LPUSH", "b", b"\x00\xff", "ä")) == [b"OK", b"1", 2]
+    assert line.ask(("SET", "a", 1), ("GET", "a"), ("LPUSH", "b", b"\x00\xff", "ä")) == [b"OK", b"1", 2]
 
 
 def test_after_a_failed_command_no_answer_is_left_for_the_next(line):
     with pytest.raises(ResponseError):
-        ask(line, ("LPUSH", "a", 1), ("GET", "a"), ("PING",))
-    assert ask(line, ("GET", "nothing")) == [None]
+        line.ask(("LPUSH", "a", 1), ("GET", "a"), ("PING",))
+    assert line.ask(("GET", "nothing")) == [None]
 
 
 def test_answers_are_received_by_another_thread_than_the_one_that_sends(line, redis_client):
@@ -153,7 +149,7 @@ def test_worker_whose_idle_connection_was_cut_waits_on(consumer, redis_client):
 
 async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, redis_client, monkeypatch):
     def connection_id():
-        return ask(line, ("CLIENT", "ID"))
+        return line.ask(("CLIENT", "ID"))
 
     asking = AsyncLine(producer.link.redis)
     first = connection_id(), await asking.ask(("CLIENT", "ID"))

@@ -19,7 +19,6 @@ from inferq.jobs import (
 )
 from inferq.queue import scripts
 from inferq.queue.consumer import Consumer, new_token
-from inferq.queue.line import pack
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
 from tests.servers import wait_until
@@ -442,7 +441,7 @@ async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer
 async def test_exchange_is_sent_before_another_is_answered(producer, consumer, redis_client, is_cut):
     ids = [await producer.submit("iris", DATA) for _ in range(6)]
     jobs = consumer.claim(2)
-    consumer._line.receive(1, consumer._line.send(pack([("PING",)])))  # it is open
+    consumer._line.ask(("PING",))  # it is open
     redis_client.execute_command("CLIENT", "PAUSE", 200, "ALL")
     exchanges = []
     for job in jobs:

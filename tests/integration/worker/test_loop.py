@@ -45,6 +45,15 @@ def hanging(settings):
     consumer.close()
 
 
+def run_until_done(loop, count):
+    """Runs a loop in a thread of its own until it has done so many jobs."""
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    wait_until(lambda: loop.jobs_done == count, what="all jobs")
+    loop.stopping.set()
+    thread.join()
+
+
 async def start(producer, hanging):
     ids = [await producer.submit("iris", DATA) for _ in range(7)]
     _, runner, loop, thread = hanging
@@ -103,12 +112,7 @@ async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, pr
         return [Outcome(job, result=b"{}") for job in jobs]
 
     runner.run = run
-    loop = Loop(consumer, runner, Outage())
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    wait_until(lambda: loop.jobs_done == 6, what="all jobs")
-    loop.stopping.set()
-    thread.join()
+    run_until_done(Loop(consumer, runner, Outage()), 6)
     consumer.close()
     assert leased_beside
     assert set(leased_beside) == {0}
@@ -214,14 +218,9 @@ async def test_worker_of_several_models_knows_what_it_has_before_it_asks_for_mor
 ):
     consumer, runner = Slow(settings, redis_client, ["iris", "other"]), TwoModels()
     runner.released.set()
-    loop = Loop(consumer, runner, Outage())
     for model in ("iris", "other") * 9:
         await producer.submit(model, DATA)
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    wait_until(lambda: loop.jobs_done == 18, what="all jobs")
-    loop.stopping.set()
-    thread.join()
+    run_until_done(Loop(consumer, runner, Outage()), 18)
     consumer.close()
     assert [unanswered for _, unanswered in consumer.sent] == [[]] * len(consumer.sent)
 
