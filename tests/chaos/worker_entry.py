@@ -4,7 +4,7 @@ It is the real worker with two classes replaced, so that the product's code has 
 
     CHAOS_SEED         decides when it dies
     CHAOS_DEATH        probability of dying, at each point passed
-    CHAOS_GAP_DEATH    the same between BRPOP and claim, which a busy worker never passes
+    CHAOS_GAP_DEATH    the same between BRPOP and a claim of what it popped
     CHAOS_LOST_REPLY   probability that an answer of the server is thrown away
     CHAOS_TALLY        file that each death, lost answer and unusual verdict is noted in, one a line
     CHAOS_HASTE        divides the pauses before a retry, and before what was lost in BRPOP is put back
@@ -15,13 +15,18 @@ import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 from unittest.mock import patch
+
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from inferq.jobs import ClaimedJob, Outcome, RedisUnavailableError
 from inferq.models.session import Inputs, Model, RunHandle
 from inferq.queue import consumer, rescue
 from inferq.queue.consumer import BLOCK_SECONDS, Consumer, Popped
 from inferq.queue.exchange import Answer, Exchange
+from inferq.queue.line import Line
+from inferq.settings import Settings
 from inferq.worker import main as worker
 
 KILLER_DATA = b"[[6.66,6.66,6.66,6.66]]"
@@ -62,17 +67,49 @@ def maybe_lose_reply(command: str) -> None:
         raise RedisUnavailableError("The answer was thrown away on purpose.")
 
 
+class DyingLine(Line):
+    """A connection whose worker may die whenever it uses it, or not hear the answer."""
+
+    def send(self, packed: bytes) -> Any:
+        maybe_die("before sending")
+        sent_on = super().send(packed)
+        maybe_die("with commands on their way")
+        return sent_on
+
+    def receive(self, count: int, sent_on: Any) -> list[Any]:
+        answers = super().receive(count, sent_on)
+        maybe_die("before it reads the answer")
+        if chance("CHAOS_LOST_REPLY"):
+            note("lost reply on the line")
+            self.hang_up()
+            raise RedisConnectionError("The answer was thrown away on purpose.")
+        return answers
+
+
 class DyingConsumer(Consumer):
     """The queue as a worker sees it that may die at every step."""
 
-    def wait(self, timeout_seconds: float = BLOCK_SECONDS) -> Popped | None:
-        popped = super().wait(timeout_seconds)
-        if popped is not None:
-            maybe_die("after BRPOP", "CHAOS_GAP_DEATH")
-        return popped
+    def __init__(self, settings: Settings, worker_id: str, models: Sequence[str]) -> None:
+        super().__init__(settings, worker_id, models)
+        self._line = DyingLine(self._redis, self._line.prelude)
+
+    def take(
+        self,
+        limit: int | Mapping[str, int],
+        outcomes: Sequence[Outcome] = (),
+        noted: Callable[[list[str]], None] = lambda _: None,
+        timeout_seconds: float = BLOCK_SECONDS,
+    ) -> list[ClaimedJob] | Popped:
+        def note_first(verdicts: list[str]) -> None:
+            note_verdicts(verdicts)
+            noted(verdicts)
+
+        if chance("CHAOS_GAP_DEATH") and self._redis.brpop(list(self._lists), timeout_seconds):
+            die("after BRPOP")
+        return super().take(limit, outcomes, note_first, timeout_seconds)
 
     def claim(
-        self, limit: int | Mapping[str, int], popped: Popped | None = None, token: str | None = None
+        self, limit: int | Mapping[str, int], popped: Popped | None = None, token: str = ""
     ) -> list[ClaimedJob]:
         jobs = super().claim(limit, popped, token)
         if jobs:
@@ -107,29 +144,13 @@ class DyingConsumer(Consumer):
         self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_alone: bool = True
     ) -> Exchange:
         exchange = super().prepare_exchange(outcomes, limits, token, takes_alone=takes_alone)
-        send, ask, answer = exchange.send, exchange._ask, exchange.answer
-
-        def send_or_die() -> None:
-            maybe_die("before finish")
-            send()
-            maybe_die("with an exchange on its way")
-
-        def ask_or_die() -> None:
-            ask()
-            maybe_die("after finish")
-            try:
-                maybe_lose_reply("exchange")
-            except RedisUnavailableError:
-                exchange._replies, exchange._answer = [], None
-                raise
+        answer = exchange.answer
 
         def answer_and_note() -> Answer:
             verdicts, jobs = answer()
             note_verdicts(verdicts)
             return verdicts, jobs
 
-        exchange.send = send_or_die  # type: ignore[method-assign]
-        exchange._ask = ask_or_die  # type: ignore[method-assign]
         exchange.answer = answer_and_note  # type: ignore[method-assign]
         return exchange
 

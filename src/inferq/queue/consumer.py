@@ -1,8 +1,9 @@
 """The consumer's side of the queue: wait, claim, renew, finish, recover, report. Used by workers."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import batched, chain, groupby
 from math import inf
@@ -10,7 +11,7 @@ from operator import itemgetter
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from inferq.backoff import full_jitter
 from inferq.jobs import ClaimedJob, Outcome, Priority, WorkerInfo
@@ -18,7 +19,7 @@ from inferq.queue import scripts
 from inferq.queue.connection import connect, redis_errors
 from inferq.queue.exchange import Answer, Exchange
 from inferq.queue.keys import Keys
-from inferq.queue.line import REPEATABLE, Line
+from inferq.queue.line import REPEATABLE, Line, pack
 from inferq.queue.requirements import check_server
 from inferq.queue.rescue import Scan
 from inferq.queue.scripts import INLINE_BYTES, Script
@@ -27,6 +28,8 @@ from inferq.settings import Settings
 
 BLOCK_SECONDS = 1.0
 """Longest BRPOP: how late a worker notices that it was told to stop."""
+_SURE_SHARE = 0.8
+"""A BRPOP that ended in this share of its time has surely popped something, though clocks be a little off."""
 MISSING_SECONDS = 3.0
 """How long a job must be in no list before it counts as lost between BRPOP and claim."""
 RECOVER_LIMIT = 100
@@ -34,6 +37,9 @@ RECOVER_LIMIT = 100
 RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
 
+
+_ON_LINE = scripts.FINISH, scripts.CLAIM
+"""Sent behind one another, so that the server must know them beforehand."""
 
 type _Call = tuple[Script, list[str], list[Any]]
 
@@ -46,11 +52,13 @@ class Popped:
         id: Job id.
         model: Model of the list it came from.
         priority: Priority of that list.
+        token: Fencing token to claim it with.
     """
 
     id: str
     model: str
     priority: Priority
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class Recovered:
 class Consumer:
     """Takes jobs from the queue for one worker. Every method raises RedisUnavailableError when Redis is away.
 
-    `wait`, a claim of what it returned, and a prepared exchange are for one thread at a time; everything
+    `take`, a claim of what it returned, and a prepared exchange are for one thread at a time; everything
     else may be called from any.
 
     Args:
@@ -90,9 +98,11 @@ class Consumer:
         self._turns = Turns(settings.lower_share)
         self._order: tuple[Priority, ...] = ()
         self._prepared: Exchange | None = None
+        self._unanswered = ""  # token of a take whose answer was lost
+        self._server_ahead_ms = 0.0  # of this process's clock, and not asked yet
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
-        self._line = Line(self._redis)
+        self._line = Line(self._redis, [("SCRIPT", "LOAD", script.source) for script in _ON_LINE])
         self._lists = {
             self._keys.list(model, priority).encode(): (model, priority)
             for priority in Priority
@@ -137,7 +147,8 @@ class Consumer:
         for pair in (*report.items(), *documents.items()):
             arguments += pair
         with redis_errors():
-            self._call(scripts.HEARTBEAT, [self._keys.workers], arguments)
+            now_ms = self._call(scripts.HEARTBEAT, [self._keys.workers], arguments)
+        self._set_clock(now_ms)
 
     def retire(self) -> None:
         """Takes back the report: this worker is about to exit."""
@@ -145,24 +156,85 @@ class Consumer:
             self._redis.delete(self._keys.worker(self._worker_id))
             self._redis.zrem(self._keys.workers, self._worker_id)
 
-    def wait(self, timeout_seconds: float = BLOCK_SECONDS) -> Popped | None:
-        """Blocks until a job comes: lists of high priority first, models in turn.
+    def take(
+        self,
+        limit: int | Mapping[str, int],
+        outcomes: Sequence[Outcome] = (),
+        noted: Callable[[list[str]], None] = lambda _: None,
+        timeout_seconds: float = BLOCK_SECONDS,
+    ) -> list[ClaimedJob] | Popped:
+        """Ends attempts, blocks until a job comes, and leases it and those behind it, in one round trip.
+
+        Lists of high priority come first, models in turn. The claim goes right behind the BRPOP, so it has to
+        find out what that popped; where it cannot tell, it is to be made again by the id.
 
         Args:
+            limit: Most jobs to take, at least 1; or the same for each model.
+            outcomes: How each attempt ended; see `finish`.
+            noted: Is told what became of them as soon as they are stored: the wait may go on.
             timeout_seconds: Longest wait; less than the 5 s for which the socket waits.
 
         Returns:
-            The id popped, to be claimed at once; None if none came.
+            The jobs, as `claim` does; none if none came. Or an id that is still to be claimed, at once.
         """
         with redis_errors():
-            self._line.check()
-            [popped] = self._line.ask(("BRPOP", *self._lists, timeout_seconds))
-        if popped is None:
+            if self._unanswered and (jobs := self._take_again(limit)):
+                return jobs
+            if not outcomes:
+                self._line.check()
+            commands: list[tuple[Any, ...]] = []
+            if outcomes:
+                finish, staged = self._finish_call(outcomes)
+                commands = [*self._staging(staged), self._command(finish)]
+            token = new_token()
+            pops_until_ms = int(self._server_ms() + 1000 * timeout_seconds * _SURE_SHARE)
+            claim = self._command(self._claim_call(limit, token, None, pops_until_ms=pops_until_ms))
+            sent_on = self._line.send(pack([*commands, ("BRPOP", *self._lists, timeout_seconds), claim]))
+            self._unanswered = token
+            if outcomes:
+                try:
+                    noted(_verdicts(self._line.receive(len(commands), sent_on)[-1]))
+                except REPEATABLE:
+                    noted(self.finish(outcomes))
+                    return self._take_again(limit)
+            [answer] = self._line.receive(1, sent_on)
+            popped = self._popped(answer, token)
+            try:
+                jobs = self._claimed(self._line.receive(1, sent_on)[0], token)
+            except RedisError:
+                if popped is None:
+                    raise
+                jobs = []
+            self._unanswered = ""
+            if popped is None or popped.id in [job.id for job in jobs]:
+                return jobs
+            if jobs:  # what somebody else popped, who is from outside or just as unlucky
+                self.release(jobs)
+                popped = replace(popped, token=new_token())
+            return popped
+
+    def _take_again(self, limit: int | Mapping[str, int]) -> list[ClaimedJob]:
+        """What was claimed by a take whose answer was lost, or would be claimed now."""
+        jobs = self.claim(limit, token=self._unanswered)
+        self._unanswered = ""
+        return jobs
+
+    def _popped(self, answer: Any, token: str) -> Popped | None:  # noqa: ANN401 - as BRPOP answers
+        if answer is None:
             return None
-        key, job_id = cast("tuple[bytes, bytes]", popped)
+        key, job_id = answer
         model, priority = self._lists[key]
         self._take_turns(model)
-        return Popped(_text(job_id), model, priority)
+        return Popped(_text(job_id), model, priority, token)
+
+    def _server_ms(self) -> float:
+        if not self._server_ahead_ms:
+            seconds, microseconds = self._redis.time()
+            self._set_clock(1000 * seconds + microseconds / 1000)
+        return 1000 * time.monotonic() + self._server_ahead_ms
+
+    def _set_clock(self, server_ms: float) -> None:
+        self._server_ahead_ms = server_ms - 1000 * time.monotonic()
 
     def _take_turns(self, served: str) -> None:
         """Puts the model that had its turn behind the others."""
@@ -176,13 +248,13 @@ class Consumer:
         }
 
     def claim(
-        self, limit: int | Mapping[str, int], popped: Popped | None = None, token: str | None = None
+        self, limit: int | Mapping[str, int], popped: Popped | None = None, token: str = ""
     ) -> list[ClaimedJob]:
         """Leases waiting jobs of one model to this worker.
 
         Args:
             limit: Most jobs to take, at least 1; or the same for each model.
-            popped: What `wait` returned, if anything; it is taken first.
+            popped: What `take` returned, if no jobs; it is taken first.
             token: Fencing token; a claim repeated with it, since its reply was lost, gets the same
                 jobs.
 
@@ -190,7 +262,7 @@ class Consumer:
             The jobs, the oldest first; those of `high` before others, but for the share of the lower
             ones; none if none wait. Models take turns.
         """
-        token = token or new_token()
+        token = token or (popped.token if popped else new_token())
         call = self._claim_call(limit, token, popped)
         with redis_errors():
             return self._claimed(self._call(*call) if popped is None else self._call_on_line(call), token)
@@ -225,13 +297,9 @@ class Consumer:
         """Makes an exchange that is sent and waited for later; see `exchange` for the arguments."""
         finish, staged = self._finish_call(outcomes)
         claim = self._claim_call(limits, token, None, takes_alone=takes_alone)
-        commands: list[tuple[Any, ...]] = [
-            ("SET", key, payload, "PX", self._result_ttl_ms) for key, payload in staged.items()
-        ]
-
         self._prepared = Exchange(
             self._line,
-            [*commands, self._command(finish), self._command(claim)],
+            [*self._staging(staged), self._command(finish), self._command(claim)],
             partial(self._answer_of, token=token),
             lambda: self.exchange(outcomes, limits, token, takes_alone=takes_alone),
             outcomes=outcomes,
@@ -241,7 +309,7 @@ class Consumer:
 
     def _answer_of(self, replies: list[Any], token: str) -> Answer:
         verdicts, claims = replies
-        return [verdict.decode() for verdict in verdicts], self._claimed(claims, token)
+        return _verdicts(verdicts), self._claimed(claims, token)
 
     def _next_order(self) -> tuple[Priority, ...]:
         """The order of priorities for a claim: that of an exchange which was not sent is still due."""
@@ -258,13 +326,14 @@ class Consumer:
         popped: Popped | None,
         *,
         takes_alone: bool = True,
+        pops_until_ms: int = 0,
     ) -> _Call:
         models = [popped.model] if popped else self._models
         arguments: list[Any] = [
             int(takes_alone), _milliseconds(self._settings.lease_seconds), self._worker_id, token,
             _milliseconds(self._settings.job_ttl), _milliseconds(self._settings.result_ttl), INLINE_BYTES,
             _bytes(popped.id) if popped else "", popped.priority if popped else "",
-            " ".join(self._next_order()),
+            " ".join(self._next_order()), pops_until_ms,
         ]  # fmt: skip
         for model in models:
             arguments += (model, max(1, limit if isinstance(limit, int) else limit[model]))
@@ -353,12 +422,15 @@ class Consumer:
                 self._stage(self._redis, staged)
             except OutOfMemoryError:
                 self._stage_at_any_rate(staged)
-            return [verdict.decode() for verdict in self._call(*call)]
+            return _verdicts(self._call(*call))
+
+    def _staging(self, staged: Mapping[Any, bytes]) -> list[tuple[Any, ...]]:
+        """The commands that put large results where the finish script takes them from."""
+        return [("SET", key, payload, "PX", self._result_ttl_ms) for key, payload in staged.items()]
 
     def _stage(self, client: redis.Redis, staged: Mapping[Any, bytes]) -> None:
-        """Puts large results where the finish script takes them from."""
-        for key, payload in staged.items():
-            client.set(key, payload, px=self._result_ttl_ms)
+        for command in self._staging(staged):
+            client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     def _stage_at_any_rate(self, staged: Mapping[Any, bytes]) -> None:
         """The same through a script, which is slow, but gets through where the server's memory is full."""
@@ -466,6 +538,10 @@ class Consumer:
             except OutOfMemoryError:
                 self._stage_at_any_rate(staged)
                 staged = {}
+
+
+def _verdicts(answer: list[bytes]) -> list[str]:
+    return [verdict.decode() for verdict in answer]
 
 
 def new_token() -> str:

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import hiredis
@@ -29,10 +29,15 @@ class Line:
 
     Args:
         client: Names the server.
+        prelude: Commands that each new connection begins with.
+
+    Attributes:
+        prelude: See above.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, prelude: Sequence[tuple[Any, ...]] = ()) -> None:
         self._pool = client.connection_pool
+        self.prelude = prelude
         self._connection: Any = None
         self._lock = threading.RLock()  # nobody hangs up while another sends
 
@@ -48,10 +53,14 @@ class Line:
         with self._lock:
             if self._connection is not None and _has_been_replaced(self._pool, self._connection):
                 self.hang_up()
-            if self._connection is None:
+            is_new = self._connection is None
+            if is_new:
                 self._connection = self._pool.make_connection()
             connection = self._connection
             try:
+                if is_new and self.prelude:
+                    connection.send_packed_command([pack(self.prelude)])
+                    self.receive(len(self.prelude), connection)
                 connection.send_packed_command([packed])
             except BaseException:
                 self._close(connection)

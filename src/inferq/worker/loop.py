@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from inferq.jobs import ClaimedJob, InvalidInputError, Outcome
-from inferq.queue.consumer import Consumer, new_token
+from inferq.queue.consumer import Consumer, Popped, new_token
 from inferq.queue.exchange import Exchange
 from inferq.queue.outage import Outage
 from inferq.worker.runner import Runner
@@ -33,6 +33,7 @@ class Loop:
         self._runner = runner
         self._outage = outage
         self._limits = runner.limits()
+        self._is_drained = True  # whether the latest claim left nothing in the lists
         self._held: dict[tuple[str, str], ClaimedJob] = {}
         self._asked: Mapping[str, int] = self._limits
         self._under_way: tuple[Exchange, ...] = ()
@@ -73,7 +74,8 @@ class Loop:
         while not self.stopping.is_set():
             self.progressed_at = time.monotonic()
             if not jobs:
-                jobs, done = self._claim_with(done) if done else self._take(), []
+                goes_on = done and not self._is_drained
+                jobs, done = (self._claim_with(done), []) if goes_on else self._take(done)
             elif self._is_full(jobs[0].model, len(jobs), self._asked):
                 done, jobs = self._work_on(jobs, done)
             else:
@@ -92,16 +94,28 @@ class Loop:
                     self._held.pop((job.token, job.id), None)
         return done
 
-    def _take(self) -> list[ClaimedJob]:
-        """What comes within the next second, and what waits behind it."""
-        self._limits = self._asked = self._runner.limits()
-        token = new_token()
-        popped = self._outage.sit_out(self._consumer.wait, self.stopping)
-        if popped is None:
-            return []
-        # what was popped is in no list any more: it must be claimed, though it be to give it back at once
-        jobs = self._outage.sit_out(lambda: self._consumer.claim(self._limits, popped, token), self.given_up)
-        return self._hold(jobs or [])
+    def _take(self, done: list[Outcome]) -> tuple[list[ClaimedJob], list[Outcome]]:
+        """Stores outcomes, and takes what comes within the next second, and what waits behind it.
+
+        Returns:
+            The jobs, and the outcomes that could not be stored.
+        """
+
+        def note(verdicts: list[str]) -> None:
+            nonlocal done
+            self._note(done, verdicts)
+            done = []
+            self._limits = self._runner.limits()
+
+        if not done:
+            self._limits = self._runner.limits()
+        limits = self._limits
+        taken = self._outage.sit_out(lambda: self._consumer.take(limits, done, note), self.stopping)
+        if isinstance(taken, Popped):
+            # it is in no list any more: it must be claimed, though it be to give it back at once
+            popped = taken
+            taken = self._outage.sit_out(lambda: self._consumer.claim(limits, popped), self.given_up)
+        return self._receive(taken or [], limits), done
 
     def _is_full(self, model: str, count: int, asked: Mapping[str, int]) -> bool:
         """Whether a claim brought as much as it asked for, of a model that runs several jobs at once."""
@@ -158,10 +172,15 @@ class Loop:
         verdicts, jobs = self._outage.sit_out(exchange.answer, self.given_up) or ([], [])
         if verdicts:
             self._note(exchange.outcomes, verdicts)
-        self._asked = exchange.limits
         with self._lock:
             self._under_way = tuple(other for other in self._under_way if other is not exchange)
-            return self._hold(jobs)
+            return self._receive(jobs, exchange.limits)
+
+    def _receive(self, jobs: list[ClaimedJob], asked: Mapping[str, int]) -> list[ClaimedJob]:
+        self._asked = asked
+        self._is_drained = not jobs or len(jobs) < asked[jobs[0].model]
+        self._hold(jobs)
+        return jobs
 
     def _finish(self, done: Sequence[Outcome]) -> None:
         if done and (verdicts := self._outage.sit_out(lambda: self._consumer.finish(done), self.given_up)):
@@ -186,10 +205,9 @@ class Loop:
         for outcome in done:
             self._held.pop((outcome.job.token, outcome.job.id), None)
 
-    def _hold(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
+    def _hold(self, jobs: list[ClaimedJob]) -> None:
         for job in jobs:
             self._held[job.token, job.id] = job
-        return jobs
 
     def _give_back(self, jobs: list[ClaimedJob]) -> None:
         if jobs:

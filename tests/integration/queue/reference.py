@@ -95,6 +95,16 @@ class Reference:
                 return job_id, priority
         return None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether every job that may run waits in its list, and each list is in the order of submission."""
+        for priority, waiting in self.lists.items():
+            sequences = [self.jobs[job_id].sequence for job_id in waiting]
+            queued = {job.id for job in self.open_in(priority) if job.state == "queued"}
+            if sequences != sorted(sequences, reverse=True) or not all(sequences) or queued != set(waiting):
+                return False
+        return True
+
     def claim(
         self, limit: int, token: str, popped: tuple[str, Priority] | None = None
     ) -> list[tuple[str, int]]:

@@ -13,6 +13,7 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
+from tests.integration.queue.taking import take
 from tests.servers import REDIS_BINARY, Server, free_port
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -44,7 +45,7 @@ async def run_one_job(settings):
         with notices.waiting(job_id) as waiter:
             while not notices.is_heard:
                 await asyncio.sleep(0.01)
-            [job] = consumer.claim(1, consumer.wait())
+            [job] = take(consumer)
             consumer.renew({job: 60.0})
             consumer.finish([Outcome(job, result=b"1")])
             while waiter.told is not Status.COMPLETED:

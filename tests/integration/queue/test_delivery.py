@@ -12,14 +12,16 @@ from inferq.jobs import (
     JobStateError,
     ModelError,
     Outcome,
+    Priority,
     QueueFullError,
     RedisUnavailableError,
     Status,
 )
-from inferq.queue.consumer import Consumer
+from inferq.queue.consumer import Consumer, Popped, new_token
 from inferq.queue.listing import Listing
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
+from tests.integration.queue.taking import take
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -44,11 +46,11 @@ async def test_cancelled_pending_job_never_runs(producer, consumer, redis_client
     assert redis_client.llen("queue:iris") == 0
 
 
-async def test_popped_job_that_is_cancelled_before_its_claim_never_runs(producer, consumer):
+async def test_popped_job_that_is_cancelled_before_its_claim_never_runs(producer, consumer, redis_client):
     job_id = await producer.submit("iris", DATA)
-    popped = consumer.wait()
+    redis_client.brpop("queue:iris")
     await producer.cancel(job_id)
-    assert consumer.claim(1, popped) == []
+    assert consumer.claim(1, Popped(job_id, "iris", Priority.NORMAL, new_token())) == []
 
 
 async def test_worker_of_a_cancelled_job_is_told_and_its_result_changes_nothing(producer, consumer):
@@ -215,7 +217,7 @@ async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client)
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     claimed_late, found_late = [await producer.submit("iris", DATA) for _ in range(2)]
     await asyncio.sleep(0.1)
-    assert consumer.claim(1, consumer.wait()) == []
+    assert take(consumer) == []
     consumer.recover()
     for job_id in (claimed_late, found_late):
         job = await producer.read(job_id)
@@ -249,7 +251,7 @@ async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client
         redis_client.set(f"job:{job_id}:status", "pending")
     redis_client.set("job:not-pushed-yet:data", DATA)
     redis_client.lpush("queue:iris", "lost")
-    consumer.wait()  # and the worker dies
+    redis_client.brpop("queue:iris")  # and the worker dies
     redis_client.lpush("queue:iris", "waiting")
 
     rescued = wait_until(consumer.rescue, what="the rescue")
@@ -269,7 +271,7 @@ async def test_lost_job_is_found_behind_many_that_outside_workers_run(
         redis_client.rpop("queue:iris")
         redis_client.set(f"job:{job_id}:status", "processing", keepttl=True)
     lost = await producer.submit("iris", DATA)
-    consumer.wait()  # and the worker dies
+    redis_client.brpop("queue:iris")  # and the worker dies
 
     assert wait_until(lambda: consumer.recover().missing, what="the lost job") == 1
     assert [job.id for job in consumer.claim(5)] == [lost]

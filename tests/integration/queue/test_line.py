@@ -5,7 +5,8 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from inferq.jobs import RedisUnavailableError
+from inferq.jobs import Priority, RedisUnavailableError
+from inferq.queue.consumer import Popped, new_token
 from inferq.queue.line import AsyncLine, Line, pack
 from tests.servers import wait_until
 
@@ -134,7 +135,8 @@ def test_claim_that_fails_is_not_repeated(consumer, redis_client):
     for job_id in ("a", "b", "c"):
         redis_client.set(f"job:{job_id}:data", DATA)
         redis_client.lpush("queue:iris", job_id)
-    popped = consumer.wait()
+    redis_client.rpop("queue:iris")
+    popped = Popped("a", "iris", Priority.NORMAL, new_token())
     redis_client.set("queue:iris:leases", "no sorted set")
     with pytest.raises(RedisUnavailableError):
         consumer.claim(1, popped)
@@ -142,9 +144,9 @@ def test_claim_that_fails_is_not_repeated(consumer, redis_client):
 
 
 def test_worker_whose_idle_connection_was_cut_waits_on(consumer, redis_client):
-    assert consumer.wait(0.05) is None
+    assert consumer.take(1, timeout_seconds=0.05) == []
     kill_others(redis_client)
-    assert consumer.wait(0.05) is None
+    assert consumer.take(1, timeout_seconds=0.05) == []
 
 
 async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, redis_client, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from inferq.jobs import ErrorKind, ModelError, Outcome, Status
 from inferq.queue.consumer import Consumer
+from tests.integration.queue.taking import take
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -29,7 +30,7 @@ async def test_odd_meta_breaks_neither_the_queue_nor_a_read(producer, consumer, 
     redis_client.lpush("queue:iris", "odd")
     job_id = await producer.submit("iris", DATA)
 
-    jobs = consumer.claim(1, consumer.wait()) + consumer.claim(1)
+    jobs = take(consumer) + consumer.claim(1)
     assert job_id in [job.id for job in jobs]
     consumer.finish([Outcome(job, result=b"1") for job in jobs])
     consumer.recover()
@@ -76,7 +77,7 @@ async def test_ended_id_that_is_set_and_pushed_again_runs_again(producer, consum
     for result in (b"1", b"2"):
         redis_client.set("job:again:data", DATA)
         redis_client.lpush("queue:iris", "again")
-        [job] = consumer.claim(1, consumer.wait())
+        [job] = take(consumer)
         consumer.finish([Outcome(job, result=result)])
         view = await producer.read("again")
         assert (view.status, view.result, view.attempts) == (Status.COMPLETED, result, 1)
@@ -124,7 +125,7 @@ async def test_failed_kind_is_kept_for_people_and_programs(producer, consumer, r
     redis_client.hset("job:bad:meta", mapping={"state": "queued", "model": "iris", "attempts": "abc"})
     redis_client.set("job:bad:data", DATA)
     redis_client.lpush("queue:iris", "bad")
-    assert consumer.claim(1, consumer.wait()) == []
+    assert take(consumer) == []
     job = await producer.read("bad")
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
     assert "cannot be read" in job.error

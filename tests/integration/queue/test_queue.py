@@ -21,6 +21,7 @@ from inferq.queue import scripts
 from inferq.queue.consumer import Consumer, new_token
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
+from tests.integration.queue.taking import take
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -49,8 +50,7 @@ async def test_submitted_job_is_pending_with_the_four_keys_of_the_contract(produ
 
 async def test_job_goes_from_pending_over_processing_to_completed(producer, consumer, redis_client):
     job_id = await producer.submit("iris", DATA)
-    popped = consumer.wait()
-    [job] = consumer.claim(1, popped)
+    [job] = consumer.take(1)
     assert (job.id, job.model, job.data, job.attempt) == (job_id, "iris", DATA, 1)
     assert (await producer.read(job_id)).status is Status.PROCESSING
 
@@ -65,7 +65,7 @@ async def test_job_goes_from_pending_over_processing_to_completed(producer, cons
 
 async def test_jobs_of_a_list_are_taken_in_the_order_they_came(producer, consumer):
     submitted = [await producer.submit("iris", DATA) for _ in range(20)]
-    first = consumer.claim(1, consumer.wait())
+    first = take(consumer)
     rest = [job for _ in range(19) for job in consumer.claim(1)]
 
     assert [job.id for job in first + rest] == submitted
@@ -202,10 +202,10 @@ async def test_first_success_counts_even_when_the_lease_has_passed_on(settings, 
     assert consumer.claim(1) == []
 
 
-async def test_job_popped_but_never_claimed_is_found_again(producer, consumer, monkeypatch):
+async def test_job_popped_but_never_claimed_is_found_again(producer, consumer, redis_client, monkeypatch):
     monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
     job_id = await producer.submit("iris", DATA)
-    consumer.wait()
+    redis_client.brpop("queue:iris")
 
     wait_until(lambda: consumer.recover().missing, what="the missing job")
     assert [job.id for job in consumer.claim(1)] == [job_id]
@@ -233,7 +233,7 @@ async def test_job_pushed_by_hand_is_served(producer, consumer, redis_client, wi
     redis_client.lpush("queue:iris", "x")
     assert (await producer.read("x")).status is Status.PENDING
 
-    [job] = consumer.claim(1, consumer.wait())
+    [job] = take(consumer)
     assert (await producer.read("x")).status is Status.PROCESSING
     complete(consumer, job)
 
@@ -259,7 +259,7 @@ async def test_key_of_the_wrong_type_fails_its_job_and_stops_nothing(producer, c
     redis_client.lpush("queue:iris", "odd")
     job_id = await producer.submit("iris", DATA)
 
-    assert [job.id for job in consumer.claim(1, consumer.wait())] == [job_id]
+    assert [job.id for job in take(consumer)] == [job_id]
     odd = await producer.read("odd")
     assert (odd.status, odd.error_kind, odd.model) == (Status.FAILED, ErrorKind.INVALID_INPUT, "iris")
     assert keys_without_expiry(redis_client) == []
@@ -269,7 +269,7 @@ async def test_id_that_is_no_text_is_served_too(consumer, redis_client):
     redis_client.set(b"job:\xff\xfe:data", DATA)
     redis_client.lpush("queue:iris", b"\xff\xfe")
 
-    [job] = consumer.claim(1, consumer.wait())
+    [job] = take(consumer)
     complete(consumer, job)
 
     assert redis_client.get(b"job:\xff\xfe:status") == b"completed"
@@ -306,7 +306,7 @@ async def test_scripts_come_back_after_a_script_flush(producer, consumer, redis_
     redis_client.script_flush()
     assert (await producer.read(job_id)).queue_position == 1
     redis_client.script_flush()
-    [job] = consumer.claim(1, consumer.wait())
+    [job] = take(consumer)
     redis_client.script_flush()
     assert complete(consumer, job) == ["completed"]
 
@@ -315,7 +315,7 @@ async def test_key_prefix_goes_before_every_key(settings, redis_client):
     prefixed = settings.model_copy(update={"key_prefix": "{inferq}:"})
     producer, consumer = Producer.from_settings(prefixed), Consumer(prefixed, "worker-1", ["iris"])
     await producer.submit("iris", DATA)
-    [job] = consumer.claim(1, consumer.wait())
+    [job] = take(consumer)
     complete(consumer, job)
     consumer.recover()
 
@@ -346,7 +346,7 @@ async def test_models_take_turns(settings, producer):
     for model in ("a", "a", "b", "b"):
         await producer.submit(model, DATA)
 
-    assert {consumer.wait().model, consumer.wait().model} == {"a", "b"}
+    assert [take(consumer)[0].model for _ in range(3)] == ["a", "b", "a"]
     for model in ("a", "a", "b", "b"):
         await producer.submit(model, DATA)
     assert len({consumer.claim(2)[0].model for _ in range(2)}) == 2

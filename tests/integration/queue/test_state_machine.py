@@ -122,14 +122,29 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.push(job_id, priority, says_pending=says_pending)
         return job_id
 
-    @rule(target=pops, who=st.integers(0, 1))
-    def wait(self, who):
+    @rule(target=pops)
+    def pop(self):
         expected = self.model.pop()
         if expected is None:
             return multiple()
-        popped = self.consumers[who].wait()
+        key, job_id = self.client.brpop([KEYS.list(MODEL, priority) for priority in Priority])
+        priority = next(priority for priority in Priority if KEYS.list(MODEL, priority) == key.decode())
+        popped = Popped(job_id.decode(), MODEL, priority, f"token-{next(self.numbers)}")
         assert (popped.id, popped.priority) == expected
         return popped
+
+    @rule(target=claims, who=st.integers(0, 1), limit=st.integers(1, 4))
+    def take(self, who, limit):
+        if not any(self.model.lists.values()) or not self.model.is_plain:
+            return multiple()
+        popped = self.model.pop()
+        taken = self.consumers[who].take(limit)
+        if isinstance(taken, Popped):
+            assert (taken.id, taken.priority) == popped
+            return self._claim(who, limit, taken)
+        expected = self.model.claim(limit, taken[0].token if taken else "none", popped)
+        assert [(job.id, job.attempt) for job in taken] == expected
+        return multiple(*taken)
 
     @rule(target=claims, who=st.integers(0, 1), limit=st.integers(1, 4))
     def claim(self, who, limit):
@@ -294,7 +309,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1))
     def worker_dies_between_pop_and_claim(self, who):
-        self.wait(who)
+        self.pop()
         self.recover(1 - who)
         self.let_time_pass(10)
         self.recover(1 - who)

@@ -13,19 +13,22 @@
 -- ARGV[9]  id that this worker got from BRPOP, or ''
 -- ARGV[10] priority of the list it came from
 -- ARGV[11] the priorities in the order to look, separated by spaces
--- ARGV[12…] for each queue in KEYS: its model, most jobs to lease of it
+-- ARGV[12] where a BRPOP went before this on the same connection: the time until which it cannot have ended for want of
+--          jobs, ms; then the script finds out what it popped. Else 0
+-- ARGV[13…] for each queue in KEYS: its model, most jobs to lease of it
 --
 -- Returns  {model or '', {id, data or false, attempt, longest run in ms or '', the same of the next job, …}}
 
 local takes_alone, lease_ms, worker, token = ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local popped, popped_priority = ARGV[9], ARGV[10]
+local popped, popped_priority, pops_until_ms = ARGV[9], ARGV[10], tonumber(ARGV[12])
 local order = {}
 for priority in ARGV[11]:gmatch('%a+') do order[#order + 1] = priority end
 local claim_key = prefix .. 'claim:' .. token
 local now = now_ms()
 local started_ms, leased_until_ms = text(now), text(now + lease_ms)
 local claimed, leases, reply, events = {}, {}, {}, {}
+local MOST_QUEUES = 16 -- more are not looked through for what was popped
 
 -- The data, or false where there is too much of it; and whether there is any.
 local function data_of(id)
@@ -38,7 +41,8 @@ local function add(id, data, attempt, timeout_ms)
   reply[last + 1], reply[last + 2], reply[last + 3], reply[last + 4] = id, data, attempt, tonumber(timeout_ms) or ''
 end
 
-local previous = call('LRANGE', claim_key, 0, -1)
+-- a claim behind a BRPOP is never repeated as it was
+local previous = pops_until_ms == 0 and call('LRANGE', claim_key, 0, -1) or {}
 if #previous > 0 then
   for i = 2, #previous do
     local id = previous[i]
@@ -204,7 +208,7 @@ local function take_from(queue, model, limit)
 end
 
 local function model_of(i)
-  return ARGV[10 + 2 * i], tonumber(ARGV[11 + 2 * i])
+  return ARGV[11 + 2 * i], tonumber(ARGV[12 + 2 * i])
 end
 
 local function first_waiting()
@@ -215,10 +219,34 @@ local function first_waiting()
   end
 end
 
+-- The job that the BRPOP before this popped: the one that is queued and older than all that are in its list. Returns the
+-- place of its queue, its id and its priority, or no id if none can be it or more than one; and whether anything waits.
+local function just_popped()
+  local lists = {}
+  for _, queue in ipairs(KEYS) do
+    for _, priority in ipairs(order) do lists[#lists + 1] = list_key(queue, priority) end
+  end
+  local waits, place, id, priority = call('EXISTS', unpack(lists)) > 0, 1, '', ''
+  for i, queue in ipairs(KEYS) do
+    for _, list_priority in ipairs(order) do
+      local below = waits and first_not_popped(queue, list_priority) or '+inf'
+      for _, open_id in ipairs(call('ZREVRANGEBYSCORE', open_key(queue, list_priority), below, '-inf', 'LIMIT', 0, 2)) do
+        if look('HGET', job_key(open_id, 'meta'), 'state') == 'queued' then
+          if id ~= '' then return 1, '', '', waits end
+          place, id, priority = i, open_id, list_priority
+        end
+      end
+    end
+  end
+  return place, id, priority, waits
+end
+
 local queue, model, limit = KEYS[1], '', 0
+local place, waits = 1, true
+if now < pops_until_ms and #KEYS <= MOST_QUEUES then place, popped, popped_priority, waits = just_popped() end
 if popped ~= '' then
-  model, limit = model_of(1)
-  if take_safely(queue, model, popped, popped_priority) == 'next' then take_from(queue, model, limit) end
+  queue, model, limit = KEYS[place], model_of(place)
+  if take_safely(queue, model, popped, popped_priority) == 'next' and waits then take_from(queue, model, limit) end
 else
   local i = first_waiting()
   while i and #claimed == 0 and looks > 0 do

@@ -12,7 +12,7 @@ end
 
 -- A whole number as Redis writes it. Lua's own way to pass numbers, with 17 digits, costs more than most commands.
 local function text(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 local function job_key(id, part)
@@ -30,6 +30,14 @@ end
 
 local function open_key(queue, priority)
   return queue .. ':open:' .. priority
+end
+
+-- Lists are first in, first out, so what was popped is older than the present tail. Returns below which score the index of
+-- open jobs may have such a job.
+local function first_not_popped(queue, priority)
+  local tail = call('LINDEX', list_key(queue, priority), -1)
+  local sequence = tail and call('ZSCORE', open_key(queue, priority), tail)
+  return sequence and '(' .. sequence or '+inf'
 end
 
 -- Calls a command that reads; false where the key is of a wrong type, which any program may have written.

@@ -77,8 +77,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limi
   end
 end
 
--- Lists are first in, first out: a popped job is older than the present tail, so only open jobs below the tail's
--- sequence number need a look. Most of them are leased or waiting for a retry, hence the bound.
+-- Of the open jobs that may have been popped, most are leased or waiting for a retry, hence the bound.
 local function look_for_queued(id, priority, missing_ms)
   local meta_key = job_key(id, 'meta')
   local status = close_if_ended_outside(queue, id, priority, ttl_ms, now)
@@ -115,13 +114,7 @@ end
 local bound = call('ZCARD', leases) + call('ZCARD', retries) + limit
 for _, priority in ipairs(PRIORITIES) do
   local index, place = open_key(queue, priority), queue .. ':look:' .. priority
-  local tail = call('LINDEX', list_key(queue, priority), -1)
-  local below = '+inf'
-  if tail then
-    local sequence = call('ZSCORE', index, tail)
-    if sequence then below = '(' .. sequence end
-  end
-  local count = call('ZCOUNT', index, '-inf', below)
+  local count = call('ZCOUNT', index, '-inf', first_not_popped(queue, priority))
   local first = tonumber(call('GET', place) or 0)
   if first >= count then first = 0 end
   local last = math.min(first + bound, count) - 1

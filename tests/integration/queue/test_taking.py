@@ -1,0 +1,185 @@
+"""A worker that blocks for a job, and claims it behind the BRPOP without knowing which it is."""
+
+import threading
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from inferq.jobs import ModelError, Outcome, Priority, RedisUnavailableError, Status
+from inferq.queue.consumer import Consumer, Popped
+from tests.integration.queue.taking import take
+from tests.servers import wait_until
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+LARGE = b'"' + b"x" * 20_000 + b'"'
+
+
+def blocked(redis_client):
+    return redis_client.info("clients")["blocked_clients"]
+
+
+def in_thread(call):
+    """Runs it in a thread; what is returned waits for its answer."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(call()))
+    thread.start()
+
+    def answer():
+        thread.join()
+        return answers[0]
+
+    return answer
+
+
+def commands_of(redis_client, call):
+    """The commands that reach the server while it is made."""
+    with redis_client.monitor() as monitor:
+        call()
+        redis_client.echo("that was it")
+        commands = []
+        while "that was it" not in (heard := monitor.next_command())["command"]:
+            if heard["client_type"] != "lua":
+                commands.append(heard["command"].split()[0])
+    return [command for command in commands if command not in ("HELLO", "CLIENT")]
+
+
+async def test_what_was_popped_is_claimed_with_what_waits_behind_it(producer, consumer):
+    ids = [await producer.submit("iris", DATA) for _ in range(4)]
+
+    taken = consumer.take(3)
+
+    assert [(job.id, job.data, job.attempt) for job in taken] == [(job_id, DATA, 1) for job_id in ids[:3]]
+    assert [job.id for job in consumer.take(3)] == ids[3:]
+
+
+async def test_worker_that_waits_gets_its_job_in_one_round_trip(producer, consumer, redis_client):
+    for _ in range(2):
+        taken = in_thread(lambda: consumer.take(5))
+        wait_until(lambda: blocked(redis_client), what="the worker")
+        job_id = await producer.submit("iris", DATA)
+        assert [job.id for job in taken()] == [job_id]
+    await producer.submit("iris", DATA)
+    assert commands_of(redis_client, lambda: consumer.take(5)) == ["BRPOP", "EVALSHA"]
+
+
+@pytest.mark.parametrize("priority", Priority)
+async def test_it_is_found_in_whatever_list_it_was(settings, producer, priority):
+    consumer = Consumer(settings, "worker-1", ["iris", "other"])
+    job_id = await producer.submit("other", DATA, priority)
+    [job] = consumer.take(5)
+    assert (job.id, job.model) == (job_id, "other")
+    consumer.close()
+
+
+async def test_beside_others_that_run_or_wait_for_a_retry(producer, consumer):
+    first, second, third = [await producer.submit("iris", DATA) for _ in range(3)]
+    [job] = consumer.take(1)
+    assert [job.id for job in consumer.take(1)] == [second]
+    assert consumer.finish([Outcome(job, error=ModelError("It broke."))]) == ["retrying"]
+    assert [job.id for job in consumer.take(1)] == [third]
+    assert job.id == first
+
+
+async def test_of_two_that_are_in_no_list_the_popped_one_is_claimed_by_its_id(
+    producer, consumer, redis_client
+):
+    ids = [await producer.submit("iris", DATA) for _ in range(2)]
+    redis_client.rpop("queue:iris")
+
+    popped = consumer.take(5)
+
+    assert isinstance(popped, Popped)
+    assert popped.id == ids[1]
+    assert [job.id for job in consumer.claim(5, popped)] == [ids[1]]
+    assert (await producer.read(ids[0])).attempts == 0
+
+
+async def test_what_an_outside_worker_has_popped_stays_its_own(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    redis_client.rpop("queue:iris")
+    assert consumer.take(5, timeout_seconds=0.05) == []
+    assert (await producer.read(job_id)).status is Status.PENDING
+
+
+async def test_what_was_taken_for_the_popped_one_is_given_back(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    redis_client.rpop("queue:iris")
+    redis_client.set("job:outside:data", DATA)
+    redis_client.lpush("queue:iris", "outside")
+
+    popped = consumer.take(5)
+
+    assert isinstance(popped, Popped)
+    assert [job.id for job in consumer.claim(1, popped)] == ["outside"]
+    back = await producer.read(job_id)
+    assert (back.status, back.attempts, back.queue_position) == (Status.PENDING, 0, 1)
+    assert [job.id for job in consumer.take(5)] == [job_id]
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_jobs_of_a_take_whose_answer_was_lost_are_taken_again(
+    producer, consumer, redis_client, monkeypatch, lost
+):
+    """The answer to BRPOP is lost, or only the one to the claim behind it."""
+    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    line, receive, received = consumer._line, consumer._line.receive, []
+
+    def receive_and_lose(count, sent_on):
+        answers = receive(count, sent_on)
+        received.append(answers)
+        if len(received) == lost + 1:  # the first is that to the scripts
+            line.hang_up()
+            raise RedisConnectionError("lost")
+        return answers
+
+    monkeypatch.setattr(line, "receive", receive_and_lose)
+    if lost == 1:
+        with pytest.raises(RedisUnavailableError):
+            consumer.take(2)
+    jobs = take(consumer, 2)
+
+    assert [(job.id, job.attempt) for job in jobs] == [(job_id, 1) for job_id in ids[:2]]
+    assert consumer.finish([Outcome(job, result=b"1") for job in jobs]) == ["completed"] * 2
+    assert [job.id for job in take(consumer, 2)] == ids[2:]
+
+
+@pytest.mark.parametrize("result", [b"1", LARGE], ids=["short", "large"])
+async def test_outcomes_are_stored_before_the_wait(producer, consumer, redis_client, result):
+    job_id = await producer.submit("iris", DATA)
+    [job] = consumer.take(1)
+    noted = []
+
+    taken = in_thread(lambda: consumer.take(1, [Outcome(job, result=result)], noted.append))
+    wait_until(lambda: noted, what="the verdict")
+    wait_until(lambda: blocked(redis_client), what="the wait")
+    done = await producer.read(job_id)
+    following = await producer.submit("iris", DATA)
+
+    assert noted == [["completed"]]
+    assert (done.status, done.result) == (Status.COMPLETED, result)
+    assert [job.id for job in taken()] == [following]
+
+
+async def test_outcomes_and_the_next_job_are_one_round_trip(producer, consumer, redis_client):
+    await producer.submit("iris", DATA)
+    [job] = consumer.take(1)
+    await producer.submit("iris", DATA)
+    finish = [Outcome(job, result=b"1")]
+    assert commands_of(redis_client, lambda: consumer.take(1, finish)) == ["EVALSHA", "BRPOP", "EVALSHA"]
+
+
+async def test_server_that_has_lost_the_scripts_loses_no_job(producer, consumer, redis_client, monkeypatch):
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
+    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    [job] = consumer.take(1)
+    redis_client.script_flush()
+    popped = consumer.take(1)
+    assert isinstance(popped, Popped)
+    assert [job.id for job in consumer.claim(1, popped)] == [ids[1]]
+
+    redis_client.script_flush()
+    noted = []
+    assert consumer.take(1, [Outcome(job, result=b"1")], noted.append) == []
+    assert noted == [["completed"]]
+    wait_until(lambda: consumer.recover().missing, what="the job that was popped and not claimed")
+    assert [job.id for job in take(consumer)] == [ids[2]]
