@@ -151,6 +151,8 @@ def program(
     Raises:
         BenchmarkError: Something went wrong while it ran; the message ends with its last output.
     """
+    if cpu is not None and shutil.which("taskset") is None:
+        raise BenchmarkError("taskset is not installed: on Debian, apt-get install util-linux.")
     pinned = [] if cpu is None else ["taskset", "--cpu-list", str(cpu)]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(

@@ -1,11 +1,9 @@
 """drain, one CPU: the same with the server and the worker on one processor."""
 
 import os
-import shutil
 
 from benchmarks.draining import jobs_per_second
 from benchmarks.figures import Figure, figure_of
-from benchmarks.processes import BenchmarkError
 from benchmarks.rounds import interleave
 from benchmarks.subjects import INFERQ, SEED
 
@@ -14,8 +12,6 @@ _SUBJECTS = {subject.name: subject for subject in (INFERQ, SEED)}
 
 def measure(quick: bool) -> list[Figure]:
     """Takes the measure for inferq and the seed's loop."""
-    if shutil.which("taskset") is None:
-        raise BenchmarkError("taskset is not installed: on Debian, apt-get install util-linux.")
     cpu = max(os.sched_getaffinity(0))
     results = interleave(
         "drain, one CPU",
