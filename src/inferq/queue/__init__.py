@@ -23,6 +23,7 @@ The data model, with `{prefix}` before every key:
 | `worker:{id}` | hash | a live worker; expires |
 | `workers` | sorted set | worker ids by last heartbeat in ms |
 | `workers:seen` | string | the last heartbeat of any worker in ms |
+| `outside:seen` | string | there while programs from outside have pushed or run jobs of late |
 | `models` | hash | model name to its JSON document |
 | `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |

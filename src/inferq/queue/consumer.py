@@ -3,7 +3,8 @@
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import batched, chain, groupby
 from math import inf
@@ -14,7 +15,7 @@ import redis
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from inferq.backoff import full_jitter
-from inferq.jobs import ClaimedJob, Outcome, Priority, WorkerInfo
+from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
 from inferq.queue import scripts
 from inferq.queue.connection import connect, redis_errors
 from inferq.queue.exchange import Answer, Exchange
@@ -28,8 +29,6 @@ from inferq.settings import Settings
 
 BLOCK_SECONDS = 1.0
 """Longest BRPOP: how late a worker notices that it was told to stop."""
-_SURE_SHARE = 0.8
-"""A BRPOP that ended in this share of its time has surely popped something, though clocks be a little off."""
 MISSING_SECONDS = 3.0
 """How long a job must be in no list before it counts as lost between BRPOP and claim."""
 RECOVER_LIMIT = 100
@@ -99,7 +98,8 @@ class Consumer:
         self._order: tuple[Priority, ...] = ()
         self._prepared: Exchange | None = None
         self._unanswered = ""  # token of a take whose answer was lost
-        self._server_ahead_ms = 0.0  # of this process's clock, and not asked yet
+        self._owed: Popped | None = None  # popped, and not known to be claimed
+        self._server_ahead_ms: float | None = None  # of this process's clock; None before it was asked
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
         self._line = Line(self._redis, [("SCRIPT", "LOAD", script.source) for script in _ON_LINE])
@@ -163,10 +163,11 @@ class Consumer:
         noted: Callable[[list[str]], None] = lambda _: None,
         timeout_seconds: float = BLOCK_SECONDS,
     ) -> list[ClaimedJob] | Popped:
-        """Ends attempts, blocks until a job comes, and leases it and those behind it, in one round trip.
+        """Ends attempts, blocks until a job comes, and leases it, all in one round trip.
 
-        Lists of high priority come first, models in turn. The claim goes right behind the BRPOP, so it has to
-        find out what that popped; where it cannot tell, it is to be made again by the id.
+        Where jobs wait already, it leases those behind it as well. Lists of high priority come first, models
+        in turn. The claim goes right behind the BRPOP, so it has to find out what that popped. Where it
+        cannot tell, it is to be made again by the id.
 
         Args:
             limit: Most jobs to take, at least 1; or the same for each model.
@@ -180,61 +181,82 @@ class Consumer:
         with redis_errors():
             if self._unanswered and (jobs := self._take_again(limit)):
                 return jobs
-            if not outcomes:
-                self._line.check()
-            commands: list[tuple[Any, ...]] = []
-            if outcomes:
-                finish, staged = self._finish_call(outcomes)
-                commands = [*self._staging(staged), self._command(finish)]
+            if self._owed is not None:
+                self._put_back(self._owed)
+            finish, staged = self._finish_call(outcomes)
+            if staged:
+                noted(self._settle(finish, staged))
+                outcomes = ()
             token = new_token()
-            pops_until_ms = int(self._server_ms() + 1000 * timeout_seconds * _SURE_SHARE)
-            claim = self._command(self._claim_call(limit, token, None, pops_until_ms=pops_until_ms))
-            sent_on = self._line.send(pack([*commands, ("BRPOP", *self._lists, timeout_seconds), claim]))
-            self._unanswered = token
-            if outcomes:
-                try:
-                    noted(_verdicts(self._line.receive(len(commands), sent_on)[-1]))
-                except REPEATABLE:
-                    noted(self.finish(outcomes))
-                    return self._take_again(limit)
-            [answer] = self._line.receive(1, sent_on)
-            popped = self._popped(answer, token)
+            sent_on = self._send_take(finish if outcomes else None, limit, token, timeout_seconds)
             try:
-                jobs = self._claimed(self._line.receive(1, sent_on)[0], token)
+                if outcomes:
+                    noted(_verdicts(self._line.receive(1, sent_on)[0]))
+            except REPEATABLE:
+                noted(self.finish(outcomes))
+                return self._take_again(limit)
+            [answer] = self._line.receive(1, sent_on)
+            self._owed = self._popped(answer)
+            try:
+                jobs = self._answered(self._claimed(self._line.receive(1, sent_on)[0], token))
             except RedisError:
-                if popped is None:
+                if self._owed is None:
                     raise
-                jobs = []
-            self._unanswered = ""
-            if popped is None or popped.id in [job.id for job in jobs]:
+                jobs = self._take_again(limit)
+            popped = self._owed
+            if popped is None:
                 return jobs
-            if jobs:  # what somebody else popped, who is from outside or just as unlucky
-                self.release(jobs)
-                popped = replace(popped, token=new_token())
-            return popped
+            if not jobs:
+                self._owed = None
+                return popped
+            with suppress(RedisUnavailableError):
+                self._put_back(popped)
+            return jobs
+
+    def _send_take(
+        self, finish: _Call | None, limit: int | Mapping[str, int], token: str, timeout_seconds: float
+    ) -> Any:  # noqa: ANN401 - of several classes
+        """Returns the connection that it was sent on."""
+        if finish is None:
+            self._line.check()
+        behind_pop = int(self._server_ms()), _milliseconds(timeout_seconds)
+        claim = self._claim_call(limit, token, None, behind_pop=behind_pop)
+        commands = [("BRPOP", *self._lists, timeout_seconds), self._command(claim)]
+        self._unanswered = token
+        return self._line.send(pack([self._command(finish), *commands] if finish else commands))
 
     def _take_again(self, limit: int | Mapping[str, int]) -> list[ClaimedJob]:
         """What was claimed by a take whose answer was lost, or would be claimed now."""
-        jobs = self.claim(limit, token=self._unanswered)
+        return self._answered(self.claim(limit, token=self._unanswered))
+
+    def _answered(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
         self._unanswered = ""
+        if self._owed is not None and self._owed.id in [job.id for job in jobs]:
+            self._owed = None
         return jobs
 
-    def _popped(self, answer: Any, token: str) -> Popped | None:  # noqa: ANN401 - as BRPOP answers
+    def _popped(self, answer: Any) -> Popped | None:  # noqa: ANN401 - as BRPOP answers
         if answer is None:
             return None
         key, job_id = answer
         model, priority = self._lists[key]
         self._take_turns(model)
-        return Popped(_text(job_id), model, priority, token)
+        return Popped(_text(job_id), model, priority, new_token())
+
+    def _put_back(self, popped: Popped) -> None:
+        """Puts what was popped in line again, where others were claimed in its place."""
+        self.release(self.claim(1, popped))
+        self._owed = None
 
     def _server_ms(self) -> float:
-        if not self._server_ahead_ms:
+        if self._server_ahead_ms is None:
             seconds, microseconds = self._redis.time()
-            self._set_clock(1000 * seconds + microseconds / 1000)
+            return self._set_clock(1000 * seconds + microseconds / 1000)
         return 1000 * time.monotonic() + self._server_ahead_ms
 
-    def _set_clock(self, server_ms: float) -> None:
+    def _set_clock(self, server_ms: float) -> float:
         self._server_ahead_ms = server_ms - 1000 * time.monotonic()
+        return server_ms
 
     def _take_turns(self, served: str) -> None:
         """Puts the model that had its turn behind the others."""
@@ -326,14 +348,14 @@ class Consumer:
         popped: Popped | None,
         *,
         takes_alone: bool = True,
-        pops_until_ms: int = 0,
+        behind_pop: tuple[int, int] = (0, 0),
     ) -> _Call:
         models = [popped.model] if popped else self._models
         arguments: list[Any] = [
             int(takes_alone), _milliseconds(self._settings.lease_seconds), self._worker_id, token,
             _milliseconds(self._settings.job_ttl), _milliseconds(self._settings.result_ttl), INLINE_BYTES,
             _bytes(popped.id) if popped else "", popped.priority if popped else "",
-            " ".join(self._next_order()), pops_until_ms,
+            " ".join(self._next_order()), *behind_pop,
         ]  # fmt: skip
         for model in models:
             arguments += (model, max(1, limit if isinstance(limit, int) else limit[model]))

@@ -33,7 +33,7 @@ class Loop:
         self._runner = runner
         self._outage = outage
         self._limits = runner.limits()
-        self._is_drained = True  # whether the latest claim left nothing in the lists
+        self._is_drained = True  # whether the latest claim brought less than it asked for
         self._held: dict[tuple[str, str], ClaimedJob] = {}
         self._asked: Mapping[str, int] = self._limits
         self._under_way: tuple[Exchange, ...] = ()

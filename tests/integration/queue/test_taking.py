@@ -1,5 +1,6 @@
 """A worker that blocks for a job, and claims it behind the BRPOP without knowing which it is."""
 
+import asyncio
 import threading
 
 import pytest
@@ -7,6 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from inferq.jobs import ModelError, Outcome, Priority, RedisUnavailableError, Status
 from inferq.queue.consumer import Consumer, Popped
+from inferq.queue.submission import Submission
 from tests.integration.queue.taking import take
 from tests.servers import wait_until
 
@@ -101,19 +103,102 @@ async def test_what_an_outside_worker_has_popped_stays_its_own(producer, consume
     assert (await producer.read(job_id)).status is Status.PENDING
 
 
-async def test_what_was_taken_for_the_popped_one_is_given_back(producer, consumer, redis_client):
+async def test_what_an_outside_worker_runs_stays_its_own(producer, consumer, redis_client):
     job_id = await producer.submit("iris", DATA)
+    redis_client.rpop("queue:iris")
+    redis_client.set(f"job:{job_id}:status", "processing")
+    for _ in range(2):
+        redis_client.set("job:outside:data", DATA)
+        redis_client.lpush("queue:iris", "outside")
+        [job] = take(consumer, 5)
+        assert job.id == "outside"
+        consumer.finish([Outcome(job, result=b"1")])
+    assert redis_client.get(f"job:{job_id}:status") == b"processing"
+    assert redis_client.llen("queue:iris") == 0
+
+
+async def test_nothing_is_guessed_where_programs_from_outside_share_the_queue(
+    producer, consumer, redis_client
+):
+    redis_client.set("job:outside:data", DATA)
+    redis_client.lpush("queue:iris", "outside")
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, result=b"1")])
+    job_id = await producer.submit("iris", DATA)
+
+    popped = consumer.take(5)
+    assert isinstance(popped, Popped)
+    assert [job.id for job in consumer.claim(5, popped)] == [job_id]
+    assert 0 < redis_client.pttl("outside:seen") <= 60_000
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["at once", "later"])
+async def test_popped_job_is_put_in_line_again_where_another_was_claimed(
+    producer, consumer, redis_client, monkeypatch, is_away
+):
+    """That other one was popped by somebody else just now."""
+    taken_for_it = await producer.submit("iris", DATA)
     redis_client.rpop("queue:iris")
     redis_client.set("job:outside:data", DATA)
     redis_client.lpush("queue:iris", "outside")
+    if is_away:
+        monkeypatch.setattr(consumer, "_put_back", unavailable)
 
+    assert [job.id for job in consumer.take(5)] == [taken_for_it]
+    monkeypatch.undo()
+    assert [job.id for job in take(consumer, 5)] == ["outside"]
+    job = await producer.read("outside")
+    assert (job.status, job.attempts) == (Status.PROCESSING, 1)
+    assert redis_client.llen("queue:iris") == 0
+
+
+def unavailable(*_):
+    raise RedisUnavailableError("It is away.")
+
+
+async def test_job_that_waits_is_not_taken_for_the_popped_one(producer, consumer, redis_client):
+    for job_id in ("x0", "x1"):
+        redis_client.set(f"job:{job_id}:data", DATA)
+        redis_client.lpush("queue:iris", job_id)
+    ours = await producer.submit("iris", DATA)
+
+    taken = [take(consumer, 1)[0].id for _ in range(3)]
+    assert taken == ["x0", "x1", ours]
+    assert redis_client.llen("queue:iris") == 0
+
+
+async def test_worker_that_waited_long_takes_one_job_and_leaves_the_others(producer, consumer, redis_client):
+    """It may be gone: what it has taken waits for its lease."""
+    taken = in_thread(lambda: consumer.take(5))
+    wait_until(lambda: blocked(redis_client), what="the worker")
+    await asyncio.sleep(0.1)  # twice as long as it counts as surely there
+    ids = await producer.submit_all([Submission("iris", DATA) for _ in range(5)])
+    assert [job.id for job in taken()] == ids[:1]
+    assert [job.id for job in consumer.take(5)] == ids[1:]
+
+
+async def test_where_it_cannot_tell_nothing_else_is_claimed(producer, consumer, redis_client):
+    ids = [await producer.submit("iris", DATA) for _ in range(4)]
+    redis_client.rpop("queue:iris")
     popped = consumer.take(5)
-
     assert isinstance(popped, Popped)
-    assert [job.id for job in consumer.claim(1, popped)] == ["outside"]
-    back = await producer.read(job_id)
-    assert (back.status, back.attempts, back.queue_position) == (Status.PENDING, 0, 1)
-    assert [job.id for job in consumer.take(5)] == [job_id]
+    assert redis_client.zcard("queue:iris:leases") == 0
+    assert [job.id for job in consumer.claim(5, popped)] == ids[1:]
+
+
+async def test_large_result_is_stored_though_memory_is_full(producer, consumer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    await producer.submit("iris", DATA)
+    [job] = consumer.take(1)
+    redis_client.config_set("maxmemory", 1)
+    try:
+        noted = []
+        [following] = consumer.take(1, [Outcome(job, result=LARGE)], noted.append)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert noted == [["completed"]]
+    assert (await producer.read(job_id)).result == LARGE
+    assert following.attempt == 1
 
 
 @pytest.mark.parametrize("lost", [1, 2])
@@ -170,16 +255,14 @@ async def test_outcomes_and_the_next_job_are_one_round_trip(producer, consumer, 
 
 async def test_server_that_has_lost_the_scripts_loses_no_job(producer, consumer, redis_client, monkeypatch):
     monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
-    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    ids = [await producer.submit("iris", DATA) for _ in range(4)]
     [job] = consumer.take(1)
     redis_client.script_flush()
-    popped = consumer.take(1)
-    assert isinstance(popped, Popped)
-    assert [job.id for job in consumer.claim(1, popped)] == [ids[1]]
+    assert {job.id for job in take(consumer, 1) + take(consumer, 1)} == set(ids[1:3])
 
     redis_client.script_flush()
     noted = []
     assert consumer.take(1, [Outcome(job, result=b"1")], noted.append) == []
     assert noted == [["completed"]]
     wait_until(lambda: consumer.recover().missing, what="the job that was popped and not claimed")
-    assert [job.id for job in take(consumer)] == [ids[2]]
+    assert [job.id for job in take(consumer)] == [ids[3]]

@@ -131,6 +131,18 @@ local function report_end(id, now)
   call('ZADD', prefix .. 'webhooks', now, id)
 end
 
+-- Programs from outside that push or run jobs leave traces. For so long after one, nothing is guessed that holds only where
+-- there are none.
+local SHARED_MS = 60000
+
+local function note_outside()
+  call('SET', prefix .. 'outside:seen', '1', 'PX', SHARED_MS)
+end
+
+local function is_shared()
+  return call('EXISTS', prefix .. 'outside:seen') == 1
+end
+
 -- Takes the job out of every index and gives its keys the lifetime of an ended job.
 local function close_job(queue, id, priority, ttl_ms, now)
   call('ZREM', queue .. ':leases', id)
@@ -164,6 +176,7 @@ end
 local function close_if_ended_outside(queue, id, priority, ttl_ms, now)
   local status = redis.pcall('GET', job_key(id, 'status'))
   if status ~= 'completed' and status ~= 'failed' then return false end
+  note_outside()
   close_job(queue, id, priority, ttl_ms, now)
   if status == 'completed' then call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end

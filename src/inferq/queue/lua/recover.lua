@@ -84,7 +84,7 @@ local function look_for_queued(id, priority, missing_ms)
   if status then
     events[#events + 1] = id .. ':' .. status
   elseif redis.pcall('GET', job_key(id, 'status')) == 'processing' then
-    return -- a worker from outside has it and says so
+    note_outside() -- a worker from there has it and says so
   elseif not missing_ms then
     call('HSET', meta_key, 'missing_ms', now)
   elseif now - tonumber(missing_ms) >= grace_ms then
