@@ -23,6 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from inferq.jobs import ClaimedJob, Outcome, RedisUnavailableError
 from inferq.models.session import Inputs, Model, RunHandle
 from inferq.queue import consumer, rescue
+from inferq.queue.connection import redis_errors
 from inferq.queue.consumer import BLOCK_SECONDS, Consumer, Popped
 from inferq.queue.exchange import Answer, Exchange
 from inferq.queue.line import Line
@@ -104,8 +105,9 @@ class DyingConsumer(Consumer):
             note_verdicts(verdicts)
             noted(verdicts)
 
-        if chance("CHAOS_GAP_DEATH") and self._redis.brpop(list(self._lists), timeout_seconds):
-            die("after BRPOP")
+        with redis_errors():
+            if chance("CHAOS_GAP_DEATH") and self._redis.brpop(list(self._lists), timeout_seconds):
+                die("after BRPOP")
         return super().take(limit, outcomes, note_first, timeout_seconds)
 
     def claim(
