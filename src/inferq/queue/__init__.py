@@ -19,11 +19,12 @@ The data model, with `{prefix}` before every key:
 | `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
 | `queue:{model}:completed` | sorted set | the latest completed jobs, by when they ended in ms |
 | `queue:{model}:sequence` | string | the last sequence number given out |
+| `queue:{model}:outside` | string | there while programs from outside have pushed or run jobs of late |
+| `take:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |
 | `claim:{token}` | list | model and ids that a claim handed out, as long as its lease: for a repeated claim |
 | `worker:{id}` | hash | a live worker; expires |
 | `workers` | sorted set | worker ids by last heartbeat in ms |
 | `workers:seen` | string | the last heartbeat of any worker in ms |
-| `outside:seen` | string | there while programs from outside have pushed or run jobs of late |
 | `models` | hash | model name to its JSON document |
 | `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |

@@ -1,7 +1,6 @@
 """The consumer's side of the queue: wait, claim, renew, finish, recover, report. Used by workers."""
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from operator import itemgetter
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from inferq.backoff import full_jitter
 from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
@@ -29,6 +28,8 @@ from inferq.settings import Settings
 
 BLOCK_SECONDS = 1.0
 """Longest BRPOP: how late a worker notices that it was told to stop."""
+_SURE_SHARE = 0.8
+"""A BRPOP that has ended within this share of its time has popped something."""
 MISSING_SECONDS = 3.0
 """How long a job must be in no list before it counts as lost between BRPOP and claim."""
 RECOVER_LIMIT = 100
@@ -37,7 +38,7 @@ RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
 
 
-_ON_LINE = scripts.FINISH, scripts.CLAIM
+_ON_LINE = scripts.FINISH, scripts.FORCE, scripts.CLAIM
 """Sent behind one another, so that the server must know them beforehand."""
 
 type _Call = tuple[Script, list[str], list[Any]]
@@ -99,7 +100,6 @@ class Consumer:
         self._prepared: Exchange | None = None
         self._unanswered = ""  # token of a take whose answer was lost
         self._owed: Popped | None = None  # popped, and not known to be claimed
-        self._server_ahead_ms: float | None = None  # of this process's clock; None before it was asked
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
         self._line = Line(self._redis, [("SCRIPT", "LOAD", script.source) for script in _ON_LINE])
@@ -147,8 +147,7 @@ class Consumer:
         for pair in (*report.items(), *documents.items()):
             arguments += pair
         with redis_errors():
-            now_ms = self._call(scripts.HEARTBEAT, [self._keys.workers], arguments)
-        self._set_clock(now_ms)
+            self._call(scripts.HEARTBEAT, [self._keys.workers], arguments)
 
     def retire(self) -> None:
         """Takes back the report: this worker is about to exit."""
@@ -189,19 +188,17 @@ class Consumer:
                 outcomes = ()
             token = new_token()
             sent_on = self._send_take(finish if outcomes else None, limit, token, timeout_seconds)
-            try:
-                if outcomes:
+            if outcomes:
+                try:
                     noted(_verdicts(self._line.receive(1, sent_on)[0]))
-            except REPEATABLE:
-                noted(self.finish(outcomes))
-                return self._take_again(limit)
-            [answer] = self._line.receive(1, sent_on)
-            self._owed = self._popped(answer)
+                except REPEATABLE:
+                    noted(self.finish(outcomes))
             try:
-                jobs = self._answered(self._claimed(self._line.receive(1, sent_on)[0], token))
-            except RedisError:
-                if self._owed is None:
-                    raise
+                with suppress(NoScriptError):
+                    self._line.receive(1, sent_on)
+                self._owed = self._popped(self._line.receive(1, sent_on)[0])
+                jobs = self._pay(self._claimed(self._line.receive(1, sent_on)[0], token))
+            except REPEATABLE:
                 jobs = self._take_again(limit)
             popped = self._owed
             if popped is None:
@@ -213,23 +210,40 @@ class Consumer:
                 self._put_back(popped)
             return jobs
 
+    def give_back_unanswered(self) -> None:
+        """Gives back what a take has got whose answer was lost."""
+        if self._unanswered:
+            self.release(self._take_again(1))
+        if self._owed is not None:
+            self._put_back(self._owed)
+
     def _send_take(
         self, finish: _Call | None, limit: int | Mapping[str, int], token: str, timeout_seconds: float
     ) -> Any:  # noqa: ANN401 - of several classes
         """Returns the connection that it was sent on."""
         if finish is None:
             self._line.check()
-        behind_pop = int(self._server_ms()), _milliseconds(timeout_seconds)
-        claim = self._claim_call(limit, token, None, behind_pop=behind_pop)
-        commands = [("BRPOP", *self._lists, timeout_seconds), self._command(claim)]
+        sure_ms = _milliseconds(_SURE_SHARE * timeout_seconds)
+        trust = scripts.FORCE, [self._keys.take(token)], ["SET", "1", "PX", sure_ms]
+        calls = [finish, trust] if finish else [trust]
         self._unanswered = token
-        return self._line.send(pack([self._command(finish), *commands] if finish else commands))
+        return self._line.send(
+            pack(
+                [
+                    *map(self._command, calls),
+                    ("BRPOP", *self._lists, timeout_seconds),
+                    self._command(self._claim_call(limit, token, None, sure_ms=sure_ms)),
+                ]
+            )
+        )
 
     def _take_again(self, limit: int | Mapping[str, int]) -> list[ClaimedJob]:
         """What was claimed by a take whose answer was lost, or would be claimed now."""
-        return self._answered(self.claim(limit, token=self._unanswered))
+        self._redis.delete(self._keys.take(self._unanswered))  # a server that still waits claims nothing more
+        return self._pay(self.claim(limit, token=self._unanswered))
 
-    def _answered(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
+    def _pay(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
+        """Notes that a take is answered with these jobs."""
         self._unanswered = ""
         if self._owed is not None and self._owed.id in [job.id for job in jobs]:
             self._owed = None
@@ -245,18 +259,8 @@ class Consumer:
 
     def _put_back(self, popped: Popped) -> None:
         """Puts what was popped in line again, where others were claimed in its place."""
-        self.release(self.claim(1, popped))
+        self.release(self.claim(0, popped))
         self._owed = None
-
-    def _server_ms(self) -> float:
-        if self._server_ahead_ms is None:
-            seconds, microseconds = self._redis.time()
-            return self._set_clock(1000 * seconds + microseconds / 1000)
-        return 1000 * time.monotonic() + self._server_ahead_ms
-
-    def _set_clock(self, server_ms: float) -> float:
-        self._server_ahead_ms = server_ms - 1000 * time.monotonic()
-        return server_ms
 
     def _take_turns(self, served: str) -> None:
         """Puts the model that had its turn behind the others."""
@@ -275,7 +279,7 @@ class Consumer:
         """Leases waiting jobs of one model to this worker.
 
         Args:
-            limit: Most jobs to take, at least 1; or the same for each model.
+            limit: Most jobs to take; or the same for each model. With 0 none but the popped one.
             popped: What `take` returned, if no jobs; it is taken first.
             token: Fencing token; a claim repeated with it, since its reply was lost, gets the same
                 jobs.
@@ -348,17 +352,17 @@ class Consumer:
         popped: Popped | None,
         *,
         takes_alone: bool = True,
-        behind_pop: tuple[int, int] = (0, 0),
+        sure_ms: int = 0,
     ) -> _Call:
         models = [popped.model] if popped else self._models
         arguments: list[Any] = [
             int(takes_alone), _milliseconds(self._settings.lease_seconds), self._worker_id, token,
             _milliseconds(self._settings.job_ttl), _milliseconds(self._settings.result_ttl), INLINE_BYTES,
             _bytes(popped.id) if popped else "", popped.priority if popped else "",
-            " ".join(self._next_order()), *behind_pop,
+            " ".join(self._next_order()), sure_ms,
         ]  # fmt: skip
         for model in models:
-            arguments += (model, max(1, limit if isinstance(limit, int) else limit[model]))
+            arguments += (model, limit if isinstance(limit, int) else limit[model])
         return scripts.CLAIM, [self._keys.queue(name) for name in models], arguments
 
     def _claimed(self, answer: list[Any], token: str) -> list[ClaimedJob]:

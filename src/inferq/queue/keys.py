@@ -52,6 +52,10 @@ class Keys:
         """Failed jobs of a model by the time they ended."""
         return f"{self.queue(model)}:dead"
 
+    def take(self, token: str) -> str:
+        """There while a claim behind a BRPOP may trust that this has popped something."""
+        return f"{self.prefix}take:{token}"
+
     @property
     def scan_cursor(self) -> str:
         """Where the slow scan for lost jobs of outside producers goes on."""

@@ -111,6 +111,10 @@ class Line:
             raise RedisConnectionError("The connection was lost before the answer came.")
         try:
             return [connection.read_response() for _ in range(count)]
+        except NoScriptError:
+            if count > 1:
+                self._close(connection)
+            raise
         except BaseException:
             self._close(connection)  # answers that nobody has read may still come
             raise

@@ -83,6 +83,7 @@ class Loop:
                 done, jobs = self._work(jobs), []
         self._finish(done)
         self._give_back(jobs)
+        self._outage.sit_out(self._consumer.give_back_unanswered, self.given_up)
 
     def _work(self, jobs: list[ClaimedJob]) -> list[Outcome]:
         done = self._runner.run(jobs)

@@ -185,7 +185,7 @@ def _let_others_finish() -> None:
 
     It would, each time one of them had just written to it, and has not answered its client yet.
     """
-    if sys.platform == "linux":
+    if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:  # else somebody chose it
         with suppress(OSError):  # whoever runs containers may have forbidden it
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 

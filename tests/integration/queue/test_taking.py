@@ -8,6 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from inferq.jobs import ModelError, Outcome, Priority, RedisUnavailableError, Status
 from inferq.queue.consumer import Consumer, Popped
+from inferq.queue.line import Line
 from inferq.queue.submission import Submission
 from tests.integration.queue.taking import take
 from tests.servers import wait_until
@@ -61,7 +62,7 @@ async def test_worker_that_waits_gets_its_job_in_one_round_trip(producer, consum
         job_id = await producer.submit("iris", DATA)
         assert [job.id for job in taken()] == [job_id]
     await producer.submit("iris", DATA)
-    assert commands_of(redis_client, lambda: consumer.take(5)) == ["BRPOP", "EVALSHA"]
+    assert commands_of(redis_client, lambda: consumer.take(5)) == ["EVALSHA", "BRPOP", "EVALSHA"]
 
 
 @pytest.mark.parametrize("priority", Priority)
@@ -129,7 +130,7 @@ async def test_nothing_is_guessed_where_programs_from_outside_share_the_queue(
     popped = consumer.take(5)
     assert isinstance(popped, Popped)
     assert [job.id for job in consumer.claim(5, popped)] == [job_id]
-    assert 0 < redis_client.pttl("outside:seen") <= 60_000
+    assert 0 < redis_client.pttl("queue:iris:outside") <= 60_000
 
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["at once", "later"])
@@ -152,7 +153,7 @@ async def test_popped_job_is_put_in_line_again_where_another_was_claimed(
     assert redis_client.llen("queue:iris") == 0
 
 
-def unavailable(*_):
+def unavailable(*_, **__):
     raise RedisUnavailableError("It is away.")
 
 
@@ -175,6 +176,62 @@ async def test_worker_that_waited_long_takes_one_job_and_leaves_the_others(produ
     ids = await producer.submit_all([Submission("iris", DATA) for _ in range(5)])
     assert [job.id for job in taken()] == ids[:1]
     assert [job.id for job in consumer.take(5)] == ids[1:]
+
+
+async def test_server_that_still_waits_for_a_worker_that_asks_anew_claims_nothing(producer, consumer):
+    """Its connection is half open: the worker knows that it is lost, the server does not."""
+    sent_on = consumer._send_take(None, 5, "t1", 1.0)
+    consumer._line.receive(1, sent_on)
+    line, consumer._line = consumer._line, Line(consumer._redis, consumer._line.prelude)
+
+    assert consumer.take(5, timeout_seconds=0.05) == []
+    job_id = await producer.submit("iris", DATA)
+    assert line.receive(2, sent_on) == [[b"queue:iris", job_id.encode()], [b"", []]]
+    line.hang_up()
+
+
+async def test_what_a_lost_answer_brought_can_be_given_back(producer, consumer, monkeypatch):
+    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    receive, claim = consumer._line.receive, consumer.claim
+
+    def receive_and_lose(count, sent_on):
+        answers = receive(count, sent_on)
+        if answers != [b"OK"]:
+            consumer._line.hang_up()
+            raise RedisConnectionError("lost")
+        return answers
+
+    monkeypatch.setattr(consumer._line, "prelude", [])
+    monkeypatch.setattr(consumer._line, "receive", receive_and_lose)
+    monkeypatch.setattr(consumer, "claim", unavailable)
+    with pytest.raises(RedisUnavailableError):
+        consumer.take(2)
+    monkeypatch.setattr(consumer, "claim", claim)
+    monkeypatch.setattr(consumer._line, "receive", receive)
+    consumer.give_back_unanswered()
+
+    jobs = await producer.read_many(ids)
+    assert {(job.status, job.attempts) for job in jobs} == {(Status.PENDING, 0)}
+    assert [job.id for job in consumer.claim(5)] == ids
+
+
+async def test_popped_job_that_has_ended_is_not_put_in_line_again(producer, consumer, redis_client):
+    job_id, waiting = [await producer.submit("iris", DATA) for _ in range(2)]
+    redis_client.rpop("queue:iris")
+    await producer.cancel(job_id)
+    consumer._put_back(Popped(job_id, "iris", Priority.NORMAL, "t1"))
+    assert redis_client.lrange("queue:iris", 0, -1) == [waiting.encode()]
+    assert (await producer.read(waiting)).attempts == 0
+
+
+async def test_nothing_is_guessed_while_ids_from_outside_wait(producer, consumer, redis_client):
+    for number in range(1100):
+        redis_client.set(f"job:x{number}:data", DATA)
+        redis_client.lpush("queue:iris", f"x{number}")
+    await producer.submit("iris", DATA)
+    popped = consumer.take(1)
+    assert isinstance(popped, Popped)
+    assert popped.id == "x0"
 
 
 async def test_where_it_cannot_tell_nothing_else_is_claimed(producer, consumer, redis_client):
@@ -202,9 +259,7 @@ async def test_large_result_is_stored_though_memory_is_full(producer, consumer, 
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-async def test_jobs_of_a_take_whose_answer_was_lost_are_taken_again(
-    producer, consumer, redis_client, monkeypatch, lost
-):
+async def test_jobs_of_a_take_whose_answer_was_lost_are_taken_again(producer, consumer, monkeypatch, lost):
     """The answer to BRPOP is lost, or only the one to the claim behind it."""
     ids = [await producer.submit("iris", DATA) for _ in range(3)]
     line, receive, received = consumer._line, consumer._line.receive, []
@@ -212,17 +267,15 @@ async def test_jobs_of_a_take_whose_answer_was_lost_are_taken_again(
     def receive_and_lose(count, sent_on):
         answers = receive(count, sent_on)
         received.append(answers)
-        if len(received) == lost + 1:  # the first is that to the scripts
+        if len(received) == lost + 2:  # before them come those to the scripts, and to what goes before
             line.hang_up()
             raise RedisConnectionError("lost")
         return answers
 
     monkeypatch.setattr(line, "receive", receive_and_lose)
-    if lost == 1:
-        with pytest.raises(RedisUnavailableError):
-            consumer.take(2)
-    jobs = take(consumer, 2)
+    jobs = consumer.take(2)
 
+    assert len(received) == lost + 2
     assert [(job.id, job.attempt) for job in jobs] == [(job_id, 1) for job_id in ids[:2]]
     assert consumer.finish([Outcome(job, result=b"1") for job in jobs]) == ["completed"] * 2
     assert [job.id for job in take(consumer, 2)] == ids[2:]
@@ -250,11 +303,12 @@ async def test_outcomes_and_the_next_job_are_one_round_trip(producer, consumer, 
     [job] = consumer.take(1)
     await producer.submit("iris", DATA)
     finish = [Outcome(job, result=b"1")]
-    assert commands_of(redis_client, lambda: consumer.take(1, finish)) == ["EVALSHA", "BRPOP", "EVALSHA"]
+    assert commands_of(redis_client, lambda: consumer.take(1, finish)) == [
+        *("EVALSHA", "EVALSHA", "BRPOP", "EVALSHA"),
+    ]
 
 
-async def test_server_that_has_lost_the_scripts_loses_no_job(producer, consumer, redis_client, monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
+async def test_server_that_has_lost_the_scripts_loses_no_job(producer, consumer, redis_client):
     ids = [await producer.submit("iris", DATA) for _ in range(4)]
     [job] = consumer.take(1)
     redis_client.script_flush()
@@ -262,7 +316,6 @@ async def test_server_that_has_lost_the_scripts_loses_no_job(producer, consumer,
 
     redis_client.script_flush()
     noted = []
-    assert consumer.take(1, [Outcome(job, result=b"1")], noted.append) == []
+    popped = consumer.take(1, [Outcome(job, result=b"1")], noted.append)
     assert noted == [["completed"]]
-    wait_until(lambda: consumer.recover().missing, what="the job that was popped and not claimed")
-    assert [job.id for job in take(consumer)] == [ids[3]]
+    assert [job.id for job in consumer.claim(1, popped)] == ids[3:]

@@ -13,16 +13,15 @@
 -- ARGV[9]  id that this worker got from BRPOP, or ''
 -- ARGV[10] priority of the list it came from
 -- ARGV[11] the priorities in the order to look, separated by spaces
--- ARGV[12] when a BRPOP was sent that goes before this on the same connection, ms by the server's clock; 0 if none does.
---          Then only what it has popped is leased, which the script must find out, and what waits behind it
--- ARGV[13] how long that BRPOP waits, ms
--- ARGV[14…] for each queue in KEYS: its model, most jobs to lease of it
+-- ARGV[12] 0; or, behind a BRPOP on the same connection, the lifetime that take:{token} had before that, ms. Then only what
+--          the BRPOP has popped is leased, which the script must find out, and what waits behind it
+-- ARGV[13…] for each queue in KEYS: its model, most jobs to lease of it
 --
 -- Returns  {model or '', {id, data or false, attempt, longest run in ms or '', the same of the next job, …}}
 
 local takes_alone, lease_ms, worker, token = ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local popped, popped_priority, sent_ms, wait_ms = ARGV[9], ARGV[10], tonumber(ARGV[12]), tonumber(ARGV[13])
+local popped, popped_priority, sure_ms = ARGV[9], ARGV[10], tonumber(ARGV[12])
 local order = {}
 for priority in ARGV[11]:gmatch('%a+') do order[#order + 1] = priority end
 local claim_key = prefix .. 'claim:' .. token
@@ -30,7 +29,6 @@ local now = now_ms()
 local started_ms, leased_until_ms = text(now), text(now + lease_ms)
 local claimed, leases, reply, events = {}, {}, {}, {}
 local MOST_QUEUES = 16 -- more are not looked through for what was popped
-local SURE_SHARE = 0.8 -- in this share of its time a BRPOP has not ended for want of jobs, though clocks be a little off
 local AWAKE_MS = 50 -- a worker that has waited longer may be gone, and takes one job: others need not wait for a lease
 
 -- The data, or false where there is too much of it; and whether there is any.
@@ -45,7 +43,7 @@ local function add(id, data, attempt, timeout_ms)
 end
 
 -- a claim behind a BRPOP is never repeated as it was
-local previous = sent_ms == 0 and call('LRANGE', claim_key, 0, -1) or {}
+local previous = sure_ms == 0 and call('LRANGE', claim_key, 0, -1) or {}
 if #previous > 0 then
   for i = 2, #previous do
     local id = previous[i]
@@ -67,7 +65,7 @@ local function adopt(queue, model, id, priority)
   for _, part in ipairs({'meta', 'data'}) do call('PEXPIRE', job_key(id, part), job_ttl_ms + result_ttl_ms) end
   call('SET', status_key, 'pending', 'PX', job_ttl_ms + result_ttl_ms)
   call('ZADD', open_key(queue, priority), 0, id)
-  note_outside()
+  note_outside(queue)
   return true
 end
 
@@ -212,7 +210,7 @@ local function take_from(queue, model, limit)
 end
 
 local function model_of(i)
-  return ARGV[12 + 2 * i], tonumber(ARGV[13 + 2 * i])
+  return ARGV[11 + 2 * i], tonumber(ARGV[12 + 2 * i])
 end
 
 local function first_waiting()
@@ -232,7 +230,7 @@ end
 -- The job that the BRPOP before this popped: its place among the queues, its id and its priority, and whether anything
 -- waits. Nothing where it cannot be told, as several may have been popped, or some by programs from outside.
 local function just_popped()
-  if #KEYS > MOST_QUEUES or now - sent_ms > SURE_SHARE * wait_ms or is_shared() then return nil end
+  if #KEYS > MOST_QUEUES or is_shared(KEYS) then return nil end
   local lists = {}
   for _, queue in ipairs(KEYS) do
     for _, priority in ipairs(order) do lists[#lists + 1] = list_key(queue, priority) end
@@ -242,6 +240,7 @@ local function just_popped()
     for _, list_priority in ipairs(order) do
       local list, below = list_key(queue, list_priority), '+inf'
       if waits then below = first_not_popped(queue, list_priority) end
+      if not below then return nil end
       for _, open_id in ipairs(call('ZREVRANGEBYSCORE', open_key(queue, list_priority), below, '-inf', 'LIMIT', 0, 2)) do
         if may_be_popped(open_id, list, waits) then
           if id then return nil end
@@ -253,15 +252,21 @@ local function just_popped()
   return place, id, priority, waits
 end
 
-local queue, model, limit = KEYS[1], '', 0
-if sent_ms > 0 then
+-- Leases what the BRPOP before this popped. Returns its queue and its model, or the first queue and ''.
+local function take_popped()
+  local left_ms = call('PTTL', prefix .. 'take:' .. token)
+  if left_ms <= 0 then return KEYS[1], '' end -- it may have ended for want of jobs, or its worker asks anew
   local place, id, priority, waits = just_popped()
-  if id then
-    queue, model, limit = KEYS[place], model_of(place)
-    if take_safely(queue, model, id, priority) == 'next' and waits and now - sent_ms < AWAKE_MS then
-      take_from(queue, model, limit)
-    end
-  end
+  if not id then return KEYS[1], '' end
+  local queue, model, limit = KEYS[place], model_of(place)
+  local goes_on = take_safely(queue, model, id, priority) == 'next'
+  if goes_on and waits and sure_ms - left_ms < AWAKE_MS then take_from(queue, model, limit) end
+  return queue, model
+end
+
+local queue, model, limit = KEYS[1], '', 0
+if sure_ms > 0 then
+  queue, model = take_popped()
 elseif popped ~= '' then
   model, limit = model_of(1)
   if take_safely(queue, model, popped, popped_priority) == 'next' then take_from(queue, model, limit) end

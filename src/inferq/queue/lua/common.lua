@@ -33,11 +33,12 @@ local function open_key(queue, priority)
 end
 
 -- Lists are first in, first out, so what was popped is older than the present tail. Returns below which score the index of
--- open jobs may have such a job.
+-- open jobs may have such a job; nil if that cannot be told, as the tail came from outside.
 local function first_not_popped(queue, priority)
   local tail = call('LINDEX', list_key(queue, priority), -1)
-  local sequence = tail and call('ZSCORE', open_key(queue, priority), tail)
-  return sequence and '(' .. sequence or '+inf'
+  if not tail then return '+inf' end
+  local sequence = call('ZSCORE', open_key(queue, priority), tail)
+  return sequence and '(' .. sequence
 end
 
 -- Calls a command that reads; false where the key is of a wrong type, which any program may have written.
@@ -131,16 +132,18 @@ local function report_end(id, now)
   call('ZADD', prefix .. 'webhooks', now, id)
 end
 
--- Programs from outside that push or run jobs leave traces. For so long after one, nothing is guessed that holds only where
--- there are none.
+-- Programs from outside that push or run a model's jobs leave traces. For so long after one, nothing is guessed that holds
+-- only where there are none.
 local SHARED_MS = 60000
 
-local function note_outside()
-  call('SET', prefix .. 'outside:seen', '1', 'PX', SHARED_MS)
+local function note_outside(queue)
+  call('SET', queue .. ':outside', '1', 'PX', SHARED_MS)
 end
 
-local function is_shared()
-  return call('EXISTS', prefix .. 'outside:seen') == 1
+local function is_shared(queues)
+  local traces = {}
+  for i, queue in ipairs(queues) do traces[i] = queue .. ':outside' end
+  return call('EXISTS', unpack(traces)) > 0
 end
 
 -- Takes the job out of every index and gives its keys the lifetime of an ended job.
@@ -176,7 +179,7 @@ end
 local function close_if_ended_outside(queue, id, priority, ttl_ms, now)
   local status = redis.pcall('GET', job_key(id, 'status'))
   if status ~= 'completed' and status ~= 'failed' then return false end
-  note_outside()
+  note_outside(queue)
   close_job(queue, id, priority, ttl_ms, now)
   if status == 'completed' then call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end

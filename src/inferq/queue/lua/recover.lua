@@ -84,7 +84,7 @@ local function look_for_queued(id, priority, missing_ms)
   if status then
     events[#events + 1] = id .. ':' .. status
   elseif redis.pcall('GET', job_key(id, 'status')) == 'processing' then
-    note_outside() -- a worker from there has it and says so
+    note_outside(queue) -- a worker from there has it and says so
   elseif not missing_ms then
     call('HSET', meta_key, 'missing_ms', now)
   elseif now - tonumber(missing_ms) >= grace_ms then
@@ -114,7 +114,7 @@ end
 local bound = call('ZCARD', leases) + call('ZCARD', retries) + limit
 for _, priority in ipairs(PRIORITIES) do
   local index, place = open_key(queue, priority), queue .. ':look:' .. priority
-  local count = call('ZCOUNT', index, '-inf', first_not_popped(queue, priority))
+  local count = call('ZCOUNT', index, '-inf', first_not_popped(queue, priority) or '+inf')
   local first = tonumber(call('GET', place) or 0)
   if first >= count then first = 0 end
   local last = math.min(first + bound, count) - 1
