@@ -1,3 +1,4 @@
+import asyncio
 import os
 import shutil
 import signal
@@ -133,18 +134,37 @@ async def test_job_of_a_killed_worker_is_run_by_another(start_worker, producer, 
 async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server):
     producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
     worker = WorkerProcess(own_redis_server.url)
+    log = ""
     try:
         before = await producer.submit("iris", DATA)
         assert (await ended(producer, before)).status is Status.COMPLETED
         own_redis_server.kill()
+        while "redis_unavailable" not in log:
+            log += await asyncio.to_thread(worker.process.stderr.readline)
         own_redis_server.start()
         job_id = await producer.submit("iris", DATA)
         assert (await ended(producer, job_id)).status is Status.COMPLETED
     finally:
+        code, rest = worker.stop()
+        await producer.close()
+    log += rest
+    assert code == 0, log
+    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+
+
+async def test_worker_that_is_cut_off_for_a_moment_goes_on(own_redis_server):
+    producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
+    worker = WorkerProcess(own_redis_server.url)
+    try:
+        for _ in range(3):
+            job_id = await producer.submit("iris", DATA)
+            assert (await ended(producer, job_id)).status is Status.COMPLETED
+            own_redis_server.client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    finally:
         code, log = worker.stop()
         await producer.close()
     assert code == 0, log
-    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+    assert "redis_unavailable" not in log
 
 
 def test_unreadable_model_is_one_line_and_exit_code_1(tmp_path):
