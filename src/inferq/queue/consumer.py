@@ -170,7 +170,7 @@ class Consumer:
 
         Args:
             limit: Most jobs to take, at least 1; or the same for each model.
-            outcomes: How each attempt ended; see `finish`.
+            outcomes: How each attempt ended; see `finish`. With large results they take a round trip before.
             noted: Is told what became of them as soon as they are stored: the wait may go on.
             timeout_seconds: Longest wait; less than the 5 s for which the socket waits.
 
