@@ -86,6 +86,7 @@ class Loop:
         self._outage.sit_out(self._consumer.give_back_unanswered, self.given_up)
 
     def _work(self, jobs: list[ClaimedJob]) -> list[Outcome]:
+        log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
         done = self._runner.run(jobs)
         self.jobs_done += len(jobs)
         if len(done) < len(jobs):  # the others were cancelled, and have ended with that

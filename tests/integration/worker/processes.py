@@ -21,6 +21,7 @@ class WorkerProcess:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.log = ""
 
     def end(self):
         """Makes sure that nothing is left, whatever the test did."""
@@ -31,8 +32,19 @@ class WorkerProcess:
 
     def stop(self, number=signal.SIGTERM, timeout=15):
         self.process.send_signal(number)
-        _, log = self.process.communicate(timeout=timeout)
-        return self.process.returncode, log
+        _, rest = self.process.communicate(timeout=timeout)
+        self.log += rest
+        return self.process.returncode, self.log
+
+    async def until_logged(self, event, timeout=15.0):
+        """Reads the log up to the next line with this event; "jobs_started" takes the log level debug."""
+        async with asyncio.timeout(timeout):
+            while True:
+                line = await asyncio.to_thread(self.process.stderr.readline)
+                self.log += line
+                if event in line:
+                    return
+                assert line, f"The worker ended before {event}: {self.log}"
 
 
 async def ended(producer, job_id, timeout=15.0):

@@ -1,4 +1,3 @@
-import asyncio
 import os
 import shutil
 import signal
@@ -83,10 +82,10 @@ async def test_run_that_fails_gives_a_failed_job_and_a_living_worker(start_worke
     assert worker.process.poll() is None
 
 
-async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_worker, producer, redis_client):
-    worker = start_worker(simulated_seconds=1)
+async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_worker, producer):
+    worker = start_worker(simulated_seconds=1, log_level="debug")
     first, second = [await producer.submit("iris", DATA) for _ in range(2)]
-    wait_until(lambda: redis_client.get(f"job:{first}:status") == b"processing", what="the first job's start")
+    await worker.until_logged("jobs_started")
     code, log = worker.stop()
 
     assert code == 0, log
@@ -95,10 +94,10 @@ async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_wor
     assert (waiting.status, waiting.attempts) == (Status.PENDING, 0)
 
 
-async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_worker, producer, redis_client):
-    worker = start_worker(simulated_seconds=60, shutdown_seconds=0.2)
+async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_worker, producer):
+    worker = start_worker(simulated_seconds=60, shutdown_seconds=0.2, log_level="debug")
     job_id = await producer.submit("iris", DATA)
-    wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
+    await worker.until_logged("jobs_started")
     code, log = worker.stop()
 
     assert code == 0, log
@@ -106,13 +105,11 @@ async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_work
     assert (job.status, job.attempts, job.queue_position) == (Status.PENDING, 0, 1)
 
 
-async def test_job_within_the_model_after_the_grace_period_is_put_back_too(
-    start_worker, producer, redis_client, tmp_path
-):
+async def test_job_within_the_model_after_the_grace_period_is_put_back_too(start_worker, producer, tmp_path):
     write_slow_loop(tmp_path / "slow")
-    worker = start_worker(models_dir=tmp_path, shutdown_seconds=0.2)
+    worker = start_worker(models_dir=tmp_path, shutdown_seconds=0.2, log_level="debug")
     job_id = await producer.submit("slow", b"[2000000000]")  # minutes
-    wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
+    await worker.until_logged("jobs_started")
     code, log = worker.stop()
 
     assert code == 0, log
@@ -134,20 +131,17 @@ async def test_job_of_a_killed_worker_is_run_by_another(start_worker, producer, 
 async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server):
     producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
     worker = WorkerProcess(own_redis_server.url)
-    log = ""
     try:
         before = await producer.submit("iris", DATA)
         assert (await ended(producer, before)).status is Status.COMPLETED
         own_redis_server.kill()
-        while "redis_unavailable" not in log:
-            log += await asyncio.to_thread(worker.process.stderr.readline)
+        await worker.until_logged("redis_unavailable")
         own_redis_server.start()
         job_id = await producer.submit("iris", DATA)
         assert (await ended(producer, job_id)).status is Status.COMPLETED
     finally:
-        code, rest = worker.stop()
+        code, log = worker.stop()
         await producer.close()
-    log += rest
     assert code == 0, log
     assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
 
