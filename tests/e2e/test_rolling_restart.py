@@ -22,6 +22,13 @@ class Client:
             await self.request(self.urls[number % 2 :] + self.urls[: number % 2])
             number += 1
 
+    async def goes_on(self):
+        """Waits until more jobs have been accepted, or something has failed."""
+        enough = len(self.accepted) + 5
+        await asyncio.to_thread(
+            wait_until, lambda: self.failures or len(self.accepted) >= enough, 30, "jobs being accepted"
+        )
+
     async def request(self, urls):
         for url in urls:
             try:
@@ -55,15 +62,17 @@ async def test_rolling_restart_of_everything_loses_no_job_and_fails_no_request(s
         assert await asyncio.to_thread(proxies[number].stop) == 0
         proxies[number] = start("inferq", "proxy", "--port", port, **settings)
         await asyncio.to_thread(wait_until_healthy, urls[number])
+        await client.goes_on()
     for number in range(2):
         assert await asyncio.to_thread(workers[number].stop) == 0
         workers[number] = start("inferq", "worker", **settings)
         await asyncio.to_thread(wait_until, lambda n=number: "worker_ready" in workers[n].output, 20)
+        await client.goes_on()
     client.stopping = True
     await asyncio.gather(*users)
 
     assert client.failures == []
-    assert len(client.accepted) > 50
+    assert len(client.accepted) >= 20
     views = [await asyncio.to_thread(wait_for_job, urls[0], job_id, 60) for job_id in client.accepted]
     assert {view["status"] for view in views} == {"completed"}
     assert {view["attempts"] for view in views} == {1}
