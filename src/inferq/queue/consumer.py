@@ -100,6 +100,7 @@ class Consumer:
         self._prepared: Exchange | None = None
         self._unanswered = ""  # token of a take whose answer was lost
         self._owed: Popped | None = None  # popped, and not known to be claimed
+        self._held_up_in: Priority | None = None
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
         self._line = Line(self._redis, [("SCRIPT", "LOAD", script.source) for script in _ON_LINE])
@@ -113,6 +114,14 @@ class Consumer:
         """Closes the connections."""
         self._line.hang_up()
         self._redis.close()
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a job that must run alone stood in the way of a claim.
+
+        The next prepared exchange that may take it looks there first: its list is stopped until then.
+        """
+        return self._held_up_in is not None
 
     def check_server(self) -> None:
         """Makes sure that the server can keep our promises; see `connection.check_server`."""
@@ -322,7 +331,10 @@ class Consumer:
     ) -> Exchange:
         """Makes an exchange that is sent and waited for later; see `exchange` for the arguments."""
         finish, staged = self._finish_call(outcomes)
-        claim = self._claim_call(limits, token, None, takes_alone=takes_alone)
+        first = None
+        if takes_alone:
+            first, self._held_up_in = self._held_up_in, None
+        claim = self._claim_call(limits, token, None, takes_alone=takes_alone, first=first)
         self._prepared = Exchange(
             self._line,
             [*self._staging(staged), self._command(finish), self._command(claim)],
@@ -353,13 +365,17 @@ class Consumer:
         *,
         takes_alone: bool = True,
         sure_ms: int = 0,
+        first: Priority | None = None,
     ) -> _Call:
         models = [popped.model] if popped else self._models
+        order = self._next_order()
+        if first:
+            order = (first, *(priority for priority in order if priority is not first))
         arguments: list[Any] = [
             int(takes_alone), _milliseconds(self._settings.lease_seconds), self._worker_id, token,
             _milliseconds(self._settings.job_ttl), _milliseconds(self._settings.result_ttl), INLINE_BYTES,
             _bytes(popped.id) if popped else "", popped.priority if popped else "",
-            " ".join(self._next_order()), sure_ms,
+            " ".join(order), sure_ms,
         ]  # fmt: skip
         for model in models:
             arguments += (model, limit if isinstance(limit, int) else limit[model])
@@ -367,6 +383,8 @@ class Consumer:
 
     def _claimed(self, answer: list[Any], token: str) -> list[ClaimedJob]:
         model, claims = answer[0].decode(), list(batched(answer[1], 4, strict=True))
+        if answer[2]:
+            self._held_up_in = Priority(answer[2].decode())
         large = self._fetch([job_id for job_id, data, _, _ in claims if data is None])
         if claims:
             self._take_turns(model)

@@ -88,7 +88,7 @@ class Exchange:
             if not self._replies and self._answer is None:
                 self._ask()
             if self._answer is None:
-                model, claims = self._replies[1]
+                model, claims, _ = self._replies[1]
                 return model.decode(), len(claims) // 4
             jobs = self._answer[1]
             return jobs[0].model if jobs else "", len(jobs)

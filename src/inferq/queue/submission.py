@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import batched
 from typing import Any
 
-from inferq.jobs import IdempotencyConflictError, Priority, QueueFullError
+from inferq.jobs import IdempotencyConflictError, Priority, QueueFullError, RedisUnavailableError
 
 _LONGEST_WAIT_SECONDS = 60.0
 
@@ -103,8 +103,15 @@ def ids_of(answer: list[Any], asked: list[str], where: str) -> list[str]:
     Raises:
         QueueFullError: Too many wait already.
         IdempotencyConflictError: The key was used for another request.
+        RedisUnavailableError: A key of the queue cannot be used.
     """
     match answer[0]:
+        case b"spoilt":
+            key = answer[1].decode("utf-8", "replace")
+            raise RedisUnavailableError(
+                f"Nothing can be queued {where}while the key {key!r} holds what inferq has not written. "
+                "Remove it and try again."
+            )
         case b"full":
             raise queue_full(where, *answer[1:])
         case b"conflict":

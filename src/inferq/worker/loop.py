@@ -35,6 +35,7 @@ class Loop:
         self._limits = runner.limits()
         self._is_drained = True  # whether the latest claim brought less than it asked for
         self._held: dict[tuple[str, str], ClaimedJob] = {}
+        self._ended: set[tuple[str, str]] = set()  # those held whose ends are to be stored
         self._asked: Mapping[str, int] = self._limits
         self._under_way: tuple[Exchange, ...] = ()
         self._lock = threading.Lock()
@@ -47,6 +48,11 @@ class Loop:
     def held(self) -> list[ClaimedJob]:
         """The jobs leased to this worker at this moment, until their ends are stored."""
         return list(self._held.values())
+
+    def is_still_to_end(self, job: ClaimedJob) -> bool:
+        """Whether a job is held and its run is not over. After that its end may be stored at any moment."""
+        key = job.token, job.id
+        return key in self._held and key not in self._ended
 
     def fetch_what_waits(self, older_than_seconds: float = 0.0) -> None:
         """Takes the answers of exchanges that were sent before the present run, so that their jobs are held.
@@ -74,9 +80,9 @@ class Loop:
         while not self.stopping.is_set():
             self.progressed_at = time.monotonic()
             if not jobs:
-                goes_on = done and not self._is_drained
+                goes_on = self._consumer.is_held_up or (done and not self._is_drained)
                 jobs, done = (self._claim_with(done), []) if goes_on else self._take(done)
-            elif self._is_full(jobs[0].model, len(jobs), self._asked):
+            elif self._is_full(jobs[0].model, len(jobs), self._asked) and not self._consumer.is_held_up:
                 done, jobs = self._work_on(jobs, done)
             else:
                 self._finish(done)
@@ -89,6 +95,7 @@ class Loop:
         log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
         done = self._runner.run(jobs)
         self.jobs_done += len(jobs)
+        self._ended.update((outcome.job.token, outcome.job.id) for outcome in done)
         if len(done) < len(jobs):  # the others were cancelled, and have ended with that
             kept = {outcome.job.id for outcome in done}
             for job in jobs:
@@ -205,7 +212,9 @@ class Loop:
 
     def _let_go(self, done: Sequence[Outcome]) -> None:
         for outcome in done:
-            self._held.pop((outcome.job.token, outcome.job.id), None)
+            key = outcome.job.token, outcome.job.id
+            self._held.pop(key, None)
+            self._ended.discard(key)
 
     def _hold(self, jobs: list[ClaimedJob]) -> None:
         for job in jobs:

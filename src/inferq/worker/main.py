@@ -159,7 +159,7 @@ class Worker:
         for job, answer in self._consumer.renew(running).items():
             if answer == "cancelled":
                 self._watch.cancel(job)
-            if answer != "renewed" and job in self._loop.held:  # else it was finished meanwhile
+            if answer != "renewed" and self._loop.is_still_to_end(job):
                 log.warning("lease_not_renewed", job_id=job.id, attempt=job.attempt, reason=answer)
         return bool(running)
 

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from inferq.jobs import ErrorKind, ModelError, Outcome, Status
+from inferq.jobs import ErrorKind, ModelError, Outcome, QueueFullError, RedisUnavailableError, Status
 from inferq.queue.consumer import Consumer
+from inferq.queue.producer import Producer
+from inferq.queue.submission import Submission
 from tests.integration.queue.taking import take
 from tests.servers import wait_until
 
@@ -195,3 +197,51 @@ async def test_spoilt_meta_of_a_waiting_job_keeps_no_other_from_being_claimed(
     job = await producer.read(spoilt)
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
     assert redis_client.zcard("queue:iris:leases") == 2
+
+
+SPOILT = ["queue:iris", "queue:iris:low", "queue:iris:open:normal", "queue:iris:sequence"]
+
+
+@pytest.mark.parametrize("key", SPOILT)
+@pytest.mark.parametrize("is_batch", [False, True])
+async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_others_alone(
+    producer, consumer, redis_client, key, is_batch
+):
+    redis_client.hset(key, "a", 1)
+
+    def submit(model):
+        if is_batch:
+            return producer.submit_all([Submission(model, DATA)])
+        return producer.submit(model, DATA)
+
+    bad, good = [submit("iris") for _ in range(3)], [submit("other") for _ in range(3)]
+    answers = await asyncio.gather(*bad, *good, return_exceptions=True)
+    assert all(isinstance(answer, RedisUnavailableError) and key in answer.message for answer in answers[:3])
+    assert redis_client.llen("queue:other") == 3
+    assert len(redis_client.keys("job:*:meta")) == len(redis_client.keys("job:*:data")) == 3
+
+    redis_client.delete(key)
+    await submit("iris")
+    assert redis_client.llen("queue:iris") == 1
+
+
+async def test_sequence_that_is_no_number_refuses_jobs(producer, redis_client):
+    redis_client.set("queue:iris:sequence", "seven")
+    with pytest.raises(RedisUnavailableError, match="queue:iris:sequence"):
+        await producer.submit("iris", DATA)
+    assert redis_client.keys("job:*") == []
+
+
+async def test_full_queue_is_refused_though_its_rate_is_of_the_wrong_type(settings, redis_client):
+    producer = Producer.from_settings(settings.model_copy(update={"max_queued": 1}))
+    await producer.submit("iris", DATA)
+    for spoil in (lambda: redis_client.set("queue:iris:rate", "x"), lambda: spoil_rate(redis_client)):
+        spoil()
+        with pytest.raises(QueueFullError):
+            await producer.submit("iris", DATA)
+    await producer.close()
+
+
+def spoil_rate(redis_client):
+    redis_client.delete("queue:iris:rate")
+    redis_client.hset("queue:iris:rate", mapping={"at_ms": "x", "per_second": "y"})

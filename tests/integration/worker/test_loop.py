@@ -6,9 +6,10 @@ from collections import Counter
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from inferq.jobs import Outcome, Status
+from inferq.jobs import Outcome, Priority, Status
 from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
+from inferq.queue.submission import Submission
 from inferq.worker.loop import Loop
 from tests.servers import wait_until
 
@@ -116,6 +117,66 @@ async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, pr
     consumer.close()
     assert leased_beside
     assert set(leased_beside) == {0}
+
+
+class PromptRunner:
+    """Runs four jobs at a time, at once, and notes them."""
+
+    def __init__(self, note):
+        self.note = note
+
+    def limits(self):
+        return {"iris": 4}
+
+    def run(self, jobs):
+        self.note(jobs)
+        return [Outcome(job, result=b"{}") for job in jobs]
+
+
+@pytest.mark.parametrize("priority", [Priority.LOW, Priority.NORMAL])
+async def test_job_that_must_run_alone_does_not_starve_behind_full_batches(
+    settings, producer, redis_client, priority
+):
+    lonely = await producer.submit("iris", DATA, priority)
+    redis_client.hset(f"job:{lonely}:meta", "alone", "1")
+    behind = await producer.submit("iris", DATA, priority)
+    await producer.submit_all([Submission("iris", DATA, Priority.HIGH) for _ in range(800)])
+    left = {}
+
+    def note(jobs):
+        for job in jobs:
+            if job.id in (lonely, behind):
+                left[job.id] = len(jobs), redis_client.llen("queue:iris:high")
+
+    consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
+    run_until_done(Loop(consumer, PromptRunner(note), Outage()), 802)
+    consumer.close()
+    assert left[lonely][0] == 1
+    assert left[lonely][1] > 600
+    assert left[behind][1] > 600
+
+
+async def test_job_whose_end_is_being_stored_is_held_but_not_still_to_end(producer, hanging):
+    await start(producer, hanging)
+    consumer, runner, loop, _ = hanging
+    held = loop.held
+    assert all(loop.is_still_to_end(job) for job in held)
+    finish, stored, seen = consumer._finish_call, threading.Event(), threading.Event()
+
+    def note(outcomes):
+        if outcomes:
+            stored.set()
+            seen.wait()
+        return finish(outcomes)
+
+    consumer._finish_call = note
+    runner.released.set()
+    assert stored.wait(10)
+    assert all(job in loop.held and not loop.is_still_to_end(job) for job in held)
+    seen.set()
+    wait_until(lambda: loop.jobs_done == 7, what="all jobs")
+    wait_until(lambda: not loop.held, what="their ends")
+    assert not loop._ended
 
 
 class Unreachable(Consumer):

@@ -17,7 +17,8 @@
 --          the BRPOP has popped is leased, which the script must find out, and what waits behind it
 -- ARGV[13…] for each queue in KEYS: its model, most jobs to lease of it
 --
--- Returns  {model or '', {id, data or false, attempt, longest run in ms or '', the same of the next job, …}}
+-- Returns  {model or '', {id, data or false, attempt, longest run in ms or '', the same of the next job, …},
+--          priority of the list in which a job that must run alone stood in the way, or ''}
 
 local takes_alone, lease_ms, worker, token = ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -28,6 +29,7 @@ local claim_key = prefix .. 'claim:' .. token
 local now = now_ms()
 local started_ms, leased_until_ms = text(now), text(now + lease_ms)
 local claimed, leases, reply, events = {}, {}, {}, {}
+local held_up = ''
 local MOST_QUEUES = 16 -- more are not looked through for what was popped
 local AWAKE_MS = 50 -- a worker that has waited longer may be gone, and takes one job: others need not wait for a lease
 
@@ -52,7 +54,7 @@ if #previous > 0 then
       add(id, (data_of(id)), tonumber(meta[3]), meta[4])
     end
   end
-  return {previous[1], reply}
+  return {previous[1], reply, held_up}
 end
 
 -- A job that an outside producer pushed: only its data is sure to exist.
@@ -111,7 +113,10 @@ local function take(queue, model, id, list_priority)
   elseif state ~= 'queued' or meta[4] ~= model then
     return 'next' -- ended or running already: the id was in the list twice
   end
-  if alone and (#claimed > 0 or not takes_alone) then return 'back' end
+  if alone and (#claimed > 0 or not takes_alone) then
+    held_up = list_priority
+    return 'back'
+  end
   local data, has_data = data_of(id)
   local too_late = meta[5] and now - tonumber(meta[5]) > job_ttl_ms
   if not has_data or too_late then
@@ -286,4 +291,4 @@ if #claimed > 0 then
   events[#events + 1] = table.concat(claimed, ':processing,') .. ':processing'
 end
 publish(events)
-return {model, reply}
+return {model, reply, held_up}

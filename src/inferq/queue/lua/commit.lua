@@ -10,6 +10,7 @@
 -- Returns  {'accepted'}                 now, or when this call was made first
 --          {'full', jobs waiting, jobs that ended per 1,000 s of late, model, jobs of it in this call}
 --          {'same', ids}                an earlier commit had the key and the fingerprint: these are its jobs
+--          {'spoilt', key}              another program has made something else of a key that they would go into
 --          {'conflict'}                 an earlier one had the key, with another fingerprint
 --          {'lost'}                     Redis has not all of the jobs any more
 
@@ -23,7 +24,7 @@ end
 local before = idempotency and earlier(idempotency, {})
 if before then return before end
 
-local counts = {}
+local counts, lists = {}, {} -- by model: jobs of it; by list: what goes into it
 local function are_there(part)
   local keys, found = {}, 0
   for i = 4, #ARGV, 3 do
@@ -37,7 +38,17 @@ local function are_there(part)
 end
 if not are_there('meta') or not are_there('data') then return {'lost'} end
 
-for i = 4, #ARGV, 3 do counts[ARGV[i + 1]] = (counts[ARGV[i + 1]] or 0) + 1 end
+for i = 4, #ARGV, 3 do
+  local model, priority = ARGV[i + 1], ARGV[i + 2]
+  local queue = queue_key(model)
+  local list = list_key(queue, priority)
+  counts[model] = (counts[model] or 0) + 1
+  if not lists[list] then
+    local spoilt = spoilt_key(queue, priority)
+    if spoilt then return {'spoilt', spoilt} end
+    lists[list] = {ids = {}, open = {}, open_key = open_key(queue, priority)}
+  end
+end
 for model, count in pairs(counts) do
   local queue = queue_key(model)
   local depth = depth_of(queue)
@@ -46,7 +57,7 @@ for model, count in pairs(counts) do
   end
 end
 
-local sequences, lists, ids = {}, {}, {} -- by model: the last sequence number; by list: what goes into it
+local sequences, ids = {}, {} -- by model: the last sequence number
 for model, count in pairs(counts) do
   sequences[model] = call('INCRBY', queue_key(model) .. ':sequence', count) - count
 end
@@ -55,9 +66,7 @@ for i = 4, #ARGV, 3 do
   local sequence, queue = sequences[model] + 1, queue_key(model)
   sequences[model], ids[#ids + 1] = sequence, id
   call('HSET', job_key(id, 'meta'), 'state', 'queued', 'sequence', sequence)
-  local list = list_key(queue, priority)
-  local new = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority)}
-  lists[list] = new
+  local new = lists[list_key(queue, priority)]
   new.ids[#new.ids + 1] = id
   new.open[#new.open + 1] = sequence
   new.open[#new.open + 1] = id

@@ -55,6 +55,21 @@ local function depth_of(queue)
   return depth
 end
 
+-- Which of the keys that a new job goes into holds what no part of inferq has written; nil if none does. And how many jobs
+-- wait for the model.
+local function spoilt_key(queue, priority)
+  local depth, open, sequence = 0, open_key(queue, priority), queue .. ':sequence'
+  for _, each in ipairs(PRIORITIES) do
+    local waiting = look('LLEN', list_key(queue, each))
+    if not waiting then return list_key(queue, each) end
+    depth = depth + waiting
+  end
+  if not look('ZCARD', open) then return open end
+  local last = redis.pcall('GET', sequence)
+  if last and not (type(last) == 'string' and last:match('^%d+$')) then return sequence end
+  return nil, depth
+end
+
 -- Calls a command with any number of further arguments, an even number of them at a time: Lua passes a few thousand.
 local function call_with_many(command, key, arguments)
   for first = 1, #arguments, 1000 do
@@ -203,8 +218,8 @@ end
 local RATE_MS = 10000
 
 local function drain_rate(queue, now)
-  local kept = call('HMGET', queue .. ':rate', 'at_ms', 'per_second')
-  if not kept[1] then return 0 end
+  local kept = look('HMGET', queue .. ':rate', 'at_ms', 'per_second')
+  if not (kept and tonumber(kept[1]) and tonumber(kept[2])) then return 0 end
   return tonumber(kept[2]) * math.exp((tonumber(kept[1]) - now) / RATE_MS)
 end
 

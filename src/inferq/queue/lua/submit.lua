@@ -20,12 +20,14 @@
 --          {'known', status}            the id was accepted before: a repeated submit changes nothing
 --          {'full', jobs waiting, jobs that ended per 1,000 s of late}       refused
 --          {'same', ids}                an earlier submit had the key and the fingerprint: this is its job
+--          {'spoilt', key}              another program has made something else of a key that it would go into
 --          {'conflict'}                 an earlier submit had the key, with another fingerprint
 
 local ttl_ms, max_queued = ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
 local answers, refused = {}, {}
 local counts, depths = {}, {} -- by queue: jobs accepted here, jobs waiting
+local spoilt = {} -- by list: the key that cannot be used, or false
 local accepted, is_new = {}, {}
 
 -- Mostly none of the jobs is known: that takes one look.
@@ -47,7 +49,12 @@ local function decide(id, model, priority, data, options)
   local before = idempotency and earlier(idempotency, is_new)
   if before then return before end
   local queue = queue_key(model)
-  depths[queue] = depths[queue] or depth_of(queue)
+  local list = list_key(queue, priority)
+  if spoilt[list] == nil then
+    local key, depth = spoilt_key(queue, priority)
+    spoilt[list], depths[queue] = key or false, depths[queue] or depth
+  end
+  if spoilt[list] then return {'spoilt', spoilt[list]} end
   if depths[queue] >= max_queued then return {'full', depths[queue], math.floor(drain_rate(queue, now) * 1000)} end
   depths[queue] = depths[queue] + 1
   counts[queue] = (counts[queue] or 0) + 1
