@@ -29,7 +29,7 @@ from inferq.queue.link import Link
 from inferq.queue.requirements import check_server
 from inferq.queue.scripts import INLINE_BYTES, Script
 from inferq.queue.snapshot import job_from, time_from, worker_from
-from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full
+from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full, queue_spoilt
 from inferq.settings import Settings
 
 _AT_ONCE_TO_DISK = 32
@@ -338,6 +338,8 @@ class Producer:
             raise _not_found(job_id)
         if verdict == b"full":
             raise queue_full("", *details)
+        if verdict == b"spoilt":
+            raise queue_spoilt("", *details)
         if verdict == b"no data":
             raise JobStateError(f"The data of job {job_id!r} is gone. Submit it again.")
         if verdict != b"revived":

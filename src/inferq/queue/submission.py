@@ -107,11 +107,7 @@ def ids_of(answer: list[Any], asked: list[str], where: str) -> list[str]:
     """
     match answer[0]:
         case b"spoilt":
-            key = answer[1].decode("utf-8", "replace")
-            raise RedisUnavailableError(
-                f"Nothing can be queued {where}while the key {key!r} holds what inferq has not written. "
-                "Remove it and try again."
-            )
+            raise queue_spoilt(where, answer[1])
         case b"full":
             raise queue_full(where, *answer[1:])
         case b"conflict":
@@ -132,6 +128,15 @@ def queue_full(where: str, depth: int, ended_per_1000_seconds: int) -> QueueFull
         f"{depth} jobs wait {where}and no more are taken (INFERQ_MAX_QUEUED). "
         "Try again later, or add workers.",
         retry_after_seconds=time_for_a_place(ended_per_1000_seconds),
+    )
+
+
+def queue_spoilt(where: str, key: bytes) -> RedisUnavailableError:
+    """The refusal where another program has made something else of one of the queue's keys."""
+    name = key.decode("utf-8", "replace")
+    return RedisUnavailableError(
+        f"Nothing can be queued {where}while the key {name!r} holds what inferq has not written. "
+        "Remove it and try again."
     )
 
 

@@ -4,7 +4,15 @@ import asyncio
 
 import pytest
 
-from inferq.jobs import ErrorKind, ModelError, Outcome, QueueFullError, RedisUnavailableError, Status
+from inferq.jobs import (
+    ErrorKind,
+    InvalidInputError,
+    ModelError,
+    Outcome,
+    QueueFullError,
+    RedisUnavailableError,
+    Status,
+)
 from inferq.queue.consumer import Consumer
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
@@ -223,6 +231,26 @@ async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_othe
     redis_client.delete(key)
     await submit("iris")
     assert redis_client.llen("queue:iris") == 1
+
+
+@pytest.mark.parametrize("key", SPOILT)
+async def test_failed_job_stays_as_it_is_where_a_key_of_its_queue_is_of_the_wrong_type(
+    producer, consumer, redis_client, key
+):
+    job_id = await producer.submit("iris", DATA)
+    [claimed] = consumer.claim(1)
+    consumer.finish([Outcome(claimed, error=InvalidInputError("bad"))])
+    failed = await producer.read(job_id)
+    redis_client.delete(key)
+    redis_client.hset(key, "a", 1)
+
+    with pytest.raises(RedisUnavailableError, match=key):
+        await producer.revive(job_id)
+    assert await producer.read(job_id) == failed
+
+    redis_client.delete(key)
+    await producer.revive(job_id)
+    assert [job.id for job in consumer.claim(1)] == [job_id]
 
 
 async def test_sequence_that_is_no_number_refuses_jobs(producer, redis_client):

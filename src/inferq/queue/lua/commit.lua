@@ -24,7 +24,7 @@ end
 local before = idempotency and earlier(idempotency, {})
 if before then return before end
 
-local counts, lists = {}, {} -- by model: jobs of it; by list: what goes into it
+local counts, depths, lists = {}, {}, {} -- by model: jobs of it, jobs waiting; by list: what goes into it
 local function are_there(part)
   local keys, found = {}, 0
   for i = 4, #ARGV, 3 do
@@ -44,16 +44,16 @@ for i = 4, #ARGV, 3 do
   local list = list_key(queue, priority)
   counts[model] = (counts[model] or 0) + 1
   if not lists[list] then
-    local spoilt = spoilt_key(queue, priority)
+    local depth, spoilt = depth_of(queue, priority)
     if spoilt then return {'spoilt', spoilt} end
+    depths[model] = depth
     lists[list] = {ids = {}, open = {}, open_key = open_key(queue, priority)}
   end
 end
 for model, count in pairs(counts) do
-  local queue = queue_key(model)
-  local depth = depth_of(queue)
+  local depth = depths[model]
   if depth + count > max_queued then
-    return {'full', depth, math.floor(drain_rate(queue, now) * 1000), model, count}
+    return {'full', depth, math.floor(drain_rate(queue_key(model), now) * 1000), model, count}
   end
 end
 

@@ -47,27 +47,18 @@ local function look(...)
   return not (type(answer) == 'table' and answer.err) and answer
 end
 
-local function depth_of(queue)
-  local depth = 0
-  for _, priority in ipairs(PRIORITIES) do
-    depth = depth + call('LLEN', list_key(queue, priority))
-  end
-  return depth
-end
-
--- Which of the keys that a new job goes into holds what no part of inferq has written; nil if none does. And how many jobs
--- wait for the model.
-local function spoilt_key(queue, priority)
+-- How many jobs wait for a model; or nil, and which of the keys that a job goes into holds what no part of inferq has written.
+local function depth_of(queue, priority)
   local depth, open, sequence = 0, open_key(queue, priority), queue .. ':sequence'
   for _, each in ipairs(PRIORITIES) do
     local waiting = look('LLEN', list_key(queue, each))
-    if not waiting then return list_key(queue, each) end
+    if not waiting then return nil, list_key(queue, each) end
     depth = depth + waiting
   end
-  if not look('ZCARD', open) then return open end
+  if not look('ZCARD', open) then return nil, open end
   local last = redis.pcall('GET', sequence)
-  if last and not (type(last) == 'string' and last:match('^%d+$')) then return sequence end
-  return nil, depth
+  if last and not (type(last) == 'string' and last:match('^%d+$')) then return nil, sequence end
+  return depth
 end
 
 -- Calls a command with any number of further arguments, an even number of them at a time: Lua passes a few thousand.

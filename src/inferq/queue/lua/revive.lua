@@ -8,6 +8,7 @@
 -- ARGV[5]  token of this call: one that is repeated, since its answer was lost, changes nothing and gets the same answer
 --
 -- Returns  {'revived'}, {'no data'} (nothing left to run), {'full', jobs waiting, jobs that ended per 1,000 s of late},
+--          {'spoilt', key} (another program has made something else of a key that it would go into),
 --          {its public status} (it has not failed), or {} (no such job)
 
 local id, ttl_ms, max_queued, token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -20,7 +21,8 @@ if meta[1] ~= 'ended' or status ~= 'failed' then return {status} end
 if call('EXISTS', job_key(id, 'data')) == 0 then return {'no data'} end
 
 local queue, priority = queue_key(meta[3]), meta[2]
-local depth = depth_of(queue)
+local depth, spoilt = depth_of(queue, priority)
+if spoilt then return {'spoilt', spoilt} end
 if depth >= max_queued then return {'full', depth, math.floor(drain_rate(queue, now_ms()) * 1000)} end
 
 local sequence = call('INCR', queue .. ':sequence')

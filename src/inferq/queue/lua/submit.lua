@@ -51,7 +51,7 @@ local function decide(id, model, priority, data, options)
   local queue = queue_key(model)
   local list = list_key(queue, priority)
   if spoilt[list] == nil then
-    local key, depth = spoilt_key(queue, priority)
+    local depth, key = depth_of(queue, priority)
     spoilt[list], depths[queue] = key or false, depths[queue] or depth
   end
   if spoilt[list] then return {'spoilt', spoilt[list]} end
