@@ -20,6 +20,7 @@ from benchmarks.processes import BenchmarkError, program, python, redis_server, 
 from benchmarks.rounds import rounds, tell
 from inferq.models.session import open_session
 from inferq.queue.producer import Producer
+from inferq.queue.record import fields_of
 from inferq.settings import Settings, load_settings
 
 _WIDTH = 64
@@ -95,7 +96,7 @@ def _drain(models: Path, count: int) -> tuple[float, int]:
                 seconds=120,
                 alive=worker,
             )
-        ends = [int(client.hget(f"job:{job_id}:meta", "ended_ms") or 0) for job_id in ids]
+        ends = [int(fields_of(record).get("ended_ms", 0)) for record in client.hmget("jobs", ids)]
     # the first batches are small, while the worker learns
     counted = sorted(ends)[count // 5 :]
     if counted[-1] == counted[0]:

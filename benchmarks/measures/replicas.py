@@ -10,6 +10,7 @@ from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import program, python, redis_server, wait_until
 from benchmarks.rounds import tell
 from inferq.queue.producer import Producer
+from inferq.queue.record import fields_of
 from inferq.settings import Settings, load_settings
 
 _SECONDS = 0.1
@@ -52,7 +53,7 @@ def _rate(workers: int, jobs_each: int) -> float:
         wait_until(
             lambda: not client.zcard("queue:iris:open:normal"), "the queue is drained", seconds=seconds
         )
-        ends = sorted(int(client.hget(f"job:{job_id}:meta", "ended_ms") or 0) for job_id in ids)
+        ends = sorted(int(fields_of(record).get("ended_ms", 0)) for record in client.hmget("jobs", ids))
     rate = (len(ends) - workers) / (ends[-1] - ends[workers - 1]) * 1000
     tell(f"replicas: {workers} workers end {rate:.1f} jobs/s")
     return rate

@@ -6,6 +6,7 @@ from inferq.jobs import ErrorKind
 from tests.chaos.journal import Entry, Journal, Origin
 from tests.chaos.verdict import Verdict
 from tests.chaos.watchers import EventWatcher
+from tests.records import write_record
 
 
 @pytest.fixture
@@ -28,15 +29,15 @@ def judge(redis_client, redis_url, journal):
 def job(redis_client, journal):
     """Puts an ended job there, sound unless told otherwise."""
 
-    def job(status="completed", result="{}", error=None, kind=None, expected_kind=None, **meta):
+    def job(status="completed", result="{}", error=None, kind=None, expected_kind=None, **fields):
         parts = {"status": status, "result": result, "error": error}
         for part, value in parts.items():
             if value is not None:
                 redis_client.set(f"job:a:{part}", value, ex=60)
-        redis_client.hset("job:a:meta", mapping={"state": "ended", "attempts": 1} | meta)
         if kind is not None:
-            redis_client.hset("job:a:meta", "error_kind", kind)
-        redis_client.expire("job:a:meta", 60)
+            fields["error_kind"] = kind
+        write_record(redis_client, "a", **{"state": "ended", "attempts": 1} | fields)
+        redis_client.expire("jobs", 60)
         entry = Entry("a", Origin.HTTP, None if expected_kind else b"{}", expected_kind)
         journal.add(entry)
         return entry

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from itertools import batched
-from typing import cast
+from typing import Any, cast
 
 import redis
 
 from inferq.jobs import ErrorKind, Priority, Status
+from inferq.queue.record import fields_of
 from tests.chaos.journal import Entry, Journal
 from tests.chaos.watchers import EventWatcher
 
@@ -71,11 +72,11 @@ class Verdict:
         reads = self._redis.pipeline(transaction=False)
         for entry in entries:
             reads.mget(*(f"job:{entry.id}:{part}" for part in ("status", "result", "error")))
-            reads.hgetall(f"job:{entry.id}:meta")
+            reads.hget("jobs", entry.id)
         answers = iter(reads.execute())
         for entry in entries:
             status, result, error = next(answers)
-            self._judge_entry(entry, status, result, error, next(answers))
+            self._judge_entry(entry, status, result, error, fields_of(next(answers)))
 
     def _judge_entry(
         self,
@@ -83,20 +84,20 @@ class Verdict:
         status: bytes | None,
         result: bytes | None,
         error: bytes | None,
-        meta: dict[bytes, bytes],
+        record: dict[str, Any],
     ) -> None:
         if not entry.is_accepted and status is None:
             self.counts["never accepted"] += 1
             return
         violate = self._journal.violate
         end = None if status is None else status.decode()
-        kind = meta.get(b"error_kind", b"").decode()
+        kind = record.get("error_kind", "")
         where = f"job {entry.id} ({entry.origin})"
-        if end not in (Status.COMPLETED, Status.FAILED) or meta.get(b"state") != b"ended":
+        if end not in (Status.COMPLETED, Status.FAILED) or record.get("state") != "ended":
             self.counts["lost"] += 1
-            violate(f"{where} is lost: status {end}, meta {meta}")
+            violate(f"{where} is lost: status {end}, record {record}")
             return
-        attempts = int(meta.get(b"attempts", 0))
+        attempts = int(record.get("attempts", 0))
         self.counts["ran more than once"] += attempts > 1
         self.counts[end if end == Status.COMPLETED else f"failed: {kind}"] += 1
         if attempts > self._most_attempts:
@@ -110,12 +111,14 @@ class Verdict:
             violate(f"{where} is completed, with result {result is not None} and error {error!r}")
         if end == Status.FAILED and (error is None or result is not None):
             violate(f"{where} is failed, with result {result is not None} and error {error!r}")
-        if kind == ErrorKind.MODEL_ERROR and int(meta.get(b"failures", 0)) < self._most_failures:
-            violate(f"{where} failed after {meta.get(b'failures')!r} failures; {self._most_failures} are due")
+        if kind == ErrorKind.MODEL_ERROR and int(record.get("failures", 0)) < self._most_failures:
+            violate(
+                f"{where} failed after {record.get('failures')!r} failures; {self._most_failures} are due"
+            )
         if not self._is_as_expected(entry, end, kind, result):
             violate(
                 f"{where} is {end} {kind} after {attempts} attempts, expected {entry.kind or 'completed'}"
-                f"{' with another result' if result != entry.expected else ''}: {error!r}, meta {meta}"
+                f"{' with another result' if result != entry.expected else ''}: {error!r}, record {record}"
             )
 
     def _is_as_expected(self, entry: Entry, end: str, kind: str, result: bytes | None) -> bool:

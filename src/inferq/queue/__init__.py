@@ -12,7 +12,10 @@ The data model, with `{prefix}` before every key:
 | `job:{id}:status` | string | `pending`, `processing`, `completed` or `failed`; mirrors `state` |
 | `job:{id}:result` | string | JSON of the result, once completed |
 | `job:{id}:error` | string | what went wrong, for a person, once failed |
-| `job:{id}:meta` | hash | what the scripts decide on; fields below |
+| `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
+| `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
+| `jobs` | hash | job id to its record, which alone the scripts decide on; see below |
+| `jobs:ended` | sorted set | when records of ended jobs go, ms: when they ended and their ids as JSON |
 | `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
 | `queue:{model}:leases` | sorted set | running jobs, by the lease's deadline in ms |
@@ -30,12 +33,12 @@ The data model, with `{prefix}` before every key:
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
 
-Fields of `job:{id}:meta`: `state` (`staged`, `queued`, `leased`, `retrying`, `ended`); `model`,
-`priority`, `sequence`; `attempts` (times handed out, if any), `failures` (charged, if any), `alone` (1: run
-without company, after a crash), `is_large` (1: its data may be more than a script should pass on); `token`
-and `worker` of the lease; `submitted_ms`, `started_ms`, `ended_ms`; `error_kind`, `last_error`;
-`missing_ms` (when recovery first found it in no list); `cancel_token` and `revive_token` (by which
-a call that the client library repeats is known); `webhook` (URL to which the end is reported),
-`webhook_status` (`delivered` or `given-up`, once settled), `webhook_attempts`, `webhook_ms` (the
-last try), `webhook_error`.
+A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `retrying`, `ended`), `ended_ms`,
+`attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease, `sequence`, `model`,
+`priority`, `submitted_ms`, `timeout_ms`, `owner`; then JSON of what few jobs have: `failures` (charged),
+`attempt:{n}` (how the nth failed), `alone` (1: run without company, after a crash), `is_large` (1: its data may
+be more than a script should pass on), `error_kind`, `last_error`, `missing_ms` (when recovery first found it in
+no list), `cancel_token` and `revive_token` (by which a call that the client library repeats is known), `webhook`
+(URL to which the end is reported), `webhook_status` (`delivered` or `given-up`, once settled),
+`webhook_attempts`, `webhook_ms` (the last try), `webhook_error`.
 """

@@ -45,7 +45,7 @@ class Bulk:
     ) -> list[str]:
         """Stores jobs and puts them in line; see `Producer.submit_all`."""
         option = "" if idempotency is None else idempotency.as_json(submissions[0].owner)
-        arguments: list[Any] = [self._max_queued, option]
+        arguments: list[Any] = [self._max_queued, option, self._lifetime_ms]
         for one in submissions:
             arguments += (one.id, one.model, one.priority)
         is_refused = True
@@ -84,7 +84,7 @@ class Bulk:
             await self._link.call(scripts.STAGE, [self._link.keys.models], arguments)
 
     async def _drop(self, submissions: Sequence[Submission]) -> None:
-        parts = ("data", "status", "meta")
+        parts = ("data", "status", "staged")
         keys = (self._link.keys.job(one.id, part) for one in submissions for part in parts)
         for some in batched(keys, _KEYS_AT_ONCE, strict=False):
             async with self._link.bounded():

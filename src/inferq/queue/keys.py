@@ -16,7 +16,7 @@ class Keys:
     prefix: str = ""
 
     def job(self, job_id: str, part: str) -> str:
-        """The key of one part of a job: data, status, result, error or meta."""
+        """The key of one part of a job: data, status, result or error; staged or missing."""
         return f"{self.prefix}job:{job_id}:{part}"
 
     def job_id_of(self, key: str) -> str:
@@ -84,6 +84,11 @@ class Keys:
     def webhooks(self) -> str:
         """Ended jobs whose end is to be reported, by due time."""
         return f"{self.prefix}webhooks"
+
+    @property
+    def jobs(self) -> str:
+        """Job id to its record."""
+        return f"{self.prefix}jobs"
 
     @property
     def models(self) -> str:

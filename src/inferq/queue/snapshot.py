@@ -3,12 +3,12 @@
 Any program may write to Redis: what is odd counts as absent and never breaks a read.
 """
 
-import json
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from inferq.jobs import Attempt, ErrorKind, Job, Priority, Status, Webhook, WebhookStatus, WorkerInfo
+from inferq.queue.record import fields_of
 
 _LONGEST_HISTORY = 1000
 _MOMENTS = 1024
@@ -24,34 +24,33 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
 
     Args:
         job_id: The job's id.
-        answer: Status, result, error, whether there is data, meta as names and values, queue position.
+        answer: Status, result, error, whether there is data, record, queue position.
 
     Returns:
         The job, or None where Redis knows none of this id. A result that the script left out is not in it.
     """
-    stored_status, result, error, has_data, fields, position = answer
-    texts = [field.decode("utf-8", "replace") for field in fields]
-    meta = dict(zip(texts[::2], texts[1::2], strict=True))
-    if stored_status is None and not has_data and "model" not in meta:
+    stored_status, result, error, has_data, record, position = answer
+    fields = fields_of(record)
+    if stored_status is None and not has_data and "model" not in fields:
         return None
     status = _status(stored_status, has_result=result is not None, has_error=error is not None)
-    started_at, finished_at = time_from(meta.get("started_ms")), time_from(meta.get("ended_ms"))
+    started_at, finished_at = time_from(fields.get("started_ms")), time_from(fields.get("ended_ms"))
     return Job(
         id=job_id,
         status=status,
         result=result if status is Status.COMPLETED and isinstance(result, bytes) else None,
         error=_text(error) if error and status is Status.FAILED else None,
-        error_kind=_error_kind(meta.get("error_kind")) if status is Status.FAILED else None,
-        model=meta.get("model"),
-        attempts=_int(meta.get("attempts")) or 0,
-        submitted_at=time_from(meta.get("submitted_ms")),
+        error_kind=_error_kind(fields.get("error_kind")) if status is Status.FAILED else None,
+        model=fields.get("model"),
+        attempts=_int(fields.get("attempts")) or 0,
+        submitted_at=time_from(fields.get("submitted_ms")),
         started_at=started_at,
         finished_at=finished_at,
         queue_position=position if status is Status.PENDING else None,
-        history=_history(meta, status, started_at, finished_at),
-        owner=meta.get("owner", ""),
-        priority=_priority(meta.get("priority")),
-        webhook=_webhook(meta, status),
+        history=_history(fields, status, started_at, finished_at),
+        owner=fields.get("owner", ""),
+        priority=_priority(fields.get("priority")),
+        webhook=_webhook(fields, status),
     )
 
 
@@ -101,27 +100,24 @@ def _text(stored: bytes) -> str:
 
 
 def _history(
-    meta: dict[str, str], state: Status, started_at: datetime | None, finished_at: datetime | None
+    fields: dict[str, Any], state: Status, started_at: datetime | None, finished_at: datetime | None
 ) -> tuple[Attempt, ...]:
     """The failed attempts as the scripts wrote them down, and the one that runs or succeeded."""
     attempts = []
-    last = min(_int(meta.get("attempts")) or 0, _LONGEST_HISTORY)
+    last = min(_int(fields.get("attempts")) or 0, _LONGEST_HISTORY)
     for number in range(1, last + 1):
-        noted = meta.get(f"attempt:{number}")
+        noted = fields.get(f"attempt:{number}")
         if noted:
             attempts.append(_noted_attempt(number, noted))
         elif number == last and state in (Status.PROCESSING, Status.COMPLETED):
-            attempts.append(Attempt(number, started_at, finished_at, meta.get("worker", "")))
+            attempts.append(Attempt(number, started_at, finished_at, fields.get("worker", "")))
     return tuple(attempts)
 
 
-def _noted_attempt(number: int, noted: str) -> Attempt:
+def _noted_attempt(number: int, noted: Any) -> Attempt:  # noqa: ANN401 - of any JSON
     try:
-        fields = json.loads(noted)
-        started, ended = time_from(fields.get("started_ms")), time_from(fields["ended_ms"])
-        return Attempt(
-            number, started, ended, fields["worker"], _error_kind(fields["kind"]), fields["reason"]
-        )
+        started, ended = time_from(noted.get("started_ms")), time_from(noted["ended_ms"])
+        return Attempt(number, started, ended, noted["worker"], _error_kind(noted["kind"]), noted["reason"])
     except (ValueError, KeyError, AttributeError, TypeError):  # not written by our scripts
         return Attempt(number, None, None, "")
 
@@ -134,18 +130,18 @@ def _priority(text: str | None) -> Priority:
     return Priority.NORMAL if text is None else _PRIORITIES.get(text, Priority.NORMAL)
 
 
-def _webhook(meta: dict[str, str], status: Status) -> Webhook | None:
-    if "webhook" not in meta:
+def _webhook(fields: dict[str, Any], status: Status) -> Webhook | None:
+    if "webhook" not in fields:
         return None
-    settled, progress = meta.get("webhook_status"), WebhookStatus.WAITING
+    settled, progress = fields.get("webhook_status"), WebhookStatus.WAITING
     if status.is_final:
         progress = WebhookStatus(settled) if settled and settled in WebhookStatus else WebhookStatus.PENDING
     return Webhook(
-        url=meta["webhook"],
+        url=fields["webhook"],
         status=progress,
-        attempts=_int(meta.get("webhook_attempts")) or 0,
-        last_attempt_at=time_from(meta.get("webhook_ms")),
-        error=meta.get("webhook_error"),
+        attempts=_int(fields.get("webhook_attempts")) or 0,
+        last_attempt_at=time_from(fields.get("webhook_ms")),
+        error=fields.get("webhook_error"),
     )
 
 

@@ -27,7 +27,7 @@ def backoff(attempt: int) -> float:
 class Record:
     """One job as the model sees it.
 
-    `state` is that of the meta hash, or `foreign` (no script has seen it), or `gone` (its keys have expired).
+    `state` is that in its record, or `foreign` (no script has seen it), or `gone` (its keys have expired).
     """
 
     id: str

@@ -17,11 +17,12 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
 from tests.integration.queue.taking import take
+from tests.records import change_record, write_record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
-ODD_META = [
+ODD_RECORDS = [
     {"state": "queued", "model": "iris", "attempts": "abc"},
     {"state": "queued", "model": "iris", "submitted_ms": "abc"},
     {"state": "queued", "model": "iris", "priority": "urgent", "timeout_ms": "abc"},
@@ -32,10 +33,10 @@ ODD_META = [
 ]
 
 
-@pytest.mark.parametrize("fields", ODD_META)
-async def test_odd_meta_breaks_neither_the_queue_nor_a_read(producer, consumer, redis_client, fields):
+@pytest.mark.parametrize("fields", ODD_RECORDS)
+async def test_odd_record_breaks_neither_the_queue_nor_a_read(producer, consumer, redis_client, fields):
     redis_client.set("job:odd:data", DATA)
-    redis_client.hset("job:odd:meta", mapping=fields)
+    write_record(redis_client, "odd", **fields)
     await producer.read("odd")
     redis_client.lpush("queue:iris", "odd")
     job_id = await producer.submit("iris", DATA)
@@ -48,8 +49,9 @@ async def test_odd_meta_breaks_neither_the_queue_nor_a_read(producer, consumer, 
     assert (await producer.read("odd")).status is not None
 
 
-async def test_result_beside_a_meta_that_is_no_hash_is_read(producer, redis_client):
-    redis_client.set("job:odd:meta", "x")
+@pytest.mark.parametrize("odd", ["x", "ended|||||||||||||[]", "ended|||||||||||||{"])
+async def test_result_beside_a_record_that_is_none_is_read(producer, redis_client, odd):
+    redis_client.hset("jobs", "odd", odd)
     redis_client.set("job:odd:status", "completed")
     redis_client.set("job:odd:result", '{"a":1}')
     job = await producer.read("odd")
@@ -132,7 +134,7 @@ async def test_keys_that_an_outside_worker_leaves_without_expiry_get_one(produce
 
 
 async def test_failed_kind_is_kept_for_people_and_programs(producer, consumer, redis_client):
-    redis_client.hset("job:bad:meta", mapping={"state": "queued", "model": "iris", "attempts": "abc"})
+    write_record(redis_client, "bad", state="queued", model="iris", attempts="abc")
     redis_client.set("job:bad:data", DATA)
     redis_client.lpush("queue:iris", "bad")
     assert take(consumer) == []
@@ -143,13 +145,18 @@ async def test_failed_kind_is_kept_for_people_and_programs(producer, consumer, r
 
 @pytest.mark.parametrize(
     "noted",
-    ['{"ended_ms":[],"worker":"w","kind":null,"reason":""}', '{"ended_ms":1,"worker":"w","kind":[]}', "[]"],
+    [
+        {"ended_ms": [], "worker": "w", "kind": None, "reason": ""},
+        {"ended_ms": 1, "worker": "w", "kind": []},
+        [],
+        "x",
+    ],
 )
 async def test_history_that_cannot_be_read_breaks_neither_its_own_job_nor_those_read_with_it(
     producer, redis_client, noted
 ):
     good = await producer.submit("iris", DATA)
-    redis_client.hset("job:odd:meta", mapping={"model": "iris", "attempts": 1, "attempt:1": noted})
+    write_record(redis_client, "odd", **{"model": "iris", "attempts": 1, "attempt:1": noted})
     odd, fine = await producer.read_many(["odd", good])
     assert odd.attempts == 1
     assert fine.status is Status.PENDING
@@ -159,7 +166,7 @@ async def test_list_of_the_wrong_type_does_not_break_reads(producer, redis_clien
     good = await producer.submit("iris", DATA)
     redis_client.set("queue:zz", "no list")
     redis_client.set("queue:zz:open:normal", "no sorted set")
-    redis_client.hset("job:odd:meta", "model", "zz")
+    write_record(redis_client, "odd", model="zz")
     odd, fine = await producer.read_many(["odd", good])
     assert odd.model == "zz"
     assert fine.queue_position == 1
@@ -175,12 +182,12 @@ async def test_odd_reports_of_workers_do_not_break_health(producer, redis_client
     assert await producer.last_heartbeat() is None
 
 
-async def test_spoilt_meta_of_a_running_job_harms_no_other(producer, settings, redis_client):
+async def test_spoilt_record_of_a_running_job_harms_no_other(producer, settings, redis_client):
     short = settings.model_copy(update={"lease_seconds": 0.3})
     consumer = Consumer(short, "worker-1", ["iris"])
     fine, spoilt = [await producer.submit("iris", DATA) for _ in range(2)]
     jobs = {job.id: job for job in consumer.claim(2)}
-    redis_client.hset(f"job:{spoilt}:meta", mapping={"failures": "abc", "alone": 1})
+    change_record(redis_client, spoilt, failures="abc", alone="1")
 
     done = [Outcome(jobs[fine], result=b"1"), Outcome(jobs[spoilt], error=ModelError("No."))]
     assert consumer.finish(done) == ["completed", "stale"]
@@ -194,11 +201,11 @@ async def test_spoilt_meta_of_a_running_job_harms_no_other(producer, settings, r
     consumer.close()
 
 
-async def test_spoilt_meta_of_a_waiting_job_keeps_no_other_from_being_claimed(
+async def test_spoilt_record_of_a_waiting_job_keeps_no_other_from_being_claimed(
     producer, consumer, redis_client
 ):
     first, spoilt, last = [await producer.submit("iris", DATA) for _ in range(3)]
-    redis_client.hset(f"job:{spoilt}:meta", "attempts", "x")
+    change_record(redis_client, spoilt, attempts="x")
 
     assert [job.id for job in consumer.claim(3)] == [first, last]
 
@@ -226,7 +233,7 @@ async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_othe
     answers = await asyncio.gather(*bad, *good, return_exceptions=True)
     assert all(isinstance(answer, RedisUnavailableError) and key in answer.message for answer in answers[:3])
     assert redis_client.llen("queue:other") == 3
-    assert len(redis_client.keys("job:*:meta")) == len(redis_client.keys("job:*:data")) == 3
+    assert redis_client.hlen("jobs") == len(redis_client.keys("job:*:data")) == 3
 
     redis_client.delete(key)
     await submit("iris")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from inferq.jobs import InvalidInputError, ModelError, Outcome, Priority, WorkerInfo
 from inferq.queue.overview import read_overview
 from inferq.queue.submission import Submission
+from tests.records import change_record, record
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
@@ -27,7 +28,8 @@ async def test_numbers_are_those_of_the_queues(producer, consumer, redis_client)
     ended = await producer.submit("iris", DATA, Priority.LOW, webhook="https://example.com/hook")
     await producer.cancel(ended)
     waiting = redis_client.lindex("queue:iris", -1).decode()
-    redis_client.hincrby(f"job:{waiting}:meta", "submitted_ms", -60_000)
+    submitted_ms = int(record(redis_client, waiting)["submitted_ms"])
+    change_record(redis_client, waiting, submitted_ms=submitted_ms - 60_000)
 
     overview = await read_overview(producer.link)
 

@@ -251,7 +251,7 @@ async def test_id_without_data_fails_with_a_sentence_and_stops_nothing(producer,
     assert "has no data" in ghost.error
 
 
-@pytest.mark.parametrize("part", ["data", "status", "meta"])
+@pytest.mark.parametrize("part", ["data", "status"])
 async def test_key_of_the_wrong_type_fails_its_job_and_stops_nothing(producer, consumer, redis_client, part):
     redis_client.set("job:odd:data", DATA)
     redis_client.delete(f"job:odd:{part}")

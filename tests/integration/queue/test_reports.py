@@ -2,6 +2,7 @@ import pytest
 
 from inferq.jobs import Outcome, WebhookStatus
 from inferq.queue.reports import Reports, Settlement, Verdict
+from tests.records import change_record
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 URL = "https://example.com/hook?key=1"
@@ -105,7 +106,7 @@ async def test_report_of_a_job_that_has_expired_is_dropped_and_nothing_comes_bac
     for verdict in Verdict:
         assert reports.settle([Settlement(report, verdict, "No.")]) == ["stale"]
     redis_client.zadd("webhooks", {"nosuch": 1, b"\xff:": 1})
-    redis_client.set("job:nosuch:meta", "no hash")
+    redis_client.hset("jobs", "nosuch", "no record")
     assert reports.take(10, 60)[1] == 3
     assert redis_client.keys("*webhooks*") == redis_client.keys(f"job:{ended}:*") == []
 
@@ -120,7 +121,7 @@ async def test_job_that_is_run_again_is_reported_again(reports, producer, redis_
     webhook = await webhook_of(producer, job_id)
     assert (webhook.status, webhook.attempts, webhook.error) == (WebhookStatus.WAITING, 0, None)
     assert reports.settle([Settlement(first, Verdict.DELIVERED)]) == ["stale"]
-    redis_client.hset(f"job:{job_id}:meta", "submitted_ms", 1)
+    change_record(redis_client, job_id, submitted_ms=1)
     await producer.cancel(job_id)
     [second], _ = reports.take(1, 60)
     assert (second.id, second.attempts) == (first.id, 0)

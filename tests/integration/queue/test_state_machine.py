@@ -35,6 +35,7 @@ from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
 from tests.integration.queue import reference
 from tests.integration.queue.reference import Reference
+from tests.records import change_record, record
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 MODEL = "iris"
@@ -56,14 +57,19 @@ def turn_clock(client, seconds):
     for key, life in zip(keys, lives.execute(), strict=True):
         if life >= 0:
             changes.pexpire(key, max(0, life - shift))
-        if key.endswith(b":meta"):
-            for name, value in zip(TIMES, client.hmget(key, TIMES), strict=True):
-                if value is not None and life > shift:
-                    changes.hset(key, name, int(value) - shift)
+        if key.endswith(b":missing"):
+            changes.set(key, int(client.get(key)) - shift, keepttl=True)
     for name in ("leases", "retries", "dead"):
         for member, score in client.zrange(f"{QUEUE}:{name}", 0, -1, withscores=True):
             changes.zadd(f"{QUEUE}:{name}", {member: score - shift})
+    for entry, score in client.zrange("jobs:ended", 0, -1, withscores=True):
+        ended_ms, rest = entry.split(b"[", 1)
+        changes.zrem("jobs:ended", entry)
+        changes.zadd("jobs:ended", {b"%d[" % (int(ended_ms) - shift) + rest: score - shift})
     changes.execute()
+    for job_id in client.hkeys("jobs"):
+        fields = record(client, job_id)
+        change_record(client, job_id, **{name: int(fields[name]) - shift for name in TIMES if name in fields})
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -236,7 +242,7 @@ class QueueMachine(RuleBasedStateMachine):
     def notice_what_ended_outside(self):
         """Recovery finds such a job once nothing older waits, so the model looks whether it has."""
         for job in self.model.jobs.values():
-            if job.state == "queued" and self.client.hget(KEYS.job(job.id, "meta"), "state") == b"ended":
+            if job.state == "queued" and record(self.client, job.id).get("state") == "ended":
                 self.model.notice_outside(job)
 
     @rule(who=st.integers(0, 1))

@@ -13,6 +13,7 @@ from inferq.jobs import ErrorKind, Status
 from inferq.models.repository import load_model
 from tests import onnx_models
 from tests.integration.worker.processes import WorkerProcess, ended
+from tests.records import record
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
@@ -115,7 +116,7 @@ async def test_worker_told_to_stop_under_load_gives_back_what_it_has_not_begun(
     assert {job.attempts for job in waiting} == {0}
     assert redis_client.zcard("queue:iris:leases") == 0
     order = [job_id.decode() for job_id in redis_client.lrange("queue:iris", 0, -1)][::-1]
-    assert order == sorted(order, key=lambda job_id: int(redis_client.hget(f"job:{job_id}:meta", "sequence")))
+    assert order == sorted(order, key=lambda job_id: int(record(redis_client, job_id)["sequence"]))
     assert set(order) == {job.id for job in waiting}
 
 

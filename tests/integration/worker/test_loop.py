@@ -11,6 +11,7 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
 from inferq.queue.submission import Submission
 from inferq.worker.loop import Loop
+from tests.records import change_record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -138,7 +139,7 @@ async def test_job_that_must_run_alone_does_not_starve_behind_full_batches(
     settings, producer, redis_client, priority
 ):
     lonely = await producer.submit("iris", DATA, priority)
-    redis_client.hset(f"job:{lonely}:meta", "alone", "1")
+    change_record(redis_client, lonely, alone="1")
     behind = await producer.submit("iris", DATA, priority)
     await producer.submit_all([Submission("iris", DATA, Priority.HIGH) for _ in range(800)])
     left = {}

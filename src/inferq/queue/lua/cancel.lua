@@ -11,23 +11,24 @@
 
 local id, ttl_ms, token = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
-local meta = call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model', 'cancel_token')
-local state, priority = meta[1], meta[2]
-local cancelled_by, was = (meta[4] or ''):match('^(%x+):(%a+)$')
+local job = look_at(id)
+if not job then return false end
+local state = job.state
+local cancelled_by, was = (job.cancel_token or ''):match('^(%x+):(%a+)$')
 if cancelled_by == token then return was end
-if not state or state == 'ended' then return state end
+if state == 'ended' then return state end
 
-local queue = queue_key(meta[3])
-local ended = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+local queue = queue_key(job.model)
+local ended = close_if_ended_outside(queue, id, job, ttl_ms, now)
 if ended then
   publish({id .. ':' .. ended})
   return 'ended'
 end
-if state == 'leased' then record_attempt(id, now, 'cancelled', 'The job was cancelled.') end
-call('HSET', job_key(id, 'meta'), 'cancel_token', token .. ':' .. state)
-fail_job(queue, id, priority, ttl_ms, now, 'cancelled', 'The job was cancelled.')
+if state == 'leased' then record_attempt(job, now, 'cancelled', 'The job was cancelled.') end
+job.cancel_token = token .. ':' .. state
+fail_job(queue, id, job, ttl_ms, now, 'cancelled', 'The job was cancelled.')
 -- an ended id left in the list is passed over when its turn comes; taking it out costs the length of the list
-local list = list_key(queue, priority)
+local list = list_key(queue, job.priority)
 if state == 'queued' and call('LLEN', list) <= 10000 then call('LREM', list, -1, id) end
 publish({id .. ':failed'})
 return state

@@ -30,6 +30,8 @@ local now = now_ms()
 local started_ms, leased_until_ms = text(now), text(now + lease_ms)
 local claimed, leases, reply, events = {}, {}, {}, {}
 local held_up = ''
+local jobs_key = prefix .. 'jobs'
+local records, record_count = {}, 0 -- to be written together: id, record, the next id, …
 local MOST_QUEUES = 16 -- more are not looked through for what was popped
 local AWAKE_MS = 50 -- a worker that has waited longer may be gone, and takes one job: others need not wait for a lease
 
@@ -44,31 +46,32 @@ local function add(id, data, attempt, timeout_ms)
   reply[last + 1], reply[last + 2], reply[last + 3], reply[last + 4] = id, data, attempt, tonumber(timeout_ms) or ''
 end
 
+call('HEXISTS', jobs_key, '') -- before anything is taken: an error where another program has made something else of it
 -- a claim behind a BRPOP is never repeated as it was
 local previous = sure_ms == 0 and call('LRANGE', claim_key, 0, -1) or {}
 if #previous > 0 then
   for i = 2, #previous do
     local id = previous[i]
-    local meta = call('HMGET', job_key(id, 'meta'), 'state', 'token', 'attempts', 'timeout_ms')
-    if meta[1] == 'leased' and meta[2] == token then
-      add(id, (data_of(id)), tonumber(meta[3]), meta[4])
+    local job = look_at(id)
+    if job and job.state == 'leased' and job.token == token then
+      add(id, (data_of(id)), tonumber(job.attempts), job.timeout_ms)
     end
   end
   return {previous[1], reply, held_up}
 end
 
--- A job that an outside producer pushed: only its data is sure to exist.
+-- A job that an outside producer pushed: only its data is sure to exist. Returns it, or nil if it has ended.
 local function adopt(queue, model, id, priority)
-  local status_key = job_key(id, 'status')
+  local status_key, lifetime_ms = job_key(id, 'status'), job_ttl_ms + result_ttl_ms
   local status = call('GET', status_key)
-  if status == 'completed' or status == 'failed' then return false end
-  call('HSET', job_key(id, 'meta'), 'state', 'queued', 'model', model, 'priority', priority,
-    'sequence', 0, 'submitted_ms', now, 'is_large', '1')
-  for _, part in ipairs({'meta', 'data'}) do call('PEXPIRE', job_key(id, part), job_ttl_ms + result_ttl_ms) end
-  call('SET', status_key, 'pending', 'PX', job_ttl_ms + result_ttl_ms)
+  if status == 'completed' or status == 'failed' then return nil end
+  local job = {state = 'queued', model = model, priority = priority, sequence = 0, submitted_ms = now, is_large = '1'}
+  save(id, job)
+  for _, key in ipairs({jobs_key, job_key(id, 'data')}) do call('PEXPIRE', key, lifetime_ms) end
+  call('SET', status_key, 'pending', 'PX', lifetime_ms)
   call('ZADD', open_key(queue, priority), 0, id)
   note_outside(queue)
-  return true
+  return job
 end
 
 -- Whether an outside producer has set the data of an ended job anew: ours is removed or expires.
@@ -77,65 +80,65 @@ local function is_resubmitted(id)
   return ttl == -1 or (ttl > 0 and call('GET', job_key(id, 'status')) ~= 'failed')
 end
 
-local function note_ended_outside(queue, id, priority)
-  local ended = close_if_ended_outside(queue, id, priority, result_ttl_ms, now)
+local function note_ended_outside(queue, id, job)
+  local ended = close_if_ended_outside(queue, id, job, result_ttl_ms, now)
   if ended then events[#events + 1] = id .. ':' .. ended end
   return ended
 end
 
-local function meta_of(id, read)
-  return read('HMGET', job_key(id, 'meta'), 'state', 'alone', 'priority', 'model', 'submitted_ms', 'timeout_ms',
-    'attempts', 'missing_ms', 'is_large')
-end
-
-local function lease(id, meta_key, meta, data)
-  local attempt = (meta[7] or 0) + 1
-  call('HSET', meta_key, 'state', 'leased', 'token', token, 'worker', worker, 'started_ms', started_ms,
-    'attempts', attempt == 1 and '1' or text(attempt))
+local function lease(id, data, attempt, timeout_ms)
   local count = #claimed + 1
   claimed[count] = id
   leases[2 * count - 1], leases[2 * count] = leased_until_ms, id
-  add(id, data, attempt, meta[6])
+  add(id, data, attempt, timeout_ms)
+end
+
+local function write_records()
+  if record_count > 0 then call_with_many('HSET', jobs_key, records) end
+  records, record_count = {}, 0
 end
 
 -- Leases one id taken from a list. Returns 'next', 'stop' (take no more), or 'back' (nor this one, which goes back).
 local function take(queue, model, id, list_priority)
-  local meta_key = job_key(id, 'meta')
-  local meta = meta_of(id, call)
-  local state, alone, priority = meta[1], meta[2] == '1', meta[3] or list_priority
-  if state == 'ended' and is_resubmitted(id) then
-    for _, part in ipairs({'meta', 'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
+  write_records()
+  local job = job_of(id)
+  if job and job.state == 'ended' and is_resubmitted(id) then
+    for _, part in ipairs({'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
     call('ZREM', queue .. ':dead', id)
-    state, alone, priority, meta = nil, false, list_priority, {}
+    job = false
   end
-  if not state then
-    if not adopt(queue, model, id, priority) then return 'next' end
-  elseif state ~= 'queued' or meta[4] ~= model then
+  if not job then
+    job = adopt(queue, model, id, list_priority)
+    if not job then return 'next' end
+  elseif job.state ~= 'queued' or job.model ~= model then
     return 'next' -- ended or running already: the id was in the list twice
   end
+  local alone, attempt = job.alone == '1', (job.attempts or 0) + 1
   if alone and (#claimed > 0 or not takes_alone) then
     held_up = list_priority
     return 'back'
   end
   local data, has_data = data_of(id)
-  local too_late = meta[5] and now - tonumber(meta[5]) > job_ttl_ms
+  local too_late = now - tonumber(job.submitted_ms) > job_ttl_ms
   if not has_data or too_late then
-    if note_ended_outside(queue, id, priority) then return 'next' end
+    if note_ended_outside(queue, id, job) then return 'next' end
     local message = too_late and expired_message(job_ttl_ms) or
       'The job has no data: it expired, or its producer pushed the id before it set job:' .. id ..
       ':data. Submit it again.'
-    fail_job(queue, id, priority, result_ttl_ms, now, 'expired', message)
+    fail_job(queue, id, job, result_ttl_ms, now, 'expired', message)
     events[#events + 1] = id .. ':failed'
     return 'next'
   end
   local status = call('SET', job_key(id, 'status'), 'processing', 'KEEPTTL', 'GET')
   if status == 'completed' or status == 'failed' then
     call('SET', job_key(id, 'status'), status, 'KEEPTTL')
-    note_ended_outside(queue, id, priority)
+    note_ended_outside(queue, id, job)
     return 'next'
   end
-  lease(id, meta_key, meta, data)
-  if meta[8] then call('HDEL', meta_key, 'missing_ms') end
+  job.state, job.token, job.worker, job.started_ms, job.attempts = 'leased', token, worker, started_ms, attempt
+  job.missing_ms = nil
+  save(id, job)
+  lease(id, data, attempt, job.timeout_ms)
   return alone and 'stop' or 'next'
 end
 
@@ -147,38 +150,39 @@ local function take_safely(queue, model, id, list_priority)
   return 'next'
 end
 
--- Whether there is nothing about a job from a list that needs a closer look.
-local function is_plain(meta, model)
-  return meta and meta[1] == 'queued' and meta[4] == model and not meta[2] and not meta[8] and not meta[9] and
-    tonumber(meta[7] or 0) and now - (tonumber(meta[5]) or 0) <= job_ttl_ms
-end
+-- The record of a waiting job that was never taken, and about which nothing needs a closer look: from its sequence number
+-- on, its model, when it was submitted, its longest run.
+local PLAIN = '^queued||||||(%d+|([^|]*)|%a+|(%d+)|(%d*)|[^|]*|)$'
+local leased_head = 'leased||1|' .. started_ms .. '|' .. token .. '|' .. worker .. '|'
 
--- Reads plain jobs from a list together, with a call less for each. Returns, by their places, what it read of each.
-local function read_ahead(ids, model)
-  local metas, datas, keys, places = {}, {}, {}, {}
+-- Reads data of jobs together that are not large. Returns it by their places.
+local function read_ahead(ids, waiting)
+  local datas, keys, places = {}, {}, {}
   for i, id in ipairs(ids) do
-    local meta = meta_of(id, look)
-    if is_plain(meta, model) then
+    if waiting[i] and waiting[i]:byte(-1) == 124 then -- nothing follows the last '|'
       local count = #keys + 1
-      metas[i], keys[count], places[count] = meta, job_key(id, 'data'), i
+      keys[count], places[count] = job_key(id, 'data'), i
     end
   end
   if #keys > 0 then
     for k, data in ipairs(call('MGET', unpack(keys))) do datas[places[k]] = data end
   end
-  return metas, datas
+  return datas
 end
 
 -- Leases a plain job, in the way of `take`. Returns whether it did.
-local function take_plain(id, meta, data)
-  local base = job_key(id, '')
-  local status_key = base .. 'status'
+local function take_plain(id, record, model, data)
+  local rest, of_model, submitted_ms, timeout_ms = record:match(PLAIN)
+  if of_model ~= model or now - submitted_ms > job_ttl_ms then return false end
+  local status_key = job_key(id, 'status')
   local status = redis.pcall('SET', status_key, 'processing', 'KEEPTTL', 'GET')
   if status and status ~= 'pending' then -- it has ended, the id was in the list twice, or this is no string
     if type(status) == 'string' then call('SET', status_key, status, 'KEEPTTL') end
     return false
   end
-  lease(id, base .. 'meta', meta, data)
+  records[record_count + 1], records[record_count + 2] = id, leased_head .. rest
+  record_count = record_count + 2
+  lease(id, data, 1, timeout_ms)
   return true
 end
 
@@ -192,10 +196,11 @@ local function take_from_list(queue, model, limit, priority)
     local ids = call('RPOP', list, math.min(limit - #claimed, looks))
     if not ids then return true end
     looks = looks - #ids
-    local metas, datas = read_ahead(ids, model)
+    local waiting = call('HMGET', jobs_key, unpack(ids))
+    local datas = read_ahead(ids, waiting)
     for i, id in ipairs(ids) do
       local data = datas[i]
-      if not (data and #data > 0 and take_plain(id, metas[i], data)) then
+      if not (data and #data > 0 and take_plain(id, waiting[i], model, data)) then
         local answer = take_safely(queue, model, id, priority)
         if answer ~= 'next' then
           for back = #ids, answer == 'back' and i or i + 1, -1 do call('RPUSH', list, ids[back]) end
@@ -228,7 +233,7 @@ end
 
 -- Whether a job may be the popped one: it waits, but not in its list.
 local function may_be_popped(id, list, waits)
-  return look('HGET', job_key(id, 'meta'), 'state') == 'queued' and look('GET', job_key(id, 'status')) == 'pending' and
+  return (look('HGET', jobs_key, id) or ''):sub(1, 7) == 'queued|' and look('GET', job_key(id, 'status')) == 'pending' and
     not (waits and call('LPOS', list, id, 'RANK', -1, 'MAXLEN', 1000))
 end
 
@@ -284,6 +289,7 @@ else
   end
 end
 
+write_records()
 if #claimed > 0 then
   call('ZADD', queue .. ':leases', unpack(leases))
   call('RPUSH', claim_key, model, unpack(claimed))

@@ -5,7 +5,8 @@
 -- ARGV[1]  key prefix
 -- ARGV[2]  most jobs that may wait for a model
 -- ARGV[3]  '' or JSON {key, fingerprint, ttl_ms}: a later commit with this key gets these jobs
--- ARGV[4…] three for each job: id, model, priority
+-- ARGV[4]  lifetime of a job that has not ended, ms
+-- ARGV[5…] three for each job: id, model, priority
 --
 -- Returns  {'accepted'}                 now, or when this call was made first
 --          {'full', jobs waiting, jobs that ended per 1,000 s of late, model, jobs of it in this call}
@@ -16,29 +17,31 @@
 
 local max_queued, idempotency = tonumber(ARGV[2]), ARGV[3] ~= '' and cjson.decode(ARGV[3])
 local now = now_ms()
-local state = call('HGET', job_key(ARGV[4], 'meta'), 'state')
-if state and state ~= 'staged' then
-  touch(ARGV[4])
+local jobs = look('HEXISTS', prefix .. 'jobs', ARGV[5])
+if not jobs then return {'spoilt', prefix .. 'jobs'} end
+if jobs == 1 then
+  touch(ARGV[5])
   return {'accepted'}
 end
 local before = idempotency and earlier(idempotency, {})
 if before then return before end
 
 local counts, depths, lists = {}, {}, {} -- by model: jobs of it, jobs waiting; by list: what goes into it
-local function are_there(part)
-  local keys, found = {}, 0
-  for i = 4, #ARGV, 3 do
-    keys[#keys + 1] = job_key(ARGV[i], part)
-    if #keys == 1000 or i + 3 > #ARGV then
-      found = found + call('EXISTS', unpack(keys))
-      keys = {}
-    end
-  end
-  return found == (#ARGV - 3) / 3
+local function keys_of(part)
+  local keys = {}
+  for i = 5, #ARGV, 3 do keys[#keys + 1] = job_key(ARGV[i], part) end
+  return keys
 end
-if not are_there('meta') or not are_there('data') then return {'lost'} end
 
-for i = 4, #ARGV, 3 do
+local staged, data, staged_keys, data_keys = {}, 0, keys_of('staged'), keys_of('data')
+for first = 1, #staged_keys, 1000 do
+  local last = math.min(first + 999, #staged_keys)
+  data = data + call('EXISTS', unpack(data_keys, first, last))
+  for _, rest in ipairs(call('MGET', unpack(staged_keys, first, last))) do staged[#staged + 1] = rest or nil end
+end
+if #staged < #staged_keys or data < #staged_keys then return {'lost'} end
+
+for i = 5, #ARGV, 3 do
   local model, priority = ARGV[i + 1], ARGV[i + 2]
   local queue = queue_key(model)
   local list = list_key(queue, priority)
@@ -57,21 +60,26 @@ for model, count in pairs(counts) do
   end
 end
 
-local sequences, ids = {}, {} -- by model: the last sequence number
+local sequences, ids, records = {}, {}, {} -- by model: the last sequence number
 for model, count in pairs(counts) do
   sequences[model] = call('INCRBY', queue_key(model) .. ':sequence', count) - count
 end
-for i = 4, #ARGV, 3 do
+for i = 5, #ARGV, 3 do
   local id, model, priority = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local sequence, queue = sequences[model] + 1, queue_key(model)
   sequences[model], ids[#ids + 1] = sequence, id
-  call('HSET', job_key(id, 'meta'), 'state', 'queued', 'sequence', sequence)
+  records[2 * #ids - 1], records[2 * #ids] = id, queued_record(sequence, staged[#ids])
   local new = lists[list_key(queue, priority)]
   new.ids[#new.ids + 1] = id
   new.open[#new.open + 1] = sequence
   new.open[#new.open + 1] = id
 end
 if idempotency then remember(idempotency, table.concat(ids, ',')) end
+call_with_many('HSET', prefix .. 'jobs', records)
+call('PEXPIRE', prefix .. 'jobs', ARGV[4])
+for first = 1, #staged_keys, 1000 do
+  call('UNLINK', unpack(staged_keys, first, math.min(first + 999, #staged_keys)))
+end
 for list, new in pairs(lists) do
   call_with_many('ZADD', new.open_key, new.open)
   call_with_many('LPUSH', list, new.ids)

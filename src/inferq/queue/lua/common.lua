@@ -47,6 +47,53 @@ local function look(...)
   return not (type(answer) == 'table' and answer.err) and answer
 end
 
+-- A job's record is a field of the hash `jobs`: these values, each followed by '|', and whatever else there is, as JSON.
+-- What a claim and a finish change stands first, so that they write the rest as they found it.
+local RECORD = {'state', 'ended_ms', 'attempts', 'started_ms', 'token', 'worker', 'sequence', 'model', 'priority',
+  'submitted_ms', 'timeout_ms', 'owner'}
+
+-- Makes a table of a record; raises an error where some other program has written it.
+local function parse(record)
+  local values = {record:match('^' .. ('([^|]*)|'):rep(#RECORD) .. '(.*)$')}
+  if #values == 0 then error('This is no record of a job.') end
+  local more = values[#RECORD + 1]
+  local job = more == '' and {} or cjson.decode(more)
+  for i, name in ipairs(RECORD) do
+    if values[i] ~= '' then job[name] = values[i] end
+  end
+  return job
+end
+
+-- The record of a job, or false. One that has ended is known as long as its status.
+local function record_of(id)
+  local record = call('HGET', prefix .. 'jobs', id)
+  if record and record:sub(1, 6) == 'ended|' and call('EXISTS', job_key(id, 'status')) == 0 then return false end
+  return record
+end
+
+-- A job as its record tells; false if there is none.
+local function job_of(id)
+  local record = record_of(id)
+  return record and parse(record)
+end
+
+-- The same; nil as well where it cannot be read.
+local function look_at(id)
+  local is_fine, job = pcall(job_of, id)
+  return is_fine and job or nil
+end
+
+local function save(id, job)
+  local values, more = {}, {}
+  for name, value in pairs(job) do more[name] = value end
+  for i, name in ipairs(RECORD) do
+    local value = more[name] or ''
+    values[i], more[name] = type(value) == 'number' and text(value) or value, nil
+  end
+  local rest = next(more) and cjson.encode(more) or ''
+  call('HSET', prefix .. 'jobs', id, table.concat(values, '|') .. '|' .. rest)
+end
+
 -- How many jobs wait for a model; or nil, and which of the keys that a job goes into holds what no part of inferq has written.
 local function depth_of(queue, priority)
   local depth, open, sequence = 0, open_key(queue, priority), queue .. ':sequence'
@@ -70,8 +117,8 @@ end
 
 -- Writes, and changes nothing: whoever waits for the disk after a repeated submit waits for the first one too.
 local function touch(id)
-  local meta = job_key(id, 'meta')
-  call('PEXPIRE', meta, call('PTTL', meta))
+  local record = call('HGET', prefix .. 'jobs', id)
+  if record then call('HSET', prefix .. 'jobs', id, record) end
 end
 
 -- The answer that an earlier submit with the same key stands for; nil if there was none whose job is still known, or one
@@ -81,7 +128,7 @@ local function earlier(idempotency, is_new)
   if not kept then return nil end
   local fingerprint, ids = kept:match('^(%x+):(.*)$')
   local first = ids:match('^[^,]*')
-  if not is_new[first] and call('EXISTS', job_key(first, 'meta')) == 0 then return nil end
+  if not is_new[first] and call('EXISTS', job_key(first, 'status')) == 0 then return nil end
   if fingerprint ~= idempotency.fingerprint then return {'conflict'} end
   if not is_new[first] then touch(first) end
   return {'same', ids}
@@ -92,21 +139,20 @@ local function remember(idempotency, ids)
     idempotency.ttl_ms)
 end
 
-local OPTIONS = {'timeout_ms', 'owner', 'webhook'}
-
--- A new job's keys, but for its place in any index. Data that does not come with it may be large. Attempts and failures are
--- none yet. PSETEX does what SET with PX does, faster.
-local function store_job(id, model, priority, data, options, state, sequence, ttl_ms, now)
-  local meta = job_key(id, 'meta')
+-- Stores a new job's data and status. Returns its record from the model on. Data that does not come with it may be large.
+-- PSETEX does what SET with PX does, faster.
+local function store_job(id, model, priority, data, options, ttl_ms, now)
   if data ~= '' then call('PSETEX', job_key(id, 'data'), ttl_ms, data) end
   call('PSETEX', job_key(id, 'status'), ttl_ms, 'pending')
-  call('HSET', meta, 'state', state, 'model', model, 'priority', priority, 'sequence', sequence,
-    'submitted_ms', now)
-  if data == '' then call('HSET', meta, 'is_large', '1') end
-  for _, name in ipairs(OPTIONS) do
-    if options[name] then call('HSET', meta, name, options[name]) end
-  end
-  call('PEXPIRE', meta, ttl_ms)
+  local record = model .. '|' .. priority .. '|' .. now .. '|' .. (options.timeout_ms and text(options.timeout_ms) or '') ..
+    '|' .. (options.owner or '') .. '|'
+  if data ~= '' and not options.webhook then return record end
+  return record .. cjson.encode({is_large = data == '' and '1' or nil, webhook = options.webhook})
+end
+
+-- The record of a job that comes into its line: a sequence number, and what `store_job` has returned.
+local function queued_record(sequence, rest)
+  return 'queued||||||' .. text(sequence) .. '|' .. rest
 end
 
 -- How many completed jobs of a model can be listed: more would cost memory for what nobody pages through.
@@ -133,6 +179,30 @@ local function list_completed(queue, ids, now, ttl_ms)
   call('PEXPIRE', index, ttl_ms)
 end
 
+-- Notes when the records of jobs that end now are to go: when their other keys do.
+local function note_ended(ids, now, ttl_ms)
+  call('ZADD', prefix .. 'jobs:ended', text(now + ttl_ms), text(now) .. cjson.encode(ids))
+end
+
+local function forget(entry)
+  local ended_ms, listed = entry:match('^(%d+)(%[.*)$')
+  local ids, over = cjson.decode(listed), {}
+  for i, record in ipairs(call('HMGET', prefix .. 'jobs', unpack(ids))) do
+    -- else it has begun anew since
+    if record and record:find('^ended|' .. ended_ms .. '|') then over[#over + 1] = ids[i] end
+  end
+  if #over > 0 then call('HDEL', prefix .. 'jobs', unpack(over)) end
+end
+
+-- Removes the records of jobs whose time is over; looks at so many entries of `note_ended`.
+local function forget_ended(now, most)
+  local index = prefix .. 'jobs:ended'
+  for _, entry in ipairs(look('ZRANGEBYSCORE', index, '-inf', text(now), 'LIMIT', 0, most) or {}) do
+    call('ZREM', index, entry)
+    pcall(forget, entry)
+  end
+end
+
 -- Puts the report of a job's end in line, where its request asked for one.
 local function report_end(id, now)
   call('ZADD', prefix .. 'webhooks', now, id)
@@ -152,41 +222,41 @@ local function is_shared(queues)
   return call('EXISTS', unpack(traces)) > 0
 end
 
--- Takes the job out of every index and gives its keys the lifetime of an ended job.
-local function close_job(queue, id, priority, ttl_ms, now)
+-- Takes the job out of every index, and notes that it has ended.
+local function close_job(queue, id, job, ttl_ms, now)
   call('ZREM', queue .. ':leases', id)
   call('ZREM', queue .. ':retries', id)
-  call('ZREM', open_key(queue, priority), id)
-  call('HSET', job_key(id, 'meta'), 'state', 'ended', 'ended_ms', now)
-  call('PEXPIRE', job_key(id, 'meta'), ttl_ms)
-  if call('HEXISTS', job_key(id, 'meta'), 'webhook') == 1 then report_end(id, now) end
+  call('ZREM', open_key(queue, job.priority), id)
+  job.state, job.ended_ms = 'ended', now
+  save(id, job)
+  note_ended({id}, now, ttl_ms)
+  if job.webhook then report_end(id, now) end
 end
 
 -- The data stays, so that a failed job can be looked into and tried again.
-local function fail_job(queue, id, priority, ttl_ms, now, kind, message)
+local function fail_job(queue, id, job, ttl_ms, now, kind, message)
   call('SET', job_key(id, 'error'), message, 'PX', ttl_ms)
   call('SET', job_key(id, 'status'), 'failed', 'PX', ttl_ms)
   call('PEXPIRE', job_key(id, 'data'), ttl_ms)
-  call('HSET', job_key(id, 'meta'), 'error_kind', kind)
-  close_job(queue, id, priority, ttl_ms, now)
+  job.error_kind = kind
+  close_job(queue, id, job, ttl_ms, now)
   call('ZADD', queue .. ':dead', now, id)
 end
 
 -- Any program may have written anything under a job's keys: what cannot be read fails, so that the queue goes on.
 local function fail_unreadable(queue, model, id, priority, ttl_ms, now)
-  call('DEL', job_key(id, 'meta'))
-  fail_job(queue, id, priority, ttl_ms, now, 'invalid-input', 'The keys of this job cannot be read. Expected job:' ..
-    id .. ':data and :status as strings, and no :meta but what inferq wrote.')
-  call('HSET', job_key(id, 'meta'), 'model', model, 'priority', priority)
+  fail_job(queue, id, {model = model, priority = priority}, ttl_ms, now, 'invalid-input',
+    'The keys of this job cannot be read. Expected job:' .. id .. ':data and :status as strings, and nothing in the hash ' ..
+    'jobs but what inferq wrote.')
 end
 
 -- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here. Returns that
 -- status, or false: it has not ended the job.
-local function close_if_ended_outside(queue, id, priority, ttl_ms, now)
+local function close_if_ended_outside(queue, id, job, ttl_ms, now)
   local status = redis.pcall('GET', job_key(id, 'status'))
   if status ~= 'completed' and status ~= 'failed' then return false end
   note_outside(queue)
-  close_job(queue, id, priority, ttl_ms, now)
+  close_job(queue, id, job, ttl_ms, now)
   if status == 'completed' then call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end
   if status == 'failed' then call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now, ttl_ms) end
@@ -198,11 +268,9 @@ local function expired_message(ttl_ms)
 end
 
 -- Writes down how the present attempt ended without success.
-local function record_attempt(id, now, kind, reason)
-  local meta_key = job_key(id, 'meta')
-  local meta = call('HMGET', meta_key, 'attempts', 'started_ms', 'worker')
-  call('HSET', meta_key, 'attempt:' .. (meta[1] or '0'), cjson.encode({
-    started_ms = tonumber(meta[2]), ended_ms = now, worker = meta[3] or '', kind = kind, reason = reason}))
+local function record_attempt(job, now, kind, reason)
+  job['attempt:' .. (job.attempts or '0')] = {started_ms = tonumber(job.started_ms), ended_ms = now,
+    worker = job.worker or '', kind = kind, reason = reason}
 end
 
 -- How many jobs of a queue end per second: a mean that forgets with a time constant of 10 s.

@@ -9,22 +9,21 @@
 -- Returns  'dropped', its public status (it has not ended: nothing changed), or false (no such job)
 
 local id, ttl_ms = ARGV[2], ARGV[3]
-local PARTS = {'data', 'status', 'result', 'error', 'meta'}
-local meta = call('HMGET', job_key(id, 'meta'), 'state', 'priority', 'model')
-local state, priority, model = meta[1], meta[2], meta[3]
+local job = look_at(id)
 local status = call('GET', job_key(id, 'status'))
 
-if not state then -- from outside, and no script of ours has seen it
+if not job then -- from outside, and no script of ours has seen it
   if status ~= 'completed' and status ~= 'failed' then
     return status or (call('EXISTS', job_key(id, 'data')) == 1 and 'pending')
   end
-elseif state ~= 'ended' then
-  local ended = close_if_ended_outside(queue_key(model), id, priority, ttl_ms, now_ms())
+elseif job.state ~= 'ended' then
+  local ended = close_if_ended_outside(queue_key(job.model), id, job, ttl_ms, now_ms())
   if not ended then return status or 'pending' end
   publish({id .. ':' .. ended})
 end
 
-for _, part in ipairs(PARTS) do call('UNLINK', job_key(id, part)) end
-if model then call('ZREM', queue_key(model) .. ':dead', id) end
+for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
+call('HDEL', prefix .. 'jobs', id)
+if job then call('ZREM', queue_key(job.model) .. ':dead', id) end
 call('ZREM', prefix .. 'webhooks', id)
 return 'dropped'

@@ -20,6 +20,8 @@ local now = now_ms()
 local ended_ms = text(now)
 local answers, events, ended = {}, {}, {}
 local gone, gone_count = {}, 0 -- keys that are removed
+local jobs_key = prefix .. 'jobs'
+local records, record_count = {}, 0 -- to be written together: id, record, the next id, …
 
 -- The jobs that complete here, together for each list that they came from; by model and priority.
 local groups = {}
@@ -30,7 +32,7 @@ local function group_of(model, priority)
   local group = of_model[priority]
   if not group then
     local queue = queue_key(model)
-    group = {queue = queue, open = open_key(queue, priority), ids = {}, count = 0, retrying = {}}
+    group = {queue = queue, open = open_key(queue, priority), ids = {}, count = 0}
     of_model[priority] = group
   end
   return group
@@ -50,83 +52,116 @@ local function store_result(base, token, payload)
   end
 end
 
--- Completes the job, unless an outside worker has ended it. Returns whether it has completed by this.
-local function complete(id, base, meta_key, meta, token, payload)
-  local status_key, state, priority = base .. 'status', meta[1], meta[3] or 'normal'
-  local group = group_of(meta[4], priority)
+-- Writes the end of a job, unless an outside worker has ended it. Returns whether it has completed by this.
+local function complete(id, base, model, priority, token, payload)
+  local status_key = base .. 'status'
   local status = redis.pcall('SET', status_key, 'completed', 'PX', ttl_ms, 'GET')
   if status == 'completed' or status == 'failed' then
     call('SET', status_key, status, 'PX', ttl_ms)
-    events[#events + 1] = id .. ':' .. close_if_ended_outside(group.queue, id, priority, ttl_ms, now)
     return false
   end
   if type(status) == 'table' then call('SET', status_key, 'completed', 'PX', ttl_ms) end -- it was no string
   store_result(base, token, payload)
-  call('HSET', meta_key, 'state', 'ended', 'ended_ms', ended_ms)
-  call('PEXPIRE', meta_key, ttl_ms)
   gone[gone_count + 1], gone[gone_count + 2] = base .. 'data', base .. 'error'
   gone_count = gone_count + 2
+  local group = group_of(model, priority)
   local count = group.count + 1
   group.count, group.ids[count] = count, id
-  if state == 'retrying' then group.retrying[#group.retrying + 1] = id end
-  if meta[5] then report_end(id, now) end
   return true
 end
 
-local function give_back(queue, id, priority)
+local function write_records()
+  if record_count > 0 then call_with_many('HSET', jobs_key, records) end
+  records, record_count = {}, 0
+end
+
+-- The record of a job that runs for the first time, and about which nothing needs a closer look: from the number of attempts
+-- on, its token, model and priority.
+local PLAIN = '^leased||(%d+|%d+|([^|]*)|[^|]*|%d+|([^|]*)|(%a+)|%d+|%d*|[^|]*|)$'
+local ended_head = 'ended|' .. ended_ms .. '|'
+local is_read = {} -- by id
+
+-- Settles a job that has completed and is plain, in the way of `settle`. Returns whether it did.
+local function settle_plain(id, token, payload, record)
+  local rest, leased_by, model, priority = (record or ''):match(PLAIN)
+  local base = job_key(id, '')
+  if leased_by ~= token or not has_result(base, token, payload) then return false end
+  if not complete(id, base, model, priority, token, payload) then return false end
+  records[record_count + 1], records[record_count + 2] = id, ended_head .. rest
+  record_count = record_count + 2
+  return true
+end
+
+local function give_back(queue, id, job, state)
   call('ZREM', queue .. ':leases', id)
-  call('HDEL', job_key(id, 'meta'), 'token')
+  job.state, job.token = state, nil
+  save(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   events[#events + 1] = id .. ':pending'
 end
 
 local function settle(id, token, verdict, payload, kind, delay_ms)
   local base = job_key(id, '')
-  local meta_key = base .. 'meta'
-  local meta = call('HMGET', meta_key, 'state', 'token', 'priority', 'model', 'webhook')
-  local state, priority = meta[1], meta[3] or 'normal'
-  if not state or state == 'ended' then return 'stale' end
-  local leased = state == 'leased' and meta[2] == token
-  if verdict == 'completed' then
-    if not has_result(base, token, payload) or not complete(id, base, meta_key, meta, token, payload) then
-      return 'stale'
-    end
+  write_records()
+  local job = job_of(id)
+  if not job or job.state == 'ended' then return 'stale' end
+  local leased, was = job.state == 'leased' and job.token == token, job.state
+  local queue, attempts = queue_key(job.model), tonumber(job.attempts) or 0
+  local is_over = verdict == 'completed' and has_result(base, token, payload)
+  if is_over and complete(id, base, job.model, job.priority, token, payload) then
+    job.state, job.ended_ms = 'ended', ended_ms
+    save(id, job)
+    if was == 'retrying' then call('ZREM', queue .. ':retries', id) end
+    if job.webhook then report_end(id, now) end
     return leased and 'completed' or 'late'
+  elseif verdict == 'completed' and not is_over then
+    return 'stale'
   end
-  local queue = queue_key(meta[4])
-  local ended_outside = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+  local ended_outside = close_if_ended_outside(queue, id, job, ttl_ms, now)
   if ended_outside then
     events[#events + 1] = id .. ':' .. ended_outside
     return 'stale'
   end
   if not leased then return 'stale' end
   if verdict == 'released' then
-    give_back(queue, id, priority)
-    call('HINCRBY', meta_key, 'attempts', -1)
-    call('HSET', meta_key, 'state', 'queued')
-    call('RPUSH', list_key(queue, priority), id)
+    job.attempts = attempts - 1
+    give_back(queue, id, job, 'queued')
+    call('RPUSH', list_key(queue, job.priority), id)
     return 'released'
   end
-  record_attempt(id, now, kind, payload)
-  local failures = call('HINCRBY', meta_key, 'failures', 1)
-  if verdict == 'retry' and failures < max_failures then
-    give_back(queue, id, priority)
-    call('HSET', meta_key, 'state', 'retrying', 'error_kind', kind, 'last_error', payload)
+  record_attempt(job, now, kind, payload)
+  job.failures = (job.failures or 0) + 1
+  if verdict == 'retry' and job.failures < max_failures then
+    job.error_kind, job.last_error = kind, payload
+    give_back(queue, id, job, 'retrying')
     call('ZADD', queue .. ':retries', now + delay_ms, id)
     return 'retrying'
   end
-  local attempts = tonumber(call('HGET', meta_key, 'attempts'))
   if attempts > 1 then payload = payload .. ' (after ' .. attempts .. ' attempts)' end
-  fail_job(queue, id, priority, ttl_ms, now, kind, payload)
+  fail_job(queue, id, job, ttl_ms, now, kind, payload)
   ended[queue] = (ended[queue] or 0) + 1
   events[#events + 1] = id .. ':failed'
   return 'failed'
+end
+
+-- The records of jobs that have completed, by their places among the arguments: one each, should a job be there twice.
+local function records_of(first, last)
+  local ids, places, found = {}, {}, {}
+  for at = first, last, 2 do
+    local id = ARGV[at]
+    if not is_read[id] then
+      ids[#ids + 1], places[#places + 1], is_read[id] = id, at, true
+    end
+  end
+  for k, record in ipairs(#ids > 0 and call('HMGET', jobs_key, unpack(ids)) or {}) do found[places[k]] = record end
+  return found
 end
 
 local i, count = 4, 0
 while i <= #ARGV do
   local verdict, token, width = ARGV[i], ARGV[i + 1], ARGV[i] == 'completed' and 2 or 4
   local first, last = i + 3, i + 2 + width * tonumber(ARGV[i + 2])
+  local before = verdict == 'completed' and records_of(first, last) or {}
   for at = first, last, width do
     local id, payload, kind, delay_ms = ARGV[at], ARGV[at + 1], nil, nil
     if width == 4 then
@@ -136,12 +171,16 @@ while i <= #ARGV do
       gone[gone_count] = job_key(id, 'result') .. ':' .. token
     end
     -- what any program may have made of a job's keys must not keep the others from being settled: recovery sees to it
-    local is_fine, answer = pcall(settle, id, token, verdict, payload, kind, delay_ms)
+    local is_fine, answer = true, 'completed'
+    if not (before[at] and settle_plain(id, token, payload, before[at])) then
+      is_fine, answer = pcall(settle, id, token, verdict, payload, kind, delay_ms)
+    end
     count = count + 1
     answers[count] = is_fine and answer or 'stale'
   end
   i = last + 1
 end
+write_records()
 if gone_count > 0 then call('UNLINK', unpack(gone)) end
 for _, of_model in pairs(groups) do
   for _, group in pairs(of_model) do
@@ -149,13 +188,14 @@ for _, of_model in pairs(groups) do
     if group.count > 0 then
       call('ZREM', queue .. ':leases', unpack(ids))
       call('ZREM', group.open, unpack(ids))
-      if #group.retrying > 0 then call('ZREM', queue .. ':retries', unpack(group.retrying)) end
       list_completed(queue, ids, now, ttl_ms)
+      note_ended(ids, now, ttl_ms)
       ended[queue] = (ended[queue] or 0) + group.count
       events[#events + 1] = table.concat(ids, ':completed,') .. ':completed'
     end
   end
 end
+forget_ended(now, 2)
 for queue, count in pairs(ended) do count_ended(queue, count, now) end
 publish(events)
 return answers

@@ -16,8 +16,8 @@ local MOST_WORKERS = 1000
 local function longest_wait(list)
   local ids = look('LRANGE', list, -LAST, -1) or {}
   for i = #ids, 1, -1 do
-    local meta = look('HMGET', job_key(ids[i], 'meta'), 'state', 'submitted_ms') or {}
-    if meta[1] == 'queued' then return math.max(0, now - (tonumber(meta[2]) or now)) end
+    local job = look_at(ids[i])
+    if job and job.state == 'queued' then return math.max(0, now - (tonumber(job.submitted_ms) or now)) end
   end
   return false
 end

@@ -73,17 +73,18 @@ end
 
 local function add_leased(index)
   for _, id in ipairs(look('ZRANGE', index, 0, MOST_LEASES - 1) or {}) do
-    local entry = {id = id, score = tonumber(look('HGET', job_key(id, 'meta'), 'sequence') or 0) or 0}
+    local job = look_at(id)
+    local entry = {id = id, score = job and tonumber(job.sequence) or 0}
     if not before or precedes(before, entry) then entries[#entries + 1] = entry end
   end
 end
 
 local function is_found(entry)
   local id = entry.id
-  local meta = look('HMGET', job_key(id, 'meta'), 'model', 'owner', 'ended_ms')
-  if not meta or not meta[1] then return false end -- it has expired
-  if entry.is_completed and tonumber(meta[3]) ~= entry.score then return false end -- it has begun anew since
-  if owner ~= '' and meta[2] and meta[2] ~= '' and meta[2] ~= owner then return false end
+  local job = look_at(id)
+  if not job or not job.model then return false end -- it has expired
+  if entry.is_completed and tonumber(job.ended_ms) ~= entry.score then return false end -- it has begun anew since
+  if owner ~= '' and job.owner and job.owner ~= owner then return false end
   return wanted[look('GET', job_key(id, 'status')) or 'pending']
 end
 

@@ -7,8 +7,8 @@
 -- ARGV[3…] job ids
 --
 -- Returns  for each job: {status, result (or its length where it is too large), error, whether its data is there (1 or 0),
---          meta as names and values, and while it waits: 1 for the next job to be taken}; false for what is absent, or
---          says nothing in view of the status
+--          record, and while it waits: 1 for the next job to be taken}; false for what is absent, or says nothing in view
+--          of the status
 
 local inline_bytes = tonumber(ARGV[2])
 
@@ -37,23 +37,24 @@ local function position_of(id, model, priority)
   return ahead + math.min(math.max(1, rank + 1 - absent), math.max(1, length))
 end
 
-local function place_of(id, fields)
-  local meta = {}
-  for i = 1, #fields, 2 do meta[fields[i]] = fields[i + 1] end
-  return meta.model ~= nil and position_of(id, meta.model, meta.priority or 'normal')
+local function place_of(id, record)
+  local is_fine, job = pcall(parse, record or '')
+  return is_fine and job.model ~= nil and position_of(id, job.model, job.priority or 'normal')
 end
 
-local function read(id, status)
-  local fields = look('HGETALL', job_key(id, 'meta')) or {}
-  if status == 'processing' then return {status, false, false, 1, fields, false} end
-  if status == 'pending' then return {status, false, false, 1, fields, place_of(id, fields)} end
-  if status == 'completed' then return {status, result_of(id), false, 1, fields, false} end
+local function read(id, status, record)
+  if status == 'processing' then return {status, false, false, 1, record, false} end
+  if status == 'pending' then return {status, false, false, 1, record, place_of(id, record)} end
+  if status == 'completed' then return {status, result_of(id), false, 1, record, false} end
   local fault = look('GET', job_key(id, 'error'))
-  if status == 'failed' then return {status, false, fault, 1, fields, false} end
-  return {status, result_of(id), fault, call('EXISTS', job_key(id, 'data')), fields, place_of(id, fields)}
+  if status == 'failed' then return {status, false, fault, 1, record, false} end
+  if not status and record and record:sub(1, 6) == 'ended|' then record = false end -- its time is over
+  return {status, result_of(id), fault, call('EXISTS', job_key(id, 'data')), record, place_of(id, record)}
 end
 
 local keys, answers = {}, {}
 for i = 3, #ARGV do keys[i - 2] = job_key(ARGV[i], 'status') end
-for i, status in ipairs(#keys > 0 and call('MGET', unpack(keys)) or {}) do answers[i] = read(ARGV[i + 2], status) end
+if #keys == 0 then return answers end
+local records = look('HMGET', prefix .. 'jobs', unpack(ARGV, 3)) or {}
+for i, status in ipairs(call('MGET', unpack(keys))) do answers[i] = read(ARGV[i + 2], status, records[i] or false) end
 return answers

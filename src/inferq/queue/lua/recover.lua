@@ -20,8 +20,15 @@ local leases, retries = queue .. ':leases', queue .. ':retries'
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
 local events = {}
 
-local function fail(id, priority, kind, message)
-  fail_job(queue, id, priority, ttl_ms, now, kind, message)
+local function fail(id, job, kind, message)
+  fail_job(queue, id, job, ttl_ms, now, kind, message)
+  failed_count = failed_count + 1
+  events[#events + 1] = id .. ':failed'
+end
+
+local function give_up(id)
+  for _, priority in ipairs(PRIORITIES) do call('ZREM', open_key(queue, priority), id) end
+  fail_unreadable(queue, queue:sub(#queue_key('') + 1), id, 'normal', ttl_ms, now)
   failed_count = failed_count + 1
   events[#events + 1] = id .. ':failed'
 end
@@ -30,38 +37,31 @@ end
 -- blame, so the first time costs nothing but company: the job runs alone next time, and only then is it charged.
 local function take_back(id)
   call('ZREM', leases, id)
-  local meta_key = job_key(id, 'meta')
-  local meta = call('HMGET', meta_key, 'state', 'priority', 'sequence', 'alone', 'attempts')
-  if meta[1] ~= 'leased' then return nil end
-  local status = close_if_ended_outside(queue, id, meta[2], ttl_ms, now)
+  local job = job_of(id)
+  if not job or job.state ~= 'leased' then return nil end
+  local status = close_if_ended_outside(queue, id, job, ttl_ms, now)
   if status then
     events[#events + 1] = id .. ':' .. status
     return nil
   end
-  record_attempt(id, now, 'crashed', 'The worker died or lost its connection.')
-  if meta[4] == '1' and call('HINCRBY', meta_key, 'failures', 1) >= max_failures then
-    fail(id, meta[2], 'crashed', 'The worker died each time it ran this job, at last alone (after ' .. meta[5] ..
+  record_attempt(job, now, 'crashed', 'The worker died or lost its connection.')
+  if job.alone == '1' then job.failures = (job.failures or 0) + 1 end
+  if job.alone == '1' and job.failures >= max_failures then
+    fail(id, job, 'crashed', 'The worker died each time it ran this job, at last alone (after ' .. job.attempts ..
       ' attempts). The data may be more than the model can take.')
     return nil
   end
-  call('HSET', meta_key, 'state', 'queued', 'alone', '1')
-  call('HDEL', meta_key, 'token')
+  job.state, job.alone, job.token = 'queued', '1', nil
+  save(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   events[#events + 1] = id .. ':pending'
-  return {id = id, priority = meta[2], sequence = tonumber(meta[3])}
+  return {id = id, priority = job.priority, sequence = tonumber(job.sequence)}
 end
 
 local back = {}
 for _, id in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
   local is_fine, job = pcall(take_back, id)
-  if is_fine then
-    back[#back + 1] = job
-  else
-    for _, priority in ipairs(PRIORITIES) do call('ZREM', open_key(queue, priority), id) end
-    fail_unreadable(queue, queue:sub(#queue_key('') + 1), id, 'normal', ttl_ms, now)
-    failed_count = failed_count + 1
-    events[#events + 1] = id .. ':failed'
-  end
+  if is_fine then back[#back + 1] = job else give_up(id) end
 end
 table.sort(back, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
 for _, job in ipairs(back) do call('RPUSH', list_key(queue, job.priority), job.id) end
@@ -69,26 +69,28 @@ lapsed_count = #back
 
 for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do
   call('ZREM', retries, id)
-  local meta = call('HMGET', job_key(id, 'meta'), 'state', 'priority')
-  if meta[1] == 'retrying' then
-    call('HSET', job_key(id, 'meta'), 'state', 'queued')
-    call('RPUSH', list_key(queue, meta[2]), id)
+  local job = look_at(id)
+  if job and job.state == 'retrying' then
+    job.state = 'queued'
+    save(id, job)
+    call('RPUSH', list_key(queue, job.priority), id)
     due_count = due_count + 1
   end
 end
 
 -- Of the open jobs that may have been popped, most are leased or waiting for a retry, hence the bound.
-local function look_for_queued(id, priority, missing_ms)
-  local meta_key = job_key(id, 'meta')
-  local status = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+local function look_for_queued(id, job, priority)
+  local status = close_if_ended_outside(queue, id, job, ttl_ms, now)
   if status then
     events[#events + 1] = id .. ':' .. status
   elseif redis.pcall('GET', job_key(id, 'status')) == 'processing' then
     note_outside(queue) -- a worker from there has it and says so
-  elseif not missing_ms then
-    call('HSET', meta_key, 'missing_ms', now)
-  elseif now - tonumber(missing_ms) >= grace_ms then
-    call('HDEL', meta_key, 'missing_ms')
+  elseif not job.missing_ms then
+    job.missing_ms = now
+    save(id, job)
+  elseif now - tonumber(job.missing_ms) >= grace_ms then
+    job.missing_ms = nil
+    save(id, job)
     if not call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
       call('RPUSH', list_key(queue, priority), id)
       missing_count = missing_count + 1
@@ -97,16 +99,15 @@ local function look_for_queued(id, priority, missing_ms)
 end
 
 local function look_for(id, priority)
-  local meta = call('HMGET', job_key(id, 'meta'), 'state', 'missing_ms')
-  local state = meta[1]
-  if not state or state == 'ended' then
+  local job = job_of(id)
+  if not job or job.state == 'ended' then
     call('ZREM', open_key(queue, priority), id)
-  elseif state == 'leased' then
+  elseif job.state == 'leased' then
     if not call('ZSCORE', leases, id) then call('ZADD', leases, now, id) end
-  elseif state == 'retrying' then
+  elseif job.state == 'retrying' then
     if not call('ZSCORE', retries, id) then call('ZADD', retries, now, id) end
   else
-    look_for_queued(id, priority, meta[2])
+    look_for_queued(id, job, priority)
   end
 end
 
@@ -118,22 +119,24 @@ for _, priority in ipairs(PRIORITIES) do
   local first = tonumber(call('GET', place) or 0)
   if first >= count then first = 0 end
   local last = math.min(first + bound, count) - 1
-  for _, id in ipairs(last >= first and call('ZRANGE', index, first, last) or {}) do look_for(id, priority) end
+  for _, id in ipairs(last >= first and call('ZRANGE', index, first, last) or {}) do
+    if not pcall(look_for, id, priority) then give_up(id) end
+  end
   if last + 1 < count then call('SET', place, last + 1, 'PX', ttl_ms) elseif first > 0 then call('DEL', place) end
 end
 
 -- jobs that waited too long are the oldest of their list, but for those from outside, which have no sequence number
 for _, priority in ipairs(PRIORITIES) do
   for _, id in ipairs(call('ZRANGE', open_key(queue, priority), 0, limit - 1)) do
-    local meta = call('HMGET', job_key(id, 'meta'), 'state', 'submitted_ms', 'sequence')
-    local is_too_late = now - (tonumber(meta[2]) or now) > job_ttl_ms
-    if not is_too_late and meta[3] ~= '0' then break end
-    if is_too_late and (meta[1] == 'queued' or meta[1] == 'retrying') then
-      local status = close_if_ended_outside(queue, id, priority, ttl_ms, now)
+    local job = look_at(id) or {}
+    local is_too_late = now - (tonumber(job.submitted_ms) or now) > job_ttl_ms
+    if not is_too_late and job.sequence ~= '0' then break end
+    if is_too_late and (job.state == 'queued' or job.state == 'retrying') then
+      local status = close_if_ended_outside(queue, id, job, ttl_ms, now)
       if status then
         events[#events + 1] = id .. ':' .. status
       else
-        fail(id, priority, 'expired', expired_message(job_ttl_ms))
+        fail(id, job, 'expired', expired_message(job_ttl_ms))
       end
     end
   end
@@ -142,5 +145,7 @@ end
 for _, index in ipairs({'dead', 'completed'}) do
   call('ZREMRANGEBYSCORE', queue .. ':' .. index, '-inf', now - ttl_ms)
 end
+forget_ended(now, limit)
+for _, key in ipairs({'jobs', 'jobs:ended'}) do call('PEXPIRE', prefix .. key, job_ttl_ms + ttl_ms) end
 publish(events)
 return {lapsed_count, due_count, missing_count, failed_count}

@@ -15,14 +15,12 @@ local now = now_ms()
 local answers = {}
 
 local function renew(id, token, longest_ms)
-  local meta = call('HMGET', job_key(id, 'meta'), 'state', 'token', 'model', 'started_ms', 'error_kind')
-  if meta[1] == 'ended' and meta[5] == 'cancelled' then return 'cancelled' end
-  if meta[1] ~= 'leased' or meta[2] ~= token then return 'lost' end
-  if now - tonumber(meta[4]) > longest_ms then return 'overdue' end
-  call('ZADD', queue_key(meta[3]) .. ':leases', 'XX', 'GT', now + lease_ms, id)
-  for _, part in ipairs({'meta', 'status', 'data'}) do
-    call('PEXPIRE', job_key(id, part), job_ttl_ms)
-  end
+  local job = look_at(id)
+  if job and job.state == 'ended' and job.error_kind == 'cancelled' then return 'cancelled' end
+  if not job or job.state ~= 'leased' or job.token ~= token then return 'lost' end
+  if now - tonumber(job.started_ms) > longest_ms then return 'overdue' end
+  call('ZADD', queue_key(job.model) .. ':leases', 'XX', 'GT', now + lease_ms, id)
+  for _, part in ipairs({'status', 'data'}) do call('PEXPIRE', job_key(id, part), job_ttl_ms) end
   return 'renewed'
 end
 

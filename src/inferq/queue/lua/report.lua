@@ -14,13 +14,13 @@ local now = now_ms()
 local dropped, reports = 0, {}
 
 for _, id in ipairs(call('ZRANGEBYSCORE', webhooks, '-inf', now, 'LIMIT', 0, limit)) do
-  local meta = redis.pcall('HMGET', job_key(id, 'meta'), 'state', 'webhook', 'ended_ms', 'webhook_attempts')
-  if meta.err or meta[1] ~= 'ended' or not meta[2] or not meta[3] then
+  local job = look_at(id)
+  if not job or job.state ~= 'ended' or not job.webhook or not job.ended_ms then
     call('ZREM', webhooks, id)
     dropped = dropped + 1
   else
     call('ZADD', webhooks, now + lease_ms, id)
-    for _, part in ipairs({id, meta[2], tonumber(meta[3]) or 0, tonumber(meta[4]) or 0, now + lease_ms}) do
+    for _, part in ipairs({id, job.webhook, tonumber(job.ended_ms) or 0, tonumber(job.webhook_attempts) or 0, now + lease_ms}) do
       reports[#reports + 1] = part
     end
   end

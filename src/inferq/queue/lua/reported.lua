@@ -19,24 +19,22 @@ local now = now_ms()
 local answers = {}
 
 local function settle(id, ended_ms, due_ms, verdict, fault, delay_ms)
-  local meta_key = job_key(id, 'meta')
-  local meta = redis.pcall('HMGET', meta_key, 'state', 'ended_ms', 'webhook_status')
-  if meta.err or meta[1] ~= 'ended' or tonumber(meta[2]) ~= ended_ms or meta[3] then return 'stale' end
+  local job = look_at(id)
+  if not job or job.state ~= 'ended' or tonumber(job.ended_ms) ~= ended_ms or job.webhook_status then return 'stale' end
   if verdict ~= 'delivered' and tonumber(call('ZSCORE', webhooks, id) or 0) ~= due_ms then return 'stale' end
   if verdict == 'deferred' then
     call('ZADD', webhooks, now + delay_ms, id)
     return verdict
   end
-  call('HINCRBY', meta_key, 'webhook_attempts', 1)
-  call('HSET', meta_key, 'webhook_ms', now)
-  call('HDEL', meta_key, 'webhook_error')
-  if fault ~= '' then call('HSET', meta_key, 'webhook_error', fault) end
+  job.webhook_attempts, job.webhook_ms = (tonumber(job.webhook_attempts) or 0) + 1, now
+  job.webhook_error = fault ~= '' and fault or nil
   if verdict == 'again' then
     call('ZADD', webhooks, now + delay_ms, id)
   else
-    call('HSET', meta_key, 'webhook_status', verdict)
+    job.webhook_status = verdict
     call('ZREM', webhooks, id)
   end
+  save(id, job)
   return verdict
 end
 

@@ -13,29 +13,28 @@
 
 local id, grace_ms, ttl_ms = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now = now_ms()
-local meta_key, data_key, status_key = job_key(id, 'meta'), job_key(id, 'data'), job_key(id, 'status')
-local meta = call('HMGET', meta_key, 'state', 'missing_ms')
-local status = call('GET', status_key)
-for _, part in ipairs({'data', 'status', 'result', 'error', 'meta'}) do
+local missing_key = job_key(id, 'missing')
+local status = call('GET', job_key(id, 'status'))
+for _, part in ipairs({'data', 'status', 'result', 'error'}) do
   local key = job_key(id, part)
   if call('PTTL', key) == -1 then call('PEXPIRE', key, ttl_ms) end
 end
-if meta[1] or status ~= 'pending' or call('EXISTS', data_key) == 0 then return 'known' end
+if record_of(id) or status ~= 'pending' or call('EXISTS', job_key(id, 'data')) == 0 then return 'known' end
 
 for _, queue in ipairs(KEYS) do
   for _, priority in ipairs(PRIORITIES) do
     if call('LPOS', list_key(queue, priority), id, 'RANK', -1) then
-      call('UNLINK', meta_key)
+      call('UNLINK', missing_key)
       return 'waiting'
     end
   end
 end
-if not meta[2] then
-  call('HSET', meta_key, 'missing_ms', now)
-  call('PEXPIRE', meta_key, ttl_ms)
+local missing_ms = tonumber(look('GET', missing_key) or '')
+if not missing_ms then
+  call('SET', missing_key, now, 'PX', ttl_ms)
   return 'noted'
 end
-if now - tonumber(meta[2]) < grace_ms then return 'noted' end
-call('UNLINK', meta_key)
+if now - missing_ms < grace_ms then return 'noted' end
+call('UNLINK', missing_key)
 call('RPUSH', KEYS[1], id)
 return 'rescued'

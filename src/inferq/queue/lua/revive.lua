@@ -12,28 +12,27 @@
 --          {its public status} (it has not failed), or {} (no such job)
 
 local id, ttl_ms, max_queued, token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
-local meta_key = job_key(id, 'meta')
-local meta = call('HMGET', meta_key, 'state', 'priority', 'model', 'revive_token')
-if meta[4] == token then return {'revived'} end
+local job = look_at(id)
+if job and job.revive_token == token then return {'revived'} end
 local status = call('GET', job_key(id, 'status'))
-if not meta[1] or not status then return {} end
-if meta[1] ~= 'ended' or status ~= 'failed' then return {status} end
+if not job or not status then return {} end
+if job.state ~= 'ended' or status ~= 'failed' then return {status} end
 if call('EXISTS', job_key(id, 'data')) == 0 then return {'no data'} end
 
-local queue, priority = queue_key(meta[3]), meta[2]
+local queue, priority = queue_key(job.model), job.priority
 local depth, spoilt = depth_of(queue, priority)
 if spoilt then return {'spoilt', spoilt} end
 if depth >= max_queued then return {'full', depth, math.floor(drain_rate(queue, now_ms()) * 1000)} end
 
 local sequence = call('INCR', queue .. ':sequence')
-call('HSET', meta_key, 'state', 'queued', 'sequence', sequence, 'failures', 0, 'submitted_ms', now_ms())
-call('HSET', meta_key, 'revive_token', token)
-call('HDEL', meta_key, 'alone', 'error_kind', 'last_error', 'ended_ms', 'token', 'missing_ms', 'webhook_status',
-  'webhook_attempts', 'webhook_ms', 'webhook_error')
+job.state, job.sequence, job.submitted_ms, job.revive_token = 'queued', sequence, now_ms(), token
+for _, name in ipairs({'failures', 'alone', 'error_kind', 'last_error', 'ended_ms', 'token', 'missing_ms', 'webhook_status',
+  'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
+save(id, job)
 call('ZREM', prefix .. 'webhooks', id) -- its new end is another report
 call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
 call('UNLINK', job_key(id, 'error'))
-for _, part in ipairs({'meta', 'data'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end
+call('PEXPIRE', job_key(id, 'data'), ttl_ms)
 call('ZREM', queue .. ':dead', id)
 call('ZADD', open_key(queue, priority), sequence, id)
 call('LPUSH', list_key(queue, priority), id)

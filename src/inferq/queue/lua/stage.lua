@@ -9,10 +9,11 @@
 -- Returns  nothing
 
 local NONE = {}
-local now = now_ms()
+local now = text(now_ms())
 for i = 3, #ARGV, 5 do
   local options = ARGV[i + 4] == '' and NONE or cjson.decode(ARGV[i + 4])
-  if call('EXISTS', job_key(ARGV[i], 'meta')) == 0 then -- else this call is repeated
-    store_job(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], options, 'staged', 0, ARGV[2], now)
+  local staged_key = job_key(ARGV[i], 'staged')
+  if call('EXISTS', staged_key) == 0 then -- else this call is repeated
+    call('PSETEX', staged_key, ARGV[2], store_job(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], options, ARGV[2], now))
   end
 end

@@ -31,17 +31,22 @@ local spoilt = {} -- by list: the key that cannot be used, or false
 local accepted, is_new = {}, {}
 
 -- Mostly none of the jobs is known: that takes one look.
-local metas = {}
-for i = 4, #ARGV, 5 do metas[#metas + 1] = job_key(ARGV[i], 'meta') end
-local may_be_known = #metas > 0 and call('EXISTS', unpack(metas)) > 0
+local ids, jobs_key = {}, prefix .. 'jobs'
+for i = 4, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+local records = #ids > 0 and look('HMGET', jobs_key, unpack(ids))
+local is_spoilt, may_be_known = not records, false
+for _, record in ipairs(records or {}) do may_be_known = may_be_known or record end
 
 local function decide(id, model, priority, data, options)
-  local state = may_be_known and call('HGET', job_key(id, 'meta'), 'state')
-  if state then
+  if is_spoilt then return {'spoilt', jobs_key} end
+  local record = may_be_known and record_of(id)
+  if record then
     local status = call('GET', job_key(id, 'status'))
     if data == '' and status == 'completed' then call('UNLINK', job_key(id, 'data')) end
     -- data set anew must not outlive an ended job: the job would read as pending again
-    if state == 'ended' then call('PEXPIRE', job_key(id, 'data'), call('PTTL', job_key(id, 'meta'))) end
+    if record:sub(1, 6) == 'ended|' then
+      call('PEXPIRE', job_key(id, 'data'), call('PTTL', job_key(id, 'status')))
+    end
     touch(id)
     return {'known', status}
   end
@@ -77,7 +82,7 @@ end
 for _, id in ipairs(refused) do call('UNLINK', job_key(id, 'data')) end
 
 local submitted_ms = text(now)
-local sequences, lists = {}, {} -- by queue: the last sequence number; by list: what goes into it
+local sequences, lists, new_records = {}, {}, {} -- by queue: the last sequence number; by list: what goes into it
 for queue, count in pairs(counts) do
   sequences[queue] = call('INCRBY', queue .. ':sequence', count) - count
 end
@@ -85,12 +90,17 @@ for _, job in ipairs(accepted) do
   local id, model, queue, priority, data, options = unpack(job)
   local sequence = sequences[queue] + 1
   sequences[queue] = sequence
-  store_job(id, model, priority, data, options, 'queued', text(sequence), ttl_ms, submitted_ms)
+  new_records[#new_records + 1] = id
+  new_records[#new_records + 1] = queued_record(sequence, store_job(id, model, priority, data, options, ttl_ms, submitted_ms))
   local list = list_key(queue, priority)
   lists[list] = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority)}
   local ids, open = lists[list].ids, lists[list].open
   ids[#ids + 1] = id
   open[#open + 1], open[#open + 2] = text(sequence), id
+end
+if #new_records > 0 then
+  call_with_many('HSET', jobs_key, new_records)
+  call('PEXPIRE', jobs_key, ttl_ms)
 end
 for list, new in pairs(lists) do
   call_with_many('ZADD', new.open_key, new.open)

@@ -11,7 +11,6 @@
 local suspects = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local has_state = redis.pcall('HEXISTS', job_key(id, 'meta'), 'state')
-  if has_state == 0 or call('PTTL', job_key(id, 'status')) == -1 then suspects[#suspects + 1] = id end
+  if look('HEXISTS', prefix .. 'jobs', id) == 0 or call('PTTL', job_key(id, 'status')) == -1 then suspects[#suspects + 1] = id end
 end
 return suspects

@@ -1,0 +1,24 @@
+"""Reads and writes the records of jobs, which are otherwise the scripts' alone."""
+
+import json
+from typing import Any
+
+import redis
+
+from inferq.queue.record import POSITIONAL, fields_of
+
+
+def record(client: redis.Redis, job_id: str) -> dict[str, Any]:
+    """The fields of a job's record; none if there is no record."""
+    return fields_of(client.hget("jobs", job_id))
+
+
+def write_record(client: redis.Redis, job_id: str, **fields: object) -> None:
+    """Writes a record with these fields and no other."""
+    first = [str(fields.pop(name, "")) for name in POSITIONAL]
+    client.hset("jobs", job_id, "|".join([*first, json.dumps(fields) if fields else ""]))
+
+
+def change_record(client: redis.Redis, job_id: str, **fields: object) -> None:
+    """Sets some fields of a record."""
+    write_record(client, job_id, **record(client, job_id) | fields)
