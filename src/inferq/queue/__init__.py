@@ -33,12 +33,12 @@ The data model, with `{prefix}` before every key:
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
 
-A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `retrying`, `ended`), `ended_ms`,
-`attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease, `sequence`, `model`,
-`priority`, `submitted_ms`, `timeout_ms`, `owner`; then JSON of what few jobs have: `failures` (charged),
-`attempt:{n}` (how the nth failed), `alone` (1: run without company, after a crash), `is_large` (1: its data may
-be more than a script should pass on), `error_kind`, `last_error`, `missing_ms` (when recovery first found it in
-no list), `cancel_token` and `revive_token` (by which a call that the client library repeats is known), `webhook`
-(URL to which the end is reported), `webhook_status` (`delivered` or `given-up`, once settled),
-`webhook_attempts`, `webhook_ms` (the last try), `webhook_error`.
+A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `retrying`, `ended`),
+`ended_ms`, `attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease,
+`sequence`, `model`, `priority`, `submitted_ms`, `timeout_ms`, `owner`; then JSON of what few jobs have:
+`failures` (charged), `attempt:{n}` (how the nth failed), `alone` (1: run without company, after a crash),
+`is_large` (1: its data may be more than a script should pass on), `error_kind`, `last_error`, `missing_ms`
+(when recovery first found it in no list), `cancel_token` and `revive_token` (by which a call that the
+client library repeats is known), `webhook` (URL to which the end is reported), `webhook_status`
+(`delivered` or `given-up`, once settled), `webhook_attempts`, `webhook_ms` (the last try), `webhook_error`.
 """
