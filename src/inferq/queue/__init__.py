@@ -15,12 +15,11 @@ The data model, with `{prefix}` before every key:
 | `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
 | `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
 | `jobs` | hash | job id to its record, which alone the scripts decide on; see below |
-| `jobs:ended` | sorted set | when records of ended jobs go, ms: when they ended and their ids as JSON |
 | `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
 | `queue:{model}:leases` | sorted set | running jobs, by the lease's deadline in ms |
 | `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
-| `queue:{model}:completed` | sorted set | the latest completed jobs, by when they ended in ms |
+| `queue:{model}:completed` | sorted set | completed jobs, by when they ended in ms: ids as JSON |
 | `queue:{model}:sequence` | string | the last sequence number given out |
 | `queue:{model}:outside` | string | there while programs from outside have pushed or run jobs of late |
 | `take:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |

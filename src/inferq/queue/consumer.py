@@ -382,23 +382,25 @@ class Consumer:
         return scripts.CLAIM, [self._keys.queue(name) for name in models], arguments
 
     def _claimed(self, answer: list[Any], token: str) -> list[ClaimedJob]:
-        model, claims = answer[0].decode(), list(batched(answer[1], 4, strict=True))
-        if answer[2]:
-            self._held_up_in = Priority(answer[2].decode())
-        large = self._fetch([job_id for job_id, data, _, _ in claims if data is None])
-        if claims:
-            self._take_turns(model)
-        return [
-            ClaimedJob(
-                id=_text(job_id),
-                model=model,
-                data=large.get(job_id, b"") if data is None else data,
-                attempt=attempt,
-                token=token,
-                timeout_seconds=int(timeout_ms) / 1000 if timeout_ms else None,
-            )
-            for job_id, data, attempt, timeout_ms in claims
+        model, ids, found, unusual, held_up_in = answer[0].decode(), *answer[1:]
+        if held_up_in:
+            self._held_up_in = Priority(held_up_in.decode())
+        if not ids:
+            return []
+        if None in found:
+            large = self._fetch([job_id for job_id, data in zip(ids, found, strict=True) if data is None])
+            found = [
+                large.get(job_id, b"") if data is None else data
+                for job_id, data in zip(ids, found, strict=True)
+            ]
+        self._take_turns(model)
+        jobs = [
+            ClaimedJob(_text(job_id), model, data, 1, token) for job_id, data in zip(ids, found, strict=True)
         ]
+        for place, attempt, timeout_ms in batched(unusual, 3, strict=True):
+            seconds = timeout_ms / 1000 if timeout_ms else None
+            jobs[place] = jobs[place]._replace(attempt=attempt, timeout_seconds=seconds)
+        return jobs
 
     def _fetch(self, job_ids: list[bytes]) -> dict[bytes, bytes]:
         if not job_ids:
@@ -584,8 +586,12 @@ class Consumer:
                 staged = {}
 
 
-def _verdicts(answer: list[bytes]) -> list[str]:
-    return [verdict.decode() for verdict in answer]
+def _verdicts(answer: list[Any]) -> list[str]:
+    """A verdict for each job, of verdicts and how many in a row got each."""
+    verdicts: list[str] = []
+    for verdict, count in batched(answer, 2, strict=True):
+        verdicts += [verdict.decode()] * count
+    return verdicts
 
 
 def new_token() -> str:

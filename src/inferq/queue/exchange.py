@@ -88,8 +88,8 @@ class Exchange:
             if not self._replies and self._answer is None:
                 self._ask()
             if self._answer is None:
-                model, claims, _ = self._replies[1]
-                return model.decode(), len(claims) // 4
+                model, ids, *_ = self._replies[1]
+                return model.decode(), len(ids)
             jobs = self._answer[1]
             return jobs[0].model if jobs else "", len(jobs)
 

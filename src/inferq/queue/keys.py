@@ -45,7 +45,7 @@ class Keys:
         return f"{self.queue(model)}:leases"
 
     def completed(self, model: str) -> str:
-        """The latest completed jobs of a model by the time they ended."""
+        """Completed jobs of a model by the time they ended, several in an entry."""
         return f"{self.queue(model)}:completed"
 
     def dead(self, model: str) -> str:

@@ -4,8 +4,9 @@ import pytest
 
 from inferq.jobs import InvalidInputError, JobNotFoundError, Outcome, RedisUnavailableError, Status
 from inferq.queue.consumer import Consumer
+from inferq.queue.overview import read_overview
 from inferq.queue.submission import Submission
-from tests.records import change_record
+from tests.records import change_record, record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -19,11 +20,16 @@ def complete(consumer, count=1):
 
 def make_due(client):
     """Makes every ended job's time be over, as far as the records go."""
-    for entry in client.zrange("jobs:ended", 0, -1):
-        client.zadd("jobs:ended", {entry: 1})
+    for job_id in client.hkeys("jobs"):
+        if record(client, job_id)["state"] == "ended":
+            change_record(client, job_id, ended_ms=1)
+    for index in ("queue:iris:completed", "queue:iris:dead"):
+        for entry in client.zrange(index, 0, -1):
+            client.zadd(index, {entry: 1})
 
 
 async def test_records_of_ended_jobs_go_when_their_time_is_over(producer, consumer, redis_client):
+    redis_client.hset("models", "iris", "{}")
     ids = [await producer.submit("iris", DATA) for _ in range(5)]
     complete(consumer, 3)
     [failed] = consumer.claim(1)
@@ -35,7 +41,18 @@ async def test_records_of_ended_jobs_go_when_their_time_is_over(producer, consum
     consumer.recover()
 
     assert redis_client.hkeys("jobs") == [ids[-1].encode()]
-    assert not redis_client.exists("jobs:ended")
+    assert not redis_client.exists("queue:iris:completed", "queue:iris:dead")
+
+
+async def test_records_of_models_that_no_worker_serves_go_too(producer, consumer, settings, redis_client):
+    redis_client.hset("models", "iris", "{}")
+    await producer.submit("iris", DATA)
+    complete(consumer)
+    make_due(redis_client)
+    other = Consumer(settings, "worker-2", ["other"])
+    other.recover()
+    other.close()
+    assert redis_client.hlen("jobs") == 0
 
 
 async def test_workers_remove_as_many_records_as_they_add(producer, consumer, redis_client):
@@ -50,12 +67,11 @@ async def test_record_of_a_job_that_began_anew_stays(producer, consumer, redis_c
     job_id = await producer.submit("iris", DATA)
     await producer.cancel(job_id)
     await producer.revive(job_id)
-    make_due(redis_client)
-    consumer.recover()
     complete(consumer)
-    change_record(redis_client, job_id, ended_ms=7)  # another end than the one that was noted
-    make_due(redis_client)
+    redis_client.zadd("queue:iris:dead", {job_id: 1})  # what is left of its first end
+    redis_client.hset("models", "iris", "{}")
     consumer.recover()
+    assert not redis_client.exists("queue:iris:dead")
     assert (await producer.read(job_id)).attempts == 1
 
 
@@ -78,7 +94,7 @@ async def test_all_keys_of_records_expire_where_nothing_happens_any_more(produce
     assert redis_client.ttl("jobs") > 0
     complete(consumer)
     consumer.recover()
-    assert min(redis_client.ttl("jobs"), redis_client.ttl("jobs:ended")) > 0
+    assert min(redis_client.ttl("jobs"), redis_client.ttl("queue:iris:completed")) > 0
 
 
 @pytest.mark.parametrize("is_batch", [False, True])
@@ -124,9 +140,33 @@ async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
 
 
 async def test_odd_entries_among_the_ended_are_passed_over(producer, consumer, redis_client):
-    redis_client.zadd("jobs:ended", {"odd": 1, "1[": 1, "1[[]]": 1, "1[7]": 1, "1{}": 1})
+    redis_client.hset("models", "iris", "{}")
+    for index in ("queue:iris:completed", "queue:iris:dead"):
+        redis_client.zadd(index, {"odd": 1, "[": 1, "[[]]": 1, "[7]": 1, "{}": 1, "[]": 1, "7": 1, "\xff": 1})
     await producer.submit("iris", DATA)
     complete(consumer)
-    for _ in range(3):
-        consumer.recover()
-    assert redis_client.zrange("jobs:ended", 0, 9, withscores=True)[0][1] > 1
+    consumer.recover()
+    assert redis_client.zcard("queue:iris:completed") == 1
+    assert redis_client.zcard("queue:iris:dead") == 0
+
+
+@pytest.mark.parametrize("key", ["queue:iris:completed", "queue:iris:rate"])
+async def test_books_of_the_wrong_type_keep_no_job_from_completing(producer, consumer, redis_client, key):
+    redis_client.set(key, "odd")
+    job_id = await producer.submit("iris", DATA)
+    complete(consumer)
+    consumer.recover()
+    assert (await producer.read(job_id)).status is Status.COMPLETED
+
+
+async def test_rate_falls_once_nothing_ends(producer, consumer, redis_client):
+    for _ in range(4):
+        await producer.submit("iris", DATA)
+    redis_client.hset("models", "iris", "{}")
+    complete(consumer, 4)
+    assert 0.3 < (await read_overview(producer.link)).models["iris"].jobs_per_second <= 0.4
+    consumer.recover()
+    kept = redis_client.hgetall("queue:iris:rate")
+    assert kept[b"ended"] == b"0"
+    redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) - 20_000)
+    assert 0.03 < (await read_overview(producer.link)).models["iris"].jobs_per_second < 0.06

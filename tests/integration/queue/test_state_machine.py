@@ -59,13 +59,9 @@ def turn_clock(client, seconds):
             changes.pexpire(key, max(0, life - shift))
         if key.endswith(b":missing"):
             changes.set(key, int(client.get(key)) - shift, keepttl=True)
-    for name in ("leases", "retries", "dead"):
+    for name in ("leases", "retries", "dead", "completed"):
         for member, score in client.zrange(f"{QUEUE}:{name}", 0, -1, withscores=True):
             changes.zadd(f"{QUEUE}:{name}", {member: score - shift})
-    for entry, score in client.zrange("jobs:ended", 0, -1, withscores=True):
-        ended_ms, rest = entry.split(b"[", 1)
-        changes.zrem("jobs:ended", entry)
-        changes.zadd("jobs:ended", {b"%d[" % (int(ended_ms) - shift) + rest: score - shift})
     changes.execute()
     for job_id in client.hkeys("jobs"):
         fields = record(client, job_id)

@@ -186,7 +186,7 @@ async def test_server_that_still_waits_for_a_worker_that_asks_anew_claims_nothin
 
     assert consumer.take(5, timeout_seconds=0.05) == []
     job_id = await producer.submit("iris", DATA)
-    assert line.receive(2, sent_on) == [[b"queue:iris", job_id.encode()], [b"", [], b""]]
+    assert line.receive(2, sent_on) == [[b"queue:iris", job_id.encode()], [b"", [], [], [], b""]]
     line.hang_up()
 
 

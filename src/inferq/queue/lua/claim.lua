@@ -17,7 +17,8 @@
 --          the BRPOP has popped is leased, which the script must find out, and what waits behind it
 -- ARGV[13…] for each queue in KEYS: its model, most jobs to lease of it
 --
--- Returns  {model or '', {id, data or false, attempt, longest run in ms or '', the same of the next job, …},
+-- Returns  {model or '', ids, data of each or false,
+--          {place among these, attempt, longest run in ms or ''; of each job that is not at its first, or has one of its own},
 --          priority of the list in which a job that must run alone stood in the way, or ''}
 
 local takes_alone, lease_ms, worker, token = ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
@@ -28,7 +29,7 @@ for priority in ARGV[11]:gmatch('%a+') do order[#order + 1] = priority end
 local claim_key = prefix .. 'claim:' .. token
 local now = now_ms()
 local started_ms, leased_until_ms = text(now), text(now + lease_ms)
-local claimed, leases, reply, events = {}, {}, {}, {}
+local claimed, data_of_claimed, unusual, leases, events = {}, {}, {}, {}, {}
 local held_up = ''
 local jobs_key = prefix .. 'jobs'
 local records, record_count = {}, 0 -- to be written together: id, record, the next id, …
@@ -42,8 +43,14 @@ local function data_of(id)
 end
 
 local function add(id, data, attempt, timeout_ms)
-  local last = #reply
-  reply[last + 1], reply[last + 2], reply[last + 3], reply[last + 4] = id, data, attempt, tonumber(timeout_ms) or ''
+  local count = #claimed + 1
+  claimed[count], data_of_claimed[count] = id, data
+  timeout_ms = tonumber(timeout_ms)
+  if attempt ~= 1 or timeout_ms then
+    local last = #unusual
+    unusual[last + 1], unusual[last + 2], unusual[last + 3] = count - 1, attempt, timeout_ms or ''
+  end
+  return count
 end
 
 call('HEXISTS', jobs_key, '') -- before anything is taken: an error where another program has made something else of it
@@ -57,7 +64,7 @@ if #previous > 0 then
       add(id, (data_of(id)), tonumber(job.attempts), job.timeout_ms)
     end
   end
-  return {previous[1], reply, held_up}
+  return {previous[1], claimed, data_of_claimed, unusual, held_up}
 end
 
 -- A job that an outside producer pushed: only its data is sure to exist. Returns it, or nil if it has ended.
@@ -87,10 +94,8 @@ local function note_ended_outside(queue, id, job)
 end
 
 local function lease(id, data, attempt, timeout_ms)
-  local count = #claimed + 1
-  claimed[count] = id
+  local count = add(id, data, attempt, timeout_ms)
   leases[2 * count - 1], leases[2 * count] = leased_until_ms, id
-  add(id, data, attempt, timeout_ms)
 end
 
 local function write_records()
@@ -186,6 +191,21 @@ local function take_plain(id, record, model, data)
   return true
 end
 
+-- Leases some of one list together, each in the way of `take` or `take_plain`. Returns the place of the last that was looked
+-- at, and what is to be done then.
+local function take_each(queue, model, ids, list_priority)
+  local waiting = call('HMGET', jobs_key, unpack(ids))
+  local datas = read_ahead(ids, waiting)
+  for i, id in ipairs(ids) do
+    local data = datas[i]
+    if not (data and #data > 0 and take_plain(id, waiting[i], model, data)) then
+      local answer = take_safely(queue, model, id, list_priority)
+      if answer ~= 'next' then return i, answer end
+    end
+  end
+  return #ids, 'next'
+end
+
 -- Ids that turn out to be no job cost a look each; this bounds how many one call may spend.
 local looks = 500
 
@@ -196,18 +216,11 @@ local function take_from_list(queue, model, limit, priority)
     local ids = call('RPOP', list, math.min(limit - #claimed, looks))
     if not ids then return true end
     looks = looks - #ids
-    local waiting = call('HMGET', jobs_key, unpack(ids))
-    local datas = read_ahead(ids, waiting)
-    for i, id in ipairs(ids) do
-      local data = datas[i]
-      if not (data and #data > 0 and take_plain(id, waiting[i], model, data)) then
-        local answer = take_safely(queue, model, id, priority)
-        if answer ~= 'next' then
-          for back = #ids, answer == 'back' and i or i + 1, -1 do call('RPUSH', list, ids[back]) end
-          looks = 0
-          return false
-        end
-      end
+    local last, answer = take_each(queue, model, ids, priority)
+    if answer ~= 'next' then
+      for back = #ids, answer == 'back' and last or last + 1, -1 do call('RPUSH', list, ids[back]) end
+      looks = 0
+      return false
     end
   end
   return true
@@ -269,7 +282,8 @@ local function take_popped()
   local place, id, priority, waits = just_popped()
   if not id then return KEYS[1], '' end
   local queue, model, limit = KEYS[place], model_of(place)
-  local goes_on = take_safely(queue, model, id, priority) == 'next'
+  local _, answer = take_each(queue, model, {id}, priority)
+  local goes_on = answer == 'next'
   if goes_on and waits and sure_ms - left_ms < AWAKE_MS then take_from(queue, model, limit) end
   return queue, model
 end
@@ -279,7 +293,8 @@ if sure_ms > 0 then
   queue, model = take_popped()
 elseif popped ~= '' then
   model, limit = model_of(1)
-  if take_safely(queue, model, popped, popped_priority) == 'next' then take_from(queue, model, limit) end
+  local _, answer = take_each(queue, model, {popped}, popped_priority)
+  if answer == 'next' then take_from(queue, model, limit) end
 else
   local i = first_waiting()
   while i and #claimed == 0 and looks > 0 do
@@ -297,4 +312,4 @@ if #claimed > 0 then
   events[#events + 1] = table.concat(claimed, ':processing,') .. ':processing'
 end
 publish(events)
-return {model, reply, held_up}
+return {model, claimed, data_of_claimed, unusual, held_up}

@@ -155,51 +155,34 @@ local function queued_record(sequence, rest)
   return 'queued||||||' .. text(sequence) .. '|' .. rest
 end
 
--- How many completed jobs of a model can be listed: more would cost memory for what nobody pages through.
-local MOST_COMPLETED = 10000
--- At most how many entries make room for a new one, which is one at least.
-local MOST_ROOM = 4
-
--- How many jobs of the model had completed when an entry of the index was made, these included.
-local function completed_by(entry)
-  return tonumber(entry:match('^%d+')) or 0
+-- Lists jobs that completed at the same time in one entry, their ids as JSON: an entry for each would cost as much as to store
+-- its result. It stays when a job of it is deleted or begins anew: by its time the reader can tell.
+local function list_completed(queue, ids, now)
+  redis.pcall('ZADD', queue .. ':completed', text(now), cjson.encode(ids))
 end
 
--- Notes jobs that completed at the same time, in one entry: that count, and the ids as JSON. An entry for each would cost
--- as much as to store its result. It stays when a job of it is deleted or begins anew: by its time the reader can tell.
-local function list_completed(queue, ids, now, ttl_ms)
-  local index = queue .. ':completed'
-  local newest = call('ZREVRANGE', index, 0, 0)[1]
-  local count = (newest and completed_by(newest) or 0) + #ids
-  call('ZADD', index, text(now), text(count) .. cjson.encode(ids))
-  for _ = 1, MOST_ROOM do
-    if completed_by(call('ZRANGE', index, 0, 0)[1]) > count - MOST_COMPLETED then break end
-    call('ZPOPMIN', index)
-  end
-  call('PEXPIRE', index, ttl_ms)
-end
-
--- Notes when the records of jobs that end now are to go: when their other keys do.
-local function note_ended(ids, now, ttl_ms)
-  call('ZADD', prefix .. 'jobs:ended', text(now + ttl_ms), text(now) .. cjson.encode(ids))
-end
-
-local function forget(entry)
-  local ended_ms, listed = entry:match('^(%d+)(%[.*)$')
-  local ids, over = cjson.decode(listed), {}
+-- Removes the records of those of these jobs that have ended at that time: others have begun anew since.
+local function remove_records(ids, ended_ms)
+  local over = {}
   for i, record in ipairs(call('HMGET', prefix .. 'jobs', unpack(ids))) do
-    -- else it has begun anew since
     if record and record:find('^ended|' .. ended_ms .. '|') then over[#over + 1] = ids[i] end
   end
   if #over > 0 then call('HDEL', prefix .. 'jobs', unpack(over)) end
+  return #ids
 end
 
--- Removes the records of jobs whose time is over; looks at so many entries of `note_ended`.
-local function forget_ended(now, most)
-  local index = prefix .. 'jobs:ended'
-  for _, entry in ipairs(look('ZRANGEBYSCORE', index, '-inf', text(now), 'LIMIT', 0, most) or {}) do
-    call('ZREM', index, entry)
-    pcall(forget, entry)
+-- Takes what ended so long ago from an index, and the records with it; entries of `completed` are lists of ids. Goes on up to
+-- so many entries and so many jobs.
+local function forget_ended(index, are_lists, before_ms, most_entries, most_jobs)
+  local due = look('ZRANGEBYSCORE', index, '-inf', text(before_ms), 'WITHSCORES', 'LIMIT', 0, most_entries) or {}
+  local jobs = 0
+  for i = 1, #due, 2 do
+    if jobs >= most_jobs then break end
+    call('ZREM', index, due[i])
+    local is_fine, ids = true, {due[i]}
+    if are_lists then is_fine, ids = pcall(cjson.decode, due[i]) end
+    local was_removed, count = pcall(remove_records, is_fine and ids, due[i + 1])
+    jobs = jobs + (was_removed and count or 1)
   end
 end
 
@@ -223,13 +206,12 @@ local function is_shared(queues)
 end
 
 -- Takes the job out of every index, and notes that it has ended.
-local function close_job(queue, id, job, ttl_ms, now)
+local function close_job(queue, id, job, now)
   call('ZREM', queue .. ':leases', id)
   call('ZREM', queue .. ':retries', id)
   call('ZREM', open_key(queue, job.priority), id)
   job.state, job.ended_ms = 'ended', now
   save(id, job)
-  note_ended({id}, now, ttl_ms)
   if job.webhook then report_end(id, now) end
 end
 
@@ -239,7 +221,7 @@ local function fail_job(queue, id, job, ttl_ms, now, kind, message)
   call('SET', job_key(id, 'status'), 'failed', 'PX', ttl_ms)
   call('PEXPIRE', job_key(id, 'data'), ttl_ms)
   job.error_kind = kind
-  close_job(queue, id, job, ttl_ms, now)
+  close_job(queue, id, job, now)
   call('ZADD', queue .. ':dead', now, id)
 end
 
@@ -256,10 +238,10 @@ local function close_if_ended_outside(queue, id, job, ttl_ms, now)
   local status = redis.pcall('GET', job_key(id, 'status'))
   if status ~= 'completed' and status ~= 'failed' then return false end
   note_outside(queue)
-  close_job(queue, id, job, ttl_ms, now)
+  close_job(queue, id, job, now)
   if status == 'completed' then call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end
-  if status == 'failed' then call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now, ttl_ms) end
+  if status == 'failed' then call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now) end
   return status
 end
 
@@ -273,18 +255,25 @@ local function record_attempt(job, now, kind, reason)
     worker = job.worker or '', kind = kind, reason = reason}
 end
 
--- How many jobs of a queue end per second: a mean that forgets with a time constant of 10 s.
+-- How many jobs of a queue end per second: a mean that forgets with a time constant of 10 s. Those that have ended since it
+-- was last brought up to date are counted beside it.
 local RATE_MS = 10000
 
 local function drain_rate(queue, now)
-  local kept = look('HMGET', queue .. ':rate', 'at_ms', 'per_second')
-  if not (kept and tonumber(kept[1]) and tonumber(kept[2])) then return 0 end
-  return tonumber(kept[2]) * math.exp((tonumber(kept[1]) - now) / RATE_MS)
+  local kept = look('HMGET', queue .. ':rate', 'at_ms', 'per_second', 'ended') or {}
+  local rate = (tonumber(kept[2]) or 0) + (tonumber(kept[3]) or 0) * 1000 / RATE_MS
+  return rate * math.exp(((tonumber(kept[1]) or now) - now) / RATE_MS)
 end
 
-local function count_ended(queue, ended, now)
-  local rate = drain_rate(queue, now) + ended * 1000 / RATE_MS
-  call('HSET', queue .. ':rate', 'at_ms', now, 'per_second', string.format('%.6f', rate))
+local function count_ended(queue, ended)
+  redis.pcall('HINCRBY', queue .. ':rate', 'ended', ended)
+end
+
+local function update_rate(queue, now)
+  local rate = drain_rate(queue, now)
+  if rate > 0 then
+    redis.pcall('HSET', queue .. ':rate', 'at_ms', text(now), 'per_second', string.format('%.6f', rate), 'ended', '0')
+  end
 end
 
 local function publish(events)

@@ -12,8 +12,8 @@
 --     payload    JSON of the result ('' if staged under job:{id}:result:{token}); or the error message
 --     and, unless it has completed: error kind; delay, ms
 --
--- Returns  for each job: 'completed', 'late' (completed, though the lease had passed on), 'failed', 'retrying',
---          'released', or 'stale' (nothing changed: somebody else has it, or it had ended)
+-- Returns  verdicts, and after each how many jobs in a row got it: 'completed', 'late' (completed, though the lease had passed
+--          on), 'failed', 'retrying', 'released', or 'stale' (nothing changed: somebody else has it, or it had ended)
 
 local ttl_ms, max_failures = ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
@@ -157,7 +157,7 @@ local function records_of(first, last)
   return found
 end
 
-local i, count = 4, 0
+local i, last_answer = 4, -1
 while i <= #ARGV do
   local verdict, token, width = ARGV[i], ARGV[i + 1], ARGV[i] == 'completed' and 2 or 4
   local first, last = i + 3, i + 2 + width * tonumber(ARGV[i + 2])
@@ -175,8 +175,12 @@ while i <= #ARGV do
     if not (before[at] and settle_plain(id, token, payload, before[at])) then
       is_fine, answer = pcall(settle, id, token, verdict, payload, kind, delay_ms)
     end
-    count = count + 1
-    answers[count] = is_fine and answer or 'stale'
+    answer = is_fine and answer or 'stale'
+    if answer ~= answers[last_answer] then
+      last_answer = last_answer + 2
+      answers[last_answer], answers[last_answer + 1] = answer, 0
+    end
+    answers[last_answer + 1] = answers[last_answer + 1] + 1
   end
   i = last + 1
 end
@@ -188,14 +192,13 @@ for _, of_model in pairs(groups) do
     if group.count > 0 then
       call('ZREM', queue .. ':leases', unpack(ids))
       call('ZREM', group.open, unpack(ids))
-      list_completed(queue, ids, now, ttl_ms)
-      note_ended(ids, now, ttl_ms)
+      list_completed(queue, ids, now)
+      forget_ended(queue .. ':completed', true, now - ttl_ms, 2, 1000)
       ended[queue] = (ended[queue] or 0) + group.count
       events[#events + 1] = table.concat(ids, ':completed,') .. ':completed'
     end
   end
 end
-forget_ended(now, 2)
-for queue, count in pairs(ended) do count_ended(queue, count, now) end
+for queue, count in pairs(ended) do count_ended(queue, count) end
 publish(events)
 return answers

@@ -58,8 +58,8 @@ local function add_completed(index)
         return
       end
       last = score
-      local is_fine, ids = pcall(cjson.decode, found[i]:match('^%d+(%[.*)$') or '[]')
-      for _, id in ipairs(is_fine and ids or {}) do
+      local is_fine, ids = pcall(cjson.decode, found[i])
+      for _, id in ipairs(is_fine and type(ids) == 'table' and ids or {}) do
         local entry = {id = id, score = score, is_completed = true}
         if not before or precedes(before, entry) then
           count = count + 1

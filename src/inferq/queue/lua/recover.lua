@@ -19,6 +19,7 @@ local now = now_ms()
 local leases, retries = queue .. ':leases', queue .. ':retries'
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
 local events = {}
+local MOST_FORGOTTEN = 1000 -- jobs of one model and one sort of end; workers that are busy forget as many as they end
 
 local function fail(id, job, kind, message)
   fail_job(queue, id, job, ttl_ms, now, kind, message)
@@ -142,10 +143,16 @@ for _, priority in ipairs(PRIORITIES) do
   end
 end
 
-for _, index in ipairs({'dead', 'completed'}) do
-  call('ZREMRANGEBYSCORE', queue .. ':' .. index, '-inf', now - ttl_ms)
+update_rate(queue, now)
+
+-- also of models that no worker serves any more
+for _, model in ipairs(look('HKEYS', prefix .. 'models') or {}) do
+  for _, index in ipairs({'completed', 'dead'}) do
+    forget_ended(queue_key(model) .. ':' .. index, index == 'completed', now - ttl_ms, MOST_FORGOTTEN, MOST_FORGOTTEN)
+  end
 end
-forget_ended(now, limit)
-for _, key in ipairs({'jobs', 'jobs:ended'}) do call('PEXPIRE', prefix .. key, job_ttl_ms + ttl_ms) end
+for _, key in ipairs({prefix .. 'jobs', queue .. ':completed', queue .. ':dead'}) do
+  call('PEXPIRE', key, job_ttl_ms + ttl_ms)
+end
 publish(events)
 return {lapsed_count, due_count, missing_count, failed_count}
