@@ -13,6 +13,12 @@ def record(client: redis.Redis, job_id: str) -> dict[str, Any]:
     return fields_of(client.hget("jobs", job_id))
 
 
+def leased(client: redis.Redis, model: str = "iris") -> list[str]:
+    """The ids of the jobs that are leased, claim by claim."""
+    tokens = [token.decode() for token in client.zrange(f"queue:{model}:leases", 0, -1)]
+    return [job_id.decode() for token in tokens for job_id in client.lrange(f"claim:{token}", 1, -1)]
+
+
 def write_record(client: redis.Redis, job_id: str, **fields: object) -> None:
     """Writes a record with these fields and no other."""
     first = [str(fields.pop(name, "")) for name in POSITIONAL]

@@ -73,7 +73,7 @@ class Reference:
     jobs: dict[str, Record] = field(default_factory=dict)
     lists: dict[Priority, list[str]] = field(default_factory=lambda: {priority: [] for priority in Priority})
     popped: dict[str, float] = field(default_factory=dict)
-    claims: dict[str, tuple[list[str], float]] = field(default_factory=dict)
+    claims: dict[str, list[str]] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
 
     def submit(self, job_id: str, priority: Priority) -> None:
@@ -117,12 +117,12 @@ class Reference:
             while goes_on and waiting and len(claimed) < limit:
                 goes_on = self._take(waiting.pop(), priority, token, claimed)
         if claimed:
-            self.claims[token] = (claimed, self.now + LEASE)
+            self.claims[token] = claimed
         return self.claimed_with(token)
 
     def claimed_with(self, token: str) -> list[tuple[str, int]]:
         """What a claim with this token answers, the first time and again."""
-        held = (self.jobs[job_id] for job_id in self.claims.get(token, ([], 0.0))[0])
+        held = (self.jobs[job_id] for job_id in self.claims.get(token, []))
         return [(job.id, job.attempts) for job in held if job.state == "leased" and job.token == token]
 
     def _take(self, job_id: str, priority: Priority, token: str, claimed: list[str]) -> bool:
@@ -185,7 +185,9 @@ class Reference:
             return "lost"
         if self.now - job.started_at > longest:
             return "overdue"
-        job.deadline = self.now + LEASE
+        for other in self.jobs.values():
+            if self._holds(other, token):
+                other.deadline = self.now + LEASE
         return "renewed"
 
     def cancel(self, job_id: str) -> Status | None:

@@ -17,7 +17,7 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
 from tests.integration.queue.taking import take
-from tests.records import change_record, write_record
+from tests.records import change_record, leased, write_record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -193,7 +193,7 @@ async def test_spoilt_record_of_a_running_job_harms_no_other(producer, settings,
     assert consumer.finish(done) == ["completed", "stale"]
 
     assert not redis_client.exists(f"job:{fine}:data")
-    assert redis_client.zrange("queue:iris:leases", 0, -1) == [spoilt.encode()]
+    assert leased(redis_client) == [spoilt]
     wait_until(lambda: consumer.recover().failed, what="recovery of the spoilt job")
     job = await producer.read(spoilt)
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
@@ -211,7 +211,7 @@ async def test_spoilt_record_of_a_waiting_job_keeps_no_other_from_being_claimed(
 
     job = await producer.read(spoilt)
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
-    assert redis_client.zcard("queue:iris:leases") == 2
+    assert leased(redis_client) == [first, last]
 
 
 SPOILT = ["queue:iris", "queue:iris:low", "queue:iris:open:normal", "queue:iris:sequence"]

@@ -35,7 +35,7 @@ from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
 from tests.integration.queue import reference
 from tests.integration.queue.reference import Reference
-from tests.records import change_record, record
+from tests.records import change_record, leased, record
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 MODEL = "iris"
@@ -166,7 +166,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claims, who=st.integers(0, 1))
     def claim_again_since_the_reply_was_lost(self, claim: ClaimedJob, who):
-        if self.model.claims[claim.token][1] > self.model.now:
+        if self.model.claimed_with(claim.token):
             taken = self.consumers[who].claim(4, None, claim.token)
             assert [(job.id, job.attempt) for job in taken] == self.model.claimed_with(claim.token)
 
@@ -356,7 +356,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_open_job_is_in_the_index_of_its_state_and_no_other(self):
-        assert self.members("leases") == self.in_state("leased")
+        assert sorted(leased(self.client)) == sorted(self.in_state("leased"))
+        held = {job.token for job in self.model.jobs.values() if job.state == "leased"}
+        assert {key.decode() for key in self.client.keys("claim:*")} == {f"claim:{token}" for token in held}
         assert self.members("retries") == self.in_state("retrying")
         for priority in Priority:
             assert self.members(f"open:{priority}") == {job.id for job in self.model.open_in(priority)}

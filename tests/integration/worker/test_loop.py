@@ -11,7 +11,7 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
 from inferq.queue.submission import Submission
 from inferq.worker.loop import Loop
-from tests.records import change_record
+from tests.records import change_record, leased
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -69,7 +69,7 @@ async def test_jobs_claimed_ahead_of_a_run_that_hangs_can_be_given_back(producer
     ids = await start(producer, hanging)
     consumer, _, loop, _ = hanging
     in_run = loop.held
-    wait_until(lambda: redis_client.zcard("queue:iris:leases") == 6, what="the claim ahead")
+    wait_until(lambda: len(leased(redis_client)) == 6, what="the claim ahead")
 
     loop.fetch_what_waits(60)
     assert loop.held == in_run
@@ -110,7 +110,7 @@ async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, pr
     def run(jobs):
         runner.began.set()
         if len(jobs) == 1:
-            leased_beside.append(redis_client.zcard("queue:iris:leases") - 1)
+            leased_beside.append(len(leased(redis_client)) - 1)
         return [Outcome(job, result=b"{}") for job in jobs]
 
     runner.run = run

@@ -26,10 +26,9 @@ local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV
 local popped, popped_priority, sure_ms = ARGV[9], ARGV[10], tonumber(ARGV[12])
 local order = {}
 for priority in ARGV[11]:gmatch('%a+') do order[#order + 1] = priority end
-local claim_key = prefix .. 'claim:' .. token
 local now = now_ms()
-local started_ms, leased_until_ms = text(now), text(now + lease_ms)
-local claimed, data_of_claimed, unusual, leases, events = {}, {}, {}, {}, {}
+local started_ms = text(now)
+local claimed, data_of_claimed, unusual, events = {}, {}, {}, {}
 local held_up = ''
 local jobs_key = prefix .. 'jobs'
 local records, record_count = {}, 0 -- to be written together: id, record, the next id, …
@@ -50,12 +49,11 @@ local function add(id, data, attempt, timeout_ms)
     local last = #unusual
     unusual[last + 1], unusual[last + 2], unusual[last + 3] = count - 1, attempt, timeout_ms or ''
   end
-  return count
 end
 
 call('HEXISTS', jobs_key, '') -- before anything is taken: an error where another program has made something else of it
 -- a claim behind a BRPOP is never repeated as it was
-local previous = sure_ms == 0 and call('LRANGE', claim_key, 0, -1) or {}
+local previous = sure_ms == 0 and call('LRANGE', claim_key(token), 0, -1) or {}
 if #previous > 0 then
   for i = 2, #previous do
     local id = previous[i]
@@ -91,11 +89,6 @@ local function note_ended_outside(queue, id, job)
   local ended = close_if_ended_outside(queue, id, job, result_ttl_ms, now)
   if ended then events[#events + 1] = id .. ':' .. ended end
   return ended
-end
-
-local function lease(id, data, attempt, timeout_ms)
-  local count = add(id, data, attempt, timeout_ms)
-  leases[2 * count - 1], leases[2 * count] = leased_until_ms, id
 end
 
 local function write_records()
@@ -143,7 +136,7 @@ local function take(queue, model, id, list_priority)
   job.state, job.token, job.worker, job.started_ms, job.attempts = 'leased', token, worker, started_ms, attempt
   job.missing_ms = nil
   save(id, job)
-  lease(id, data, attempt, job.timeout_ms)
+  add(id, data, attempt, job.timeout_ms)
   return alone and 'stop' or 'next'
 end
 
@@ -187,7 +180,7 @@ local function take_plain(id, record, model, data)
   end
   records[record_count + 1], records[record_count + 2] = id, leased_head .. rest
   record_count = record_count + 2
-  lease(id, data, 1, timeout_ms)
+  add(id, data, 1, timeout_ms)
   return true
 end
 
@@ -306,9 +299,9 @@ end
 
 write_records()
 if #claimed > 0 then
-  call('ZADD', queue .. ':leases', unpack(leases))
-  call('RPUSH', claim_key, model, unpack(claimed))
-  call('PEXPIRE', claim_key, lease_ms)
+  call('ZADD', queue .. ':leases', text(now + lease_ms), token)
+  call('RPUSH', claim_key(token), model, unpack(claimed))
+  call('PEXPIRE', claim_key(token), job_ttl_ms + result_ttl_ms)
   events[#events + 1] = table.concat(claimed, ':processing,') .. ':processing'
 end
 publish(events)

@@ -94,6 +94,34 @@ local function save(id, job)
   call('HSET', prefix .. 'jobs', id, table.concat(values, '|') .. '|' .. rest)
 end
 
+-- The jobs of a claim share its lease: an entry of `leases` by the claim's token, and this list of the model and the jobs that
+-- are still leased with it.
+local function claim_key(token)
+  return prefix .. 'claim:' .. token
+end
+
+-- How many jobs of a model are leased.
+local MOST_CLAIMS = 10000
+
+local function count_leased(queue)
+  local count = 0
+  for _, token in ipairs(look('ZRANGE', queue .. ':leases', 0, MOST_CLAIMS - 1) or {}) do
+    count = count + math.max(0, (look('LLEN', claim_key(token)) or 0) - 1)
+  end
+  return count
+end
+
+-- Takes jobs out of the lease that they have, which ends with the last of its jobs.
+local function end_lease(queue, token, ids)
+  local key = claim_key(token)
+  if (look('LLEN', key) or 0) - 1 > #ids then
+    for _, id in ipairs(ids) do call('LREM', key, 1, id) end
+    return
+  end
+  call('UNLINK', key)
+  call('ZREM', queue .. ':leases', token)
+end
+
 -- How many jobs wait for a model; or nil, and which of the keys that a job goes into holds what no part of inferq has written.
 local function depth_of(queue, priority)
   local depth, open, sequence = 0, open_key(queue, priority), queue .. ':sequence'
@@ -207,7 +235,7 @@ end
 
 -- Takes the job out of every index, and notes that it has ended.
 local function close_job(queue, id, job, now)
-  call('ZREM', queue .. ':leases', id)
+  if job.state == 'leased' then end_lease(queue, job.token, {id}) end
   call('ZREM', queue .. ':retries', id)
   call('ZREM', open_key(queue, job.priority), id)
   job.state, job.ended_ms = 'ended', now

@@ -80,6 +80,7 @@ end
 local PLAIN = '^leased||(%d+|%d+|([^|]*)|[^|]*|%d+|([^|]*)|(%a+)|%d+|%d*|[^|]*|)$'
 local ended_head = 'ended|' .. ended_ms .. '|'
 local is_read = {} -- by id
+local released, released_from = {}, nil -- plain jobs of one claim, which leave its lease together, and their model
 
 -- Settles a job that has completed and is plain, in the way of `settle`. Returns whether it did.
 local function settle_plain(id, token, payload, record)
@@ -89,11 +90,12 @@ local function settle_plain(id, token, payload, record)
   if not complete(id, base, model, priority, token, payload) then return false end
   records[record_count + 1], records[record_count + 2] = id, ended_head .. rest
   record_count = record_count + 2
+  released[#released + 1], released_from = id, model
   return true
 end
 
 local function give_back(queue, id, job, state)
-  call('ZREM', queue .. ':leases', id)
+  end_lease(queue, job.token, {id})
   job.state, job.token = state, nil
   save(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
@@ -111,6 +113,7 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
   if is_over and complete(id, base, job.model, job.priority, token, payload) then
     job.state, job.ended_ms = 'ended', ended_ms
     save(id, job)
+    if was == 'leased' then end_lease(queue, job.token, {id}) end
     if was == 'retrying' then call('ZREM', queue .. ':retries', id) end
     if job.webhook then report_end(id, now) end
     return leased and 'completed' or 'late'
@@ -182,6 +185,10 @@ while i <= #ARGV do
     end
     answers[last_answer + 1] = answers[last_answer + 1] + 1
   end
+  if #released > 0 then
+    end_lease(queue_key(released_from), token, released)
+    released = {}
+  end
   i = last + 1
 end
 write_records()
@@ -190,7 +197,6 @@ for _, of_model in pairs(groups) do
   for _, group in pairs(of_model) do
     local queue, ids = group.queue, group.ids
     if group.count > 0 then
-      call('ZREM', queue .. ':leases', unpack(ids))
       call('ZREM', group.open, unpack(ids))
       list_completed(queue, ids, now)
       forget_ended(queue .. ':completed', true, now - ttl_ms, 2, 1000)

@@ -35,7 +35,7 @@ local function overview_of(model)
     local wait = longest_wait(list)
     if wait and wait > (longest or -1) then longest = wait end
   end
-  return {model, waiting[1], waiting[2], waiting[3], look('ZCARD', queue .. ':leases') or 0,
+  return {model, waiting[1], waiting[2], waiting[3], count_leased(queue),
     look('ZCARD', queue .. ':retries') or 0, look('ZCARD', queue .. ':dead') or 0, longest, rate_of(queue)}
 end
 

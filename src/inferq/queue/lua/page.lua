@@ -8,13 +8,13 @@
 -- ARGV[4]  score of the entry after which to begin; '' for the first
 -- ARGV[5]  id of that entry
 -- ARGV[6]  most entries to look at
--- ARGV[7]  1: the indexes are those of leases, whose scores change; the sequence number of a job stands for its score
+-- ARGV[7]  1: the indexes are those of leases, by claim; the sequence number of a job stands for its score
 --
 -- Returns  {1 if there are no more entries, else 0; score and id of the last entry looked at, '' if none;
 --           {score, id of each job found, the highest score first; of the same score the highest id}}
 
 local owner, before_score, before_id, limit = ARGV[2], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
-local MOST_LEASES, ENTRIES_AT_ONCE = 10000, 4
+local MOST_LEASED, ENTRIES_AT_ONCE = 10000, 4
 local wanted = {}
 for status in ARGV[3]:gmatch('%a+') do wanted[status] = true end
 
@@ -72,10 +72,15 @@ local function add_completed(index)
 end
 
 local function add_leased(index)
-  for _, id in ipairs(look('ZRANGE', index, 0, MOST_LEASES - 1) or {}) do
-    local job = look_at(id)
-    local entry = {id = id, score = job and tonumber(job.sequence) or 0}
-    if not before or precedes(before, entry) then entries[#entries + 1] = entry end
+  local count = 0
+  for _, token in ipairs(look('ZRANGE', index, 0, MOST_LEASED - 1) or {}) do
+    if count >= MOST_LEASED then break end
+    for _, id in ipairs(look('LRANGE', claim_key(token), 1, MOST_LEASED) or {}) do
+      local job = look_at(id)
+      local entry = {id = id, score = job and tonumber(job.sequence) or 0}
+      count = count + 1
+      if not before or precedes(before, entry) then entries[#entries + 1] = entry end
+    end
   end
 end
 

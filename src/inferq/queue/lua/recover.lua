@@ -36,10 +36,9 @@ end
 
 -- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
 -- blame, so the first time costs nothing but company: the job runs alone next time, and only then is it charged.
-local function take_back(id)
-  call('ZREM', leases, id)
+local function take_back(id, token)
   local job = job_of(id)
-  if not job or job.state ~= 'leased' then return nil end
+  if not job or job.state ~= 'leased' or job.token ~= token then return nil end
   local status = close_if_ended_outside(queue, id, job, ttl_ms, now)
   if status then
     events[#events + 1] = id .. ':' .. status
@@ -59,10 +58,17 @@ local function take_back(id)
   return {id = id, priority = job.priority, sequence = tonumber(job.sequence)}
 end
 
-local back = {}
-for _, id in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
-  local is_fine, job = pcall(take_back, id)
-  if is_fine then back[#back + 1] = job else give_up(id) end
+local back, looked_at = {}, 0
+for _, token in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
+  if looked_at >= limit then break end
+  local ids = look('LRANGE', claim_key(token), 1, -1) or {}
+  call('UNLINK', claim_key(token))
+  call('ZREM', leases, token)
+  for _, id in ipairs(ids) do
+    local is_fine, job = pcall(take_back, id, token)
+    if is_fine then back[#back + 1] = job else give_up(id) end
+  end
+  looked_at = looked_at + #ids
 end
 table.sort(back, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
 for _, job in ipairs(back) do call('RPUSH', list_key(queue, job.priority), job.id) end
@@ -104,7 +110,10 @@ local function look_for(id, priority)
   if not job or job.state == 'ended' then
     call('ZREM', open_key(queue, priority), id)
   elseif job.state == 'leased' then
-    if not call('ZSCORE', leases, id) then call('ZADD', leases, now, id) end
+    if not call('ZSCORE', leases, job.token) and take_back(id, job.token) then
+      call('RPUSH', list_key(queue, priority), id)
+      lapsed_count = lapsed_count + 1
+    end
   elseif job.state == 'retrying' then
     if not call('ZSCORE', retries, id) then call('ZADD', retries, now, id) end
   else
@@ -113,7 +122,7 @@ local function look_for(id, priority)
 end
 
 -- The look goes on where the last one ended: jobs that outside workers have may be many, and stay.
-local bound = call('ZCARD', leases) + call('ZCARD', retries) + limit
+local bound = count_leased(queue) + call('ZCARD', retries) + limit
 for _, priority in ipairs(PRIORITIES) do
   local index, place = open_key(queue, priority), queue .. ':look:' .. priority
   local count = call('ZCOUNT', index, '-inf', first_not_popped(queue, priority) or '+inf')

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- Prolongs the leases that this worker still holds, and the lifetime of the running jobs' keys. A run past its hard
--- deadline is not prolonged: a worker whose threads live on while its model hangs must not keep its job for ever.
+-- Prolongs the leases that this worker still holds, and the lifetime of the running jobs' keys. For a run past its hard
+-- deadline none is prolonged: a worker whose threads live on while its model hangs must not keep its jobs for ever. A lease
+-- is that of all jobs of a claim, so it goes on as long as one of them may run.
 --
 -- KEYS[1]  models (for the cluster's slot only)
 -- ARGV[1]  key prefix
@@ -12,14 +13,18 @@
 
 local lease_ms, job_ttl_ms = tonumber(ARGV[2]), ARGV[3]
 local now = now_ms()
-local answers = {}
+local answers, prolonged = {}, {}
 
 local function renew(id, token, longest_ms)
   local job = look_at(id)
   if job and job.state == 'ended' and job.error_kind == 'cancelled' then return 'cancelled' end
   if not job or job.state ~= 'leased' or job.token ~= token then return 'lost' end
   if now - tonumber(job.started_ms) > longest_ms then return 'overdue' end
-  call('ZADD', queue_key(job.model) .. ':leases', 'XX', 'GT', now + lease_ms, id)
+  if not prolonged[token] then
+    call('ZADD', queue_key(job.model) .. ':leases', 'XX', 'GT', text(now + lease_ms), token)
+    call('PEXPIRE', claim_key(token), job_ttl_ms)
+    prolonged[token] = true
+  end
   for _, part in ipairs({'status', 'data'}) do call('PEXPIRE', job_key(id, part), job_ttl_ms) end
   return 'renewed'
 end
