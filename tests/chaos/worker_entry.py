@@ -36,6 +36,7 @@ KILLER_DATA = b"[[6.66,6.66,6.66,6.66]]"
 _random = Random(os.environ.get("CHAOS_SEED", "0"))
 _predict = Model.predict_together
 _decode = Model.decode
+_decode_together = Model.decode_together
 
 
 def note(what: str) -> None:
@@ -171,6 +172,13 @@ def dying_decode(model: Model, data: bytes) -> Inputs:
     return _decode(model, data)
 
 
+def dying_decode_together(model: Model, several: Sequence[bytes]) -> list[Inputs] | None:
+    """The same for several jobs."""
+    if KILLER_DATA in several:
+        die("killer job")
+    return _decode_together(model, several)
+
+
 def dying_predict(model: Model, jobs: Sequence[Inputs], handle: RunHandle | None = None) -> list[bytes]:
     """Runs the model, or dies while it runs."""
     results = _predict(model, jobs, handle)
@@ -194,6 +202,7 @@ def main(run: Callable[[], None] = worker.main) -> None:
     with (
         patch.object(worker, "Consumer", DyingConsumer),
         patch.object(Model, "decode", dying_decode),
+        patch.object(Model, "decode_together", dying_decode_together),
         patch.object(Model, "predict_together", dying_predict),
     ):
         run()

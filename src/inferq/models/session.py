@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 # its published builds report to their maker unless told not to before they are imported
@@ -156,6 +157,24 @@ class Model:
             ) from error
         named = self._validator.inputs_of(value)
         return {tensor.name: make_array(named[tensor.name], tensor) for tensor in self.document.inputs}
+
+    def decode_together(self, several: Sequence[bytes]) -> list[Inputs] | None:
+        """Returns the model's inputs for each of several jobs, as `decode` does, in less time.
+
+        Returns:
+            The inputs of each; None where that is not possible, or one does not fit: then `decode` each.
+        """
+        try:
+            values = [orjson.loads(data) for data in several]
+        except orjson.JSONDecodeError:
+            return None
+        rows = self._validator.rows_of_all(values)
+        if rows is None:
+            return None
+        [tensor] = self.document.inputs
+        array = make_array(rows, tensor)
+        ends = list(accumulate(map(len, values)))
+        return [{tensor.name: array[first:end]} for first, end in pairwise([0, *ends])]
 
     def count_rows(self, inputs: Inputs) -> int:
         """Returns the number of rows in decoded inputs; 1 for a model whose batch axis is fixed."""

@@ -14,7 +14,9 @@ signature does nearly all of it: 100,000 rows of 4 take 30 to 45 ms.
 
 import json
 import math
-from typing import Annotated, Any
+from collections.abc import Sequence
+from itertools import chain
+from typing import Annotated, Any, cast
 
 from pydantic import FailFast, Field, Strict, TypeAdapter, ValidationError
 
@@ -70,6 +72,24 @@ class DataValidator:
         if self._document.batched and len(named) > 1:
             self._check_same_rows(named)
         return named
+
+    def rows_of_all(self, several: Sequence[object]) -> list[Any] | None:
+        """Checks the data of several jobs together, in a fraction of the time, and returns all their rows.
+
+        Args:
+            several: What a JSON parser made of the data of each job.
+
+        Returns:
+            The rows of one job after those of the other; None where they cannot be checked together, or one
+            of them does not fit: then each is to be checked by itself.
+        """
+        if not (self._document.batched and len(self._inputs) == 1 and self._max_rows is None):
+            return None
+        if not all(type(data) is list and data for data in several):
+            return None
+        [validator] = self._inputs.values()
+        rows = list(chain.from_iterable(cast("Sequence[list[Any]]", several)))
+        return rows if validator.is_valid(rows) else None
 
     def name_inputs(self, data: object) -> dict[str, Any]:
         """Returns the value of each input by name, not yet checked.
@@ -133,6 +153,12 @@ class _InputValidator:
             measure(value, where, self._axes_to_compare)
         if self._tensor.datatype is Datatype.BYTES:
             _check_text(measure(value, where)[1], where)
+
+    def is_valid(self, value: object) -> bool:
+        """Whether a value is found valid at once; some need the closer look of `validate`."""
+        if self._axes_to_compare or self._tensor.datatype is Datatype.BYTES:
+            return False
+        return self._validator.isinstance_python(value)
 
     def _explain(self, path: tuple[int | str, ...], got: object, where: str) -> str:
         place = where + "".join(f"[{part}]" for part in path)

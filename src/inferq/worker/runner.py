@@ -202,6 +202,9 @@ class _Bench:
 
 
 def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], _Group]:
+    together = model.decode_together([job.data for job in jobs]) if len(jobs) > 1 else None
+    if together is not None:
+        return [], list(zip(jobs, together, strict=True))
     failed: list[Outcome] = []
     decoded: _Group = []
     for job in jobs:

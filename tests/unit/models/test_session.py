@@ -38,6 +38,39 @@ def test_a_fixed_batch_is_one_row(tmp_path):
     }
 
 
+ODD = [
+    b"[[1,2,3]]", b"[]", b"[[1,2,3,4],[1]]", b'[["1",2,3,4]]', b"[[1e39,0,0,0]]", b"{}", b"nonsense",
+    b"[[1,2,3,4]", b"7", b"null", b'{"float_input":[[1,2,3,4]]}', b"[[1,2,3,4]],[[5,6,7,8]]", b"[1,2,3,4]",
+]  # fmt: skip
+
+
+def test_jobs_decoded_together_are_as_each_alone():
+    model = load_model(IRIS)
+    datas = [b"[[5.1,3.5,1.4,0.2]]", b"[[1,2,3,4],[0.1,1e-40,-3,3e38]]", b" [ [0,0,0,16777217] ] "]
+    together = model.decode_together(datas)
+    assert together is not None
+    for data, inputs in zip(datas, together, strict=True):
+        [[name, array]] = model.decode(data).items()
+        assert list(inputs) == [name]
+        assert inputs[name].dtype == array.dtype
+        np.testing.assert_array_equal(inputs[name], array)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_jobs_are_not_decoded_together_where_one_is_odd(odd):
+    assert load_model(IRIS).decode_together([b"[[1,2,3,4]]", odd, b"[[1,2,3,4]]"]) is None
+
+
+def test_jobs_whose_rows_may_differ_are_not_decoded_together(tmp_path):
+    image, text = onnx_models.write_image(tmp_path / "image"), onnx_models.write_text(tmp_path / "text")
+    assert load_model(text).decode_together([b'["a"]', b'["b"]']) is None
+    for sizes in ((1, 1), (1, 2)):
+        datas = [orjson.dumps([[[[0] * size]] * 3]) for size in sizes]
+        assert load_model(image).decode_together(datas) is None
+    two = load_model(onnx_models.write_two_by_two(tmp_path / "two"))
+    assert two.decode_together([orjson.dumps({"count": [[1, 2]], "price": [[1, 2]]})] * 2) is None
+
+
 def test_strings_go_in_and_come_out(tmp_path):
     folder = onnx_models.write_text(tmp_path / "text")
     assert predict(folder, ["", "アヤメ", "a\0b"]) == {"outputs": {"loud": ["!", "アヤメ!", "a\0b!"]}}
