@@ -83,9 +83,10 @@ class DataValidator:
             The rows of one job after those of the other; None where they cannot be checked together, or one
             of them does not fit: then each is to be checked by itself.
         """
-        if not (self._document.batched and len(self._inputs) == 1 and self._max_rows is None):
+        if not (self._document.batched and len(self._inputs) == 1):
             return None
-        if not all(type(data) is list and data for data in several):
+        most = self._max_rows or math.inf
+        if not all(type(data) is list and 0 < len(data) <= most for data in several):
             return None
         [validator] = self._inputs.values()
         rows = list(chain.from_iterable(cast("Sequence[list[Any]]", several)))

@@ -61,6 +61,13 @@ def test_jobs_are_not_decoded_together_where_one_is_odd(odd):
     assert load_model(IRIS).decode_together([b"[[1,2,3,4]]", odd, b"[[1,2,3,4]]"]) is None
 
 
+def test_jobs_are_not_decoded_together_where_one_has_too_many_rows():
+    model = load_model(IRIS, max_rows=2)
+    row = [1, 2, 3, 4]
+    assert model.decode_together([orjson.dumps([row] * count) for count in (1, 2, 1)]) is not None
+    assert model.decode_together([orjson.dumps([row] * count) for count in (1, 3, 1)]) is None
+
+
 def test_jobs_whose_rows_may_differ_are_not_decoded_together(tmp_path):
     image, text = onnx_models.write_image(tmp_path / "image"), onnx_models.write_text(tmp_path / "text")
     assert load_model(text).decode_together([b'["a"]', b'["b"]']) is None
