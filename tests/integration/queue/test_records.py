@@ -1,12 +1,21 @@
 """The hash of all jobs' records: what goes when, and what other programs may make of it."""
 
+import time
+
 import pytest
 
-from inferq.jobs import InvalidInputError, JobNotFoundError, Outcome, RedisUnavailableError, Status
+from inferq.jobs import (
+    InvalidInputError,
+    JobNotFoundError,
+    ModelError,
+    Outcome,
+    RedisUnavailableError,
+    Status,
+)
 from inferq.queue.consumer import Consumer
 from inferq.queue.overview import read_overview
 from inferq.queue.submission import Submission
-from tests.records import change_record, record
+from tests.records import change_record, leased, record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -170,3 +179,46 @@ async def test_rate_falls_once_nothing_ends(producer, consumer, redis_client):
     assert kept[b"ended"] == b"0"
     redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) - 20_000)
     assert 0.03 < (await read_overview(producer.link)).models["iris"].jobs_per_second < 0.06
+
+
+async def test_lease_goes_on_while_one_job_of_its_claim_may_run(producer, settings):
+    consumer = Consumer(settings.model_copy(update={"lease_seconds": 0.5}), "worker-1", ["iris"])
+    for _ in range(3):
+        await producer.submit("iris", DATA)
+    jobs = consumer.claim(3)
+    longest = dict(zip(jobs, (0.001, 0.001, 60.0), strict=True))
+
+    def are_overdue():
+        answers = list(consumer.renew(longest).values())
+        assert consumer.recover().lapsed == 0
+        return answers == ["overdue", "overdue", "renewed"]
+
+    began = time.monotonic()
+    wait_until(lambda: are_overdue() and time.monotonic() - began > 1.0, what="twice the lease")
+    wait_until(lambda: consumer.recover().lapsed == 3, what="the end of the lease")
+    consumer.close()
+
+
+async def test_job_that_leaves_a_claim_early_leaves_its_lease(producer, consumer, redis_client):
+    ids = [await producer.submit("iris", DATA) for _ in range(4)]
+    jobs = consumer.claim(4)
+    await producer.cancel(ids[0])
+    consumer.release(jobs[1:2])
+    consumer.finish([Outcome(jobs[2], error=ModelError("No."))])
+    assert leased(redis_client) == ids[3:]
+    consumer.finish([Outcome(jobs[3], result=b"1")])
+    assert leased(redis_client) == []
+    assert redis_client.keys("claim:*") == []
+    assert not redis_client.exists("queue:iris:leases")
+
+
+@pytest.mark.parametrize("is_list_lost", [False, True])
+async def test_leased_jobs_whose_lease_is_lost_are_taken_back(producer, consumer, redis_client, is_list_lost):
+    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    [job, *_] = consumer.claim(3)
+    redis_client.delete("queue:iris:leases")
+    if is_list_lost:
+        redis_client.delete(f"claim:{job.token}")
+    assert consumer.recover().lapsed == 3
+    assert [job.id for _ in ids for job in consumer.claim(1)] == ids
+    assert (await producer.read(ids[0])).attempts == 2
