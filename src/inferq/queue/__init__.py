@@ -17,13 +17,13 @@ The data model, with `{prefix}` before every key:
 | `jobs` | hash | job id to its record, which alone the scripts decide on; see below |
 | `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
-| `queue:{model}:leases` | sorted set | running jobs, by the lease's deadline in ms |
+| `queue:{model}:leases` | sorted set | tokens of claims whose jobs run, by the lease's deadline in ms |
 | `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
 | `queue:{model}:completed` | sorted set | completed jobs, by when they ended in ms: ids as JSON |
 | `queue:{model}:sequence` | string | the last sequence number given out |
 | `queue:{model}:outside` | string | there while programs from outside have pushed or run jobs of late |
 | `take:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |
-| `claim:{token}` | list | model and ids that a claim handed out, as long as its lease: for a repeated claim |
+| `claim:{token}` | list | model, and ids of the jobs that are still leased by a claim |
 | `worker:{id}` | hash | a live worker; expires |
 | `workers` | sorted set | worker ids by last heartbeat in ms |
 | `workers:seen` | string | the last heartbeat of any worker in ms |

@@ -41,7 +41,7 @@ class Keys:
         return f"{self.queue(model)}:open:{priority}"
 
     def leases(self, model: str) -> str:
-        """Running jobs of a model by the deadline of their lease."""
+        """Tokens of the claims whose jobs run, by the deadline of their lease."""
         return f"{self.queue(model)}:leases"
 
     def completed(self, model: str) -> str:

@@ -70,9 +70,14 @@ for _, token in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, li
   end
   looked_at = looked_at + #ids
 end
-table.sort(back, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
-for _, job in ipairs(back) do call('RPUSH', list_key(queue, job.priority), job.id) end
-lapsed_count = #back
+
+local function put_back(jobs)
+  table.sort(jobs, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
+  for _, job in ipairs(jobs) do call('RPUSH', list_key(queue, job.priority), job.id) end
+  lapsed_count = lapsed_count + #jobs
+end
+
+put_back(back)
 
 for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do
   call('ZREM', retries, id)
@@ -105,15 +110,14 @@ local function look_for_queued(id, job, priority)
   end
 end
 
+local unleased = {} -- whose lease has been lost
+
 local function look_for(id, priority)
   local job = job_of(id)
   if not job or job.state == 'ended' then
     call('ZREM', open_key(queue, priority), id)
   elseif job.state == 'leased' then
-    if not call('ZSCORE', leases, job.token) and take_back(id, job.token) then
-      call('RPUSH', list_key(queue, priority), id)
-      lapsed_count = lapsed_count + 1
-    end
+    if not call('ZSCORE', leases, job.token) then unleased[#unleased + 1] = take_back(id, job.token) end
   elseif job.state == 'retrying' then
     if not call('ZSCORE', retries, id) then call('ZADD', retries, now, id) end
   else
@@ -132,6 +136,8 @@ for _, priority in ipairs(PRIORITIES) do
   for _, id in ipairs(last >= first and call('ZRANGE', index, first, last) or {}) do
     if not pcall(look_for, id, priority) then give_up(id) end
   end
+  put_back(unleased)
+  unleased = {}
   if last + 1 < count then call('SET', place, last + 1, 'PX', ttl_ms) elseif first > 0 then call('DEL', place) end
 end
 
