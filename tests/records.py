@@ -10,7 +10,7 @@ from inferq.queue.record import POSITIONAL, fields_of
 
 def record(client: redis.Redis, job_id: str) -> dict[str, Any]:
     """The fields of a job's record; none if there is no record."""
-    return fields_of(client.hget("jobs", job_id))
+    return fields_of(client.hget("jobs:records", job_id))
 
 
 def leased(client: redis.Redis, model: str = "iris") -> list[str]:
@@ -22,7 +22,7 @@ def leased(client: redis.Redis, model: str = "iris") -> list[str]:
 def write_record(client: redis.Redis, job_id: str, **fields: object) -> None:
     """Writes a record with these fields and no other."""
     first = [str(fields.pop(name, "")) for name in POSITIONAL]
-    client.hset("jobs", job_id, "|".join([*first, json.dumps(fields) if fields else ""]))
+    client.hset("jobs:records", job_id, "|".join([*first, json.dumps(fields) if fields else ""]))
 
 
 def change_record(client: redis.Redis, job_id: str, **fields: object) -> None:

@@ -96,7 +96,7 @@ def _drain(models: Path, count: int) -> tuple[float, int]:
                 seconds=120,
                 alive=worker,
             )
-        ends = [int(fields_of(record).get("ended_ms", 0)) for record in client.hmget("jobs", ids)]
+        ends = [int(fields_of(record).get("ended_ms", 0)) for record in client.hmget("jobs:records", ids)]
     # the first batches are small, while the worker learns
     counted = sorted(ends)[count // 5 :]
     if counted[-1] == counted[0]:

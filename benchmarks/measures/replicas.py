@@ -53,7 +53,9 @@ def _rate(workers: int, jobs_each: int) -> float:
         wait_until(
             lambda: not client.zcard("queue:iris:open:normal"), "the queue is drained", seconds=seconds
         )
-        ends = sorted(int(fields_of(record).get("ended_ms", 0)) for record in client.hmget("jobs", ids))
+        ends = sorted(
+            int(fields_of(record).get("ended_ms", 0)) for record in client.hmget("jobs:records", ids)
+        )
     rate = (len(ends) - workers) / (ends[-1] - ends[workers - 1]) * 1000
     tell(f"replicas: {workers} workers end {rate:.1f} jobs/s")
     return rate

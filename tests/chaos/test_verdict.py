@@ -37,7 +37,7 @@ def job(redis_client, journal):
         if kind is not None:
             fields["error_kind"] = kind
         write_record(redis_client, "a", **{"state": "ended", "attempts": 1} | fields)
-        redis_client.expire("jobs", 60)
+        redis_client.expire("jobs:records", 60)
         entry = Entry("a", Origin.HTTP, None if expected_kind else b"{}", expected_kind)
         journal.add(entry)
         return entry

@@ -12,8 +12,8 @@ from inferq.queue.record import fields_of
 from tests.chaos.journal import Entry, Journal
 from tests.chaos.watchers import EventWatcher
 
-_EVERLASTING = ("models", "workers", "workers:seen")
-_STEMS = ("sequence", "rate", "dead")
+_EVERLASTING = ("models", "workers", "workers:seen", "jobs:queues")
+_STEMS = ("sequence", "rate", "dead", "completed")
 
 
 class Verdict:
@@ -72,7 +72,7 @@ class Verdict:
         reads = self._redis.pipeline(transaction=False)
         for entry in entries:
             reads.mget(*(f"job:{entry.id}:{part}" for part in ("status", "result", "error")))
-            reads.hget("jobs", entry.id)
+            reads.hget("jobs:records", entry.id)
         answers = iter(reads.execute())
         for entry in entries:
             status, result, error = next(answers)

@@ -16,12 +16,8 @@ class Keys:
     prefix: str = ""
 
     def job(self, job_id: str, part: str) -> str:
-        """The key of one part of a job: data, status, result or error; staged or missing."""
+        """The key of one part of a job: data, status, result, error or staged."""
         return f"{self.prefix}job:{job_id}:{part}"
-
-    def job_id_of(self, key: str) -> str:
-        """The id in a key that `job` made."""
-        return key.removeprefix(f"{self.prefix}job:").rpartition(":")[0]
 
     def staged_result(self, job_id: str, token: str) -> str:
         """Where a large result waits until the finish script takes or drops it."""
@@ -84,11 +80,6 @@ class Keys:
     def webhooks(self) -> str:
         """Ended jobs whose end is to be reported, by due time."""
         return f"{self.prefix}webhooks"
-
-    @property
-    def jobs(self) -> str:
-        """Job id to its record."""
-        return f"{self.prefix}jobs"
 
     @property
     def models(self) -> str:

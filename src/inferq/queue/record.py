@@ -10,14 +10,22 @@ POSITIONAL = (
 
 
 def fields_of(record: bytes | None) -> dict[str, Any]:
-    """The fields that have a value; none where there is no record, or another program wrote it."""
+    """The fields that have a value, as text, but for attempts that failed, which are dictionaries.
+
+    There are none where there is no record, or another program wrote it.
+    """
     *values, rest = (record or b"").decode("utf-8", "replace").split("|", len(POSITIONAL))
     if len(values) < len(POSITIONAL):
         return {}
-    fields: dict[str, Any] = {name: value for name, value in zip(POSITIONAL, values, strict=True) if value}
+    fields: dict[str, Any] = {}
     if rest:
         try:
-            fields |= json.loads(rest)
-        except (ValueError, TypeError):
+            more = json.loads(rest).items()
+        except (ValueError, AttributeError):
             return {}
+        fields = {name: value if name.startswith("attempt:") else str(value) for name, value in more}
+    for name, value in zip(POSITIONAL, values, strict=True):
+        fields.pop(name, None)
+        if value:
+            fields[name] = value
     return fields

@@ -92,7 +92,7 @@ async def test_batch_sent_many_times_at_once_is_stored_once(client, announced, r
     )
     assert len({answer.text for answer in answers}) == 1
     assert redis_client.llen("queue:iris") == 2
-    assert redis_client.hlen("jobs") == len(redis_client.keys("job:*:status")) == 2
+    assert redis_client.hlen("jobs:records") == len(redis_client.keys("job:*:status")) == 2
 
 
 async def test_same_key_of_another_owner_is_another_key(settings, announced, make_client):

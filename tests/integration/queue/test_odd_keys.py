@@ -51,7 +51,7 @@ async def test_odd_record_breaks_neither_the_queue_nor_a_read(producer, consumer
 
 @pytest.mark.parametrize("odd", ["x", "ended|||||||||||||[]", "ended|||||||||||||{"])
 async def test_result_beside_a_record_that_is_none_is_read(producer, redis_client, odd):
-    redis_client.hset("jobs", "odd", odd)
+    redis_client.hset("jobs:records", "odd", odd)
     redis_client.set("job:odd:status", "completed")
     redis_client.set("job:odd:result", '{"a":1}')
     job = await producer.read("odd")
@@ -233,7 +233,7 @@ async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_othe
     answers = await asyncio.gather(*bad, *good, return_exceptions=True)
     assert all(isinstance(answer, RedisUnavailableError) and key in answer.message for answer in answers[:3])
     assert redis_client.llen("queue:other") == 3
-    assert redis_client.hlen("jobs") == len(redis_client.keys("job:*:data")) == 3
+    assert redis_client.hlen("jobs:records") == len(redis_client.keys("job:*:data")) == 3
 
     redis_client.delete(key)
     await submit("iris")

@@ -1,10 +1,12 @@
 """The hash of all jobs' records: what goes when, and what other programs may make of it."""
 
+import asyncio
 import time
 
 import pytest
 
 from inferq.jobs import (
+    ErrorKind,
     InvalidInputError,
     JobNotFoundError,
     ModelError,
@@ -14,6 +16,7 @@ from inferq.jobs import (
 )
 from inferq.queue.consumer import Consumer
 from inferq.queue.overview import read_overview
+from inferq.queue.reports import Report, Reports, Settlement, Verdict
 from inferq.queue.submission import Submission
 from tests.records import change_record, leased, record
 from tests.servers import wait_until
@@ -27,41 +30,108 @@ def complete(consumer, count=1):
     assert consumer.finish([Outcome(job, result=b"1") for job in jobs]) == ["completed"] * count
 
 
-def make_due(client):
-    """Makes every ended job's time be over, as far as the records go."""
-    for job_id in client.hkeys("jobs"):
+def make_due(client, models=("iris",)):
+    """Makes every ended job's time be over."""
+    for job_id in client.hkeys("jobs:records"):
         if record(client, job_id)["state"] == "ended":
             change_record(client, job_id, ended_ms=1)
-    for index in ("queue:iris:completed", "queue:iris:dead"):
+            client.delete(
+                *(f"job:{job_id.decode()}:{part}" for part in ("status", "result", "error", "data"))
+            )
+    for index in (f"queue:{model}:{index}" for model in models for index in ("completed", "dead")):
         for entry in client.zrange(index, 0, -1):
             client.zadd(index, {entry: 1})
 
 
 async def test_records_of_ended_jobs_go_when_their_time_is_over(producer, consumer, redis_client):
-    redis_client.hset("models", "iris", "{}")
     ids = [await producer.submit("iris", DATA) for _ in range(5)]
     complete(consumer, 3)
     [failed] = consumer.claim(1)
     consumer.finish([Outcome(failed, error=InvalidInputError("No."))])
     consumer.recover()
-    assert redis_client.hlen("jobs") == 5
+    assert redis_client.hlen("jobs:records") == 5
 
     make_due(redis_client)
     consumer.recover()
 
-    assert redis_client.hkeys("jobs") == [ids[-1].encode()]
+    assert redis_client.hkeys("jobs:records") == [ids[-1].encode()]
     assert not redis_client.exists("queue:iris:completed", "queue:iris:dead")
 
 
 async def test_records_of_models_that_no_worker_serves_go_too(producer, consumer, settings, redis_client):
-    redis_client.hset("models", "iris", "{}")
-    await producer.submit("iris", DATA)
-    complete(consumer)
-    make_due(redis_client)
-    other = Consumer(settings, "worker-2", ["other"])
-    other.recover()
+    for model in ("iris", "gone", "gone-too"):
+        job_id = await producer.submit(model, DATA)
+        await producer.cancel(job_id)
+    make_due(redis_client, ("iris", "gone", "gone-too"))
+    assert redis_client.smembers("jobs:queues") == {b"iris", b"gone", b"gone-too"}
+    for _ in range(4):
+        consumer.recover()
+    assert redis_client.hlen("jobs:records") == 0
+    assert not redis_client.exists("jobs:queues")
+
+
+async def test_jobs_of_a_model_that_no_worker_serves_any_more_end(producer, settings, redis_client):
+    short = settings.model_copy(update={"lease_seconds": 0.1, "job_ttl": 0.3})
+    gone, other = Consumer(short, "worker-1", ["gone"]), Consumer(short, "worker-2", ["iris"])
+    ids = [await producer.submit("gone", DATA) for _ in range(2)]
+    assert len(gone.claim(1)) == 1
+    gone.close()
+
+    def have_ended():
+        other.recover()
+        return all(redis_client.get(f"job:{job_id}:status") == b"failed" for job_id in ids)
+
+    wait_until(have_ended, what="the end of both")
     other.close()
-    assert redis_client.hlen("jobs") == 0
+    assert {(await producer.read(job_id)).error_kind for job_id in ids} == {ErrorKind.EXPIRED}
+
+
+async def test_record_stays_as_long_as_the_status_which_was_given_a_longer_lifetime(
+    producer, consumer, settings, redis_client
+):
+    job_id = await producer.submit("iris", DATA, owner="alice")
+    complete(consumer)
+    hasty = Consumer(settings.model_copy(update={"result_ttl": 0.05}), "worker-2", ["iris"])
+    wait_until(lambda: (hasty.recover(), redis_client.ttl("jobs:records") > 0)[1], what="a pass")
+    await asyncio.sleep(0.1)
+    hasty.recover()
+    with pytest.raises(JobNotFoundError):
+        await producer.read(job_id, "bob")
+    assert (await producer.read(job_id, "alice")).result == b"1"
+    redis_client.delete(f"job:{job_id}:status", f"job:{job_id}:result")
+    hasty.recover()
+    hasty.close()
+    assert redis_client.hlen("jobs:records") == 0
+
+
+async def test_jobs_of_a_batch_that_is_not_yet_accepted_are_left_alone(
+    producer, consumer, redis_client, monkeypatch
+):
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.05)
+    commit, rescued = producer._bulk._commit, []
+
+    async def commit_late(arguments):
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            rescued.extend(consumer.rescue())
+            await asyncio.sleep(0.01)
+        return await commit(arguments)
+
+    monkeypatch.setattr(producer._bulk, "_commit", commit_late)
+    ids = await producer.submit_all([Submission("iris", DATA) for _ in range(3)])
+    assert rescued == []
+    assert [job.id for job in consumer.claim(4)] == ids
+    assert redis_client.keys("job:*:staged") == redis_client.keys("job:*:missing") == []
+
+
+async def test_records_live_on_with_a_job_that_is_tried_again_or_cancelled(producer, redis_client):
+    job_id = await producer.submit("iris", DATA, owner="alice")
+    redis_client.pexpire("jobs:records", 1000)
+    await producer.cancel(job_id)
+    assert redis_client.ttl("jobs:records") >= redis_client.ttl(f"job:{job_id}:status")
+    redis_client.pexpire("jobs:records", 1000)
+    await producer.revive(job_id)
+    assert redis_client.ttl("jobs:records") >= redis_client.ttl(f"job:{job_id}:status")
 
 
 async def test_workers_remove_as_many_records_as_they_add(producer, consumer, redis_client):
@@ -69,7 +139,7 @@ async def test_workers_remove_as_many_records_as_they_add(producer, consumer, re
         await producer.submit("iris", DATA)
         complete(consumer)
         make_due(redis_client)
-    assert redis_client.hlen("jobs") <= 2
+    assert redis_client.hlen("jobs:records") <= 2
 
 
 async def test_record_of_a_job_that_began_anew_stays(producer, consumer, redis_client):
@@ -78,7 +148,6 @@ async def test_record_of_a_job_that_began_anew_stays(producer, consumer, redis_c
     await producer.revive(job_id)
     complete(consumer)
     redis_client.zadd("queue:iris:dead", {job_id: 1})  # what is left of its first end
-    redis_client.hset("models", "iris", "{}")
     consumer.recover()
     assert not redis_client.exists("queue:iris:dead")
     assert (await producer.read(job_id)).attempts == 1
@@ -100,10 +169,11 @@ async def test_ended_job_is_known_as_long_as_its_status(producer, consumer, redi
 
 async def test_all_keys_of_records_expire_where_nothing_happens_any_more(producer, consumer, redis_client):
     await producer.submit("iris", DATA)
-    assert redis_client.ttl("jobs") > 0
+    assert redis_client.ttl("jobs:records") > 0
     complete(consumer)
+    redis_client.persist("jobs:records")
     consumer.recover()
-    assert min(redis_client.ttl("jobs"), redis_client.ttl("queue:iris:completed")) > 0
+    assert redis_client.ttl("jobs:records") > 0
 
 
 @pytest.mark.parametrize("is_batch", [False, True])
@@ -111,20 +181,34 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
     producer, settings, redis_client, is_batch
 ):
     consumer = Consumer(settings, "worker-1", ["iris"])
+    reports = Reports(settings)
+    await producer.submit("iris", DATA)
+    [running] = consumer.claim(1)
     waiting = await producer.submit("iris", DATA)
-    redis_client.rename("jobs", "kept")
-    redis_client.set("jobs", "no hash")
+    redis_client.rename("jobs:records", "kept")
+    redis_client.set("jobs:records", "no hash")
 
-    with pytest.raises(RedisUnavailableError, match="'jobs'"):
+    with pytest.raises(RedisUnavailableError, match="'jobs:records'"):
         await (producer.submit_all([Submission("iris", DATA)]) if is_batch else producer.submit("iris", DATA))
-    assert (await producer.read(waiting)).status is Status.PENDING
-    with pytest.raises(RedisUnavailableError, match="WRONGTYPE"):
-        consumer.claim(1)
+    report = Report(waiting.encode(), "https://example.com/hook", 1, 0, 1)
+    for call in (
+        lambda: consumer.claim(1), consumer.recover, lambda: consumer.renew({running: 60.0}),
+        lambda: consumer.finish([Outcome(running, error=ModelError("No."))]),
+        lambda: consumer.finish([Outcome(running, result=b"1")]), lambda: reports.take(1, 60.0),
+        lambda: reports.settle([Settlement(report, Verdict.DELIVERED)]),
+    ):  # fmt: skip
+        with pytest.raises(RedisUnavailableError, match="WRONGTYPE"):
+            call()
+    for ask in (producer.read, producer.cancel, producer.revive, producer.drop):
+        with pytest.raises(RedisUnavailableError, match="WRONGTYPE"):
+            await ask(waiting)
     assert redis_client.lrange("queue:iris", 0, -1) == [waiting.encode()]
 
-    redis_client.rename("kept", "jobs")
+    redis_client.rename("kept", "jobs:records")
+    assert consumer.finish([Outcome(running, result=b"1")]) == ["completed"]
     complete(consumer)
     assert (await producer.read(waiting)).status is Status.COMPLETED
+    reports.close()
     consumer.close()
 
 
@@ -134,7 +218,7 @@ async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
 ):
     job_id = await producer.submit("iris", DATA)
     redis_client.brpop(["queue:iris"])
-    redis_client.hset("jobs", job_id, odd)
+    redis_client.hset("jobs:records", job_id, odd)
 
     def ends():
         consumer.recover()
@@ -149,7 +233,6 @@ async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
 
 
 async def test_odd_entries_among_the_ended_are_passed_over(producer, consumer, redis_client):
-    redis_client.hset("models", "iris", "{}")
     for index in ("queue:iris:completed", "queue:iris:dead"):
         redis_client.zadd(index, {"odd": 1, "[": 1, "[[]]": 1, "[7]": 1, "{}": 1, "[]": 1, "7": 1, "\xff": 1})
     await producer.submit("iris", DATA)
@@ -169,9 +252,9 @@ async def test_books_of_the_wrong_type_keep_no_job_from_completing(producer, con
 
 
 async def test_rate_falls_once_nothing_ends(producer, consumer, redis_client):
+    redis_client.hset("models", "iris", "{}")
     for _ in range(4):
         await producer.submit("iris", DATA)
-    redis_client.hset("models", "iris", "{}")
     complete(consumer, 4)
     assert 0.3 < (await read_overview(producer.link)).models["iris"].jobs_per_second <= 0.4
     consumer.recover()
@@ -179,6 +262,8 @@ async def test_rate_falls_once_nothing_ends(producer, consumer, redis_client):
     assert kept[b"ended"] == b"0"
     redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) - 20_000)
     assert 0.03 < (await read_overview(producer.link)).models["iris"].jobs_per_second < 0.06
+    redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) + 10**9)  # the clock was set back
+    assert 0.3 < (await read_overview(producer.link)).models["iris"].jobs_per_second <= 0.4
 
 
 async def test_lease_goes_on_while_one_job_of_its_claim_may_run(producer, settings):
@@ -222,3 +307,27 @@ async def test_leased_jobs_whose_lease_is_lost_are_taken_back(producer, consumer
     assert consumer.recover().lapsed == 3
     assert [job.id for _ in ids for job in consumer.claim(1)] == ids
     assert (await producer.read(ids[0])).attempts == 2
+
+
+ODD_TAILS = [
+    '{"error_kind":[1]}', '{"webhook":"http://x","webhook_ms":[1]}', '{"model":[2]}', '{"webhook":{"a":2}}',
+    '{"webhook":7,"webhook_ms":1e300}', '{"attempt:1":7,"state":"queued"}', '{"owner":null,"alone":true}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tail", ODD_TAILS)
+@pytest.mark.parametrize("status", list(Status))
+async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redis_client, tail, status):
+    reports = Reports(settings)
+    good = await producer.submit("iris", DATA, webhook="https://example.com/hook")
+    await producer.cancel(good)
+    redis_client.set("job:odd:status", status)
+    for model in ("iris", ""):
+        redis_client.hset("jobs:records", "odd", f"ended|5|1|5|t|w|1|{model}|normal|5|||{tail}")
+        redis_client.zadd("webhooks", {"odd": 1})
+        odd, fine = await producer.read_many(["odd", good])
+        assert (odd.status, fine.status) == (status, Status.FAILED)
+        await read_overview(producer.link)
+    reported, _ = reports.take(10, 60)
+    assert good in [report.job_id for report in reported]
+    reports.close()

@@ -106,7 +106,7 @@ async def test_report_of_a_job_that_has_expired_is_dropped_and_nothing_comes_bac
     for verdict in Verdict:
         assert reports.settle([Settlement(report, verdict, "No.")]) == ["stale"]
     redis_client.zadd("webhooks", {"nosuch": 1, b"\xff:": 1})
-    redis_client.hset("jobs", "nosuch", "no record")
+    redis_client.hset("jobs:records", "nosuch", "no record")
     assert reports.take(10, 60)[1] == 3
     assert redis_client.keys("*webhooks*") == redis_client.keys(f"job:{ended}:*") == []
 

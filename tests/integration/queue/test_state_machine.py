@@ -63,7 +63,7 @@ def turn_clock(client, seconds):
         for member, score in client.zrange(f"{QUEUE}:{name}", 0, -1, withscores=True):
             changes.zadd(f"{QUEUE}:{name}", {member: score - shift})
     changes.execute()
-    for job_id in client.hkeys("jobs"):
+    for job_id in client.hkeys("jobs:records"):
         fields = record(client, job_id)
         change_record(client, job_id, **{name: int(fields[name]) - shift for name in TIMES if name in fields})
 
@@ -71,7 +71,7 @@ def turn_clock(client, seconds):
 class QueueMachine(RuleBasedStateMachine):
     """One producer, two consumers, outside programs, and the reference beside them."""
 
-    jobs = Bundle("jobs")
+    jobs = Bundle("jobs:records")
     pops = Bundle("pops")
     claims = Bundle("claims")
     taken_outside = Bundle("taken_outside")
@@ -385,7 +385,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def every_key_of_a_job_expires(self):
         for key in self.client.keys("job:*"):
-            job = self.model.jobs[KEYS.job_id_of(key.decode())]
+            job = self.model.jobs[key.decode().removeprefix("job:").rpartition(":")[0]]
             assert job.state == "foreign" or job.outside or self.client.pttl(key) != -1, key
 
     @invariant()

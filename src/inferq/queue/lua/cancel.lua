@@ -11,6 +11,7 @@
 
 local id, ttl_ms, token = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
+check_records()
 local job = look_at(id)
 if not job then return false end
 local state = job.state

@@ -30,7 +30,6 @@ local now = now_ms()
 local started_ms = text(now)
 local claimed, data_of_claimed, unusual, events = {}, {}, {}, {}
 local held_up = ''
-local jobs_key = prefix .. 'jobs'
 local records, record_count = {}, 0 -- to be written together: id, record, the next id, …
 local MOST_QUEUES = 16 -- more are not looked through for what was popped
 local AWAKE_MS = 50 -- a worker that has waited longer may be gone, and takes one job: others need not wait for a lease
@@ -51,7 +50,7 @@ local function add(id, data, attempt, timeout_ms)
   end
 end
 
-call('HEXISTS', jobs_key, '') -- before anything is taken: an error where another program has made something else of it
+check_records()
 -- a claim behind a BRPOP is never repeated as it was
 local previous = sure_ms == 0 and call('LRANGE', claim_key(token), 0, -1) or {}
 if #previous > 0 then
@@ -72,9 +71,10 @@ local function adopt(queue, model, id, priority)
   if status == 'completed' or status == 'failed' then return nil end
   local job = {state = 'queued', model = model, priority = priority, sequence = 0, submitted_ms = now, is_large = '1'}
   save(id, job)
-  for _, key in ipairs({jobs_key, job_key(id, 'data')}) do call('PEXPIRE', key, lifetime_ms) end
+  for _, key in ipairs({RECORDS, job_key(id, 'data')}) do call('PEXPIRE', key, lifetime_ms) end
   call('SET', status_key, 'pending', 'PX', lifetime_ms)
   call('ZADD', open_key(queue, priority), 0, id)
+  note_queue(model)
   note_outside(queue)
   return job
 end
@@ -92,7 +92,7 @@ local function note_ended_outside(queue, id, job)
 end
 
 local function write_records()
-  if record_count > 0 then call_with_many('HSET', jobs_key, records) end
+  if record_count > 0 then call_with_many('HSET', RECORDS, records) end
   records, record_count = {}, 0
 end
 
@@ -120,7 +120,7 @@ local function take(queue, model, id, list_priority)
   local too_late = now - tonumber(job.submitted_ms) > job_ttl_ms
   if not has_data or too_late then
     if note_ended_outside(queue, id, job) then return 'next' end
-    local message = too_late and expired_message(job_ttl_ms) or
+    local message = too_late and expired_message(job, job_ttl_ms) or
       'The job has no data: it expired, or its producer pushed the id before it set job:' .. id ..
       ':data. Submit it again.'
     fail_job(queue, id, job, result_ttl_ms, now, 'expired', message)
@@ -187,7 +187,7 @@ end
 -- Leases some of one list together, each in the way of `take` or `take_plain`. Returns the place of the last that was looked
 -- at, and what is to be done then.
 local function take_each(queue, model, ids, list_priority)
-  local waiting = call('HMGET', jobs_key, unpack(ids))
+  local waiting = call('HMGET', RECORDS, unpack(ids))
   local datas = read_ahead(ids, waiting)
   for i, id in ipairs(ids) do
     local data = datas[i]
@@ -239,7 +239,7 @@ end
 
 -- Whether a job may be the popped one: it waits, but not in its list.
 local function may_be_popped(id, list, waits)
-  return (look('HGET', jobs_key, id) or ''):sub(1, 7) == 'queued|' and look('GET', job_key(id, 'status')) == 'pending' and
+  return (look('HGET', RECORDS, id) or ''):sub(1, 7) == 'queued|' and look('GET', job_key(id, 'status')) == 'pending' and
     not (waits and call('LPOS', list, id, 'RANK', -1, 'MAXLEN', 1000))
 end
 

@@ -17,8 +17,8 @@
 
 local max_queued, idempotency = tonumber(ARGV[2]), ARGV[3] ~= '' and cjson.decode(ARGV[3])
 local now = now_ms()
-local jobs = look('HEXISTS', prefix .. 'jobs', ARGV[5])
-if not jobs then return {'spoilt', prefix .. 'jobs'} end
+local jobs = look('HEXISTS', RECORDS, ARGV[5])
+if not jobs then return {'spoilt', RECORDS} end
 if jobs == 1 then
   touch(ARGV[5])
   return {'accepted'}
@@ -62,6 +62,7 @@ end
 
 local sequences, ids, records = {}, {}, {} -- by model: the last sequence number
 for model, count in pairs(counts) do
+  note_queue(model)
   sequences[model] = call('INCRBY', queue_key(model) .. ':sequence', count) - count
 end
 for i = 5, #ARGV, 3 do
@@ -75,8 +76,8 @@ for i = 5, #ARGV, 3 do
   new.open[#new.open + 1] = id
 end
 if idempotency then remember(idempotency, table.concat(ids, ',')) end
-call_with_many('HSET', prefix .. 'jobs', records)
-call('PEXPIRE', prefix .. 'jobs', ARGV[4])
+call_with_many('HSET', RECORDS, records)
+call('PEXPIRE', RECORDS, ARGV[4])
 for first = 1, #staged_keys, 1000 do
   call('UNLINK', unpack(staged_keys, first, math.min(first + 999, #staged_keys)))
 end

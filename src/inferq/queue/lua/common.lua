@@ -47,26 +47,36 @@ local function look(...)
   return not (type(answer) == 'table' and answer.err) and answer
 end
 
--- A job's record is a field of the hash `jobs`: these values, each followed by '|', and whatever else there is, as JSON.
+-- The hash of all jobs' records.
+local RECORDS = prefix .. 'jobs:records'
+
+-- Raises an error, before anything is changed, where another program has made something else of it.
+local function check_records()
+  call('HEXISTS', RECORDS, '')
+end
+
+-- A job's record is a field of that hash: these values, each followed by '|', and whatever else there is, as JSON.
 -- What a claim and a finish change stands first, so that they write the rest as they found it.
 local RECORD = {'state', 'ended_ms', 'attempts', 'started_ms', 'token', 'worker', 'sequence', 'model', 'priority',
   'submitted_ms', 'timeout_ms', 'owner'}
 
--- Makes a table of a record; raises an error where some other program has written it.
+-- Makes a table of a record: all values are text, but for attempts that failed. Raises an error where some other program
+-- has written it.
 local function parse(record)
   local values = {record:match('^' .. ('([^|]*)|'):rep(#RECORD) .. '(.*)$')}
   if #values == 0 then error('This is no record of a job.') end
-  local more = values[#RECORD + 1]
-  local job = more == '' and {} or cjson.decode(more)
-  for i, name in ipairs(RECORD) do
-    if values[i] ~= '' then job[name] = values[i] end
+  local more, job = values[#RECORD + 1], {}
+  for name, value in pairs(more == '' and job or cjson.decode(more)) do
+    if type(value) == 'number' then value = text(value) end
+    if type(value) == 'string' or (type(value) == 'table' and name:find('^attempt:')) then job[name] = value end
   end
+  for i, name in ipairs(RECORD) do job[name] = values[i] ~= '' and values[i] or nil end
   return job
 end
 
 -- The record of a job, or false. One that has ended is known as long as its status.
 local function record_of(id)
-  local record = call('HGET', prefix .. 'jobs', id)
+  local record = call('HGET', RECORDS, id)
   if record and record:sub(1, 6) == 'ended|' and call('EXISTS', job_key(id, 'status')) == 0 then return false end
   return record
 end
@@ -91,7 +101,7 @@ local function save(id, job)
     values[i], more[name] = type(value) == 'number' and text(value) or value, nil
   end
   local rest = next(more) and cjson.encode(more) or ''
-  call('HSET', prefix .. 'jobs', id, table.concat(values, '|') .. '|' .. rest)
+  call('HSET', RECORDS, id, table.concat(values, '|') .. '|' .. rest)
 end
 
 -- The jobs of a claim share its lease: an entry of `leases` by the claim's token, and this list of the model and the jobs that
@@ -100,9 +110,9 @@ local function claim_key(token)
   return prefix .. 'claim:' .. token
 end
 
--- How many jobs of a model are leased.
 local MOST_CLAIMS = 10000
 
+-- How many jobs of a model are leased.
 local function count_leased(queue)
   local count = 0
   for _, token in ipairs(look('ZRANGE', queue .. ':leases', 0, MOST_CLAIMS - 1) or {}) do
@@ -145,8 +155,8 @@ end
 
 -- Writes, and changes nothing: whoever waits for the disk after a repeated submit waits for the first one too.
 local function touch(id)
-  local record = call('HGET', prefix .. 'jobs', id)
-  if record then call('HSET', prefix .. 'jobs', id, record) end
+  local record = call('HGET', RECORDS, id)
+  if record then call('HSET', RECORDS, id, record) end
 end
 
 -- The answer that an earlier submit with the same key stands for; nil if there was none whose job is still known, or one
@@ -189,14 +199,19 @@ local function list_completed(queue, ids, now)
   redis.pcall('ZADD', queue .. ':completed', text(now), cjson.encode(ids))
 end
 
--- Removes the records of those of these jobs that have ended at that time: others have begun anew since.
+-- Removes the records of those of these jobs that have ended at that time: others have begun anew since. Returns whether
+-- that is done: not while the status of one is there, which was given another lifetime.
 local function remove_records(ids, ended_ms)
-  local over = {}
-  for i, record in ipairs(call('HMGET', prefix .. 'jobs', unpack(ids))) do
-    if record and record:find('^ended|' .. ended_ms .. '|') then over[#over + 1] = ids[i] end
+  local over, statuses = {}, {}
+  for i, record in ipairs(call('HMGET', RECORDS, unpack(ids))) do
+    if record and record:find('^ended|' .. ended_ms .. '|') then
+      over[#over + 1], statuses[#statuses + 1] = ids[i], job_key(ids[i], 'status')
+    end
   end
-  if #over > 0 then call('HDEL', prefix .. 'jobs', unpack(over)) end
-  return #ids
+  if #over == 0 then return true end
+  if call('EXISTS', unpack(statuses)) > 0 then return false end
+  call('HDEL', RECORDS, unpack(over))
+  return true
 end
 
 -- Takes what ended so long ago from an index, and the records with it; entries of `completed` are lists of ids. Goes on up to
@@ -206,12 +221,18 @@ local function forget_ended(index, are_lists, before_ms, most_entries, most_jobs
   local jobs = 0
   for i = 1, #due, 2 do
     if jobs >= most_jobs then break end
-    call('ZREM', index, due[i])
-    local is_fine, ids = true, {due[i]}
-    if are_lists then is_fine, ids = pcall(cjson.decode, due[i]) end
-    local was_removed, count = pcall(remove_records, is_fine and ids, due[i + 1])
-    jobs = jobs + (was_removed and count or 1)
+    local is_read, ids = true, {due[i]}
+    if are_lists then is_read, ids = pcall(cjson.decode, due[i]) end
+    is_read = is_read and type(ids) == 'table'
+    jobs = jobs + (is_read and #ids or 1)
+    local is_fine, is_done = pcall(remove_records, is_read and ids, due[i + 1])
+    if is_done or not is_fine then call('ZREM', index, due[i]) end
   end
+end
+
+-- Notes that jobs of a model are kept: any worker sees to its queue from time to time, until there are none.
+local function note_queue(model)
+  call('SADD', prefix .. 'jobs:queues', model)
 end
 
 -- Puts the report of a job's end in line, where its request asked for one.
@@ -234,9 +255,10 @@ local function is_shared(queues)
 end
 
 -- Takes the job out of every index, and notes that it has ended.
-local function close_job(queue, id, job, now)
+local function close_job(queue, id, job, ttl_ms, now)
   if job.state == 'leased' then end_lease(queue, job.token, {id}) end
   call('ZREM', queue .. ':retries', id)
+  call('PEXPIRE', RECORDS, ttl_ms, 'GT')
   call('ZREM', open_key(queue, job.priority), id)
   job.state, job.ended_ms = 'ended', now
   save(id, job)
@@ -249,15 +271,15 @@ local function fail_job(queue, id, job, ttl_ms, now, kind, message)
   call('SET', job_key(id, 'status'), 'failed', 'PX', ttl_ms)
   call('PEXPIRE', job_key(id, 'data'), ttl_ms)
   job.error_kind = kind
-  close_job(queue, id, job, now)
   call('ZADD', queue .. ':dead', now, id)
+  close_job(queue, id, job, ttl_ms, now)
 end
 
 -- Any program may have written anything under a job's keys: what cannot be read fails, so that the queue goes on.
 local function fail_unreadable(queue, model, id, priority, ttl_ms, now)
   fail_job(queue, id, {model = model, priority = priority}, ttl_ms, now, 'invalid-input',
     'The keys of this job cannot be read. Expected job:' .. id .. ':data and :status as strings, and nothing in the hash ' ..
-    'jobs but what inferq wrote.')
+    'jobs:records but what inferq wrote.')
 end
 
 -- An outside worker ends a job by writing its result and status; the rest of the bookkeeping is done here. Returns that
@@ -266,15 +288,16 @@ local function close_if_ended_outside(queue, id, job, ttl_ms, now)
   local status = redis.pcall('GET', job_key(id, 'status'))
   if status ~= 'completed' and status ~= 'failed' then return false end
   note_outside(queue)
-  close_job(queue, id, job, now)
+  close_job(queue, id, job, ttl_ms, now)
   if status == 'completed' then call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end
   if status == 'failed' then call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now) end
   return status
 end
 
-local function expired_message(ttl_ms)
-  return string.format('The job waited longer than %g s (INFERQ_JOB_TTL) and was not run. Submit it again.', ttl_ms / 1000)
+local function expired_message(job, ttl_ms)
+  return string.format('The job is older than %g s (INFERQ_JOB_TTL) and was not %s. Submit it again.', ttl_ms / 1000,
+    (tonumber(job.attempts) or 0) > 0 and 'completed' or 'run')
 end
 
 -- Writes down how the present attempt ended without success.
@@ -290,7 +313,7 @@ local RATE_MS = 10000
 local function drain_rate(queue, now)
   local kept = look('HMGET', queue .. ':rate', 'at_ms', 'per_second', 'ended') or {}
   local rate = (tonumber(kept[2]) or 0) + (tonumber(kept[3]) or 0) * 1000 / RATE_MS
-  return rate * math.exp(((tonumber(kept[1]) or now) - now) / RATE_MS)
+  return rate * math.exp(math.min(0, (tonumber(kept[1]) or now) - now) / RATE_MS) -- the clock may have been set back
 end
 
 local function count_ended(queue, ended)

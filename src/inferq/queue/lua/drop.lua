@@ -9,6 +9,7 @@
 -- Returns  'dropped', its public status (it has not ended: nothing changed), or false (no such job)
 
 local id, ttl_ms = ARGV[2], ARGV[3]
+check_records()
 local job = look_at(id)
 local status = call('GET', job_key(id, 'status'))
 
@@ -23,7 +24,7 @@ elseif job.state ~= 'ended' then
 end
 
 for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
-call('HDEL', prefix .. 'jobs', id)
+call('HDEL', RECORDS, id)
 if job then call('ZREM', queue_key(job.model) .. ':dead', id) end
 call('ZREM', prefix .. 'webhooks', id)
 return 'dropped'

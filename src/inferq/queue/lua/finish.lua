@@ -20,7 +20,6 @@ local now = now_ms()
 local ended_ms = text(now)
 local answers, events, ended = {}, {}, {}
 local gone, gone_count = {}, 0 -- keys that are removed
-local jobs_key = prefix .. 'jobs'
 local records, record_count = {}, 0 -- to be written together: id, record, the next id, …
 
 -- The jobs that complete here, together for each list that they came from; by model and priority.
@@ -71,7 +70,7 @@ local function complete(id, base, model, priority, token, payload)
 end
 
 local function write_records()
-  if record_count > 0 then call_with_many('HSET', jobs_key, records) end
+  if record_count > 0 then call_with_many('HSET', RECORDS, records) end
   records, record_count = {}, 0
 end
 
@@ -135,7 +134,7 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
   record_attempt(job, now, kind, payload)
   job.failures = (job.failures or 0) + 1
   if verdict == 'retry' and job.failures < max_failures then
-    job.error_kind, job.last_error = kind, payload
+    job.error_kind = kind
     give_back(queue, id, job, 'retrying')
     call('ZADD', queue .. ':retries', now + delay_ms, id)
     return 'retrying'
@@ -156,10 +155,11 @@ local function records_of(first, last)
       ids[#ids + 1], places[#places + 1], is_read[id] = id, at, true
     end
   end
-  for k, record in ipairs(#ids > 0 and call('HMGET', jobs_key, unpack(ids)) or {}) do found[places[k]] = record end
+  for k, record in ipairs(#ids > 0 and call('HMGET', RECORDS, unpack(ids)) or {}) do found[places[k]] = record end
   return found
 end
 
+check_records()
 local i, last_answer = 4, -1
 while i <= #ARGV do
   local verdict, token, width = ARGV[i], ARGV[i + 1], ARGV[i] == 'completed' and 2 or 4
@@ -192,7 +192,7 @@ while i <= #ARGV do
   i = last + 1
 end
 write_records()
-if gone_count > 0 then call('UNLINK', unpack(gone)) end
+for first = 1, gone_count, 1000 do call('UNLINK', unpack(gone, first, math.min(first + 999, gone_count))) end
 for _, of_model in pairs(groups) do
   for _, group in pairs(of_model) do
     local queue, ids = group.queue, group.ids

@@ -32,6 +32,7 @@ local function precedes(a, b)
   return is_less(b.id, a.id)
 end
 
+check_records()
 local before = before_score and {score = before_score, id = before_id}
 local entries, is_cut = {}, false
 

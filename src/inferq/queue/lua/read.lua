@@ -55,6 +55,6 @@ end
 local keys, answers = {}, {}
 for i = 3, #ARGV do keys[i - 2] = job_key(ARGV[i], 'status') end
 if #keys == 0 then return answers end
-local records = look('HMGET', prefix .. 'jobs', unpack(ARGV, 3)) or {}
-for i, status in ipairs(call('MGET', unpack(keys))) do answers[i] = read(ARGV[i + 2], status, records[i] or false) end
+local records = call('HMGET', RECORDS, unpack(ARGV, 3)) -- else whose they are is not known
+for i, status in ipairs(call('MGET', unpack(keys))) do answers[i] = read(ARGV[i + 2], status, records[i]) end
 return answers

@@ -11,14 +11,15 @@
 -- ARGV[5]  most charged failures of a job
 -- ARGV[6]  how long a job may wait before it has expired, ms
 --
--- Returns  {leases taken back, retries put in line, missing jobs put back, jobs failed}
+-- Returns  {leases taken back, retries put in line, missing jobs put back, jobs failed, models of which jobs are kept}
 
 local queue, limit, grace_ms, ttl_ms = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_failures, job_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 local now = now_ms()
 local leases, retries = queue .. ':leases', queue .. ':retries'
+check_records()
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
-local events = {}
+local events, model = {}, queue:sub(#queue_key('') + 1)
 local MOST_FORGOTTEN = 1000 -- jobs of one model and one sort of end; workers that are busy forget as many as they end
 
 local function fail(id, job, kind, message)
@@ -29,7 +30,7 @@ end
 
 local function give_up(id)
   for _, priority in ipairs(PRIORITIES) do call('ZREM', open_key(queue, priority), id) end
-  fail_unreadable(queue, queue:sub(#queue_key('') + 1), id, 'normal', ttl_ms, now)
+  fail_unreadable(queue, model, id, 'normal', ttl_ms, now)
   failed_count = failed_count + 1
   events[#events + 1] = id .. ':failed'
 end
@@ -152,7 +153,7 @@ for _, priority in ipairs(PRIORITIES) do
       if status then
         events[#events + 1] = id .. ':' .. status
       else
-        fail(id, job, 'expired', expired_message(job_ttl_ms))
+        fail(id, job, 'expired', expired_message(job, job_ttl_ms))
       end
     end
   end
@@ -160,14 +161,12 @@ end
 
 update_rate(queue, now)
 
--- also of models that no worker serves any more
-for _, model in ipairs(look('HKEYS', prefix .. 'models') or {}) do
-  for _, index in ipairs({'completed', 'dead'}) do
-    forget_ended(queue_key(model) .. ':' .. index, index == 'completed', now - ttl_ms, MOST_FORGOTTEN, MOST_FORGOTTEN)
-  end
+for _, index in ipairs({'completed', 'dead'}) do
+  forget_ended(queue .. ':' .. index, index == 'completed', now - ttl_ms, MOST_FORGOTTEN, MOST_FORGOTTEN)
 end
-for _, key in ipairs({prefix .. 'jobs', queue .. ':completed', queue .. ':dead'}) do
-  call('PEXPIRE', key, job_ttl_ms + ttl_ms)
-end
+call('PEXPIRE', RECORDS, job_ttl_ms + ttl_ms)
+local indexes = {queue .. ':completed', queue .. ':dead', leases, retries}
+for _, priority in ipairs(PRIORITIES) do indexes[#indexes + 1] = open_key(queue, priority) end
+if call('EXISTS', unpack(indexes)) == 0 then call('SREM', prefix .. 'jobs:queues', model) end
 publish(events)
-return {lapsed_count, due_count, missing_count, failed_count}
+return {lapsed_count, due_count, missing_count, failed_count, look('SMEMBERS', prefix .. 'jobs:queues') or {}}

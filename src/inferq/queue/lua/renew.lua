@@ -29,6 +29,7 @@ local function renew(id, token, longest_ms)
   return 'renewed'
 end
 
+check_records()
 for i = 4, #ARGV, 3 do
   answers[#answers + 1] = renew(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]))
 end

@@ -13,6 +13,7 @@ local webhooks, limit, lease_ms = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 local dropped, reports = 0, {}
 
+check_records()
 for _, id in ipairs(call('ZRANGEBYSCORE', webhooks, '-inf', now, 'LIMIT', 0, limit)) do
   local job = look_at(id)
   if not job or job.state ~= 'ended' or not job.webhook or not job.ended_ms then

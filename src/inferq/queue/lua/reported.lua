@@ -38,6 +38,7 @@ local function settle(id, ended_ms, due_ms, verdict, fault, delay_ms)
   return verdict
 end
 
+check_records()
 for i = 2, #ARGV, 6 do
   answers[#answers + 1] = settle(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
     tonumber(ARGV[i + 5]))

@@ -19,6 +19,7 @@ for _, part in ipairs({'data', 'status', 'result', 'error'}) do
   local key = job_key(id, part)
   if call('PTTL', key) == -1 then call('PEXPIRE', key, ttl_ms) end
 end
+if call('EXISTS', job_key(id, 'staged')) == 1 then return 'known' end -- a job of a batch that is not yet accepted
 if record_of(id) or status ~= 'pending' or call('EXISTS', job_key(id, 'data')) == 0 then return 'known' end
 
 for _, queue in ipairs(KEYS) do

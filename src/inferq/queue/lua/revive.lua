@@ -12,6 +12,7 @@
 --          {its public status} (it has not failed), or {} (no such job)
 
 local id, ttl_ms, max_queued, token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+check_records()
 local job = look_at(id)
 if job and job.revive_token == token then return {'revived'} end
 local status = call('GET', job_key(id, 'status'))
@@ -26,13 +27,14 @@ if depth >= max_queued then return {'full', depth, math.floor(drain_rate(queue, 
 
 local sequence = call('INCR', queue .. ':sequence')
 job.state, job.sequence, job.submitted_ms, job.revive_token = 'queued', sequence, now_ms(), token
-for _, name in ipairs({'failures', 'alone', 'error_kind', 'last_error', 'ended_ms', 'token', 'missing_ms', 'webhook_status',
+for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'webhook_status',
   'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
 save(id, job)
 call('ZREM', prefix .. 'webhooks', id) -- its new end is another report
 call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
 call('UNLINK', job_key(id, 'error'))
-call('PEXPIRE', job_key(id, 'data'), ttl_ms)
+for _, key in ipairs({job_key(id, 'data'), RECORDS}) do call('PEXPIRE', key, ttl_ms) end
+note_queue(job.model)
 call('ZREM', queue .. ':dead', id)
 call('ZADD', open_key(queue, priority), sequence, id)
 call('LPUSH', list_key(queue, priority), id)

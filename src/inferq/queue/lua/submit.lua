@@ -28,17 +28,17 @@ local now = now_ms()
 local answers, refused = {}, {}
 local counts, depths = {}, {} -- by queue: jobs accepted here, jobs waiting
 local spoilt = {} -- by list: the key that cannot be used, or false
-local accepted, is_new = {}, {}
+local accepted, is_new, models = {}, {}, {}
 
 -- Mostly none of the jobs is known: that takes one look.
-local ids, jobs_key = {}, prefix .. 'jobs'
+local ids = {}
 for i = 4, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
-local records = #ids > 0 and look('HMGET', jobs_key, unpack(ids))
+local records = #ids > 0 and look('HMGET', RECORDS, unpack(ids))
 local is_spoilt, may_be_known = not records, false
 for _, record in ipairs(records or {}) do may_be_known = may_be_known or record end
 
 local function decide(id, model, priority, data, options)
-  if is_spoilt then return {'spoilt', jobs_key} end
+  if is_spoilt then return {'spoilt', RECORDS} end
   local record = may_be_known and record_of(id)
   if record then
     local status = call('GET', job_key(id, 'status'))
@@ -63,7 +63,7 @@ local function decide(id, model, priority, data, options)
   if depths[queue] >= max_queued then return {'full', depths[queue], math.floor(drain_rate(queue, now) * 1000)} end
   depths[queue] = depths[queue] + 1
   counts[queue] = (counts[queue] or 0) + 1
-  is_new[id] = true
+  is_new[id], models[model] = true, true
   accepted[#accepted + 1] = {id, model, queue, priority, data, options}
   if idempotency then remember(idempotency, id) end -- at once, for the next job of this call
   return {'accepted', depths[queue]}
@@ -83,6 +83,7 @@ for _, id in ipairs(refused) do call('UNLINK', job_key(id, 'data')) end
 
 local submitted_ms = text(now)
 local sequences, lists, new_records = {}, {}, {} -- by queue: the last sequence number; by list: what goes into it
+for model in pairs(models) do note_queue(model) end
 for queue, count in pairs(counts) do
   sequences[queue] = call('INCRBY', queue .. ':sequence', count) - count
 end
@@ -99,8 +100,8 @@ for _, job in ipairs(accepted) do
   open[#open + 1], open[#open + 2] = text(sequence), id
 end
 if #new_records > 0 then
-  call_with_many('HSET', jobs_key, new_records)
-  call('PEXPIRE', jobs_key, ttl_ms)
+  call_with_many('HSET', RECORDS, new_records)
+  call('PEXPIRE', RECORDS, ttl_ms)
 end
 for list, new in pairs(lists) do
   call_with_many('ZADD', new.open_key, new.open)

@@ -11,6 +11,7 @@
 local suspects = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  if look('HEXISTS', prefix .. 'jobs', id) == 0 or call('PTTL', job_key(id, 'status')) == -1 then suspects[#suspects + 1] = id end
+  local is_ours = look('HEXISTS', RECORDS, id) ~= 0 or call('EXISTS', job_key(id, 'staged')) == 1
+  if not is_ours or call('PTTL', job_key(id, 'status')) == -1 then suspects[#suspects + 1] = id end
 end
 return suspects
