@@ -24,7 +24,7 @@ The data model, with `{prefix}` before every key:
 | `queue:{model}:completed` | sorted set | completed jobs, by when they ended in ms: ids as JSON |
 | `queue:{model}:dead` | sorted set | failed jobs, by when they ended in ms |
 | `queue:{model}:rate` | hash | how fast jobs end |
-| `queue:{model}:look:{priority}` | string | where recovery's look at `open` goes on |
+| `queue:{model}:look:…` | string | where recovery's look at an index goes on |
 | `scan:cursor`, `scan:turn` | string | where the scan for jobs from outside goes on; whose step it is |
 | `queue:{model}:sequence` | string | the last sequence number given out |
 | `queue:{model}:outside` | string | there while programs from outside have pushed or run jobs of late |

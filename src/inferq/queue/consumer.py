@@ -101,7 +101,7 @@ class Consumer:
         self._unanswered = ""  # token of a take whose answer was lost
         self._owed: Popped | None = None  # popped, and not known to be claimed
         self._held_up_in: Priority | None = None
-        self._neighbour: str | None = None  # the model of another whose queue the next recovery sees to
+        self._neighbour = b""  # another's model, of which ended jobs were forgotten last
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
         self._line = Line(self._redis, [("SCRIPT", "LOAD", script.source) for script in _ON_LINE])
@@ -504,28 +504,30 @@ class Consumer:
         return {job: answer.decode() for job, answer in zip(running, answers, strict=True)}
 
     def recover(self) -> Recovered:
-        """Makes one recovery pass over the queues of this worker's models, and of one other model in turn.
+        """Makes one recovery pass over the queues of this worker's models.
 
-        Of that perhaps no worker is left, but its jobs have to end, and the records of those that have to go.
+        Of one other model in turn, of which perhaps no worker is left, ended jobs are forgotten in time.
 
         Returns:
             What it found, over all models.
         """
-        total, kept = [0, 0, 0, 0], set[str]()
+        total, kept = [0, 0, 0, 0], set[bytes]()
         arguments: list[Any] = [
             RECOVER_LIMIT, _milliseconds(MISSING_SECONDS), _milliseconds(self._settings.result_ttl),
             self._settings.max_attempts, _milliseconds(self._settings.job_ttl),
         ]  # fmt: skip
-        for model in (*self._models, self._neighbour):
-            if model is None:
-                continue
+        for model in list(self._models):
             with redis_errors():
                 *found, models = self._call(scripts.RECOVER, [self._keys.queue(model)], arguments)
             total = [sum(pair) for pair in zip(total, found, strict=True)]
-            kept.update(map(_text, models))
-        others = sorted(kept.difference(self._models))
-        following = (model for model in others if model > (self._neighbour or ""))
-        self._neighbour = next(following, next(iter(others), None))
+            kept.update(models)
+        others = sorted(kept.difference(map(_bytes, self._models)))
+        following = (model for model in others if model > self._neighbour)
+        self._neighbour = next(following, others[0] if others else b"")
+        if self._neighbour:
+            queue: Any = _bytes(self._keys.queue(_text(self._neighbour)))
+            with redis_errors():
+                self._call(scripts.FORGET, [queue], [self._neighbour, self._result_ttl_ms])
         return Recovered(*total)
 
     def takes_scan_turn(self) -> bool:

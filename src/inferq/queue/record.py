@@ -21,9 +21,13 @@ def fields_of(record: bytes | None) -> dict[str, Any]:
     if rest:
         try:
             more = json.loads(rest).items()
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return {}
-        fields = {name: value if name.startswith("attempt:") else str(value) for name, value in more}
+        fields = {
+            name: value if name.startswith("attempt:") else str(value)
+            for name, value in more
+            if value is not None
+        }
     for name, value in zip(POSITIONAL, values, strict=True):
         fields.pop(name, None)
         if value:

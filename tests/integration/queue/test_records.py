@@ -6,7 +6,6 @@ import time
 import pytest
 
 from inferq.jobs import (
-    ErrorKind,
     InvalidInputError,
     JobNotFoundError,
     ModelError,
@@ -18,7 +17,7 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.overview import read_overview
 from inferq.queue.reports import Report, Reports, Settlement, Verdict
 from inferq.queue.submission import Submission
-from tests.records import change_record, leased, record
+from tests.records import change_record, leased, record, write_record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -68,22 +67,6 @@ async def test_records_of_models_that_no_worker_serves_go_too(producer, consumer
         consumer.recover()
     assert redis_client.hlen("jobs:records") == 0
     assert not redis_client.exists("jobs:queues")
-
-
-async def test_jobs_of_a_model_that_no_worker_serves_any_more_end(producer, settings, redis_client):
-    short = settings.model_copy(update={"lease_seconds": 0.1, "job_ttl": 0.3})
-    gone, other = Consumer(short, "worker-1", ["gone"]), Consumer(short, "worker-2", ["iris"])
-    ids = [await producer.submit("gone", DATA) for _ in range(2)]
-    assert len(gone.claim(1)) == 1
-    gone.close()
-
-    def have_ended():
-        other.recover()
-        return all(redis_client.get(f"job:{job_id}:status") == b"failed" for job_id in ids)
-
-    wait_until(have_ended, what="the end of both")
-    other.close()
-    assert {(await producer.read(job_id)).error_kind for job_id in ids} == {ErrorKind.EXPIRED}
 
 
 async def test_record_stays_as_long_as_the_status_which_was_given_a_longer_lifetime(
@@ -331,3 +314,68 @@ async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redi
     reported, _ = reports.take(10, 60)
     assert good in [report.job_id for report in reported]
     reports.close()
+
+
+async def test_entries_that_have_to_stay_keep_no_others_from_going(producer, consumer, redis_client):
+    odd = [f"odd-{number}" for number in range(2500)]
+    for job_id in odd:
+        write_record(redis_client, job_id, state="ended", ended_ms=1, model="iris")
+    redis_client.zadd("queue:iris:completed", {f'["{job_id}"]': 1 for job_id in odd})
+    redis_client.mset({f"job:{job_id}:status": "completed" for job_id in odd})
+    for number in range(10):
+        write_record(redis_client, f"due-{number}", state="ended", ended_ms=2, model="iris")
+        redis_client.zadd("queue:iris:completed", {f'["due-{number}"]': 2})
+
+    for _ in range(4):
+        consumer.recover()
+    assert redis_client.hlen("jobs:records") == 2500
+
+    redis_client.delete(*(f"job:{job_id}:status" for job_id in odd))
+    for _ in range(5):
+        consumer.recover()
+    assert not redis_client.exists(
+        "jobs:records", "queue:iris:completed", "queue:iris:look:completed", "jobs:queues"
+    )
+
+
+async def test_spoilt_keys_of_another_model_stop_no_worker(producer, consumer, redis_client):
+    for model in ("aaa", "zzz"):
+        job_id = await producer.submit(model, DATA)
+        await producer.cancel(job_id)
+    make_due(redis_client, ("zzz",))
+    redis_client.delete("queue:aaa:dead")
+    for key in ("queue:aaa:leases", "queue:aaa:dead", "queue:aaa:look:dead"):
+        redis_client.set(key, "x")
+    redis_client.sadd("jobs:queues", b"\xff\xfe", "")
+    for _ in range(6):
+        consumer.recover()
+    assert not redis_client.exists("queue:zzz:dead")
+    assert redis_client.smembers("jobs:queues") <= {b"aaa", b""}
+
+
+async def test_jobs_live_on_where_the_set_of_queues_is_of_the_wrong_type(producer, consumer, redis_client):
+    redis_client.set("jobs:queues", "x")
+    job_id = await producer.submit("iris", DATA)
+    await producer.cancel(job_id)
+    await producer.revive(job_id)
+    [batched] = await producer.submit_all([Submission("iris", DATA)])
+    consumer.recover()
+    complete(consumer, 2)
+    assert [job.status for job in await producer.read_many([job_id, batched])] == [Status.COMPLETED] * 2
+
+
+async def test_nothing_shortens_the_life_of_the_records(producer, settings, redis_client):
+    await producer.submit("iris", DATA)
+    before = redis_client.pttl("jobs:records")
+    hasty = Consumer(settings.model_copy(update={"result_ttl": 0.5, "job_ttl": 1.0}), "worker-2", ["other"])
+    hasty.recover()
+    hasty.close()
+    assert redis_client.pttl("jobs:records") > before - 60_000
+
+
+@pytest.mark.parametrize("rest", ["[" * 100_000, '{"a":' * 100_000, "[1]", '{"webhook":null}'])
+async def test_record_that_no_parser_takes_is_read(producer, redis_client, rest):
+    redis_client.hset("jobs:records", "odd", f"ended|5|1|5|t|w|1|iris|normal|5|||{rest}")
+    redis_client.set("job:odd:status", "failed")
+    job = await producer.read("odd")
+    assert (job.status, job.webhook) == (Status.FAILED, None)

@@ -71,7 +71,8 @@ local function adopt(queue, model, id, priority)
   if status == 'completed' or status == 'failed' then return nil end
   local job = {state = 'queued', model = model, priority = priority, sequence = 0, submitted_ms = now, is_large = '1'}
   save(id, job)
-  for _, key in ipairs({RECORDS, job_key(id, 'data')}) do call('PEXPIRE', key, lifetime_ms) end
+  keep_records(lifetime_ms)
+  call('PEXPIRE', job_key(id, 'data'), lifetime_ms)
   call('SET', status_key, 'pending', 'PX', lifetime_ms)
   call('ZADD', open_key(queue, priority), 0, id)
   note_queue(model)

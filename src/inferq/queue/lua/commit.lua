@@ -77,7 +77,7 @@ for i = 5, #ARGV, 3 do
 end
 if idempotency then remember(idempotency, table.concat(ids, ',')) end
 call_with_many('HSET', RECORDS, records)
-call('PEXPIRE', RECORDS, ARGV[4])
+keep_records(ARGV[4])
 for first = 1, #staged_keys, 1000 do
   call('UNLINK', unpack(staged_keys, first, math.min(first + 999, #staged_keys)))
 end

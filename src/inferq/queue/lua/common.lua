@@ -55,6 +55,11 @@ local function check_records()
   call('HEXISTS', RECORDS, '')
 end
 
+-- Lets the hash live so long at least. Fields cannot expire by themselves, but where nobody comes any more all may go.
+local function keep_records(ttl_ms)
+  if call('PTTL', RECORDS) < tonumber(ttl_ms) then call('PEXPIRE', RECORDS, ttl_ms) end
+end
+
 -- A job's record is a field of that hash: these values, each followed by '|', and whatever else there is, as JSON.
 -- What a claim and a finish change stands first, so that they write the rest as they found it.
 local RECORD = {'state', 'ended_ms', 'attempts', 'started_ms', 'token', 'worker', 'sequence', 'model', 'priority',
@@ -67,6 +72,7 @@ local function parse(record)
   if #values == 0 then error('This is no record of a job.') end
   local more, job = values[#RECORD + 1], {}
   for name, value in pairs(more == '' and job or cjson.decode(more)) do
+    if type(name) ~= 'string' then error('This is no record of a job.') end
     if type(value) == 'number' then value = text(value) end
     if type(value) == 'string' or (type(value) == 'table' and name:find('^attempt:')) then job[name] = value end
   end
@@ -214,25 +220,49 @@ local function remove_records(ids, ended_ms)
   return true
 end
 
--- Takes what ended so long ago from an index, and the records with it; entries of `completed` are lists of ids. Goes on up to
--- so many entries and so many jobs.
-local function forget_ended(index, are_lists, before_ms, most_entries, most_jobs)
-  local due = look('ZRANGEBYSCORE', index, '-inf', text(before_ms), 'WITHSCORES', 'LIMIT', 0, most_entries) or {}
-  local jobs = 0
+-- Takes what ended so long ago from an index, and the records with it; entries of `completed` are lists of ids. Looks at so
+-- many entries, from that place on, and so many jobs. Returns where to go on; 0 if that was all.
+local function forget_ended(index, are_lists, before_ms, place, most_entries, most_jobs)
+  local due = look('ZRANGEBYSCORE', index, '-inf', text(before_ms), 'WITHSCORES', 'LIMIT', place, most_entries) or {}
+  local jobs, kept = 0, 0
   for i = 1, #due, 2 do
-    if jobs >= most_jobs then break end
+    if jobs >= most_jobs then return place + kept end
     local is_read, ids = true, {due[i]}
     if are_lists then is_read, ids = pcall(cjson.decode, due[i]) end
     is_read = is_read and type(ids) == 'table'
     jobs = jobs + (is_read and #ids or 1)
     local is_fine, is_done = pcall(remove_records, is_read and ids, due[i + 1])
-    if is_done or not is_fine then call('ZREM', index, due[i]) end
+    if is_done or not is_fine then call('ZREM', index, due[i]) else kept = kept + 1 end
   end
+  return #due < 2 * most_entries and 0 or place + kept
 end
 
--- Notes that jobs of a model are kept: any worker sees to its queue from time to time, until there are none.
+-- Notes that jobs of a model are kept, of which in the end records have to go, whoever serves it then.
 local function note_queue(model)
-  call('SADD', prefix .. 'jobs:queues', model)
+  redis.pcall('SADD', prefix .. 'jobs:queues', model)
+end
+
+local MOST_FORGOTTEN = 1000 -- of each sort; workers that are busy forget as many jobs as they end
+
+-- Does that for a model's whole queue, a part at a time: the next look goes on behind the entries that had to stay.
+local function forget_in(queue, model, now, ttl_ms)
+  for _, part in ipairs({'completed', 'dead'}) do
+    local index, place_key = queue .. ':' .. part, queue .. ':look:' .. part
+    local place = tonumber(look('GET', place_key) or 0) or 0
+    local next_place = forget_ended(index, part == 'completed', now - ttl_ms, place, MOST_FORGOTTEN, MOST_FORGOTTEN)
+    if next_place > 0 then
+      call('SET', place_key, text(next_place), 'PX', ttl_ms)
+    elseif place > 0 then
+      call('DEL', place_key)
+    end
+  end
+  local indexes = {queue .. ':completed', queue .. ':dead', queue .. ':leases', queue .. ':retries'}
+  for _, priority in ipairs(PRIORITIES) do indexes[#indexes + 1] = open_key(queue, priority) end
+  if call('EXISTS', unpack(indexes)) > 0 then
+    note_queue(model)
+  else
+    redis.pcall('SREM', prefix .. 'jobs:queues', model)
+  end
 end
 
 -- Puts the report of a job's end in line, where its request asked for one.
@@ -258,7 +288,7 @@ end
 local function close_job(queue, id, job, ttl_ms, now)
   if job.state == 'leased' then end_lease(queue, job.token, {id}) end
   call('ZREM', queue .. ':retries', id)
-  call('PEXPIRE', RECORDS, ttl_ms, 'GT')
+  keep_records(ttl_ms)
   call('ZREM', open_key(queue, job.priority), id)
   job.state, job.ended_ms = 'ended', now
   save(id, job)

@@ -199,7 +199,7 @@ for _, of_model in pairs(groups) do
     if group.count > 0 then
       call('ZREM', group.open, unpack(ids))
       list_completed(queue, ids, now)
-      forget_ended(queue .. ':completed', true, now - ttl_ms, 2, 1000)
+      forget_ended(queue .. ':completed', true, now - ttl_ms, 0, 2, 1000)
       ended[queue] = (ended[queue] or 0) + group.count
       events[#events + 1] = table.concat(ids, ':completed,') .. ':completed'
     end

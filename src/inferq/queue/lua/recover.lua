@@ -20,7 +20,6 @@ local leases, retries = queue .. ':leases', queue .. ':retries'
 check_records()
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
 local events, model = {}, queue:sub(#queue_key('') + 1)
-local MOST_FORGOTTEN = 1000 -- jobs of one model and one sort of end; workers that are busy forget as many as they end
 
 local function fail(id, job, kind, message)
   fail_job(queue, id, job, ttl_ms, now, kind, message)
@@ -161,12 +160,7 @@ end
 
 update_rate(queue, now)
 
-for _, index in ipairs({'completed', 'dead'}) do
-  forget_ended(queue .. ':' .. index, index == 'completed', now - ttl_ms, MOST_FORGOTTEN, MOST_FORGOTTEN)
-end
-call('PEXPIRE', RECORDS, job_ttl_ms + ttl_ms)
-local indexes = {queue .. ':completed', queue .. ':dead', leases, retries}
-for _, priority in ipairs(PRIORITIES) do indexes[#indexes + 1] = open_key(queue, priority) end
-if call('EXISTS', unpack(indexes)) == 0 then call('SREM', prefix .. 'jobs:queues', model) end
+forget_in(queue, model, now, ttl_ms)
+keep_records(job_ttl_ms + ttl_ms)
 publish(events)
 return {lapsed_count, due_count, missing_count, failed_count, look('SMEMBERS', prefix .. 'jobs:queues') or {}}

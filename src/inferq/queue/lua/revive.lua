@@ -33,7 +33,8 @@ save(id, job)
 call('ZREM', prefix .. 'webhooks', id) -- its new end is another report
 call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
 call('UNLINK', job_key(id, 'error'))
-for _, key in ipairs({job_key(id, 'data'), RECORDS}) do call('PEXPIRE', key, ttl_ms) end
+call('PEXPIRE', job_key(id, 'data'), ttl_ms)
+keep_records(ttl_ms)
 note_queue(job.model)
 call('ZREM', queue .. ':dead', id)
 call('ZADD', open_key(queue, priority), sequence, id)

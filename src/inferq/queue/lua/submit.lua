@@ -101,7 +101,7 @@ for _, job in ipairs(accepted) do
 end
 if #new_records > 0 then
   call_with_many('HSET', RECORDS, new_records)
-  call('PEXPIRE', RECORDS, ttl_ms)
+  keep_records(ttl_ms)
 end
 for list, new in pairs(lists) do
   call_with_many('ZADD', new.open_key, new.open)
