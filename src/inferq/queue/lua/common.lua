@@ -248,7 +248,7 @@ local MOST_FORGOTTEN = 1000 -- of each sort; workers that are busy forget as man
 local function forget_in(queue, model, now, ttl_ms)
   for _, part in ipairs({'completed', 'dead'}) do
     local index, place_key = queue .. ':' .. part, queue .. ':look:' .. part
-    local place = tonumber(look('GET', place_key) or 0) or 0
+    local place = math.max(0, tonumber(look('GET', place_key) or 0) or 0)
     local next_place = forget_ended(index, part == 'completed', now - ttl_ms, place, MOST_FORGOTTEN, MOST_FORGOTTEN)
     if next_place > 0 then
       call('SET', place_key, text(next_place), 'PX', ttl_ms)
