@@ -100,12 +100,12 @@ async def test_worker_that_lost_its_lease_can_only_tell_of_success(reports, ende
 async def test_report_of_a_job_that_has_expired_is_dropped_and_nothing_comes_back(
     reports, ended, redis_client
 ):
-    [report], _ = reports.take(1, 0.001)
+    [report], _ = reports.take(1, 60)
     for key in redis_client.keys(f"job:{ended}:*"):
         redis_client.delete(key)
     for verdict in Verdict:
         assert reports.settle([Settlement(report, verdict, "No.")]) == ["stale"]
-    redis_client.zadd("webhooks", {"nosuch": 1, b"\xff:": 1})
+    redis_client.zadd("webhooks", {ended: 1, "nosuch": 1, b"\xff:": 1})  # all are due
     redis_client.hset("jobs:records", "nosuch", "no record")
     assert reports.take(10, 60)[1] == 3
     assert redis_client.keys("*webhooks*") == redis_client.keys(f"job:{ended}:*") == []
