@@ -1,4 +1,4 @@
-"""How a job's record, a field of the hash `jobs`, is read: `save` in `lua/common.lua` writes it."""
+"""How a job's record, a field of the hash `jobs:records`, is read: `save` in `lua/common.lua` writes it."""
 
 import json
 from typing import Any

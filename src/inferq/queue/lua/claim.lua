@@ -30,7 +30,6 @@ local now = now_ms()
 local started_ms = text(now)
 local claimed, data_of_claimed, unusual, events = {}, {}, {}, {}
 local held_up = ''
-local records, record_count = {}, 0 -- to be written together: id, record, the next id, …
 local MOST_QUEUES = 16 -- more are not looked through for what was popped
 local AWAKE_MS = 50 -- a worker that has waited longer may be gone, and takes one job: others need not wait for a lease
 
@@ -90,11 +89,6 @@ local function note_ended_outside(queue, id, job)
   local ended = close_if_ended_outside(queue, id, job, result_ttl_ms, now)
   if ended then events[#events + 1] = id .. ':' .. ended end
   return ended
-end
-
-local function write_records()
-  if record_count > 0 then call_with_many('HSET', RECORDS, records) end
-  records, record_count = {}, 0
 end
 
 -- Leases one id taken from a list. Returns 'next', 'stop' (take no more), or 'back' (nor this one, which goes back).
@@ -179,8 +173,7 @@ local function take_plain(id, record, model, data)
     if type(status) == 'string' then call('SET', status_key, status, 'KEEPTTL') end
     return false
   end
-  records[record_count + 1], records[record_count + 2] = id, leased_head .. rest
-  record_count = record_count + 2
+  add_record(id, leased_head .. rest)
   add(id, data, 1, timeout_ms)
   return true
 end

@@ -60,7 +60,7 @@ for model, count in pairs(counts) do
   end
 end
 
-local sequences, ids, records = {}, {}, {} -- by model: the last sequence number
+local sequences, ids = {}, {} -- by model: the last sequence number
 for model, count in pairs(counts) do
   note_queue(model)
   sequences[model] = call('INCRBY', queue_key(model) .. ':sequence', count) - count
@@ -69,18 +69,16 @@ for i = 5, #ARGV, 3 do
   local id, model, priority = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local sequence, queue = sequences[model] + 1, queue_key(model)
   sequences[model], ids[#ids + 1] = sequence, id
-  records[2 * #ids - 1], records[2 * #ids] = id, queued_record(sequence, staged[#ids])
+  add_record(id, queued_record(sequence, staged[#ids]))
   local new = lists[list_key(queue, priority)]
   new.ids[#new.ids + 1] = id
   new.open[#new.open + 1] = sequence
   new.open[#new.open + 1] = id
 end
 if idempotency then remember(idempotency, table.concat(ids, ',')) end
-call_with_many('HSET', RECORDS, records)
+write_records()
 keep_records(ARGV[4])
-for first = 1, #staged_keys, 1000 do
-  call('UNLINK', unpack(staged_keys, first, math.min(first + 999, #staged_keys)))
-end
+unlink_all(staged_keys)
 for list, new in pairs(lists) do
   call_with_many('ZADD', new.open_key, new.open)
   call_with_many('LPUSH', list, new.ids)

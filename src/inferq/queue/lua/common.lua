@@ -159,6 +159,21 @@ local function call_with_many(command, key, arguments)
   end
 end
 
+local function unlink_all(keys)
+  for first = 1, #keys, 1000 do call('UNLINK', unpack(keys, first, math.min(first + 999, #keys))) end
+end
+
+-- Records of many jobs are written together: id, record, the next id, …
+local unwritten = {}
+local function add_record(id, record)
+  local count = #unwritten
+  unwritten[count + 1], unwritten[count + 2] = id, record
+end
+local function write_records()
+  call_with_many('HSET', RECORDS, unwritten)
+  unwritten = {}
+end
+
 -- Writes, and changes nothing: whoever waits for the disk after a repeated submit waits for the first one too.
 local function touch(id)
   local record = call('HGET', RECORDS, id)

@@ -20,7 +20,6 @@ local now = now_ms()
 local ended_ms = text(now)
 local answers, events, ended = {}, {}, {}
 local gone, gone_count = {}, 0 -- keys that are removed
-local records, record_count = {}, 0 -- to be written together: id, record, the next id, …
 
 -- The jobs that complete here, together for each list that they came from; by model and priority.
 local groups = {}
@@ -69,11 +68,6 @@ local function complete(id, base, model, priority, token, payload)
   return true
 end
 
-local function write_records()
-  if record_count > 0 then call_with_many('HSET', RECORDS, records) end
-  records, record_count = {}, 0
-end
-
 -- The record of a job that runs for the first time, and about which nothing needs a closer look: from the number of attempts
 -- on, its token, model and priority.
 local PLAIN = '^leased||(%d+|%d+|([^|]*)|[^|]*|%d+|([^|]*)|(%a+)|%d+|%d*|[^|]*|)$'
@@ -83,12 +77,11 @@ local released, released_from = {}, nil -- plain jobs of one claim, which leave 
 
 -- Settles a job that has completed and is plain, in the way of `settle`. Returns whether it did.
 local function settle_plain(id, token, payload, record)
-  local rest, leased_by, model, priority = (record or ''):match(PLAIN)
+  local rest, leased_by, model, priority = record:match(PLAIN)
   local base = job_key(id, '')
   if leased_by ~= token or not has_result(base, token, payload) then return false end
   if not complete(id, base, model, priority, token, payload) then return false end
-  records[record_count + 1], records[record_count + 2] = id, ended_head .. rest
-  record_count = record_count + 2
+  add_record(id, ended_head .. rest)
   released[#released + 1], released_from = id, model
   return true
 end
@@ -106,18 +99,14 @@ local function settle(id, token, verdict, payload, kind, delay_ms)
   write_records()
   local job = job_of(id)
   if not job or job.state == 'ended' then return 'stale' end
-  local leased, was = job.state == 'leased' and job.token == token, job.state
+  local leased = job.state == 'leased' and job.token == token
   local queue, attempts = queue_key(job.model), tonumber(job.attempts) or 0
-  local is_over = verdict == 'completed' and has_result(base, token, payload)
-  if is_over and complete(id, base, job.model, job.priority, token, payload) then
-    job.state, job.ended_ms = 'ended', ended_ms
-    save(id, job)
-    if was == 'leased' then end_lease(queue, job.token, {id}) end
-    if was == 'retrying' then call('ZREM', queue .. ':retries', id) end
-    if job.webhook then report_end(id, now) end
-    return leased and 'completed' or 'late'
-  elseif verdict == 'completed' and not is_over then
-    return 'stale'
+  if verdict == 'completed' then
+    if not has_result(base, token, payload) then return 'stale' end
+    if complete(id, base, job.model, job.priority, token, payload) then
+      close_job(queue, id, job, ttl_ms, now)
+      return leased and 'completed' or 'late'
+    end
   end
   local ended_outside = close_if_ended_outside(queue, id, job, ttl_ms, now)
   if ended_outside then
@@ -192,7 +181,7 @@ while i <= #ARGV do
   i = last + 1
 end
 write_records()
-for first = 1, gone_count, 1000 do call('UNLINK', unpack(gone, first, math.min(first + 999, gone_count))) end
+unlink_all(gone)
 for _, of_model in pairs(groups) do
   for _, group in pairs(of_model) do
     local queue, ids = group.queue, group.ids

@@ -136,10 +136,10 @@ for _, priority in ipairs(PRIORITIES) do
   for _, id in ipairs(last >= first and call('ZRANGE', index, first, last) or {}) do
     if not pcall(look_for, id, priority) then give_up(id) end
   end
-  put_back(unleased)
-  unleased = {}
   if last + 1 < count then call('SET', place, last + 1, 'PX', ttl_ms) elseif first > 0 then call('DEL', place) end
 end
+
+put_back(unleased)
 
 -- jobs that waited too long are the oldest of their list, but for those from outside, which have no sequence number
 for _, priority in ipairs(PRIORITIES) do

@@ -33,9 +33,9 @@ local accepted, is_new, models = {}, {}, {}
 -- Mostly none of the jobs is known: that takes one look.
 local ids = {}
 for i = 4, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
-local records = #ids > 0 and look('HMGET', RECORDS, unpack(ids))
-local is_spoilt, may_be_known = not records, false
-for _, record in ipairs(records or {}) do may_be_known = may_be_known or record end
+local known = #ids > 0 and look('HMGET', RECORDS, unpack(ids))
+local is_spoilt, may_be_known = not known, false
+for _, record in ipairs(known or {}) do may_be_known = may_be_known or record end
 
 local function decide(id, model, priority, data, options)
   if is_spoilt then return {'spoilt', RECORDS} end
@@ -82,7 +82,7 @@ end
 for _, id in ipairs(refused) do call('UNLINK', job_key(id, 'data')) end
 
 local submitted_ms = text(now)
-local sequences, lists, new_records = {}, {}, {} -- by queue: the last sequence number; by list: what goes into it
+local sequences, lists = {}, {} -- by queue: the last sequence number; by list: what goes into it
 for model in pairs(models) do note_queue(model) end
 for queue, count in pairs(counts) do
   sequences[queue] = call('INCRBY', queue .. ':sequence', count) - count
@@ -91,18 +91,15 @@ for _, job in ipairs(accepted) do
   local id, model, queue, priority, data, options = unpack(job)
   local sequence = sequences[queue] + 1
   sequences[queue] = sequence
-  new_records[#new_records + 1] = id
-  new_records[#new_records + 1] = queued_record(sequence, store_job(id, model, priority, data, options, ttl_ms, submitted_ms))
+  add_record(id, queued_record(sequence, store_job(id, model, priority, data, options, ttl_ms, submitted_ms)))
   local list = list_key(queue, priority)
   lists[list] = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority)}
   local ids, open = lists[list].ids, lists[list].open
   ids[#ids + 1] = id
   open[#open + 1], open[#open + 2] = text(sequence), id
 end
-if #new_records > 0 then
-  call_with_many('HSET', RECORDS, new_records)
-  keep_records(ttl_ms)
-end
+write_records()
+if #accepted > 0 then keep_records(ttl_ms) end
 for list, new in pairs(lists) do
   call_with_many('ZADD', new.open_key, new.open)
   call_with_many('LPUSH', list, new.ids)
