@@ -112,12 +112,12 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def _environment(url: str | None, settings: Mapping[str, str]) -> dict[str, str]:
-    environment: dict[str, str] = {
+    # what the caller has set for other uses must not change the figures: without bytecode on disk, what is
+    # compiled at each start counts as memory
+    environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(
-            "INFERQ_"
-        )  # what the caller has set for other uses must not change the figures
+        if not name.startswith("INFERQ_") and name != "PYTHONDONTWRITEBYTECODE"
     }
     environment["PYTHONUNBUFFERED"] = "1"
     environment["INFERQ_LOG_LEVEL"] = "warning"

@@ -10,6 +10,7 @@ INLINE_BYTES = 16 * 1024
 
 _FOLDER = Path(__file__).parent / "lua"
 _SHEBANG = "#!lua"
+_WORD = re.compile(r"\w+")
 _DEFINITION = re.compile(r"^local (?:function )?(\w+)", re.MULTILINE)
 
 
@@ -47,12 +48,15 @@ def _with_what_it_uses(text: str) -> str:
     Every call makes all functions anew, and all of `common.lua` would take 3 µs of it. Its parts are set
     apart by empty lines, and use only what stands above them.
     """
-    for part in reversed(_read("common").split("\n\n")):
-        if any(re.search(rf"\b{name}\b", text) for name in _DEFINITION.findall(part)):
+    used = set(_WORD.findall(text))
+    for part, defined in reversed(_COMMON):
+        if not used.isdisjoint(defined):
             text = f"{part}\n\n{text}"
+            used.update(_WORD.findall(part))
     return text
 
 
+_COMMON = [(part, _DEFINITION.findall(part)) for part in _read("common").split("\n\n")]
 SUBMIT = _load("submit")
 STAGE = _load("stage")
 COMMIT = _load("commit")
