@@ -77,6 +77,15 @@ SEED = Subject(
     lambda job: ("GET", f"job:{job}:status"),
     b"completed",
 )
+CONTRACT = Subject(
+    "the contract alone, in batches",
+    "contract_worker",
+    python("-m", "benchmarks.rivals.contract_worker"),
+    50_000,
+    5_000,
+    SEED.look,
+    SEED.mark,
+)
 CELERY = Subject(
     "Celery",
     "celery_queue",

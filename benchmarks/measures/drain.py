@@ -3,9 +3,9 @@
 from benchmarks.draining import jobs_per_second
 from benchmarks.figures import Figure, figure_of
 from benchmarks.rounds import interleave
-from benchmarks.subjects import CELERY, DRAMATIQ, HUEY, INFERQ, SAQ, SEED
+from benchmarks.subjects import CELERY, CONTRACT, DRAMATIQ, HUEY, INFERQ, SAQ, SEED
 
-_SUBJECTS = {subject.name: subject for subject in (INFERQ, SEED, CELERY, SAQ, DRAMATIQ, HUEY)}
+_SUBJECTS = {subject.name: subject for subject in (INFERQ, SEED, CELERY, SAQ, DRAMATIQ, HUEY, CONTRACT)}
 
 
 def measure(quick: bool) -> list[Figure]:

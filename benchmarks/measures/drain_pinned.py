@@ -5,9 +5,9 @@ import os
 from benchmarks.draining import jobs_per_second
 from benchmarks.figures import Figure, figure_of
 from benchmarks.rounds import interleave
-from benchmarks.subjects import INFERQ, SEED
+from benchmarks.subjects import CONTRACT, INFERQ, SEED
 
-_SUBJECTS = {subject.name: subject for subject in (INFERQ, SEED)}
+_SUBJECTS = {subject.name: subject for subject in (INFERQ, SEED, CONTRACT)}
 
 
 def measure(quick: bool) -> list[Figure]:

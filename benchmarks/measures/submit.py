@@ -11,7 +11,13 @@ from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import BODY, BenchmarkError
 from benchmarks.rounds import interleave
 
-_SUBJECTS = [proxies.INFERQ_PROXY, proxies.VALIDATING, proxies.PLAIN_ASGI, proxies.SEED_ASYNC]
+_SUBJECTS = [
+    proxies.INFERQ_PROXY,
+    proxies.VALIDATING,
+    proxies.PLAIN_ASGI,
+    proxies.SEED_ASYNC,
+    proxies.SEED_SYNC,
+]
 _CONNECTIONS = 32
 _SECONDS = 6
 _QUICK_SECONDS = 2

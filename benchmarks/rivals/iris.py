@@ -9,6 +9,7 @@ import onnxruntime
 from benchmarks.processes import ROOT
 
 ROW = [[5.1, 3.5, 1.4, 0.2]]
+Rows = np.ndarray[Any, np.dtype[Any]]
 _CLASS_NAMES = ["setosa", "versicolor", "virginica"]
 
 
@@ -22,6 +23,13 @@ def _session() -> onnxruntime.InferenceSession:
     )
 
 
+def run(rows: Rows) -> list[Rows]:
+    """Runs the model once on rows of shape (n, 4); returns the label, then the probabilities, of each."""
+    session = _session()
+    outputs: list[Rows] = session.run(None, {session.get_inputs()[0].name: rows})
+    return outputs
+
+
 def predict(rows: list[list[float]]) -> dict[str, Any]:
     """Runs the model on one row.
 
@@ -31,11 +39,14 @@ def predict(rows: list[list[float]]) -> dict[str, Any]:
     Returns:
         `prediction`, `class_name` and `probabilities`.
     """
-    session = _session()
-    label, probabilities = session.run(None, {session.get_inputs()[0].name: np.asarray(rows, np.float32)})
-    index = int(label[0])
-    return {
-        "prediction": index,
-        "class_name": _CLASS_NAMES[index],
-        "probabilities": probabilities[0].tolist(),
-    }
+    [result] = results(run(np.asarray(rows, np.float32)))
+    return result
+
+
+def results(outputs: list[Rows]) -> list[dict[str, Any]]:
+    """The result of each row, of what `run` has returned."""
+    labels, probabilities = (output.tolist() for output in outputs)
+    return [
+        {"prediction": index, "class_name": _CLASS_NAMES[index], "probabilities": row}
+        for index, row in zip(labels, probabilities, strict=True)
+    ]
