@@ -1,6 +1,7 @@
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from inferq.settings import Settings
 from tests.servers import REDIS_BINARY, Server
@@ -11,6 +12,10 @@ SERVERS = [
         "redis", marks=pytest.mark.skipif(REDIS_BINARY is None, reason="redis-server is not installed")
     ),
 ]
+
+# how fast a machine is that does other work beside the tests says nothing of them
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure():

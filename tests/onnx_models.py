@@ -241,6 +241,86 @@ def write_mean_of_rows(folder: Path) -> Path:
     )
 
 
+def write_centred(folder: Path) -> Path:
+    """FP32 [n, 3] to [n, 3]: takes the mean of all rows off each."""
+    return write(
+        folder,
+        [
+            helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=1),
+            helper.make_node("Sub", ["x", "mean"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n", 3])],
+        outputs=[value("y", FP32, ["n", 3])],
+        constants={"axes": np.array([0])},
+    )
+
+
+def write_shares_of_largest(folder: Path) -> Path:
+    """FP32 [n, 3] to [n, 3]: divides by the largest value of each column."""
+    return write(
+        folder,
+        [
+            helper.make_node("ReduceMax", ["x", "axes"], ["largest"], keepdims=1),
+            helper.make_node("Div", ["x", "largest"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n", 3])],
+        outputs=[value("y", FP32, ["n", 3])],
+        constants={"axes": np.array([0])},
+    )
+
+
+def write_running_sum(folder: Path) -> Path:
+    """INT64 [n] to [n]: each value with all before it, so that only later rows depend on others."""
+    return write(
+        folder,
+        [helper.make_node("CumSum", ["x", "axis"], ["y"])],
+        inputs=[value("x", INT64, ["n"])],
+        outputs=[value("y", INT64, ["n"])],
+        constants={"axis": np.array(0)},
+    )
+
+
+def write_recurrent(folder: Path) -> Path:
+    """FP32 [t, 1, 2] to [t, 1, 1, 2]: an LSTM whose first axis is time, as ONNX has it."""
+    weights = np.linspace(-1, 1, 16, dtype=np.float32).reshape(1, 8, 2)
+    return write(
+        folder,
+        [helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=2)],
+        inputs=[value("x", FP32, ["t", 1, 2])],
+        outputs=[value("y", FP32, ["t", 1, 1, 2])],
+        constants={"w": weights, "r": weights[:, ::-1]},
+    )
+
+
+def write_products(folder: Path) -> Path:
+    """FP32 [n, 3] to [n, n]: the product of each row with each, so that the shape depends on the others."""
+    return write(
+        folder,
+        [
+            helper.make_node("Transpose", ["x"], ["turned"], perm=[1, 0]),
+            helper.make_node("MatMul", ["x", "turned"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n", 3])],
+        outputs=[value("y", FP32, ["n", "m"])],
+    )
+
+
+def write_alarm(folder: Path) -> Path:
+    """FP32 [n] to [n]: adds 1 to every row of a run where one is over 1,000, as no trial could guess."""
+    return write(
+        folder,
+        [
+            helper.make_node("ReduceMax", ["x", "axes"], ["largest"], keepdims=1),
+            helper.make_node("Greater", ["largest", "limit"], ["is_over"]),
+            helper.make_node("Cast", ["is_over"], ["more"], to=FP32),
+            helper.make_node("Add", ["x", "more"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n"])],
+        outputs=[value("y", FP32, ["n"])],
+        constants={"axes": np.array([0]), "limit": np.array(1000, dtype=np.float32)},
+    )
+
+
 def write_widths(folder: Path) -> Path:
     """FP32 [n, w], both dynamic: doubles it."""
     return write(

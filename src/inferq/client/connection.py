@@ -26,10 +26,7 @@ class Connection:
         self, settings: Settings, url: str | None, api_key: str | None, timeout: float, retries: int
     ) -> None:
         self.url = (url or settings.url).rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
-            raise InvalidSettingError(
-                f"The address of the service must begin with http:// or https://, got {self.url!r}."
-            )
+        _check_url(self.url)
         self.retries = retries
         self._api_key = api_key if api_key is not None else settings.api_key
         if not _VISIBLE.fullmatch(self._api_key):
@@ -65,3 +62,16 @@ class Connection:
             "headers": {"Last-Event-ID": last_id} if last_id else {},
             "timeout": _LONGEST_SILENCE_SECONDS,
         }
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidSettingError(
+            f"The address of the service cannot be read: {error}, got {url!r}."
+        ) from error
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise InvalidSettingError(
+            f"The address of the service must be like http://host:8000 or https://host, got {url!r}."
+        )

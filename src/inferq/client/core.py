@@ -192,14 +192,25 @@ def job_path(job_id: str, action: str = "") -> str:
     Raises:
         JobNotFoundError: No path says this id: it would mean another one.
     """
-    if any(part in ("", ".", "..") for part in job_id.split("/")):
+    if any(part in ("", ".", "..") for part in job_id.split("/")) or not _is_text(job_id):
         raise jobs.JobNotFoundError(f"There is no job {job_id!r}: no job's id is like that.")
     return f"/job/{quote(job_id)}{action}"
 
 
 def model_path(name: str) -> str:
-    """The path of a model."""
+    """The path of a model.
+
+    Raises:
+        UnknownModelError: No path says this name.
+    """
+    if not _is_text(name):
+        raise jobs.UnknownModelError(f"There is no model {name!r}: no model's name is like that.")
     return f"/models/{quote(name, safe='')}"
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: not what a terminal gives for bytes that are none."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def unreachable(what: str, error: httpx.TransportError) -> UnreachableError:

@@ -18,10 +18,17 @@ def to_data(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
     Raises:
         InvalidInputError: There is something in it that JSON cannot say.
     """
+    try:
+        return _to_data(value)
+    except RecursionError:
+        raise InvalidInputError("data is nested too deeply. Send arrays of a few axes.") from None
+
+
+def _to_data(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
     if isinstance(value, Mapping):
-        return {str(name): to_data(one) for name, one in value.items()}
+        return {str(name): _to_data(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [to_data(one) for one in value]
+        return [_to_data(one) for one in value]
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -33,9 +40,9 @@ def to_data(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
         if callable(convert):
             converted = convert()
             # a number of extended precision stays what it is
-            return float(converted) if type(converted) is type(value) else to_data(converted)
+            return float(converted) if type(converted) is type(value) else _to_data(converted)
     if hasattr(value, "__array__"):
-        return to_data(value.__array__())
+        return _to_data(value.__array__())
     raise InvalidInputError(
         "data may hold numbers, booleans, strings, lists, arrays and data frames, got "
         f"{type(value).__name__}."

@@ -65,6 +65,7 @@ def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -
         feature_names=card.feature_names,
         example=card.example,
         timeout_seconds=card.timeout_seconds,
+        batch=card.batch,
     )
     try:
         _check_card(card, inputs)

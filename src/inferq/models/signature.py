@@ -90,6 +90,7 @@ class ModelDocument(BaseModel):
         feature_names: Names along the last axis of the model's only input.
         example: A value of `data` that the model accepts.
         timeout_seconds: Longest run of a job that does not say otherwise; None for the worker's setting.
+        batch: Whether jobs may share a run, as far as model.toml is concerned.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -105,11 +106,12 @@ class ModelDocument(BaseModel):
     feature_names: list[str] | None = None
     example: Any = None
     timeout_seconds: float | None = None
+    batch: bool = True
 
     @cached_property
     def batched(self) -> bool:
-        """Whether every input's first axis is dynamic, so that rows of several jobs can share one run."""
-        return bool(self.inputs) and all(tensor.shape[:1] == [-1] for tensor in self.inputs)
+        """Whether every input's first axis is dynamic, so that rows of several jobs may share one run."""
+        return self.batch and bool(self.inputs) and all(tensor.shape[:1] == [-1] for tensor in self.inputs)
 
     def to_json(self) -> bytes:
         """Returns the document as JSON."""

@@ -16,6 +16,7 @@ from inferq.jobs import (
     QueueFullError,
 )
 from inferq.proxy import problems
+from inferq.proxy.body import count_strings, refuse_duplicates
 from inferq.proxy.following import Following
 from inferq.proxy.routes.jobs import submit
 from inferq.proxy.state import settings_of
@@ -73,19 +74,9 @@ def watched_by(message: dict[str, Any]) -> str | None:
 
 
 def predict_body_of(message: dict[str, Any], raw: bytes) -> bytes:
-    """The body of `POST /predict` that a message is besides its `ref`.
-
-    Args:
-        message: The message.
-        raw: The same as it came.
-
-    Raises:
-        InvalidInputError: It has a member twice, of which the parser has kept only the last.
-    """
+    """The body of `POST /predict` that a message is besides its `ref`, of the same as it came."""
     if "ref" not in message:
         return raw
-    if raw.count(b'"') > to_json(message, inf_nan_mode="constants").count(b'"'):
-        raise InvalidInputError("The message has a member twice. Send it once.")
     rest = {name: value for name, value in message.items() if name != "ref"}
     return to_json(rest, inf_nan_mode="constants")
 
@@ -124,6 +115,7 @@ class Session:
                 self._check_room(raw)
                 message = parse_message(raw)
                 ref = ref_of(message)
+                refuse_duplicates(raw, count_strings(message))
                 job_id = await self._begin(ref, message, raw)
                 del message, raw  # they may be long, and the job may take hours
                 await self._follow(ref, job_id)

@@ -4,17 +4,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import structlog
 
 from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome, TimedOutError
 from inferq.models.session import Inputs, Model, stack
-from inferq.models.tensors import Array
 from inferq.settings import Settings
 from inferq.worker.batching import RunCost, plan_jobs, plan_rows
+from inferq.worker.trial import find_difference, variations
 from inferq.worker.watch import Run, Watch
 
-_TRIAL_JOBS = 4
 _LONGEST_TRIAL_SECONDS = 0.25
 """A model slower than this is not tried with several jobs when the worker starts."""
 _NEW_SHARE = 0.1
@@ -135,25 +133,29 @@ class _Bench:
         try:
             self._try_out()
         except ModelError as error:
-            self._is_shared = False
-            log.info("model_not_tried_out", model=model.name, reason=error.message)
+            self._run_one_by_one(error.message)
 
     def _try_out(self) -> None:
         """Measures a run, and one of several jobs; looks whether those change each other's results."""
         sample = self.model.sample()
         rows = self.model.count_rows(sample)
-        alone, seconds = self._timed(sample)
+        _, seconds = self._timed(sample)
         self._cost.add(rows, seconds)
-        if not self._is_shared or seconds > _LONGEST_TRIAL_SECONDS:
+        if not self._is_shared:
             return
-        others = [{name: _zeros_like(array) for name, array in sample.items()}] * (_TRIAL_JOBS - 1)
-        together, seconds = self._timed(stack([sample, *others]))
-        self._cost.add(_TRIAL_JOBS * rows, seconds)
-        for name, array in together.items():
-            if array.shape[:1] != (_TRIAL_JOBS * rows,) or not _are_close(array[:rows], alone[name]):
-                self._is_shared = False
-                log.info("model_runs_jobs_one_by_one", model=self.model.name, output=name)
-                return
+        if seconds > _LONGEST_TRIAL_SECONDS:
+            self._run_one_by_one(f"it takes {seconds:.2g} s, too long to try it with several")
+            return
+        jobs = variations(sample)
+        alone = [self.model.run(job) for job in jobs]
+        together, seconds = self._timed(stack(jobs))
+        self._cost.add(len(jobs) * rows, seconds)
+        if output := find_difference(together, alone, rows):
+            self._run_one_by_one(f"jobs change each other's {output!r}, or it has not one entry for each row")
+
+    def _run_one_by_one(self, reason: str) -> None:
+        self._is_shared = False
+        log.info("model_runs_jobs_one_by_one", model=self.model.name, reason=reason)
 
     def _timed(self, inputs: Inputs) -> tuple[Inputs, float]:
         started = time.perf_counter()
@@ -216,16 +218,6 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], _G
             log.exception("data_not_readable", job_id=job.id, model=job.model)
             failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
     return failed, decoded
-
-
-def _zeros_like(array: Array) -> Array:
-    return np.full_like(array, "" if array.dtype == np.object_ else 0)
-
-
-def _are_close(got: Array, expected: Array) -> bool:
-    if got.dtype.kind == "f":
-        return np.allclose(got, expected, rtol=1e-2, atol=1e-3, equal_nan=True)
-    return np.array_equal(got, expected)
 
 
 def timed_out(run: Run) -> TimedOutError:

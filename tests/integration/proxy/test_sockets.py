@@ -132,6 +132,7 @@ async def test_job_of_another_request_is_watched(proxy, client, consumer):
         ('{"ref": "a", "data": [[1,2,3,4]], "data": [[1,2,3,4]]}', "invalid-input", "a"),
         ('{"ref": "a", "data": [[1,2,3,4]], "model": "nosuch"}', "unknown-model", "a"),
         ('{"watch": 5}', "invalid-input", None),
+        ('{"watch": "a", "watch": "b"}', "invalid-input", None),
         ('{"watch": "x", "data": [[1,2,3,4]]}', "invalid-input", None),
         (f'{{"watch": "{"x" * 300}"}}', "job-not-found", None),
     ],

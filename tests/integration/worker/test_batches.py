@@ -71,6 +71,9 @@ async def test_bad_row_fails_its_own_job_only(start_worker, producer, redis_clie
         (onnx_models.write_text, [["a", f"b{i}"] for i in range(20)]),
         (onnx_models.write_half, [[[i, 1]] for i in range(20)]),
         (onnx_models.write_two_by_two, [{"count": [[i, 1, 2]], "price": [[1, 2, 3]]} for i in range(20)]),
+        (onnx_models.write_centred, [[[i, 1, 2], [3, 4, 5]] for i in range(20)]),
+        (onnx_models.write_products, [[[i, 1, 2]] for i in range(20)]),
+        (onnx_models.write_recurrent, [[[[i, 1]], [[2, 3]]] for i in range(20)]),
     ],
 )
 async def test_result_does_not_depend_on_the_jobs_beside_it(start_worker, producer, tmp_path, write, data):
@@ -79,6 +82,14 @@ async def test_result_does_not_depend_on_the_jobs_beside_it(start_worker, produc
     ids = await submit_all(producer, "m", bodies)
     start_worker(models_dir=tmp_path)
     assert await results(producer, ids) == [orjson.loads(model.predict(body)) for body in bodies]
+
+
+async def test_model_that_says_so_runs_jobs_one_by_one(start_worker, producer, tmp_path):
+    folder = onnx_models.write_alarm(tmp_path / "alarm")
+    (folder / "model.toml").write_text("batch = false")
+    ids = await submit_all(producer, "alarm", [b"[1]", b"[2000]"] * 20)
+    start_worker(models_dir=tmp_path)
+    assert await results(producer, ids) == [{"outputs": {"y": [1.0]}}, {"outputs": {"y": [2001.0]}}] * 20
 
 
 async def test_slow_jobs_are_spread_over_idle_workers(start_worker, producer):

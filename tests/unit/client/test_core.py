@@ -18,6 +18,7 @@ from inferq.jobs import (
     JobStateError,
     QueueFullError,
     UnexpectedAnswerError,
+    UnknownModelError,
     UnreachableError,
 )
 
@@ -72,7 +73,7 @@ def test_cancel_whose_first_answer_was_lost_is_well():
         )
 
 
-@pytest.mark.parametrize("job_id", ["", ".", "..", "a/../b", "a//b"])
+@pytest.mark.parametrize("job_id", ["", ".", "..", "a/../b", "a//b", "\udcff"])
 def test_id_that_no_path_says_is_not_asked_for(job_id):
     with pytest.raises(JobNotFoundError):
         core.job_path(job_id)
@@ -109,6 +110,11 @@ class Frame:
         return Array([[1.0, 2.0]])
 
 
+def test_model_that_no_path_says_is_not_asked_for():
+    with pytest.raises(UnknownModelError):
+        core.model_path("\udcff")
+
+
 class Array:
     def __init__(self, values):
         self.values = values
@@ -130,7 +136,16 @@ def test_what_users_hold_becomes_json(value, data):
     assert to_data(value) == data
 
 
-@pytest.mark.parametrize("value", [float("nan"), [float("inf")], object(), Array([float("nan")]), {1, 2}])
+def nested(axes):
+    value = 1
+    for _ in range(axes):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), [float("inf")], object(), Array([float("nan")]), {1, 2}, nested(5000)], ids=type
+)
 def test_what_json_cannot_say_is_refused(value):
     with pytest.raises(InvalidInputError):
         to_data(value)
@@ -216,3 +231,11 @@ def test_api_key_that_no_header_can_have_is_refused():
 
 def test_number_of_extended_precision_is_a_number():
     assert to_data(np.array([[1.5]], dtype=np.longdouble)) == [[1.5]]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://", "localhost:8000", "ftp://host", "http://host:port"]
+)
+def test_address_that_is_none_is_refused(url):
+    with pytest.raises(InvalidSettingError, match="address of the service"):
+        Client(url)
