@@ -10,13 +10,13 @@ from benchmarks.report import number
 from benchmarks.targets import SUBJECT
 
 _WIDTH = 760
-_NAMES = 270
+_NAMES = 320
 _VALUES = 120
 _BARS = _WIDTH - _NAMES - _VALUES
 _ROW = 22
 _HEADING = 34
 _SHORTEST = 2
-_LOWER_IS_BETTER = {"ms", "s", "MB"}
+_LOWER_IS_BETTER = {"µs", "ms", "s", "bytes", "kB", "MB"}
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .heading { font-weight: 600 }

@@ -1,3 +1,4 @@
+import os
 import signal
 
 import pytest
@@ -19,6 +20,8 @@ settings.load_profile("any machine")
 
 
 def pytest_configure():
+    # every program that the tests start would compile all its packages anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # a shell that starts the tests in the background has it ignored, and every program they start would too
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,6 +10,7 @@ import typer
 from inferq import deadletters
 from inferq.commands import looking
 from inferq.commands.predicting import predict
+from inferq.commands.service import exit_code
 from inferq.jobs import InferqError, InvalidInputError
 
 app = typer.Typer(
@@ -35,11 +36,12 @@ Models = Annotated[Path | None, typer.Option(help="Model repository.", envvar="I
 
 
 def main() -> None:
-    """Runs the command line; errors of inferq's own are one line and exit code 1."""
+    """Runs the command line; errors of inferq's own are one line and an exit code."""
     try:
         app()
     except InferqError as error:
-        sys.exit(f"inferq: {error.message}")
+        typer.echo(f"inferq: {error.message}", err=True)
+        sys.exit(exit_code(error))
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -77,7 +79,10 @@ def up(
     port: Port = 8000,
     redis_url: RedisUrl = None,
     models: Models = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded server keeps its data.")] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the embedded server keeps its data.", envvar="INFERQ_DATA_DIR"),
+    ] = None,
 ) -> None:
     """Start everything on this machine: an embedded Valkey server, the proxy and the workers."""
     from inferq.settings import load_settings

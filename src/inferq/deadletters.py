@@ -70,10 +70,12 @@ def _run(work: Coroutine[Any, Any, int]) -> None:
 
 @asynccontextmanager
 async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
+    from inferq.logs import configure_logging
     from inferq.queue.producer import Producer
     from inferq.settings import load_settings
 
     settings = load_settings(**({} if redis_url is None else {"redis_url": redis_url}))
+    configure_logging(settings.model_copy(update={"log_level": "error"}))  # what goes wrong is said once
     producer = Producer.from_settings(settings)
     try:
         yield producer

@@ -1,7 +1,7 @@
 """Every setting of inferq, read from the environment (prefix `INFERQ_`) in this one place."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     idempotency_ttl: Seconds = 24 * 3600.0
     """How long an `Idempotency-Key` is remembered, at most as long as its job."""
 
-    durability: Annotated[str, Field(pattern="^(server|fsync)$")] = "server"
+    durability: Literal["server", "fsync"] = "server"
     """`fsync`: a job is accepted only once the append-only file holds it on disk; `server`: as the server's
     own appendfsync says."""
 
@@ -115,9 +115,9 @@ class Settings(BaseSettings):
     """Threads that ONNX Runtime uses within one run; 0: one for each core, which `inferq up` shares out
     among its workers."""
 
-    log_format: Annotated[str, Field(pattern="^(auto|console|json)$")] = "auto"
+    log_format: Literal["auto", "console", "json"] = "auto"
     """`console` for people, `json` for machines; `auto` is `console` on a terminal."""
-    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
 
 

@@ -248,8 +248,11 @@ class _Up:
             screen.say(f"  curl -H 'Authorization: Bearer KEY' {self._proxy_url}/models")
             return
         example = None
-        with suppress(OSError, HTTPException):  # the default model is not among those served here
+        try:
             example = json.loads(await asyncio.to_thread(self._get, "/metadata"))["example"]
+        except (OSError, HTTPException):
+            name = self._settings.default_model
+            screen.say(f"  (requests must name a model: the default, {name!r}, is not among those served)")
         if example is None:
             screen.say(f"  curl {self._proxy_url}/models")
             return

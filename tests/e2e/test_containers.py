@@ -51,6 +51,15 @@ class Stack:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
+    def exit_codes(self, service):
+        """Those of the containers of a service that have been stopped."""
+        stopped = self.run(
+            "docker", "ps", "-aq",
+            "--filter", f"label=com.docker.compose.project={self.project}",
+            "--filter", f"label=com.docker.compose.service={service}",
+        ).split()  # fmt: skip
+        return {self.inspect(one)["State"]["ExitCode"] for one in stopped}
+
     def compose(self, *arguments, simulated_seconds=0) -> str:
         return self.run(*self._compose, *arguments, simulated_seconds=simulated_seconds)
 
@@ -199,12 +208,13 @@ def test_stopped_worker_finishes_its_job_first_and_exits_0(stack):
     stack.compose("stop", "worker")
     assert time.monotonic() - started < 30
     assert [stack.job(one)["status"] for one in jobs] == ["completed", "completed"]
-    stopped = stack.run(
-        "docker", "ps", "-aq",
-        "--filter", f"label=com.docker.compose.project={stack.project}",
-        "--filter", "label=com.docker.compose.service=worker",
-    ).split()  # fmt: skip
-    assert {stack.inspect(one)["State"]["ExitCode"] for one in stopped} == {0}
+    assert stack.exit_codes("worker") == {0}
+
+
+def test_stopped_proxy_exits_0(stack):
+    stack.up()
+    stack.compose("stop", "proxy")
+    assert stack.exit_codes("proxy") == {0}
 
 
 def test_queued_jobs_outlive_a_restart_of_redis(stack):

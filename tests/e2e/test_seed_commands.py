@@ -1,6 +1,11 @@
 """The seed document's own three terminals, on a port that is free here."""
 
-from tests.e2e.processes import call, submit, wait_for_job, wait_until_healthy
+import subprocess
+import sys
+
+import pytest
+
+from tests.e2e.processes import ROOT, call, submit, wait_for_job, wait_until_healthy
 from tests.servers import free_port
 
 
@@ -41,3 +46,12 @@ def test_plain_programs_on_the_seeds_keys_are_producer_and_reader(start, outside
 
         wait_until(lambda: client.get("job:b44613:status") == b"completed", 20, "the job's end")
         assert b'"class_name":"setosa"' in client.get("job:b44613:result")
+
+
+@pytest.mark.parametrize("program", ["src.proxy.app", "src.backend.worker"])
+def test_environment_that_lacks_inferq_gets_a_hint(program):
+    code = f"import sys; sys.modules['inferq'] = None; import {program}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "uv sync" in line

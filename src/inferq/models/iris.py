@@ -62,7 +62,10 @@ def export(folder: Path, pipeline: Any = None) -> Path:  # noqa: ANN401 - scikit
 
 def main() -> None:
     """Exports to the folder given on the command line, by default the repository's own."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    arguments = sys.argv[1:]
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        sys.exit("Usage: python -m inferq.models.iris [FOLDER]")
+    folder = Path(arguments[0]) if arguments else FOLDER
     try:
         file = export(folder)
     except ModuleNotFoundError as error:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from inferq.jobs import InferqError, InvalidInputError
+from inferq.models.nesting import describe
 from inferq.proxy.body import (
     PredictBody,
     count_strings,
@@ -49,8 +50,7 @@ async def parse_batch(
         with naming(number):
             if not isinstance(job, dict):
                 raise InvalidInputError(
-                    f"must be an object like a body of POST /predict, got {type(job).__name__}. "
-                    f"{_BATCH_EXAMPLE}"
+                    f"must be an object like a body of POST /predict, got {describe(job)}. {_BATCH_EXAMPLE}"
                 )
             kept += count_strings(job)
             taken = parse(job)
@@ -71,7 +71,7 @@ def parse_ids(raw: bytes) -> list[str]:
     for number, job_id in enumerate(ids):
         if not isinstance(job_id, str):
             raise InvalidInputError(
-                f"job_ids[{number}] must be the id of a job, got {type(job_id).__name__}. {_IDS_EXAMPLE}"
+                f"job_ids[{number}] must be the id of a job, got {describe(job_id)}. {_IDS_EXAMPLE}"
             )
     refuse_duplicates(raw, len(body) + len(ids))
     return ids
@@ -91,7 +91,7 @@ def _array(body: dict[str, Any], name: str, noun: str, example: str) -> list[Any
     refuse_unknown(body, (name,), example)
     values = body.get(name)
     if not isinstance(values, list) or not 1 <= len(values) <= MOST_JOBS:
-        got = f"{len(values)} of them" if isinstance(values, list) else type(values).__name__
+        got = f"{len(values)} of them" if isinstance(values, list) else describe(values)
         if name not in body:
             got = "nothing"
         raise InvalidInputError(f"{name} must be an array of 1 to {MOST_JOBS} {noun}, got {got}. {example}")

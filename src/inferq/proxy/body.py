@@ -9,6 +9,7 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from inferq.jobs import BodyTooLargeError, InvalidInputError, InvalidJsonError, Priority
+from inferq.models.nesting import describe
 from inferq.webhooks.urls import OFF, UrlRules
 
 _EXAMPLE = 'An example: {"data": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -116,7 +117,7 @@ def take_apart(
         raise InvalidInputError(f"The request lacks the member 'data'. {_EXAMPLE}")
     model = body.get("model")
     if model is not None and not isinstance(model, str):
-        raise InvalidInputError(f"model must be the name of a model, got {type(model).__name__}. {_EXAMPLE}")
+        raise InvalidInputError(f"model must be the name of a model, got {describe(model)}. {_EXAMPLE}")
     return PredictBody(
         body["data"],
         model,
@@ -165,7 +166,7 @@ def _webhook(webhook: object, rules: UrlRules | None) -> str | None:
     if rules is None:
         raise InvalidInputError(OFF)
     if not isinstance(webhook, str):
-        raise InvalidInputError(f"webhook must be a URL, got {type(webhook).__name__}.")
+        raise InvalidInputError(f"webhook must be a URL, got {describe(webhook)}.")
     rules.check(webhook)
     return webhook
 

@@ -72,7 +72,7 @@ class Catalog:
         """
         entries = await self.entries()
         if name not in entries and (entries or name != self._settings.default_model):
-            raise _unknown(name, entries)
+            raise _unknown(name, entries, is_default=name == self._settings.default_model)
         return entries.get(name)
 
     async def known(self, name: str) -> Entry:
@@ -85,7 +85,7 @@ class Catalog:
         """
         entry = await self.find(name)
         if entry is None:
-            raise _not_announced(name)
+            raise _not_announced(name, ())
         return entry
 
     async def default(self) -> Entry:
@@ -96,10 +96,10 @@ class Catalog:
             RedisUnavailableError: Redis does not answer in time.
         """
         name = self._settings.default_model
-        entry = (await self.entries()).get(name)
-        if entry is None:
-            raise _not_announced(name)
-        return entry
+        entries = await self.entries()
+        if name not in entries:
+            raise _not_announced(name, entries)
+        return entries[name]
 
     async def _read(self) -> None:
         self._take_over(await self._producer.announced_models())
@@ -127,11 +127,16 @@ class Catalog:
         return Entry(announced, document, DataValidator(document, self._settings.max_rows))
 
 
-def _not_announced(name: str) -> NoWorkerError:
+def _not_announced(name: str, known: Iterable[str]) -> NoWorkerError:
+    if names := ", ".join(known):
+        return NoWorkerError(
+            f"No worker has announced the default model, {name!r} (INFERQ_DEFAULT_MODEL). Known: {names}."
+        )
     return NoWorkerError(f"No worker has announced the model {name!r} yet. Start one and try again.")
 
 
-def _unknown(name: str, known: Iterable[str]) -> UnknownModelError:
+def _unknown(name: str, known: Iterable[str], *, is_default: bool) -> UnknownModelError:
     names = ", ".join(known)
     models = f"Known: {names}." if names else "No worker has announced any model yet."
-    return UnknownModelError(f"There is no model {name[:80]!r}. {models}")
+    default = " It is the default (INFERQ_DEFAULT_MODEL): name another." if is_default else ""
+    return UnknownModelError(f"There is no model {name[:80]!r}. {models}{default}")

@@ -56,11 +56,13 @@ def refuse_new_connections(listener: socket.socket) -> None:
 
     Closing a listening socket resets every connection that waits in its backlog, so it must be empty by then.
     Where a request to connect is ignored, the client's system repeats it a second later, and meets either
-    nobody or the next process. Without effect except on Linux, where only the kernel's last moment is left.
+    nobody or the next process. Without effect except on Linux, where only the kernel's last moment is left,
+    and where a hardened kernel lets nobody but root do it.
     """
     if not sys.platform.startswith("linux"):
         return
     program = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_NEW_CONNECTIONS)
     buffer = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HP", len(_DROP_NEW_CONNECTIONS), ctypes.addressof(buffer))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+    with contextlib.suppress(PermissionError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)

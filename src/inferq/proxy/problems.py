@@ -88,7 +88,7 @@ TYPES = {
         "add workers.",
     ),
     ErrorKind.REDIS_UNAVAILABLE: ProblemType(
-        503, "The queue is out of reach", "Redis did not answer within 2 s."
+        503, "The queue is out of reach", "Redis did not answer within 1.5 s."
     ),
     ErrorKind.NO_WORKER: ProblemType(
         503,

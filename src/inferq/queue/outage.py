@@ -28,6 +28,11 @@ class Outage:
         self._is_on = False
         self._ended_at = 0.0
 
+    @property
+    def over_since(self) -> float:
+        """Monotonic time at which Redis was back; the present while it is away."""
+        return time.monotonic() if self._is_on else self._ended_at
+
     def begin(self, error: RedisUnavailableError, called_at: float) -> None:
         """Notes that a call failed; says so if that is news.
 

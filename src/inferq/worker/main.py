@@ -83,6 +83,8 @@ class Worker:
         stopping = self._loop.stopping
         self._outage.sit_out(self._consumer.check_server, stopping)
         self._outage.sit_out(lambda: self._consumer.announce(self._documents), stopping)
+        if stopping.is_set():
+            return
         self._watch.start()
         for thread in self._threads:
             thread.start()
@@ -132,7 +134,7 @@ class Worker:
         replace_process()
 
     def _beat(self) -> bool:
-        silent = time.monotonic() - self._loop.progressed_at
+        silent = time.monotonic() - max(self._loop.progressed_at, self._outage.over_since)
         if silent > _STALLED_SECONDS and not self._loop.held:
             log.error("worker_stalled", seconds=round(silent, 1))
             return False

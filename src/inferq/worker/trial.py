@@ -62,8 +62,8 @@ def find_difference(together: Inputs, alone: Sequence[Inputs], rows: int) -> str
     for name, array in together.items():
         if array.shape[:1] != (rows * len(alone),):
             return name
-        for outputs, part in zip(alone, np.split(array, len(alone)), strict=True):
-            if not _are_close(part, outputs[name]):
+        for place, outputs in enumerate(alone):
+            if not _are_close(array[place * rows :][:rows], outputs[name]):
                 return name
     return None
 

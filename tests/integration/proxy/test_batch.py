@@ -60,7 +60,7 @@ async def test_ten_thousand_jobs_are_stored_in_order_and_read_again(
         (b'{"data":[[1,2,3,4]],"data":[[1,2,3,4]]}', 422, "invalid-input", "'data' twice"),
         (b'{"data":{"features":[],"features":[[1,2,3,4]]}}', 422, "invalid-input", "'features' twice"),
         (b"{}", 422, "invalid-input", "lacks the member 'data'"),
-        (b"[]", 422, "invalid-input", "must be an object like a body of POST /predict, got list"),
+        (b"[]", 422, "invalid-input", "must be an object like a body of POST /predict, got an empty array"),
     ],
 )
 async def test_one_bad_job_of_a_thousand_is_named_and_nothing_is_stored(
@@ -81,7 +81,7 @@ async def test_one_bad_job_of_a_thousand_is_named_and_nothing_is_stored(
         (b"[]", 400, "invalid-json", "must be a JSON object"),
         (b"{}", 422, "invalid-input", "got nothing"),
         (b'{"jobs":[]}', 422, "invalid-input", "1 to 10000 jobs, got 0 of them"),
-        (b'{"jobs":{}}', 422, "invalid-input", "got dict"),
+        (b'{"jobs":{}}', 422, "invalid-input", "got an object"),
         (b'{"jobs":[%b],"model":"iris"}' % ROW, 422, "invalid-input", "unknown member 'model'"),
         (b'{"jobs":[%b],"jobs":[%b]}' % (ROW, ROW), 422, "invalid-input", "'jobs' twice"),
         (batch(*[b"{}"] * 10_001), 422, "invalid-input", "got 10001 of them"),
@@ -173,7 +173,12 @@ async def test_answer_too_long_for_memory_is_sent_while_it_is_made(client, annou
     [
         (b"x", 400, "invalid-json", "not valid JSON"),
         (b'{"job_ids":[]}', 422, "invalid-input", "1 to 10000 ids"),
-        (b'{"job_ids":["a",1]}', 422, "invalid-input", "job_ids[1] must be the id of a job, got int"),
+        (
+            b'{"job_ids":["a",1]}',
+            422,
+            "invalid-input",
+            "job_ids[1] must be the id of a job, got the number",
+        ),
         (b'{"job_ids":["a"],"job_ids":["b"]}', 422, "invalid-input", "'job_ids' twice"),
         (b'{"ids":["a"]}', 422, "invalid-input", "unknown member 'ids'"),
     ],

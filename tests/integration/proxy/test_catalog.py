@@ -3,9 +3,11 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from inferq.jobs import NoWorkerError, UnknownModelError
 from inferq.proxy import catalog as module
 from inferq.proxy.catalog import Catalog
 from inferq.queue.producer import Producer
+from inferq.settings import Settings
 
 
 class CountingProducer(Producer):
@@ -66,3 +68,11 @@ async def test_unreadable_model_is_left_out_and_logged_once(
         for _ in range(3):
             assert list(await catalog.entries()) == ["iris"]
     assert [(line["event"], line["model"]) for line in logged] == [("model_not_readable", "broken")]
+
+
+async def test_default_model_that_is_none_of_those_served_is_named(producer, announced):
+    catalog = Catalog(producer, Settings(default_model="nope"))
+    with pytest.raises(NoWorkerError, match=r"INFERQ_DEFAULT_MODEL.*Known: iris"):
+        await catalog.default()
+    with pytest.raises(UnknownModelError, match="It is the default"):
+        await catalog.find("nope")

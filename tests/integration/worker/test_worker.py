@@ -250,3 +250,14 @@ async def test_stopped_worker_that_wakes_up_late_changes_nothing(start_worker, p
     assert other.stop()[0] == 0
     code, log = sleeper.stop()
     assert (code, await producer.read(job_id)) == (0, done), log
+
+
+async def test_worker_that_is_stopped_before_redis_came_was_never_ready():
+    worker = WorkerProcess("redis://127.0.0.1:1")
+    try:
+        await worker.until_logged("redis_unavailable")
+        code, log = worker.stop()
+    finally:
+        worker.end()
+    assert code == 0
+    assert log.count("\n") == 1

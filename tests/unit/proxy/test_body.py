@@ -98,7 +98,7 @@ def test_other_priorities_are_refused(priority):
 @pytest.mark.parametrize(
     ("webhook", "words"),
     [
-        ("3", "webhook must be a URL, got int"),
+        ("3", "webhook must be a URL, got the number 3"),
         ('"ftp://x/"', "begins with"),
         ('"http://10.0.0.1/"', "public"),
     ],
