@@ -13,15 +13,16 @@ from benchmarks.processes import BenchmarkError, redis_server
 from benchmarks.rivals import iris
 from benchmarks.rounds import interleave
 
-_ALONE = "Redis, one GET at a time from 50 clients"
-_PIPELINED = "Redis, GETs of 50 clients in pipelines of 100"
-_MODEL = "ONNX Runtime, the iris model in batches of 32"
+_ALONE = "one GET at a time from 50 clients"
+_PIPELINED = "GETs of 50 clients in pipelines of 100"
+_MODEL = "the iris model in batches of 32"
 _REQUESTS = 200_000
 _PIPELINED_REQUESTS = 2_000_000
 _QUICK_SHARE = 10
 _ROWS = 32
 _RUNS = 20_000
-_UNITS = {_ALONE: "op/s", _PIPELINED: "op/s", _MODEL: "rows/s"}
+_REDIS, _ONNX_RUNTIME = ("Redis alone", "op/s"), ("ONNX Runtime alone", "rows/s")
+_OF = {_ALONE: _REDIS, _PIPELINED: _REDIS, _MODEL: _ONNX_RUNTIME}
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -35,7 +36,7 @@ def measure(quick: bool) -> list[Figure]:
         _MODEL: partial(_rows_per_second, _RUNS // share),
     }
     results = interleave("parts", list(takes), quick, lambda name: takes[name]())
-    return [figure_of("parts", name, values, _UNITS[name]) for name, values in results.items()]
+    return [figure_of(_OF[name][0], name, values, _OF[name][1]) for name, values in results.items()]
 
 
 def _operations_per_second(requests: int, in_pipeline: int) -> float:
