@@ -80,7 +80,7 @@ class Settings(BaseSettings):
 
     lower_share: Annotated[float, Field(ge=0, le=0.4)] = 0.1
     """Share of its claims in which a worker looks for `normal` jobs first though `high` ones wait, and again
-    as much for `low`; 0: never."""
+    as much for `low`; 0: never, at most 0.4."""
 
     job_ttl: Seconds = 7 * 24 * 3600.0
     """How long a job may wait; then it fails as expired."""
