@@ -181,7 +181,36 @@ def write(
 
 def write_slow_loop(folder: Path) -> Path:
     """INT64 [n], a number of rounds: a loop that takes so many, a fraction of a microsecond each."""
-    body = helper.make_graph(
+    return write(
+        folder,
+        [
+            helper.make_node("ReduceMax", ["rounds"], ["most"], keepdims=0),
+            helper.make_node("Loop", ["most", "yes", "zero"], ["counted"], body=_counting()),
+        ],
+        inputs=[value("rounds", INT64, ["n"])],
+        outputs=[value("counted", INT64, [])],
+        constants={"yes": np.array(True), "zero": np.array(0), "one": np.array(1)},
+    )
+
+
+def write_slow_echo(folder: Path) -> Path:
+    """INT64 [n] to [n]: the same again, after as many rounds as the largest of them says."""
+    return write(
+        folder,
+        [
+            helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+            helper.make_node("Loop", ["most", "yes", "zero"], ["counted"], body=_counting()),
+            helper.make_node("Mul", ["counted", "zero"], ["nothing"]),
+            helper.make_node("Add", ["x", "nothing"], ["y"]),
+        ],
+        inputs=[value("x", INT64, ["n"])],
+        outputs=[value("y", INT64, ["n"])],
+        constants={"yes": np.array(True), "zero": np.array(0), "one": np.array(1)},
+    )
+
+
+def _counting() -> onnx.GraphProto:
+    return helper.make_graph(
         [
             helper.make_node("Identity", ["going_on"], ["still_going_on"]),
             helper.make_node("Add", ["sum", "one"], ["next_sum"]),
@@ -189,16 +218,6 @@ def write_slow_loop(folder: Path) -> Path:
         "body",
         [value("round", INT64, []), value("going_on", BOOL, []), value("sum", INT64, [])],
         [value("still_going_on", BOOL, []), value("next_sum", INT64, [])],
-    )
-    return write(
-        folder,
-        [
-            helper.make_node("ReduceMax", ["rounds"], ["most"], keepdims=0),
-            helper.make_node("Loop", ["most", "yes", "zero"], ["counted"], body=body),
-        ],
-        inputs=[value("rounds", INT64, ["n"])],
-        outputs=[value("counted", INT64, [])],
-        constants={"yes": np.array(True), "zero": np.array(0), "one": np.array(1)},
     )
 
 
@@ -302,6 +321,69 @@ def write_products(folder: Path) -> Path:
         ],
         inputs=[value("x", FP32, ["n", 3])],
         outputs=[value("y", FP32, ["n", "m"])],
+    )
+
+
+def write_quantized(folder: Path) -> Path:
+    """FP32 [n, 3] to [n, 3]: to 8 bits and back, on a scale taken from all rows, as quantized models do."""
+    return write(
+        folder,
+        [
+            helper.make_node("DynamicQuantizeLinear", ["x"], ["small", "scale", "zero"]),
+            helper.make_node("DequantizeLinear", ["small", "scale", "zero"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n", 3])],
+        outputs=[value("y", FP32, ["n", 3])],
+    )
+
+
+def write_ranks(folder: Path) -> Path:
+    """INT64 [n] to [n]: the values in order, so that a row gets what another had."""
+    return write(
+        folder,
+        [
+            helper.make_node("Shape", ["x"], ["count"]),
+            helper.make_node("TopK", ["x", "count"], ["y", "places"], axis=0),
+        ],
+        inputs=[value("x", INT64, ["n"])],
+        outputs=[value("y", INT64, ["n"])],
+    )
+
+
+def write_pairs(folder: Path) -> Path:
+    """FP32 [n, 1] to [n, 1]: takes from each the mean of its pair, and no odd number of rows."""
+    return write(
+        folder,
+        [
+            helper.make_node("Reshape", ["x", "pairs"], ["paired"]),
+            helper.make_node("ReduceMean", ["paired", "axes"], ["mean"], keepdims=1),
+            helper.make_node("Sub", ["paired", "mean"], ["centred"]),
+            helper.make_node("Reshape", ["centred", "rows"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n", 1])],
+        outputs=[value("y", FP32, ["n", 1])],
+        constants={"pairs": np.array([-1, 2]), "axes": np.array([1]), "rows": np.array([-1, 1])},
+    )
+
+
+def write_doubling(folder: Path) -> Path:
+    """FP32 [n] to [n]: doubles all until each is at least 1, which zeros never are."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Add", ["x_in", "x_in"], ["x_out"]),
+            helper.make_node("ReduceMin", ["x_out"], ["smallest"], keepdims=0),
+            helper.make_node("Less", ["smallest", "one"], ["going_on"]),
+        ],
+        "body",
+        [value("round", INT64, []), value("was_going_on", BOOL, []), value("x_in", FP32, ["n"])],
+        [value("going_on", BOOL, []), value("x_out", FP32, ["n"])],
+    )
+    return write(
+        folder,
+        [helper.make_node("Loop", ["", "yes", "x"], ["y"], body=body)],
+        inputs=[value("x", FP32, ["n"])],
+        outputs=[value("y", FP32, ["n"])],
+        constants={"yes": np.array(True), "one": np.array(1, dtype=np.float32)},
     )
 
 

@@ -98,6 +98,11 @@ class Model:
         """
         try:
             self.predict_together([self.sample()])
+        except InvalidInputError as error:
+            raise InvalidModelError(
+                f"The example of the model {self.name!r} is not taken: {error.message} Shorten it in its "
+                "model.toml, or raise INFERQ_MAX_ROWS."
+            ) from error
         except ModelError as error:
             if self.document.example is not None:
                 raise InvalidModelError(

@@ -1,5 +1,6 @@
 """Runs claimed jobs: together where that is possible, and alone where one of them is in the way."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -7,14 +8,17 @@ from functools import partial
 import structlog
 
 from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome, TimedOutError
-from inferq.models.session import Inputs, Model, stack
+from inferq.models.session import Inputs, Model, RunHandle
 from inferq.settings import Settings
 from inferq.worker.batching import RunCost, plan_jobs, plan_rows
-from inferq.worker.trial import find_difference, variations
+from inferq.worker.trial import try_together
 from inferq.worker.watch import Run, Watch
 
-_LONGEST_TRIAL_SECONDS = 0.25
-"""A model slower than this is not tried with several jobs when the worker starts."""
+_SHORT_RUN_SECONDS = 0.02
+"""A model that is as fast as this is tried with many jobs when the worker starts."""
+_LONG_RUN_SECONDS = 0.25
+"""One slower than this is not tried with several at all."""
+_LONGEST_TRIAL_SECONDS = 5.0
 _NEW_SHARE = 0.1
 """How much the latest job counts in the mean of rows per job."""
 
@@ -80,25 +84,32 @@ class Runner:
 
     def _run_group(self, bench: "_Bench", group: "_Group") -> list[Outcome]:
         if len(group) > 1:
-            results = self._try_together(bench, group)
-            if results is not None:
-                return [Outcome(job, result=result) for (job, _), result in zip(group, results, strict=True)]
+            done = self._try_together(bench, group)
+            if done is not None:
+                return done
         outcomes = (self._run_alone(bench.model, job, inputs) for job, inputs in group)
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def _try_together(self, bench: "_Bench", group: "_Group") -> list[bytes] | None:
-        """The results; None where something goes wrong, for then nobody knows whose fault it is."""
+    def _try_together(self, bench: "_Bench", group: "_Group") -> list[Outcome] | None:
+        """How the jobs ended; None where something goes wrong, for then nobody knows whose fault it is."""
         jobs = [job for job, _ in group]
         with self._watch.over(jobs, min(self.timeout_of(job) for job in jobs)) as run:
-            try:
-                results = bench.model.predict_together([inputs for _, inputs in group], run.handle)
-            except ModelError as error:
-                log.info("batch_taken_apart", model=bench.model.name, jobs=len(jobs), reason=error.message)
-                return None
-            except Exception:  # whatever a model does, the worker lives on
-                log.exception("batch_failed", model=bench.model.name, jobs=len(jobs))
-                return None
-        return results if run.stopped is None else None
+            results = self._predict_together(bench.model, group, run)
+        if run.is_cancelled:
+            return []
+        if results is None or run.stopped is not None:
+            return None
+        return [Outcome(job, result=result) for job, result in zip(jobs, results, strict=True)]
+
+    def _predict_together(self, model: Model, group: "_Group", run: Run) -> list[bytes] | None:
+        try:
+            return model.predict_together([inputs for _, inputs in group], run.handle)
+        except ModelError as error:
+            if not run.is_cancelled:
+                log.info("batch_taken_apart", model=model.name, jobs=len(group), reason=error.message)
+        except Exception:  # whatever a model does, the worker lives on
+            log.exception("batch_failed", model=model.name, jobs=len(group))
+        return None
 
     def _run_alone(self, model: Model, job: ClaimedJob, inputs: Inputs) -> Outcome | None:
         with self._watch.over([job], self.timeout_of(job)) as run:
@@ -143,15 +154,24 @@ class _Bench:
         self._cost.add(rows, seconds)
         if not self._is_shared:
             return
-        if seconds > _LONGEST_TRIAL_SECONDS:
+        if seconds > _LONG_RUN_SECONDS:
             self._run_one_by_one(f"it takes {seconds:.2g} s, too long to try it with several")
             return
-        jobs = variations(sample)
-        alone = [self.model.run(job) for job in jobs]
-        together, seconds = self._timed(stack(jobs))
-        self._cost.add(len(jobs) * rows, seconds)
-        if output := find_difference(together, alone, rows):
-            self._run_one_by_one(f"jobs change each other's {output!r}, or it has not one entry for each row")
+        handle = RunHandle()
+        timer = threading.Timer(_LONGEST_TRIAL_SECONDS, handle.stop)  # made-up values may make a loop endless
+        timer.start()
+        try:
+            is_large = seconds < _SHORT_RUN_SECONDS
+            verdict = try_together(lambda inputs: self.model.run(inputs, handle), sample, is_large=is_large)
+        finally:
+            timer.cancel()
+        if handle.rest(0):
+            self._run_one_by_one("the trial took too long")
+            return
+        if verdict.rows:
+            self._cost.add(verdict.rows, verdict.seconds)
+        if verdict.reason:
+            self._run_one_by_one(verdict.reason)
 
     def _run_one_by_one(self, reason: str) -> None:
         self._is_shared = False

@@ -1,32 +1,89 @@
-"""Whether jobs may share a run of a model: found out with a few that differ, as no ONNX file says it.
+"""Whether jobs may share a run of a model: found out with some that differ, as no ONNX file says it.
 
-A dynamic first axis is not always a batch: it may be time, and a model may compare its rows or sum them up.
-Jobs may share a run where each gets what it gets alone.
+A dynamic first axis is not always a batch: it may be time, and a model may compare its rows, sum them up, or
+take its scale from all of them. Jobs may share a run where each gets what it gets alone.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from inferq.models.session import Inputs
+from inferq.jobs import ModelError
+from inferq.models.session import Inputs, stack
 from inferq.models.tensors import Array
 
+_CROWD = 12
+"""Jobs like the sample in a large trial, for models that look for neighbours, duplicates or outliers."""
+_LOUD = 1000
 _RELATIVE, _OF_LARGEST, _ABSOLUTE = 1e-2, 1e-3, 1e-6
 """How much may change with the number of rows, as ONNX Runtime chooses its kernels by it."""
 
 
-def variations(sample: Inputs) -> list[Inputs]:
-    """Jobs for a trial: no two alike, yet with values that the model is likely to take.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a trial has found.
+
+    Attributes:
+        reason: Why jobs must not share a run; None where they may.
+        rows: Rows in the run of all jobs; 0 where there was none.
+        seconds: How long that took.
+    """
+
+    reason: str | None
+    rows: int = 0
+    seconds: float = 0.0
+
+
+def try_together(run: Callable[[Inputs], Inputs], sample: Inputs, *, is_large: bool) -> Verdict:
+    """Runs jobs alone and together.
 
     Args:
-        sample: A job's inputs. Of those that are all zeros, and so would show nothing, others are made up.
-
-    Returns:
-        Three jobs of the same shape: smaller values in reverse order, the values themselves, and zeros.
+        run: Runs the model, whose inputs all have rows; raises ModelError where it fails.
+        sample: Inputs of a job. Those that are all zeros show nothing, so that others are made up.
+        is_large: Whether there is time for a few dozen runs.
     """
     values = {name: _fill(array) for name, array in sample.items()}
-    smaller = {name: _reverse(array) for name, array in values.items()}
-    return [smaller, values, {name: _zeros_like(array) for name, array in sample.items()}]
+    row = {name: array[:1] for name, array in values.items()}
+    jobs, alone = [], []
+    for job in (values, row, *_variations(values, is_large=is_large)):
+        try:
+            alone.append(run(job))
+            jobs.append(job)
+        except ModelError as error:  # made-up values need not be any that the model takes
+            if job is row and jobs:
+                return Verdict(f"it does not take a single row: {error.message}")
+    loud = {name: _louder(array) for name, array in values.items()}
+    if len(jobs) < 2:
+        return Verdict("it takes no values but those of its example, if any: give it an example")
+    company = [loud] if _runs(run, loud) else []
+    started = time.perf_counter()
+    try:
+        together = run(stack([*jobs, *company]))
+    except ModelError as error:
+        return Verdict(f"it fails with several: {error.message}")
+    seconds = time.perf_counter() - started
+    rows = [len(next(iter(job.values()))) for job in (*jobs, *company)]
+    output = _find_difference(together, alone, rows)
+    reason = output and f"jobs change each other's {output!r}, or it has not one entry for each row"
+    return Verdict(reason, sum(rows), seconds)
+
+
+def _runs(run: Callable[[Inputs], Inputs], job: Inputs) -> bool:
+    try:
+        run(job)
+    except ModelError:
+        return False
+    return True
+
+
+def _variations(values: Inputs, *, is_large: bool) -> list[Inputs]:
+    changes: list[Callable[[Array], Array]] = [_turn, _shift, _zeros_like]
+    if is_large:
+        changes += [partial(_scatter, number=number) for number in range(_CROWD)]
+    return [{name: change(array) for name, array in values.items()} for change in changes]
 
 
 def _fill(array: Array) -> Array:
@@ -37,34 +94,52 @@ def _fill(array: Array) -> Array:
         return np.sin(places).astype(array.dtype)
     if array.dtype == np.object_:
         return np.where(places % 2, "a", "b").astype(np.object_)
-    return (places % 2).astype(array.dtype)
+    return (places % 8).astype(array.dtype)
 
 
-def _reverse(array: Array) -> Array:
-    return np.flip(array) * 0.5 if array.dtype.kind == "f" else np.flip(array)
+def _turn(array: Array) -> Array:
+    """Rows in reverse order, floats halved."""
+    return array[::-1] * 0.5 if array.dtype.kind == "f" else array[::-1]
+
+
+def _shift(array: Array) -> Array:
+    """Other values of the same kind."""
+    if array.dtype == np.bool_:
+        return ~array
+    if array.dtype.kind == "f":
+        return -array
+    return np.add(array, "a" if array.dtype == np.object_ else 1)
 
 
 def _zeros_like(array: Array) -> Array:
     return np.full_like(array, "" if array.dtype == np.object_ else 0)
 
 
-def find_difference(together: Inputs, alone: Sequence[Inputs], rows: int) -> str | None:
-    """Compares what jobs gave in one run with what each gave in a run of its own.
+def _scatter(array: Array, number: int) -> Array:
+    """Floats at half to full size, each time others."""
+    if array.dtype.kind != "f":
+        return array
+    places = np.arange(1, array.size + 1).reshape(array.shape)
+    sizes: Array = (0.75 + np.sin(places * (number + 1)) / 4).astype(array.dtype)
+    return array * sizes
 
-    Args:
-        together: The outputs of the run of all.
-        alone: The outputs of each job's own run, in the same order.
-        rows: Rows of each job.
 
-    Returns:
-        The name of an output that differs, or has not one entry for each row; None if there is none.
-    """
+def _louder(array: Array) -> Array:
+    """Values by which a scale would be lost that is taken from all rows, as of dynamic quantization."""
+    with np.errstate(over="ignore"):
+        return array * array.dtype.type(_LOUD) if array.dtype.kind == "f" else array
+
+
+def _find_difference(together: Inputs, alone: Sequence[Inputs], rows: Sequence[int]) -> str | None:
+    """Returns the name of an output that the first jobs do not get as alone; None if there is none."""
     for name, array in together.items():
-        if array.shape[:1] != (rows * len(alone),):
+        if array.shape[:1] != (sum(rows),):
             return name
-        for place, outputs in enumerate(alone):
-            if not _are_close(array[place * rows :][:rows], outputs[name]):
+        first = 0
+        for outputs, count in zip(alone, rows, strict=False):
+            if not _are_close(array[first : first + count], outputs[name]):
                 return name
+            first += count
     return None
 
 

@@ -28,7 +28,8 @@ class Run:
         handle: Stops it.
         started: Monotonic time at its start.
         stopped: Monotonic time at which it was told to stop; None if it was not.
-        is_cancelled: Whether that was because its job was cancelled, not because of the time.
+        is_cancelled: Whether that was because its jobs were cancelled, not because of the time.
+        cancelled: Those that were.
     """
 
     jobs: Sequence[ClaimedJob]
@@ -37,6 +38,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     stopped: float | None = None
     is_cancelled: bool = False
+    cancelled: set[ClaimedJob] = field(default_factory=set)
 
     def stop(self, *, is_cancelled: bool = False) -> None:
         """Tells the run to stop; only the first reason counts."""
@@ -79,10 +81,12 @@ class Watch:
             self._run = None
 
     def cancel(self, job: ClaimedJob) -> None:
-        """Stops the run of a job, if that is the one that runs and there are no others in it."""
+        """Notes that a job is cancelled, and stops its run once that holds for all jobs in it."""
         run = self._run
-        if run is not None and list(run.jobs) == [job]:
-            run.stop(is_cancelled=True)
+        if run is not None and job in run.jobs:
+            run.cancelled.add(job)
+            if len(run.cancelled) == len(run.jobs):
+                run.stop(is_cancelled=True)
 
     def _look(self) -> None:
         while True:

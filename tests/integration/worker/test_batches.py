@@ -92,6 +92,27 @@ async def test_model_that_says_so_runs_jobs_one_by_one(start_worker, producer, t
     assert await results(producer, ids) == [{"outputs": {"y": [1.0]}}, {"outputs": {"y": [2001.0]}}] * 20
 
 
+async def test_model_that_made_up_values_keep_busy_is_served_all_the_same(start_worker, producer, tmp_path):
+    folder = onnx_models.write_doubling(tmp_path / "doubling")
+    (folder / "model.toml").write_text("example = [0.3]")
+    job_id = await producer.submit("doubling", b"[0.75]")
+    start_worker(models_dir=tmp_path)
+    assert await results(producer, [job_id]) == [{"outputs": {"y": [1.5]}}]
+
+
+async def test_run_whose_jobs_are_all_cancelled_is_stopped(start_worker, producer, tmp_path):
+    onnx_models.write_slow_echo(tmp_path / "echo")
+    ids = await submit_all(producer, "echo", [b"[100000000000]"] * 10)  # hours
+    start_worker(models_dir=tmp_path)
+    async with asyncio.timeout(15):
+        while any([(await producer.read(job_id)).status is not Status.PROCESSING for job_id in ids]):
+            await asyncio.sleep(0.02)
+    await asyncio.gather(*(producer.cancel(job_id) for job_id in ids))
+    job_id = await producer.submit("echo", b"[7]")
+    assert await results(producer, [job_id]) == [{"outputs": {"y": [7]}}]
+    assert {(await producer.read(one)).error_kind for one in ids} == {ErrorKind.CANCELLED}
+
+
 async def test_slow_jobs_are_spread_over_idle_workers(start_worker, producer):
     ids = await submit_all(producer, "iris", [DATA] * 8)
     for _ in range(2):

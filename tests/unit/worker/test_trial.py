@@ -3,8 +3,7 @@
 import pytest
 
 from inferq.models.repository import load_model
-from inferq.models.session import stack
-from inferq.worker.trial import find_difference, variations
+from inferq.worker.trial import try_together
 from tests import onnx_models
 
 VALUES = "example = [[3.0, 1.0, 2.0], [2.0, 5.0, 4.0]]"
@@ -12,15 +11,15 @@ SAME = "example = [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]"
 NONE = ""
 
 
-def difference(folder, card):
+def reason(folder, card, *, is_large=True):
     (folder / "model.toml").write_text(card)
     model = load_model(folder)
-    jobs = variations(model.sample())
-    return find_difference(
-        model.run(stack(jobs)), [model.run(job) for job in jobs], model.count_rows(jobs[0])
-    )
+    verdict = try_together(model.run, model.sample(), is_large=is_large)
+    assert (verdict.rows > 2 and verdict.seconds > 0) or verdict.reason
+    return verdict.reason
 
 
+@pytest.mark.parametrize("is_large", [True, False])
 @pytest.mark.parametrize(
     ("write", "card"),
     [
@@ -30,16 +29,19 @@ def difference(folder, card):
         (onnx_models.write_text, NONE),
         (onnx_models.write_text, 'example = ["a", ""]'),
         (onnx_models.write_half, NONE),
+        (onnx_models.write_half, "example = [[60000.0, 1.0]]"),
         (onnx_models.write_two_by_two, NONE),
         (onnx_models.write_failing_model, NONE),
+        (onnx_models.write_failing_model, "example = [3]"),
         (onnx_models.write_labels, NONE),
         (onnx_models.write_image, NONE),
     ],
 )
-def test_models_whose_rows_stand_alone_pass(tmp_path, write, card):
-    assert difference(write(tmp_path / "m"), card) is None
+def test_models_whose_rows_stand_alone_pass(tmp_path, write, card, is_large):
+    assert reason(write(tmp_path / "m"), card, is_large=is_large) is None
 
 
+@pytest.mark.parametrize("is_large", [True, False])
 @pytest.mark.parametrize(
     ("write", "card"),
     [
@@ -51,6 +53,7 @@ def test_models_whose_rows_stand_alone_pass(tmp_path, write, card):
                 onnx_models.write_centred,
                 onnx_models.write_shares_of_largest,
                 onnx_models.write_products,
+                onnx_models.write_quantized,
             )
             for card in (NONE, VALUES, SAME)
         ),
@@ -58,7 +61,14 @@ def test_models_whose_rows_stand_alone_pass(tmp_path, write, card):
         (onnx_models.write_running_sum, "example = [1, 1]"),
         (onnx_models.write_recurrent, NONE),
         (onnx_models.write_recurrent, "example = [[[3.0, 1.0]], [[2.0, 5.0]]]"),
+        (onnx_models.write_ranks, NONE),
+        (onnx_models.write_ranks, "example = [5, 9, 2, 7]"),
     ],
 )
-def test_models_whose_rows_depend_on_each_other_do_not(tmp_path, write, card):
-    assert difference(write(tmp_path / "m"), card) == "y"
+def test_models_whose_rows_depend_on_each_other_do_not(tmp_path, write, card, is_large):
+    assert "'y'" in reason(write(tmp_path / "m"), card, is_large=is_large)
+
+
+def test_model_that_takes_its_rows_in_pairs_does_not(tmp_path):
+    folder = onnx_models.write_pairs(tmp_path / "m")
+    assert "single row" in reason(folder, "example = [[1.0], [2.0]]")
