@@ -61,6 +61,20 @@ def write_failing_model(folder: Path) -> Path:
     )
 
 
+def write_narrow(folder: Path) -> Path:
+    """INT64 [n] to [n]: takes 2 and 3 alone."""
+    return write(
+        folder,
+        [
+            helper.make_node("Sub", ["x", "three"], ["index"]),
+            helper.make_node("Gather", ["table", "index"], ["y"]),
+        ],
+        inputs=[value("x", INT64, ["n"])],
+        outputs=[value("y", FP32, ["n"])],
+        constants={"three": np.array(3), "table": np.array([10], dtype=np.float32)},
+    )
+
+
 def write_reshape(folder: Path) -> Path:
     """FP32 [n] to [-1, 4]: fails at run time where n is no multiple of 4."""
     return write(

@@ -55,9 +55,9 @@ def try_together(run: Callable[[Inputs], Inputs], sample: Inputs, *, is_large: b
         except ModelError as error:  # made-up values need not be any that the model takes
             if job is row and jobs:
                 return Verdict(f"it does not take a single row: {error.message}")
+    if all(_are_alike(job, jobs[0]) for job in jobs):
+        return Verdict("it takes no values but one row's: give it an example of several rows that differ")
     loud = {name: _louder(array) for name, array in values.items()}
-    if len(jobs) < 2:
-        return Verdict("it takes no values but those of its example, if any: give it an example")
     company = [loud] if _runs(run, loud) else []
     started = time.perf_counter()
     try:
@@ -69,6 +69,10 @@ def try_together(run: Callable[[Inputs], Inputs], sample: Inputs, *, is_large: b
     output = _find_difference(together, alone, rows)
     reason = output and f"jobs change each other's {output!r}, or it has not one entry for each row"
     return Verdict(reason, sum(rows), seconds)
+
+
+def _are_alike(job: Inputs, other: Inputs) -> bool:
+    return all(np.array_equal(array, other[name][: len(array)]) for name, array in job.items())
 
 
 def _runs(run: Callable[[Inputs], Inputs], job: Inputs) -> bool:

@@ -69,6 +69,14 @@ def test_models_whose_rows_depend_on_each_other_do_not(tmp_path, write, card, is
     assert "'y'" in reason(write(tmp_path / "m"), card, is_large=is_large)
 
 
+def test_model_that_takes_few_values_needs_an_example_of_rows_that_differ(tmp_path):
+    folder = onnx_models.write_narrow(tmp_path / "m")
+    assert "rows that differ" in reason(folder, NONE)
+    assert "rows that differ" in reason(folder, "example = [3]")
+    assert "rows that differ" in reason(folder, "example = [3, 3]")
+    assert reason(folder, "example = [3, 2]") is None
+
+
 def test_model_that_takes_its_rows_in_pairs_does_not(tmp_path):
     folder = onnx_models.write_pairs(tmp_path / "m")
     assert "single row" in reason(folder, "example = [[1.0], [2.0]]")
