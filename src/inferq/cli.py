@@ -10,7 +10,7 @@ import typer
 from inferq import deadletters
 from inferq.commands import looking
 from inferq.commands.predicting import predict
-from inferq.commands.service import exit_code
+from inferq.commands.service import exit_code, printable
 from inferq.jobs import InferqError, InvalidInputError
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         app()
     except InferqError as error:
-        typer.echo(f"inferq: {error.message}", err=True)
+        typer.echo(f"inferq: {printable(error.message)}", err=True)
         sys.exit(exit_code(error))
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

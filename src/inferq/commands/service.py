@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,21 +33,11 @@ def exit_code(error: InferqError) -> int:
     return EXIT_CODES.get(error.kind, 1)
 
 
-@contextmanager
-def service(url: str | None) -> Iterator["Client"]:
-    """The service to talk to; its key is read from `INFERQ_API_KEY`, never from the command line.
-
-    Raises:
-        typer.Exit: Something went wrong, which has been said; with the code for it.
-    """
+def service(url: str | None) -> "Client":
+    """The service to talk to; its key is read from `INFERQ_API_KEY`, never from the command line."""
     from inferq.client import Client
 
-    try:
-        with Client(url) as client:
-            yield client
-    except InferqError as error:
-        typer.echo(f"inferq: {printable(error.message)}", err=True)
-        raise typer.Exit(exit_code(error)) from error
+    return Client(url)
 
 
 def printable(text: str) -> str:

@@ -115,7 +115,8 @@ class Session:
                 self._check_room(raw)
                 message = parse_message(raw)
                 ref = ref_of(message)
-                refuse_duplicates(raw, count_strings(message))
+                if message.keys() & {"ref", "watch"}:  # any other is looked at as the body that it is
+                    refuse_duplicates(raw, count_strings(message))
                 job_id = await self._begin(ref, message, raw)
                 del message, raw  # they may be long, and the job may take hours
                 await self._follow(ref, job_id)

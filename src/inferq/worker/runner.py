@@ -162,7 +162,7 @@ class _Bench:
         timer.start()
         try:
             is_large = seconds < _SHORT_RUN_SECONDS
-            verdict = try_together(lambda inputs: self.model.run(inputs, handle), sample, is_large=is_large)
+            verdict = try_together(partial(self.model.run, handle=handle), sample, is_large=is_large)
         finally:
             timer.cancel()
         if handle.rest(0):

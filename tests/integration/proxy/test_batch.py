@@ -177,7 +177,7 @@ async def test_answer_too_long_for_memory_is_sent_while_it_is_made(client, annou
             b'{"job_ids":["a",1]}',
             422,
             "invalid-input",
-            "job_ids[1] must be the id of a job, got the number",
+            "job_ids[1] must be the id of a job, got the number 1",
         ),
         (b'{"job_ids":["a"],"job_ids":["b"]}', 422, "invalid-input", "'job_ids' twice"),
         (b'{"ids":["a"]}', 422, "invalid-input", "unknown member 'ids'"),
