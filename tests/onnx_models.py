@@ -50,6 +50,16 @@ def write_text(folder: Path) -> Path:
     )
 
 
+def write_upper_case(folder: Path) -> Path:
+    """Strings [n]: writes each in capital letters, for which the runtime looks up the locale en_US.UTF-8."""
+    return write(
+        folder,
+        [helper.make_node("StringNormalizer", ["text"], ["upper"], case_change_action="UPPER")],
+        inputs=[value("text", STRING, ["n"])],
+        outputs=[value("upper", STRING, ["n"])],
+    )
+
+
 def write_failing_model(folder: Path) -> Path:
     """INT64 [n], an index in a table of 10, 20, 30, 40: fails at run time for one outside -4 to 3."""
     return write(
