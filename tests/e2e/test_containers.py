@@ -11,11 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.onnx_models import write_upper_case
 from tests.servers import free_port, wait_until
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
+# what .dockerignore lets through, and itself
+BUILT_FROM = [".dockerignore", "pyproject.toml", "README.md", "LICENSE", "src", "models"]
 SETOSA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 ABSENT = {
     "proxy": ["onnxruntime", "numpy", "orjson", "sklearn", "pytest"],
@@ -30,14 +33,20 @@ KILL_PYTHON = (
 
 
 class Stack:
-    """The services of docker-compose.yml under a project name and on a port of their own."""
+    """The services of docker-compose.yml under a project name and on a port of their own.
 
-    def __init__(self, compose: list[str]) -> None:
+    Args:
+        compose: The command.
+        checkout: The folder of docker-compose.yml and of what it builds and mounts.
+    """
+
+    def __init__(self, compose: list[str], checkout: Path) -> None:
         self._compose = compose
+        self.checkout = checkout
         self.project = f"inferqtest{secrets.token_hex(3)}"
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         self._environment = {
-            **os.environ,
+            **{name: text for name, text in os.environ.items() if not name.startswith("INFERQ_")},
             "DOCKER_BUILDKIT": "1",
             "COMPOSE_DOCKER_CLI_BUILD": "1",
             "COMPOSE_PROJECT_NAME": self.project,
@@ -45,9 +54,9 @@ class Stack:
         }
         self.http = httpx.Client(base_url=self.url, timeout=10)
 
-    def run(self, *command, simulated_seconds=0) -> str:
-        environment = {**self._environment, "INFERQ_SIMULATED_SECONDS": str(simulated_seconds)}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    def run(self, *command, **settings) -> str:
+        environment = self._environment | {f"INFERQ_{name.upper()}": str(settings[name]) for name in settings}
+        done = subprocess.run(command, cwd=self.checkout, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
@@ -60,12 +69,12 @@ class Stack:
         ).split()  # fmt: skip
         return {self.inspect(one)["State"]["ExitCode"] for one in stopped}
 
-    def compose(self, *arguments, simulated_seconds=0) -> str:
-        return self.run(*self._compose, *arguments, simulated_seconds=simulated_seconds)
+    def compose(self, *arguments, **settings) -> str:
+        return self.run(*self._compose, *arguments, **settings)
 
-    def up(self, *options, workers=2, simulated_seconds=0) -> None:
+    def up(self, *options, workers=2, **settings) -> None:
         """Brings the stack into this state and waits until exactly so many workers report themselves."""
-        self.compose("up", "-d", *options, simulated_seconds=simulated_seconds)
+        self.compose("up", "-d", *options, **settings)
         wait_until(lambda: self.is_healthy() and self.live_workers() == workers, 60, f"{workers} workers")
 
     def containers(self, service) -> list[str]:
@@ -87,8 +96,8 @@ class Stack:
         keys = self.run("docker", "exec", redis, "redis-cli", "--scan", "--pattern", "worker:*")
         return len(keys.split())
 
-    def submit(self) -> str:
-        answer = self.http.post("/predict", json=SETOSA)
+    def submit(self, body=SETOSA) -> str:
+        answer = self.http.post("/predict", json=body)
         assert answer.status_code == 202, answer.text
         return answer.json()["job_id"]
 
@@ -100,14 +109,19 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack():
+def stack(tmp_path_factory):
     compose = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
     for probe in (["docker", "info"], [*compose, "version"]):
         if shutil.which(probe[0]) is None or subprocess.run(probe, capture_output=True).returncode:
             pytest.skip(f"`{' '.join(probe)}` does not answer: no container engine here")
-    stack = Stack(compose)
+    checkout = tmp_path_factory.mktemp("checkout")
+    for name in ("Dockerfile.proxy", "Dockerfile.worker", "docker-compose.yml", "test_async.sh", *BUILT_FROM):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, checkout / name)
+    stack = Stack(compose, checkout)
     try:
         stack.compose("build")
+        write_upper_case(checkout / "models" / "upper_case")
         stack.up()
         yield stack
     finally:
@@ -126,6 +140,32 @@ def test_job_posted_to_the_stack_is_completed_by_a_worker(stack):
     job_id = stack.submit()
     stack.wait_for_status([job_id], "completed")
     assert stack.job(job_id)["result"]["class_name"] == "setosa"
+
+
+def test_model_put_into_the_checkout_after_the_build_is_served_and_finds_its_locale(stack):
+    job_id = stack.submit({"data": ["straße", "Ünal", "Жук"], "model": "upper_case"})
+    stack.wait_for_status([job_id], "completed")
+    assert stack.job(job_id)["result"] == {"outputs": {"upper": ["STRAßE", "ÜNAL", "ЖУК"]}}
+    for container in stack.containers("worker"):
+        assert [mount["RW"] for mount in stack.inspect(container)["Mounts"]] == [False]
+
+
+def test_image_of_the_worker_alone_carries_the_models_of_its_build(stack):
+    image = stack.inspect(stack.containers("worker")[0])["Image"]
+    assert stack.run("docker", "run", "--rm", image, "ls", "models").split() == ["iris"]
+
+
+def test_setting_of_the_environment_reaches_the_containers_and_others_keep_their_default(stack):
+    stack.up(max_rows=1)
+    answer = stack.http.post("/predict", json={"data": [[5.1, 3.5, 1.4, 0.2]] * 2})
+    assert answer.status_code == 422, answer.text
+    for service in ("proxy", "worker"):
+        environment = stack.run("docker", "exec", stack.containers(service)[0], "env").splitlines()
+        assert sorted(line for line in environment if line.startswith("INFERQ_")) == [
+            "INFERQ_MAX_ROWS=1",
+            "INFERQ_REDIS_URL=redis://redis:6379/0",
+            "INFERQ_SHUTDOWN_SECONDS=30",
+        ]
 
 
 def test_two_workers_run_and_only_the_proxy_has_a_port_on_the_host(stack):
@@ -162,6 +202,14 @@ def test_every_container_turns_healthy_by_its_own_check(stack):
         60,
         "healthy containers",
     )
+
+
+@pytest.mark.parametrize("service", ["proxy", "worker"])
+def test_health_check_passes_by_the_http_proxy_of_the_environment(stack, service):
+    stack.up()
+    container = stack.containers(service)[0]
+    check = stack.inspect(container)["Config"]["Healthcheck"]["Test"][1:]
+    stack.run("docker", "exec", "-e", "http_proxy=http://127.0.0.1:9", container, *check)
 
 
 def test_worker_reports_nothing_to_the_maker_of_onnx_runtime(stack):

@@ -45,6 +45,18 @@ def test_specification_lists_every_setting_with_its_default():
         assert f"| `INFERQ_{name.upper()}` | {default} | {' '.join(field.description.split())} |" in text
 
 
+def test_compose_passes_every_setting_that_proxy_or_worker_may_have():
+    settings, services = read("docker-compose.yml").split("\nservices:\n")
+    fixed = ["INFERQ_REDIS_URL", "INFERQ_SHUTDOWN_SECONDS"]
+    # the folder of the models is mounted where the image expects it; the others are not of these programs
+    left_out = {"models_dir", "data_dir", "url", "api_key"}
+    assert re.findall(r"^  (INFERQ_\w+): ", settings, re.MULTILINE) == fixed
+    assert re.findall(r"^      (INFERQ_\w+):$", services, re.MULTILINE) == ["INFERQ_API_KEYS"]
+    passed = re.findall(r"^  (INFERQ_\w+):$", settings, re.MULTILINE)
+    expected = {f"INFERQ_{name.upper()}" for name in Settings.model_fields.keys() - left_out}
+    assert sorted([*fixed, "INFERQ_API_KEYS", *passed]) == sorted(expected)
+
+
 def test_specification_lists_every_problem_and_every_failure():
     text = read("SPECIFICATION.md")
     for kind, shape in TYPES.items():
