@@ -31,6 +31,18 @@ def test_both_readmes_show_the_same_commands_and_answers():
         assert code_blocks(read("README.md"), language) == code_blocks(read("README.ja.md"), language)
 
 
+def outline(text):
+    """Of each section the number of its table rows, and whatever stands in backticks outside of blocks."""
+    sections = re.split(r"^## ", re.sub(r"```.*?```", "", text, flags=re.DOTALL), flags=re.MULTILINE)
+    return [
+        (len(re.findall(r"^\|", one, re.MULTILINE)), set(re.findall(r"`([^`]+)`", one))) for one in sections
+    ]
+
+
+def test_both_readmes_have_the_same_sections_tables_and_names():
+    assert outline(read("README.ja.md")) == outline(read("README.md"))
+
+
 def test_json_in_the_readme_is_json():
     blocks = code_blocks(read("README.md"), "json")
     assert len(blocks) == 3
