@@ -120,7 +120,9 @@ def stack(tmp_path_factory):
         copy(ROOT / name, checkout / name)
     stack = Stack(compose, checkout)
     try:
+        (checkout / "models").chmod(0o700)
         stack.compose("build")
+        (checkout / "models").chmod(0o755)
         write_upper_case(checkout / "models" / "upper_case")
         stack.up()
         yield stack
@@ -150,9 +152,9 @@ def test_model_put_into_the_checkout_after_the_build_is_served_and_finds_its_loc
         assert [mount["RW"] for mount in stack.inspect(container)["Mounts"]] == [False]
 
 
-def test_image_of_the_worker_alone_carries_the_models_of_its_build(stack):
+def test_image_of_the_worker_carries_the_models_of_its_build_and_its_user_may_read_them(stack):
     image = stack.inspect(stack.containers("worker")[0])["Image"]
-    assert stack.run("docker", "run", "--rm", image, "ls", "models").split() == ["iris"]
+    assert stack.run("docker", "run", "--rm", image, "ls", "models") == "iris\n"
 
 
 def test_setting_of_the_environment_reaches_the_containers_and_others_keep_their_default(stack):
