@@ -435,3 +435,27 @@ def write_widths(folder: Path) -> Path:
         inputs=[value("x", FP32, ["n", "w"])],
         outputs=[value("y", FP32, ["n", "w"])],
     )
+
+
+def write_deep_tree(folder: Path, depth: int = 100_000) -> Path:
+    """FP32 [n, 1] to [n, 1]: a tree so deep that ONNX Runtime, which recurses, is killed when it loads it."""
+    leaves = range(depth + 1)
+    node = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["x"],
+        ["y"],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        nodes_treeids=[0] * (2 * depth + 1),
+        nodes_nodeids=range(2 * depth + 1),
+        nodes_featureids=[0] * (2 * depth + 1),
+        nodes_modes=["BRANCH_LEQ"] * depth + ["LEAF"] * len(leaves),
+        nodes_values=[float(number) for number in range(2 * depth + 1)],
+        nodes_truenodeids=[*range(1, depth), 2 * depth] + [0] * len(leaves),
+        nodes_falsenodeids=[depth + number for number in range(depth)] + [0] * len(leaves),
+        target_treeids=[0] * len(leaves),
+        target_nodeids=[depth + number for number in leaves],
+        target_ids=[0] * len(leaves),
+        target_weights=[1.0] * len(leaves),
+    )
+    return write(folder, [node], inputs=[value("x", FP32, ["n", 1])], outputs=[value("y", FP32, ["n", 1])])

@@ -3,6 +3,7 @@
 Read this page first. Everything else in the package speaks in these words.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -345,6 +346,7 @@ class WorkerInfo:
         started_at: When it started, UTC.
         seen_at: When its last heartbeat reached the server, UTC.
         jobs_done: Attempts it has finished.
+        left_out: Name to reason of the models that it cannot serve.
     """
 
     id: str
@@ -354,3 +356,4 @@ class WorkerInfo:
     started_at: datetime
     seen_at: datetime | None = None
     jobs_done: int = field(default=0)
+    left_out: Mapping[str, str] = field(default_factory=dict)

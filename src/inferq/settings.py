@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     """The model of a request that names none."""
     models_dir: Path = Path("models")
     """The model repository: one folder with a `model.onnx` for each model."""
+    strict_models: bool = False
+    """Whether a worker ends where a model cannot be served, instead of leaving that one out."""
+    warm_up_seconds: Annotated[float, Field(ge=0.1)] = 120.0
+    """How long a worker may take to load, warm up and try one model before it leaves that one out."""
 
     data_dir: Path = Path(".inferq")
     """Where `inferq up` keeps the embedded server's data."""

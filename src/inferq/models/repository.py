@@ -1,8 +1,16 @@
 """The model repository: one folder with a `model.onnx`, and perhaps a `model.toml`, for each model."""
 
+import errno
 import hashlib
+import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+
+import structlog
 
 from inferq.jobs import InvalidInputError, InvalidModelError
 from inferq.models.card import ModelCard, read_card
@@ -14,9 +22,38 @@ from inferq.settings import MODEL_NAME_PATTERN
 
 _VERSION_DIGITS = 12
 
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is in a repository's folder.
+
+    Attributes:
+        folders: The models' folders, in alphabetical order.
+        passed_over: What looks like a model and is none: a name, and why with what to do.
+        other: Names of folders in which nothing looks like a model.
+    """
+
+    folders: list[Path]
+    passed_over: dict[str, str]
+    other: list[str]
+
+
+class Loaded(NamedTuple):
+    """The models of a repository.
+
+    Attributes:
+        models: Those that can be served, at least one, by name in alphabetical order.
+        left_out: Name to reason of those that cannot.
+    """
+
+    models: dict[str, Model]
+    left_out: dict[str, str]
+
 
 def load_repository(path: Path, *, threads: int = 0, max_rows: int | None = None) -> dict[str, Model]:
-    """Loads every model of a repository; folders without a `model.onnx` and hidden ones are passed over.
+    """Loads the models of a repository; one that cannot be served is left out, and the log says why.
 
     Args:
         path: The repository's folder.
@@ -27,24 +64,142 @@ def load_repository(path: Path, *, threads: int = 0, max_rows: int | None = None
         At least one model, by name, in alphabetical order.
 
     Raises:
-        InvalidModelError: The folder has no models, or one of them cannot be served.
+        InvalidModelError: The folder cannot be read, or has no model that can be served.
     """
-    if not path.is_dir():
-        raise InvalidModelError(
-            f"The model repository {path} is no folder. Create it with a folder for each model, holding its "
-            "model.onnx, or set INFERQ_MODELS_DIR."
-        )
-    files = sorted(file for file in path.glob("*/model.onnx") if not file.parent.name.startswith("."))
-    if not files:
+    return load_each(path, partial(load_model, threads=threads, max_rows=max_rows)).models
+
+
+def load_each(path: Path, load: Callable[[Path], Model], *, is_strict: bool = False) -> Loaded:
+    """Loads the models of a repository in a way of the caller's own.
+
+    Args:
+        path: The repository's folder.
+        load: Makes a folder's model ready; raises InvalidModelError where it cannot be served.
+        is_strict: Whether a model that cannot be served is an error instead of being left out.
+
+    Raises:
+        InvalidModelError: The folder cannot be read, or has no model that can be served.
+    """
+    survey = survey_repository(path)
+    if not survey.folders and not survey.passed_over:
         raise InvalidModelError(
             f"The model repository {path} has no models: expected files such as "
             f"{path / 'iris' / 'model.onnx'}. Add one, or set INFERQ_MODELS_DIR."
         )
-    return {file.parent.name: load_model(file.parent, threads=threads, max_rows=max_rows) for file in files}
+    if survey.other:
+        log.warning("folders_without_model", folders=survey.other, expected="NAME/model.onnx")
+    models: dict[str, Model] = {}
+    left_out: dict[str, str] = {}
+    for name, reason in survey.passed_over.items():
+        _leave_out(left_out, name, InvalidModelError(f"{path / name}: {reason}"), path, is_strict=is_strict)
+    for folder in survey.folders:
+        try:
+            models[folder.name] = load(folder)
+        except InvalidModelError as error:
+            _leave_out(left_out, folder.name, error, path, is_strict=is_strict)
+        except Exception as error:  # whatever is in one folder, the others are served
+            log.exception("model_not_loaded", model=_plain(folder.name))
+            reason = f"{folder} cannot be loaded: {type(error).__name__}: {error}. Export the model again."
+            _leave_out(left_out, folder.name, InvalidModelError(reason), path, is_strict=is_strict)
+    if not models:
+        raise InvalidModelError(
+            f"No model of the repository {path} can be served. "
+            + " ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        )
+    return Loaded(models, left_out)
+
+
+def survey_repository(path: Path) -> Survey:
+    """Looks for models in a repository's folder; what is hidden is passed over.
+
+    Args:
+        path: The repository's folder.
+
+    Raises:
+        InvalidModelError: It is no folder, or cannot be read.
+    """
+    try:
+        entries = [entry for entry in _list(path) if not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InvalidModelError(
+            f"The model repository {path} is no folder. Create it with a folder for each model, holding its "
+            "model.onnx, or set INFERQ_MODELS_DIR."
+        ) from error
+    except OSError as error:
+        raise InvalidModelError(
+            f"The model repository {path} cannot be read: {error.strerror}. Check its permissions, or set "
+            "INFERQ_MODELS_DIR."
+        ) from error
+    survey = Survey([], {}, [])
+    taken = {entry.name for entry in entries}
+    for entry in entries:
+        if os.path.lexists(entry / "model.onnx"):
+            survey.folders.append(entry)
+        elif (reason := _why_not(entry)) is not None:
+            name = entry.stem if entry.suffix == ".onnx" and entry.stem not in taken else entry.name
+            survey.passed_over[name] = reason
+        elif entry.is_dir():
+            survey.other.append(_plain(entry.name))
+    return survey
+
+
+def _list(folder: Path) -> list[Path]:
+    entries = sorted(folder.iterdir())
+    if not os.access(folder, os.X_OK):  # names can be read, but nothing else
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return entries
+
+
+def _why_not(entry: Path) -> str | None:
+    """Why something in a repository is no model's folder, though it looks like one, and what to do."""
+    right = Path(entry.stem if entry.suffix == ".onnx" else entry.name) / "model.onnx"
+    if entry.is_symlink() and not entry.exists():
+        return f"It is a link to {entry.readlink()}, which is not there. Correct or remove the link."
+    if not entry.is_dir():
+        if entry.suffix != ".onnx":
+            return None
+        if entry.name == "model.onnx":
+            return "It has no folder of its own. Move it to NAME/model.onnx, NAME being the model's name."
+        return f"It has no folder of its own. Move it to {right}."
+    try:
+        files = [file.name for file in _list(entry)]
+        found = next((name for name in files if name.lower().endswith(".onnx")), None)
+        found = found or next((str(file.relative_to(entry)) for file in entry.glob("*/*.onnx")), None)
+    except OSError as error:
+        # such as lost+found, which is in many a mounted volume
+        is_name = re.fullmatch(MODEL_NAME_PATTERN, entry.name)
+        return f"It cannot be read: {error.strerror}. Check its permissions." if is_name else None
+    if found is not None:
+        return f"It has no model.onnx, but {found}. Move that to {right}."
+    return f"It has a model.toml, but no model.onnx. Add {right}." if "model.toml" in files else None
+
+
+def _leave_out(
+    left_out: dict[str, str], name: str, error: InvalidModelError, path: Path, *, is_strict: bool
+) -> None:
+    if is_strict:
+        raise error
+    reason = _plain(error.message.replace(f"{path}{os.sep}", "").removeprefix(f"{name}: "))
+    left_out[_plain(name)] = reason
+    log.error("model_left_out", model=_plain(name), reason=reason)
+
+
+def _plain(text: str) -> str:
+    """The text as UTF-8 can have it: names of files may be any bytes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -> Model:
-    """Loads the model in one folder of a repository; arguments and errors as for `load_repository`."""
+    """Loads the model in one folder of a repository.
+
+    Args:
+        folder: The folder, whose name is the model's.
+        threads: See `load_repository`.
+        max_rows: See `load_repository`.
+
+    Raises:
+        InvalidModelError: It cannot be served.
+    """
     if not re.fullmatch(MODEL_NAME_PATTERN, folder.name):
         raise InvalidModelError(
             f"{folder}: {folder.name!r} is no name for a model. Expected up to 64 letters, digits, dots, "

@@ -53,6 +53,11 @@ class RunHandle:
         self.options.terminate = True
         self._stopped.set()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run was told to stop."""
+        return self._stopped.is_set()
+
     def rest(self, seconds: float) -> bool:
         """Waits, and returns whether the run was stopped meanwhile."""
         return self._stopped.wait(seconds)
@@ -88,16 +93,19 @@ class Model:
         """The model's name, that of its folder."""
         return self.document.name
 
-    def warm_up(self) -> None:
+    def warm_up(self, handle: RunHandle | None = None) -> None:
         """Runs the model once, so that the first job does not pay for what ONNX Runtime does lazily.
 
         That zeros fail says nothing (a convolution may need more than one pixel), so it is only logged.
+
+        Args:
+            handle: Lets another thread stop the run.
 
         Raises:
             InvalidModelError: The model fails on its own example.
         """
         try:
-            self.predict_together([self.sample()])
+            self.predict_together([self.sample()], handle)
         except InvalidInputError as error:
             raise InvalidModelError(
                 f"The example of the model {self.name!r} is not taken: {error.message} Shorten it in its "

@@ -1,13 +1,15 @@
 """The consumer's side of the queue: wait, claim, renew, finish, recover, report. Used by workers."""
 
+import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import batched, chain, groupby
+from itertools import batched, chain, groupby, islice
 from math import inf
 from operator import itemgetter
+from textwrap import shorten
 from typing import Any, cast
 
 import redis
@@ -36,6 +38,8 @@ RECOVER_LIMIT = 100
 """Most jobs that one recovery pass handles of each sort."""
 RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
+_MOST_LEFT_OUT = 100
+_LONGEST_REASON = 500
 
 
 _ON_LINE = scripts.FINISH, scripts.FORCE, scripts.CLAIM
@@ -152,6 +156,7 @@ class Consumer:
             "models": " ".join(worker.models),
             "started_at": worker.started_at.isoformat(),
             "jobs_done": worker.jobs_done,
+            "left_out": _few(worker.left_out),
         }
         arguments: list[Any] = [worker.id, _milliseconds(ttl_seconds), len(report)]
         for pair in (*report.items(), *documents.items()):
@@ -595,6 +600,12 @@ class Consumer:
             except OutOfMemoryError:
                 self._stage_at_any_rate(staged)
                 staged = {}
+
+
+def _few(left_out: Mapping[str, str]) -> str:
+    """Models and reasons as JSON that a heartbeat can carry."""
+    some = islice(left_out.items(), _MOST_LEFT_OUT)
+    return json.dumps({name: shorten(reason, _LONGEST_REASON, placeholder=" …") for name, reason in some})
 
 
 def _verdicts(answer: list[Any]) -> list[str]:

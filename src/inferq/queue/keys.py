@@ -66,6 +66,14 @@ class Keys:
         """The hash of a live worker."""
         return f"{self.prefix}worker:{worker_id}"
 
+    def loading(self, host: str) -> str:
+        """What each worker process of a host is loading, by process id."""
+        return f"{self.prefix}loading:{host}"
+
+    def unloadable(self, stamp: str) -> str:
+        """Why the model in a folder with this stamp must not be loaded."""
+        return f"{self.prefix}unloadable:{stamp}"
+
     @property
     def workers(self) -> str:
         """Worker ids by their last heartbeat."""

@@ -3,6 +3,7 @@
 Any program may write to Redis: what is odd counts as absent and never breaks a read.
 """
 
+import json
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -66,9 +67,18 @@ def worker_from(worker_id: str, report: object) -> WorkerInfo | None:
             started_at=_utc(datetime.fromisoformat(fields["started_at"])),
             seen_at=time_from(fields["seen_ms"]),
             jobs_done=int(fields["jobs_done"]),
+            left_out=_left_out(fields.get("left_out", "{}")),
         )
     except (KeyError, ValueError):
         return None
+
+
+def _left_out(stored: str) -> dict[str, str]:
+    try:
+        found = json.loads(stored)
+    except (ValueError, RecursionError):
+        return {}
+    return {str(name): str(reason) for name, reason in found.items()} if isinstance(found, dict) else {}
 
 
 @lru_cache(maxsize=_MOMENTS)

@@ -14,12 +14,12 @@ import structlog
 
 from inferq.jobs import InferqError, Outcome, WorkerInfo
 from inferq.logs import configure_logging
-from inferq.models.repository import load_repository
 from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
 from inferq.settings import Settings, load_settings
 from inferq.supervisor import end_with_parent
 from inferq.webhooks.urls import UrlRules
+from inferq.worker.loading import Loader
 from inferq.worker.loop import Loop
 from inferq.worker.periodic import Periodic
 from inferq.worker.reporter import Reporter
@@ -44,27 +44,24 @@ class Worker:
 
     Args:
         settings: All settings.
+        loader: Loads the models.
 
     Raises:
-        InvalidModelError: A folder of the model repository cannot be served.
+        InvalidModelError: No model of the repository can be served.
         InvalidSettingError: The Redis URL cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, loader: Loader) -> None:
         self._settings = settings
-        self._models = load_repository(
-            settings.models_dir, threads=settings.model_threads, max_rows=settings.max_rows
-        )
-        for model in self._models.values():
-            model.warm_up()
+        self._watch = Watch(settings.terminate_seconds, self._contain)
+        self._runner = Runner({}, self._watch, settings)
+        self._models, self._left_out = loader.load_into(self._runner)
         self._documents = {name: model.document.to_json() for name, model in self._models.items()}
         self._host = socket.gethostname()
         self._started_at = datetime.now(UTC)
         self.id = f"{self._host}-{os.getpid()}-{secrets.token_hex(3)}"
         self._outage = Outage()
         self._consumer = Consumer(settings, self.id, list(self._models))
-        self._watch = Watch(settings.terminate_seconds, self._contain)
-        self._runner = Runner(self._models, self._watch, settings)
         self._loop = Loop(self._consumer, self._runner, self._outage)
         self._threads: list[Periodic | Reporter] = [
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
@@ -145,6 +142,7 @@ class Worker:
             models=tuple(self._models),
             started_at=self._started_at,
             jobs_done=self._loop.jobs_done,
+            left_out=self._left_out,
         )
         self._consumer.heartbeat(
             report, self._documents, _HEARTBEATS_TO_LIVE * self._settings.heartbeat_seconds
@@ -200,7 +198,9 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logging(settings)
-        worker = Worker(settings)
+        loader = Loader(settings)
+        signals.callback = loader.give_up
+        worker = Worker(settings, loader)
         signals.callback = worker.stop
         worker.run()
     except InferqError as error:

@@ -37,8 +37,22 @@ class Runner:
     def __init__(self, models: Mapping[str, Model], watch: Watch, settings: Settings) -> None:
         self._watch = watch
         self._settings = settings
-        self._benches = {name: _Bench(model) for name, model in models.items()}
+        self._benches: dict[str, _Bench] = {}
         self._latest: Callable[[], None] | None = None
+        for model in models.values():
+            self.add(model)
+
+    def add(self, model: Model, handle: RunHandle | None = None) -> None:
+        """Takes a model on, after it was tried.
+
+        Args:
+            model: The model, warmed up.
+            handle: Lets another thread stop the first run.
+
+        Raises:
+            ModelError: It was stopped.
+        """
+        self._benches[model.name] = _Bench(model, handle)
 
     def limits(self) -> dict[str, int]:
         """How many jobs of each model to claim at once, in view of what runs have cost so far."""
@@ -136,36 +150,38 @@ type _Group = list[tuple[ClaimedJob, Inputs]]
 class _Bench:
     """A model, and what is known of the cost of its runs."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, handle: RunHandle | None) -> None:
         self.model = model
         self._cost = RunCost()
         self._rows_per_job = 1.0
         self._is_shared = model.document.batched
         try:
-            self._try_out()
+            self._try_out(handle)
         except ModelError as error:
+            if handle is not None and handle.is_stopped:
+                raise
             self._run_one_by_one(error.message)
 
-    def _try_out(self) -> None:
+    def _try_out(self, handle: RunHandle | None) -> None:
         """Measures a run, and one of several jobs; looks whether those change each other's results."""
         sample = self.model.sample()
         rows = self.model.count_rows(sample)
-        _, seconds = self._timed(sample)
+        _, seconds = self._timed(sample, handle)
         self._cost.add(rows, seconds)
         if not self._is_shared:
             return
         if seconds > _LONG_RUN_SECONDS:
             self._run_one_by_one(f"it takes {seconds:.2g} s, too long to try it with several")
             return
-        handle = RunHandle()
-        timer = threading.Timer(_LONGEST_TRIAL_SECONDS, handle.stop)  # made-up values may make a loop endless
+        trial = RunHandle()
+        timer = threading.Timer(_LONGEST_TRIAL_SECONDS, trial.stop)  # made-up values may make a loop endless
         timer.start()
         try:
             is_large = seconds < _SHORT_RUN_SECONDS
-            verdict = try_together(partial(self.model.run, handle=handle), sample, is_large=is_large)
+            verdict = try_together(partial(self.model.run, handle=trial), sample, is_large=is_large)
         finally:
             timer.cancel()
-        if handle.rest(0):
+        if trial.is_stopped:
             self._run_one_by_one("the trial took too long")
             return
         if verdict.rows:
@@ -177,9 +193,9 @@ class _Bench:
         self._is_shared = False
         log.info("model_runs_jobs_one_by_one", model=self.model.name, reason=reason)
 
-    def _timed(self, inputs: Inputs) -> tuple[Inputs, float]:
+    def _timed(self, inputs: Inputs, handle: RunHandle | None) -> tuple[Inputs, float]:
         started = time.perf_counter()
-        outputs = self.model.run(inputs)
+        outputs = self.model.run(inputs, handle)
         return outputs, time.perf_counter() - started
 
     def rows_at_once(self, budget_seconds: float) -> int:

@@ -1,0 +1,108 @@
+"""Which models the workers of a host are loading: what a worker leaves behind that dies of one.
+
+A note of what a process is loading survives its death, wherever a container keeps no file. The next worker of
+the host finds it, and is careful. What must not be loaded at all is noted by a stamp of the model's folder.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, cast
+
+import structlog
+
+from inferq.jobs import RedisUnavailableError
+from inferq.queue.connection import connect, redis_errors
+from inferq.queue.keys import Keys
+from inferq.settings import Settings
+
+KEPT_SECONDS = 3600
+"""How long a note is kept, and a model left out because of one, without a change in its folder."""
+
+log = structlog.get_logger()
+
+
+class Loads:
+    """The notes of one worker process. While Redis is away nothing is noted, and nothing is known.
+
+    Args:
+        settings: Where the server is, and the key prefix.
+        host: Host name.
+    """
+
+    def __init__(self, settings: Settings, host: str) -> None:
+        keys = Keys(settings.key_prefix)
+        self._redis = connect(settings)
+        self._loading, self._unloadable = keys.loading(host), keys.unloadable
+        self._pid = str(os.getpid())
+        self._dead: list[str] = []
+        self._is_away = False
+
+    def find_dead(self) -> bool:
+        """Whether a worker of this host died while it loaded a model.
+
+        A model that killed its worker though it was loaded in a process of its own is not to be loaded again.
+        """
+        notes = self._ask(lambda: cast("dict[bytes, bytes]", self._redis.hgetall(self._loading)), {})
+        found = {
+            pid.decode("utf-8", "replace"): note.decode("utf-8", "replace") for pid, note in notes.items()
+        }
+        self._dead = [pid for pid in found if pid == self._pid or not _is_running(pid)]
+        for pid in self._dead:
+            how, _, stamp = found[pid].partition(" ")
+            if how == "alone":
+                self.condemn(
+                    stamp,
+                    "Its worker died twice while it loaded this model, at last in a process of its own.",
+                )
+        return bool(self._dead)
+
+    def begin(self, stamp: str, *, is_alone: bool = False) -> str | None:
+        """Notes what this process is about to load.
+
+        Args:
+            stamp: Stamp of the model's folder.
+            is_alone: Whether it is loaded in a process of its own.
+
+        Returns:
+            Why it must not be loaded; None if it may.
+        """
+
+        def note() -> bytes | None:
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.get(self._unloadable(stamp))
+            pipeline.hset(self._loading, self._pid, f"{'alone' if is_alone else 'here'} {stamp}")
+            pipeline.expire(self._loading, KEPT_SECONDS)
+            reason: bytes | None = pipeline.execute()[0]
+            return reason
+
+        reason = self._ask(note, None)
+        return None if reason is None else reason.decode("utf-8", "replace")
+
+    def condemn(self, stamp: str, reason: str) -> None:
+        """Notes that a model must not be loaded again as it is."""
+        self._is_away = False  # it may be back
+        self._ask(lambda: self._redis.set(self._unloadable(stamp), reason, ex=KEPT_SECONDS), None)
+
+    def end(self) -> None:
+        """Notes that this process loads nothing any more, and forgets those that died before."""
+        self._ask(lambda: self._redis.hdel(self._loading, self._pid, *self._dead), None)
+
+    def _ask[T](self, call: Callable[[], T], otherwise: Any) -> T:  # noqa: ANN401 - what the call would return
+        if not self._is_away:
+            try:
+                with redis_errors():
+                    return call()
+            except RedisUnavailableError as error:
+                self._is_away = True  # a start must not wait for it model after model
+                log.debug("loads_not_noted", reason=error.message)
+        return cast("T", otherwise)
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

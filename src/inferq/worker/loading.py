@@ -1,0 +1,204 @@
+"""Loads the models of a worker, within limits: one that hangs or kills its process is left out.
+
+ONNX Runtime is told to stop, and does so between two nodes of the graph; if it does not, the worker's
+process starts anew and leaves the model out. After a process has died while it loaded a model, the next one
+loads each model in a process of its own first (`python -m inferq.worker.loading FOLDER`), and leaves out what
+dies there.
+"""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+import structlog
+
+from inferq.jobs import InferqError, InvalidModelError
+from inferq.models.repository import Loaded, load_each, load_model
+from inferq.models.session import Model, RunHandle
+from inferq.queue.loads import KEPT_SECONDS, Loads
+from inferq.settings import Settings, load_settings
+from inferq.supervisor import PARENT_VARIABLE, end_with_parent
+from inferq.worker.runner import Runner
+from inferq.worker.watch import Watch, replace_process
+
+_NOTE_SECONDS = 1.0
+"""A model that takes longer is named in the log meanwhile."""
+_START_SECONDS = 15.0
+"""What a process of its own may take besides."""
+_LAST_CALL_SECONDS = 2.0
+_MOST_FILES = 10_000
+
+log = structlog.get_logger()
+
+
+class Loader:
+    """Makes the models of the repository ready to run.
+
+    Args:
+        settings: Where the models are, and how long one may take.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._host = socket.gethostname()
+        self._loads = Loads(settings, self._host)
+        self._is_careful = False
+
+    def load_into(self, runner: Runner) -> Loaded:
+        """Loads each model, warms it up and has it tried.
+
+        Args:
+            runner: Takes them on.
+
+        Raises:
+            InvalidModelError: None can be served; or one cannot, and `strict_models` is set.
+        """
+        self._is_careful = self._loads.find_dead()
+        if self._is_careful:
+            log.warning(
+                "worker_died_while_loading", remedy="each model is loaded in a process of its own first"
+            )
+        settings = self._settings
+        try:
+            return load_each(
+                settings.models_dir,
+                lambda folder: self._load(folder, runner),
+                is_strict=settings.strict_models,
+            )
+        finally:
+            self._loads.end()
+
+    def give_up(self) -> None:
+        """Ends the process in the middle of it, by order: that is no model's fault. Does not return."""
+        last = threading.Timer(_LAST_CALL_SECONDS, os._exit, (0,))  # Redis may hang
+        last.daemon = True
+        last.start()
+        self._loads.end()
+        os._exit(0)
+
+    def _load(self, folder: Path, runner: Runner) -> Model:
+        stamp = self.stamp_of(folder)
+        if self._is_careful:
+            self._check(self._loads.begin(stamp, is_alone=True))
+            self._load_alone(folder, stamp)
+        self._check(self._loads.begin(stamp))
+        with self._within_limit(folder, stamp) as handle:
+            return prepare(folder, self._settings, runner, handle)
+
+    def stamp_of(self, folder: Path) -> str:
+        """By which it is known that nothing has changed in a model's folder, nor in the limit."""
+        files = []
+        for path in islice(sorted(folder.rglob("*")), _MOST_FILES):
+            with suppress(OSError):
+                state = path.stat()
+                files.append((str(path), state.st_size, state.st_mtime_ns))
+        text = repr((self._host, self._settings.warm_up_seconds, str(folder.absolute()), files))
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+    def _check(self, reason: str | None) -> None:
+        if reason is not None:
+            raise InvalidModelError(
+                f"{reason} It is tried again at a start when a file in its folder has changed, or after "
+                f"{KEPT_SECONDS // 60} min."
+            )
+
+    def _load_alone(self, folder: Path, stamp: str) -> None:
+        command = [sys.executable, "-P", "-m", "inferq.worker.loading", str(folder)]
+        try:
+            child = subprocess.run(  # noqa: S603 - our own program
+                command,
+                env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=self._settings.warm_up_seconds + _START_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            self._condemn(stamp, self._too_long())
+        if child.returncode < 0:
+            name = signal.Signals(-child.returncode).name
+            memory = ", as where memory runs out" if name == "SIGKILL" else ""
+            self._condemn(stamp, f"The process that loads it dies ({name}{memory}). Export the model again.")
+
+    def _condemn(self, stamp: str, reason: str) -> None:
+        self._loads.condemn(stamp, reason)
+        self._check(reason)
+
+    def _too_long(self) -> str:
+        return (
+            f"It was not ready within {self._settings.warm_up_seconds:g} s (INFERQ_WARM_UP_SECONDS). Give it "
+            "an example in its model.toml that ends sooner, or raise the limit."
+        )
+
+    @contextmanager
+    def _within_limit(self, folder: Path, stamp: str) -> Iterator[RunHandle]:
+        """Stops what is done within when its time is up; if it does not stop, the process begins anew."""
+        handle, done = RunHandle(), threading.Event()
+        limit = self._settings.warm_up_seconds
+
+        def look() -> None:
+            note = min(_NOTE_SECONDS, limit)
+            if done.wait(note):
+                return
+            log.info("model_loading", model=folder.name, limit_seconds=limit)
+            if done.wait(limit - note):
+                return
+            handle.stop()
+            if not done.wait(self._settings.terminate_seconds):
+                log.error("model_does_not_stop", model=folder.name)
+                self._loads.condemn(stamp, self._too_long())
+                self._loads.end()
+                replace_process()
+
+        threading.Thread(target=look, name="load-limit", daemon=True).start()
+        try:
+            yield handle
+        except InferqError:
+            if handle.is_stopped:
+                self._condemn(stamp, self._too_long())
+            raise
+        finally:
+            done.set()
+
+
+def prepare(folder: Path, settings: Settings, runner: Runner, handle: RunHandle | None = None) -> Model:
+    """Loads a model, warms it up, and has it tried.
+
+    Args:
+        folder: The model's folder.
+        settings: Threads, and the most rows of a job.
+        runner: Tries it, and takes it on.
+        handle: Lets another thread stop that.
+
+    Raises:
+        InvalidModelError: It cannot be served.
+        ModelError: It was stopped.
+    """
+    model = load_model(folder, threads=settings.model_threads, max_rows=settings.max_rows)
+    model.warm_up(handle)
+    runner.add(model, handle)
+    return model
+
+
+def main() -> None:
+    """Loads one model, to see whether this process lives on; whatever else is wrong, the worker says."""
+    end_with_parent()
+    with suppress(OSError):  # where memory runs out it is this process that has to go
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    settings = load_settings()
+    runner = Runner({}, Watch(settings.terminate_seconds, lambda _run: None), settings)
+    with suppress(InferqError):
+        prepare(Path(sys.argv[1]), settings, runner)
+
+
+if __name__ == "__main__":
+    main()
