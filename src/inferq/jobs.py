@@ -58,6 +58,7 @@ class ErrorKind(StrEnum):
     QUEUE_FULL = "queue-full"
     REDIS_UNAVAILABLE = "redis-unavailable"
     NO_WORKER = "no-worker"
+    MODEL_UNAVAILABLE = "model-unavailable"
     # a job failed (`invalid-input` can be that too: what only the worker can see)
     MODEL_ERROR = "model-error"
     TIMED_OUT = "timed-out"
@@ -166,6 +167,12 @@ class NoWorkerError(InferqError):
     """No worker has announced the model yet, so nothing is known of it."""
 
     kind = ErrorKind.NO_WORKER
+
+
+class ModelUnavailableError(InferqError):
+    """The workers that should serve the model have left it out, and none serves it."""
+
+    kind = ErrorKind.MODEL_UNAVAILABLE
 
 
 class ModelError(InferqError):

@@ -37,7 +37,8 @@ class Settings(BaseSettings):
     """Longest time the proxy waits for Redis before it answers 503."""
 
     default_model: Annotated[str, Field(pattern=MODEL_NAME_PATTERN)] = "iris"
-    """The model of a request that names none."""
+    """The model of a request that names none. Where this is not set and workers have one model alone, it is
+    that one."""
     models_dir: Path = Path("models")
     """The model repository: one folder with a `model.onnx` for each model."""
     strict_models: bool = False

@@ -96,6 +96,7 @@ class _Up:
         url = f"redis://127.0.0.1:{self._redis_port}/0" if directory else settings.redis_url
         self._settings = settings.model_copy(update={"redis_url": url})
         self._host, self._port = host, port
+        self._unavailable: dict[str, str] = {}
         self._workers = [f"worker-{number}" for number in range(1, workers + 1)]
         self._proxies = ["proxy"] if proxies == 1 else [f"proxy-{number}" for number in range(1, proxies + 1)]
         shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
@@ -213,16 +214,20 @@ class _Up:
             await producer.close()
 
     async def _is_ready(self, producer: "Producer", workers: list[Child]) -> bool:
+        from inferq.queue.overview import find_unavailable
+
         host = socket.gethostname()
         try:
-            live = {worker.pid for worker in await producer.live_workers() if worker.host == host}
+            live = await producer.live_workers()
+            pids = {worker.pid for worker in live if worker.host == host}
             # ours, not merely as many: an outside server may have workers already
-            if not all(worker.process and worker.process.pid in live for worker in workers):
+            if not all(worker.process and worker.process.pid in pids for worker in workers):
                 return False
             health = await asyncio.to_thread(self._get, "/health")
         except (RedisUnavailableError, OSError, HTTPException):
             return False
-        return bool(json.loads(health)["status"] == "healthy")
+        self._unavailable = find_unavailable(live)
+        return bool(json.loads(health)["status"] != "unhealthy")
 
     def _get(self, path: str) -> bytes:
         with _direct.open(self._proxy_url + path, timeout=2) as answer:
@@ -240,6 +245,8 @@ class _Up:
         places |= {"Models": str(settings.models_dir.resolve()), "Workers": str(len(self._workers))}
         for name, place in places.items():
             screen.say(f"{name:<8} {place}")
+        for name, reason in self._unavailable.items():
+            screen.say(f"Left out {name}: {reason}")
 
     async def _print_ready(self, seconds: float) -> None:
         self._print_places()

@@ -48,6 +48,7 @@ _ERRORS: dict[str, type[InferqError]] = {
         jobs.QueueFullError,
         jobs.RedisUnavailableError,
         jobs.NoWorkerError,
+        jobs.ModelUnavailableError,
     )
 }
 

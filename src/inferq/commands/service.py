@@ -23,6 +23,7 @@ EXIT_CODES = {
     ErrorKind.REDIS_UNAVAILABLE: 5,
     ErrorKind.QUEUE_FULL: 5,
     ErrorKind.NO_WORKER: 5,
+    ErrorKind.MODEL_UNAVAILABLE: 5,
     ErrorKind.UNEXPECTED: 5,
 }
 """Exit codes other than 1, by what went wrong. 2 is a command that was not understood."""

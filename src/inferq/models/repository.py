@@ -185,8 +185,10 @@ def _leave_out(
 
 
 def _plain(text: str) -> str:
-    """The text as UTF-8 can have it: names of files may be any bytes."""
-    return text.encode("utf-8", "replace").decode()
+    """The text on one line and as UTF-8 can have it: names of files may be any bytes."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -> Model:

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from inferq.jobs import InvalidModelError, NoWorkerError, UnknownModelError
+from inferq.jobs import InvalidModelError, ModelUnavailableError, NoWorkerError, UnknownModelError
 from inferq.models.signature import ModelDocument
 from inferq.models.validation import DataValidator
+from inferq.queue.overview import find_unavailable
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
 
 FRESH_SECONDS = 1.0
 """How long what was read from Redis is believed."""
+MEND_SECONDS = 60.0
+"""When to ask again for a model that cannot be served: somebody has to mend it."""
 
 log = structlog.get_logger()
 
@@ -46,6 +49,7 @@ class Catalog:
         self._producer = producer
         self._settings = settings
         self._entries: dict[str, Entry] = {}
+        self._unavailable: dict[str, str] = {}
         self._unreadable: dict[str, bytes] = {}
         self._read_at = -FRESH_SECONDS
         self._reading: asyncio.Task[None] | None = None
@@ -56,21 +60,47 @@ class Catalog:
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
+        await self._refresh()
+        return self._entries
+
+    async def unavailable(self) -> dict[str, str]:
+        """Name to reason of the models that live workers have left out, and none serves.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        await self._refresh()
+        return self._unavailable
+
+    async def default_name(self) -> str:
+        """Name of the default model: the setting's; where that is not set, of the only model if there is one.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        if "default_model" not in self._settings.model_fields_set:
+            names = {*await self.entries(), *self._unavailable}
+            if len(names) == 1:
+                return names.pop()
+        return self._settings.default_model
+
+    async def _refresh(self) -> None:
         if not self._is_fresh():
             # all requests share one reading and its failure: in a queue each would wait for Redis anew
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._read())
             await asyncio.shield(self._reading)
-        return self._entries
 
     async def find(self, name: str) -> Entry | None:
         """The model of this name; None for the default model before any worker has announced one.
 
         Raises:
             UnknownModelError: It is neither.
+            ModelUnavailableError: The workers that should serve it cannot.
             RedisUnavailableError: Redis does not answer in time.
         """
         entries = await self.entries()
+        self._check_available(name)
         if name not in entries and (entries or name != self._settings.default_model):
             raise _unknown(name, entries, is_default=name == self._settings.default_model)
         return entries.get(name)
@@ -81,6 +111,7 @@ class Catalog:
         Raises:
             UnknownModelError: No worker has announced it.
             NoWorkerError: Nor any other, and it is the default model.
+            ModelUnavailableError: The workers that should serve it cannot.
             RedisUnavailableError: Redis does not answer in time.
         """
         entry = await self.find(name)
@@ -93,16 +124,29 @@ class Catalog:
 
         Raises:
             NoWorkerError: No worker has announced it.
+            ModelUnavailableError: The workers that should serve it cannot.
             RedisUnavailableError: Redis does not answer in time.
         """
-        name = self._settings.default_model
+        name = await self.default_name()
         entries = await self.entries()
+        self._check_available(name)
         if name not in entries:
             raise _not_announced(name, entries)
         return entries[name]
 
     async def _read(self) -> None:
-        self._take_over(await self._producer.announced_models())
+        announced, workers = await asyncio.gather(
+            self._producer.announced_models(), self._producer.live_workers()
+        )
+        self._take_over(announced)
+        self._unavailable = find_unavailable(workers)
+
+    def _check_available(self, name: str) -> None:
+        if name in self._unavailable:
+            raise ModelUnavailableError(
+                f"The model {name!r} cannot be served: {self._unavailable[name]}",
+                retry_after_seconds=MEND_SECONDS,
+            )
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._read_at < FRESH_SECONDS

@@ -55,6 +55,12 @@ TYPES = {
     ErrorKind.UNKNOWN_MODEL: ProblemType(
         422, "The model is not known", "There is no model 'irsi'. Known: iris."
     ),
+    ErrorKind.MODEL_UNAVAILABLE: ProblemType(
+        503,
+        "The model cannot be served",
+        "The model 'iris' cannot be served: iris/model.onnx cannot be read: Permission denied. Check its "
+        "permissions.",
+    ),
     ErrorKind.BODY_TOO_LARGE: ProblemType(
         413,
         "The request body is too large",

@@ -235,10 +235,24 @@ class State(BaseModel):
 class ModelList(BaseModel):
     """The names of the announced models."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"models": ["iris"], "default": "iris"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"models": ["iris"], "default": "iris", "unavailable": {}},
+                {
+                    "models": ["iris"],
+                    "default": "iris",
+                    "unavailable": {"resnet": "resnet/model.onnx cannot be read: Permission denied."},
+                },
+            ]
+        }
+    )
 
     models: list[str]
     default: str = Field(description="The model of a request that names none.")
+    unavailable: dict[str, str] = Field(
+        description="Models that workers have left out and none serves: name to reason."
+    )
 
 
 class Information(BaseModel):

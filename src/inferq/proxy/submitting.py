@@ -28,6 +28,7 @@ REFUSALS = (
     ErrorKind.BODY_TOO_LARGE,
     ErrorKind.INVALID_INPUT,
     ErrorKind.UNKNOWN_MODEL,
+    ErrorKind.MODEL_UNAVAILABLE,
     ErrorKind.IDEMPOTENCY_CONFLICT,
     ErrorKind.QUEUE_FULL,
     ErrorKind.REDIS_UNAVAILABLE,
@@ -46,12 +47,14 @@ async def submission_of(connection: HTTPConnection, body: PredictBody) -> Submis
 
     Raises:
         UnknownModelError: There is no such model.
+        ModelUnavailableError: The workers that should serve it cannot.
         InvalidInputError: The data does not fit it.
         RedisUnavailableError: Redis does not answer in time.
     """
     settings = settings_of(connection)
-    name = body.model if body.model is not None else settings.default_model
-    entry = await catalog_of(connection).find(name)
+    catalog = catalog_of(connection)
+    name = body.model if body.model is not None else await catalog.default_name()
+    entry = await catalog.find(name)
     if entry is None:
         check_unknown_model_data(body.data, settings.max_rows)
     else:

@@ -1,5 +1,6 @@
 """How the queues are, and who serves them: numbers, in one round trip."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,17 @@ async def read_overview(link: Link) -> Overview:
         workers,
         webhooks,
     )
+
+
+def find_unavailable(workers: Sequence[WorkerInfo]) -> dict[str, str]:
+    """Name to reason of the models that live workers have left out, and none serves.
+
+    Args:
+        workers: The live workers.
+    """
+    served = {name for worker in workers for name in worker.models}
+    left_out = {name: reason for worker in workers for name, reason in worker.left_out.items()}
+    return {name: reason for name, reason in sorted(left_out.items()) if name not in served}
 
 
 def _numbers(numbers: list[Any], workers: int) -> QueueNumbers:

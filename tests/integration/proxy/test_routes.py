@@ -229,7 +229,8 @@ async def test_metadata_describes_the_model_in_the_open_inference_protocols_word
         assert document["class_names"] == ["setosa", "versicolor", "virginica"]
         assert len(document["feature_names"]) == 4
         assert document["example"] == DATA["data"]
-    assert (await client.get("/models")).json() == {"models": ["iris"], "default": "iris"}
+    expected = {"models": ["iris"], "default": "iris", "unavailable": {}}
+    assert (await client.get("/models")).json() == expected
 
 
 async def test_metadata_before_any_worker_is_503(client):

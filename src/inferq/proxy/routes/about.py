@@ -1,5 +1,6 @@
 """What this service is, and how it is."""
 
+from contextlib import suppress
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
@@ -8,7 +9,8 @@ from pydantic_core import to_json
 from inferq.jobs import ErrorKind, RedisUnavailableError
 from inferq.proxy.answers import JsonResponse, answers
 from inferq.proxy.schemas import Health, Information, State
-from inferq.proxy.state import producer_of, settings_of
+from inferq.proxy.state import catalog_of, producer_of, settings_of
+from inferq.queue.overview import find_unavailable
 from inferq.views import rfc3339
 
 router = APIRouter()
@@ -36,11 +38,14 @@ _LINKS = {
 @router.get("/", tags=["about"], responses=answers("/", Information, "What there is."))
 async def information(request: Request) -> Response:
     """Tells what this service is and where to go on."""
+    default_model = settings_of(request).default_model
+    with suppress(RedisUnavailableError):
+        default_model = await catalog_of(request).default_name()
     body = {
         "name": "inferq",
         "version": version("inferq"),
         "description": "ONNX models as an asynchronous inference service",
-        "default_model": settings_of(request).default_model,
+        "default_model": default_model,
         "links": _LINKS,
     }
     return JsonResponse(to_json(body))
@@ -55,13 +60,15 @@ async def information(request: Request) -> Response:
     },
 )
 async def health(request: Request) -> Response:
-    """Tells how the service is: healthy, degraded without a live worker, unhealthy without Redis."""
+    """Tells how the service is: degraded where a model has no live worker, unhealthy without Redis."""
     producer = producer_of(request)
     try:
         workers = await producer.live_workers()
         seen = None if workers else await producer.last_heartbeat()
     except RedisUnavailableError as error:
         return _health(503, "unhealthy", error.message, "unknown, since Redis is out of reach")
+    if unavailable := find_unavailable(workers):
+        return _health(200, "degraded", "ok", f"models left out: {', '.join(unavailable)}")
     if workers:
         return _health(200, "healthy", "ok", "ok")
     since = f"no live worker since {rfc3339(seen)}" if seen else "no worker has ever reported"

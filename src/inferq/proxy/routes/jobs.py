@@ -98,6 +98,7 @@ async def _checked(connection: HTTPConnection, raw: bytes) -> Submission:
         Submitted,
         ErrorKind.INVALID_INPUT,
         ErrorKind.UNKNOWN_MODEL,
+        ErrorKind.MODEL_UNAVAILABLE,
         ErrorKind.IDEMPOTENCY_CONFLICT,
         ErrorKind.NO_WORKER,
         ErrorKind.QUEUE_FULL,
@@ -109,8 +110,9 @@ async def predict_test(
     request: Request, model: Annotated[str | None, Query(description="Model name")] = None
 ) -> Response:
     """Submits the model's own example. A request body is not needed and not looked at."""
-    name = model if model is not None else settings_of(request).default_model
-    document = (await catalog_of(request).known(name)).document
+    catalog = catalog_of(request)
+    name = model if model is not None else await catalog.default_name()
+    document = (await catalog.known(name)).document
     if document.example is None:
         raise UnknownModelError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."

@@ -8,7 +8,7 @@ from inferq.models.signature import ModelDocument
 from inferq.proxy import problems
 from inferq.proxy.answers import JsonResponse, answers, described, not_found
 from inferq.proxy.schemas import EXAMPLE_MODEL, ModelList
-from inferq.proxy.state import catalog_of, settings_of
+from inferq.proxy.state import catalog_of
 
 router = APIRouter(tags=["models"])
 
@@ -16,7 +16,12 @@ router = APIRouter(tags=["models"])
 @router.get(
     "/metadata",
     responses=described(
-        "/metadata", EXAMPLE_MODEL, ModelDocument, ErrorKind.NO_WORKER, ErrorKind.REDIS_UNAVAILABLE
+        "/metadata",
+        EXAMPLE_MODEL,
+        ModelDocument,
+        ErrorKind.NO_WORKER,
+        ErrorKind.MODEL_UNAVAILABLE,
+        ErrorKind.REDIS_UNAVAILABLE,
     ),
 )
 async def metadata(request: Request) -> Response:
@@ -29,9 +34,14 @@ async def metadata(request: Request) -> Response:
     "/models", responses=answers("/models", ModelList, "The models' names.", ErrorKind.REDIS_UNAVAILABLE)
 )
 async def models(request: Request) -> Response:
-    """Lists the models that workers have announced."""
-    names = list(await catalog_of(request).entries())
-    body = {"models": names, "default": settings_of(request).default_model}
+    """Lists the models that workers have announced, and those that they cannot serve."""
+    catalog = catalog_of(request)
+    unavailable = await catalog.unavailable()
+    body = {
+        "models": [name for name in await catalog.entries() if name not in unavailable],
+        "default": await catalog.default_name(),
+        "unavailable": unavailable,
+    }
     return JsonResponse(to_json(body))
 
 
@@ -39,7 +49,12 @@ async def models(request: Request) -> Response:
     "/models/{name}",
     responses=not_found(
         described(
-            "/models/iris", EXAMPLE_MODEL, ModelDocument, ErrorKind.NO_WORKER, ErrorKind.REDIS_UNAVAILABLE
+            "/models/iris",
+            EXAMPLE_MODEL,
+            ModelDocument,
+            ErrorKind.NO_WORKER,
+            ErrorKind.MODEL_UNAVAILABLE,
+            ErrorKind.REDIS_UNAVAILABLE,
         ),
         ErrorKind.UNKNOWN_MODEL,
         "/models/irsi",
