@@ -21,6 +21,7 @@ from tests.e2e.processes import (
     wait_for_job,
     wait_until_healthy,
 )
+from tests.onnx_models import write_deep_tree
 from tests.servers import free_port, wait_until
 
 
@@ -267,6 +268,26 @@ def test_unreadable_model_is_one_clear_line_and_leaves_nothing(start, tmp_path):
     expect_one_clear_line(program, "broken", "model.onnx")
     assert descendants_of(program.process.pid) == []
     assert "Proxy" not in program.output
+
+
+def test_models_that_cannot_be_served_or_kill_a_worker_are_named_and_the_others_served(start, tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(ROOT / "models" / "iris", models / "iris")
+    (models / "broken").mkdir()
+    (models / "broken" / "model.onnx").write_bytes(b"no model")
+    for name in ("deep", "deeper", "deepest"):  # as many as the deaths after which `up` gives a child up
+        write_deep_tree(models / name)
+    port = free_port()
+    program = start("inferq", "up", "--port", port, "--data-dir", tmp_path, "--models", models)
+    wait_until(lambda: "Ready in" in program.output, 60, "the start")
+    for name in ("broken", "deep", "deeper", "deepest"):
+        assert f"Left out {name}: " in program.output
+    url = f"http://127.0.0.1:{port}"
+    assert wait_for_job(url, submit(url))["status"] == "completed"
+    health = call("GET", f"{url}/health")[1]
+    assert health["status"] == "degraded"
+    assert "broken, deep, deeper, deepest" in health["components"]["worker"]
+    assert program.stop() == 0
 
 
 def test_outside_server_out_of_reach_is_one_clear_line(start, tmp_path):
