@@ -22,7 +22,8 @@ app = typer.Typer(
 
 app.command()(predict)
 app.add_typer(looking.job_app, name="job")
-for command in (looking.jobs, looking.queue, looking.models):
+app.add_typer(looking.jobs_app, name="jobs")
+for command in (looking.queue, looking.models):
     app.command()(command)
 app.add_typer(deadletters.app, name="dead")
 

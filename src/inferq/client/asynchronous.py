@@ -255,6 +255,17 @@ class AsyncClient(Connection):
             if cursor is None:
                 return
 
+    async def cancel_waiting(self, model: str) -> int:
+        """Cancels all jobs of a model that wait, whether a worker serves it or not; those that run go on.
+
+        Args:
+            model: Name of the model.
+
+        Returns:
+            How many jobs were cancelled.
+        """
+        return await self.run(core.cancel_waiting(model, self.retries))
+
     async def models(self) -> list[str]:
         """Names of the models that can be run."""
         names: list[str] = (await self.run(core.get("/models", self.retries)))["models"]

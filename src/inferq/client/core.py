@@ -264,6 +264,12 @@ def cancel(job_id: str, retries: int) -> Steps[View]:
     return view
 
 
+def cancel_waiting(model: str, retries: int) -> Steps[int]:
+    """Cancels the jobs of a model that wait; returns how many."""
+    query = httpx.QueryParams({"model": model, "status": "pending"})
+    return int((yield from ask(Call("DELETE", f"/jobs?{query}"), retries))["cancelled"])
+
+
 def retry(job_id: str) -> Steps[None]:
     """Puts a failed job in line again."""
     yield from make(Call("POST", job_path(job_id, "/retry"), is_safe=False), 0)

@@ -254,6 +254,17 @@ class Client(Connection):
             if cursor is None:
                 return
 
+    def cancel_waiting(self, model: str) -> int:
+        """Cancels all jobs of a model that wait, whether a worker serves it or not; those that run go on.
+
+        Args:
+            model: Name of the model.
+
+        Returns:
+            How many jobs were cancelled.
+        """
+        return self.run(core.cancel_waiting(model, self.retries))
+
     def models(self) -> list[str]:
         """Names of the models that can be run."""
         names: list[str] = self.run(core.get("/models", self.retries))["models"]

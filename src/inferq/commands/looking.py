@@ -13,6 +13,8 @@ from inferq.jobs import Status
 
 job_app = typer.Typer(help="One job: show, wait, watch, cancel, retry.", no_args_is_help=True)
 
+jobs_app = typer.Typer(invoke_without_command=True)
+
 JobId = Annotated[str, typer.Argument(metavar="ID", help="What submitting the job printed.")]
 
 
@@ -65,14 +67,18 @@ def retry(job_id: JobId, url: Url = None) -> None:
         typer.echo(f"{client.job(job_id).retry().id} is in line again.")
 
 
+@jobs_app.callback()
 def jobs(
+    context: typer.Context,
     status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
     model: Annotated[str | None, typer.Option(help="Only jobs of this model.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most jobs.")] = 50,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """List jobs, the latest first."""
+    """List jobs, the latest first; or cancel those of a model that wait."""
+    if context.invoked_subcommand is not None:
+        return
     with service(url) as client:
         found = [
             job.view
@@ -88,6 +94,16 @@ def jobs(
     else:
         columns = ("job_id", "status", "model", "submitted_at", "attempts", "error")
         print_table(columns, ([view[name] for name in columns] for view in found))
+
+
+@jobs_app.command("cancel")
+def cancel_waiting(
+    model: Annotated[str, typer.Option(help="The model, which need not be served any more.")],
+    url: Url = None,
+) -> None:
+    """Cancel all jobs of a model that wait; those that run go on."""
+    with service(url) as client:
+        typer.echo(f"{client.cancel_waiting(model)} jobs are cancelled.")
 
 
 def models(

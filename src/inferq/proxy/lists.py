@@ -84,6 +84,14 @@ class JobList(BaseModel):
     next: str | None = Field(description="`cursor` of the next page; null on the last one.")
 
 
+class CancelledJobs(BaseModel):
+    """Jobs that waited were cancelled."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"cancelled": 17}]})
+
+    cancelled: int = Field(description="How many have been ended by this request.")
+
+
 class WaitingView(BaseModel):
     """Jobs in line, by priority."""
 

@@ -34,6 +34,8 @@ _SURE_SHARE = 0.8
 """A BRPOP that has ended within this share of its time has popped something."""
 MISSING_SECONDS = 3.0
 """How long a job must be in no list before it counts as lost between BRPOP and claim."""
+UNSERVED_SECONDS = 300.0
+"""How long a model stays announced that no worker has: workers start anew, one after the other."""
 RECOVER_LIMIT = 100
 """Most jobs that one recovery pass handles of each sort."""
 RETRY_BASE_SECONDS = 1.0
@@ -145,6 +147,8 @@ class Consumer:
     def heartbeat(self, worker: WorkerInfo, documents: Mapping[str, bytes], ttl_seconds: float) -> None:
         """Reports that this worker lives, and announces the models that Redis may have lost.
 
+        Models that no worker has had for `UNSERVED_SECONDS` are not announced any more.
+
         Args:
             worker: The report.
             documents: Model name to the JSON of its document.
@@ -158,7 +162,8 @@ class Consumer:
             "jobs_done": worker.jobs_done,
             "left_out": _few(worker.left_out),
         }
-        arguments: list[Any] = [worker.id, _milliseconds(ttl_seconds), len(report)]
+        grace_ms = _milliseconds(UNSERVED_SECONDS)
+        arguments: list[Any] = [worker.id, _milliseconds(ttl_seconds), grace_ms, len(report)]
         for pair in (*report.items(), *documents.items()):
             arguments += pair
         with redis_errors():

@@ -36,6 +36,10 @@ class Keys:
         """Jobs of a model and a priority that have not ended, by sequence number."""
         return f"{self.queue(model)}:open:{priority}"
 
+    def sequence(self, model: str) -> str:
+        """The sequence number of the job of a model that was submitted last."""
+        return f"{self.queue(model)}:sequence"
+
     def leases(self, model: str) -> str:
         """Tokens of the claims whose jobs run, by the deadline of their lease."""
         return f"{self.queue(model)}:leases"
@@ -93,6 +97,11 @@ class Keys:
     def models(self) -> str:
         """Model name to document."""
         return f"{self.prefix}models"
+
+    @property
+    def models_seen(self) -> str:
+        """Announced models by the last time at which a worker had them."""
+        return f"{self.prefix}models:seen"
 
     @property
     def events(self) -> str:

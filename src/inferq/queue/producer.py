@@ -32,6 +32,8 @@ from inferq.queue.snapshot import job_from, time_from, worker_from
 from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full, queue_spoilt
 from inferq.settings import Settings
 
+CANCELLED_AT_ONCE = 100
+"""Most jobs that one script looks at to cancel them."""
 _AT_ONCE_TO_DISK = 32
 _STATUSES = {status.value.encode(): status for status in Status}
 
@@ -318,6 +320,40 @@ class Producer:
                 else f"Job {job_id!r} came from outside and cannot be cancelled before a worker takes it."
             )
         return Status.PROCESSING if state == b"leased" else Status.PENDING
+
+    async def cancel_waiting(self, model: str, owner: str | None = None) -> int:
+        """Ends all jobs of a model that wait, for their turn or for another try. What is running goes on.
+
+        So many at a time that Redis goes on serving others; jobs that come meanwhile stay.
+
+        Args:
+            model: Name of the model, which no worker need serve.
+            owner: Name of the API key that asks; None where every job may be cancelled.
+
+        Returns:
+            How many jobs this has ended.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time. Some may have been ended.
+        """
+        queue, ttl_ms = self._keys.queue(model), _milliseconds(self._settings.result_ttl)
+        async with self._bounded():
+            last = await self._redis.get(self._keys.sequence(model)) or 0
+        count = 0
+        for priority in Priority:
+            ended, place = 0, b"-inf"
+            while place:
+                arguments = [ttl_ms, owner or "", priority, place, last, CANCELLED_AT_ONCE]
+                async with self._bounded():
+                    ended, place = await self._call(scripts.CANCEL_OPEN, [queue], arguments)
+                count += ended
+            place = b"0"
+            while place:
+                arguments = [ttl_ms, model, priority, place, CANCELLED_AT_ONCE]
+                async with self._bounded():
+                    ended, place = await self._call(scripts.CANCEL_OUTSIDE, [queue], arguments)
+                count += ended
+        return count
 
     async def revive(self, job_id: str) -> None:
         """Puts a failed job in line again, as if it had just been submitted.

@@ -69,6 +69,7 @@ def test_models_queue_and_health(client):
     assert client.model("iris")["inputs"][0]["datatype"] == "FP32"
     assert client.queue()["models"]["iris"]["workers"] == 1
     assert client.health()["status"] == "healthy"
+    assert client.cancel_waiting("nosuch") == 0
 
 
 def test_refusals_are_typed_and_carry_the_problem(client):
@@ -113,5 +114,6 @@ async def test_asynchronous_client_does_the_same(async_client):
     assert states[-1] == "completed"
     assert [one async for one in async_client.jobs(status="completed")]
     assert await async_client.models() == ["iris"]
+    assert await async_client.cancel_waiting("nosuch") == 0
     with pytest.raises(inferq.JobNotFoundError):
         await async_client.job("nosuch")

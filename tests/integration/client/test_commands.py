@@ -84,3 +84,14 @@ def test_service_out_of_reach_is_exit_code_5(inferq):
     shown = inferq("queue", url="http://127.0.0.1:1")
     assert shown.returncode == 5
     assert "did not answer" in shown.stderr
+
+
+def test_waiting_jobs_of_a_model_are_cancelled(inferq, redis_server, service):
+    with redis_server.client() as client:
+        for number in range(3):
+            client.set(f"job:waiting-{number}:data", "[]")
+            client.lpush("queue:gone", f"waiting-{number}")
+    assert inferq("jobs", "cancel", "--model", "gone").stdout == "3 jobs are cancelled.\n"
+    assert inferq("jobs", "cancel", "--model", "gone").stdout == "0 jobs are cancelled.\n"
+    assert "cancelled" in inferq("jobs", "--model", "gone").stdout
+    assert inferq("jobs", "cancel").returncode == 2

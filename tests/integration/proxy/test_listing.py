@@ -125,3 +125,26 @@ async def test_overview_tells_the_numbers_of_each_model(client, announced, consu
     assert (worker["id"], worker["host"], worker["models"]) == ("worker-1", "here", ["iris"])
     assert worker["seen_at"].endswith("Z")
     assert answer.json()["webhooks_waiting"] == 0
+
+
+async def test_waiting_jobs_of_a_model_that_nobody_serves_are_cancelled_in_one_call(
+    guarded, announced, make_client
+):
+    client = await make_client(guarded)
+    producer = client._transport.app.state.producer
+    await producer.submit_all([Submission("gone", b"[]", owner="ben") for _ in range(3)])
+    others = await producer.submit_all([Submission("gone", b"[]", owner="ann") for _ in range(2)])
+    query = {"model": "gone", "status": "pending"}
+    answer = await client.delete("/jobs", params=query, headers=bearer(BEN))
+    assert (answer.status_code, answer.json()) == (200, {"cancelled": 3})
+    left = (await client.get("/jobs", params=query, headers=bearer(ANN))).json()["jobs"]
+    assert {job["job_id"] for job in left} == set(others)
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"model": "iris"}, {"model": "iris", "status": "failed"}, {"status": "pending"}]
+)
+async def test_jobs_are_cancelled_only_where_it_is_said_which(client, announced, query):
+    await submit(client)
+    expect_problem(await client.delete("/jobs", params=query), 422, "invalid-input")
+    assert len((await client.get("/jobs", params={"status": "pending"})).json()["jobs"]) == 1

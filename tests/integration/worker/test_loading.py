@@ -25,7 +25,7 @@ def models(tmp_path):
 def write_long_example(folder):
     """A model that is in one node for longer than any test, which does not see that it is told to stop."""
     write_one_long_node(folder)
-    (folder / "model.toml").write_text("example = [9000]")
+    (folder / "model.toml").write_text("example = [7000]")
 
 
 async def left_out(producer):
@@ -85,7 +85,7 @@ async def test_model_that_never_ends_on_zeros_is_named_and_left_out(start_worker
 
 async def test_model_that_hangs_within_one_node_is_left_out_by_a_new_process(start_worker, producer, models):
     write_long_example(models / "hanging")
-    worker = start_worker(models_dir=models, warm_up_seconds=0.5, terminate_seconds=0.2)
+    worker = start_worker(models_dir=models, warm_up_seconds=2, terminate_seconds=0.2)
     await expect_iris_is_served(producer)
     assert "INFERQ_WARM_UP_SECONDS" in (await left_out(producer))["hanging"]
     log = worker.stop()[1]

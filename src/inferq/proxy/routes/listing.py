@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from inferq.jobs import ErrorKind, Status
 from inferq.proxy.answers import JsonResponse, answers
 from inferq.proxy.cursor import Cursors
-from inferq.proxy.lists import JobList, QueueView
+from inferq.proxy.lists import CancelledJobs, JobList, QueueView
 from inferq.proxy.state import catalog_of, listing_of, owner_of, producer_of, settings_of
 from inferq.queue.overview import read_overview
 from inferq.views import job_json, overview_json
@@ -50,6 +50,26 @@ async def list_jobs(
     return JsonResponse(
         b'{"jobs":[%b],"next":%b}' % (b",".join(map(job_json, page.jobs)), to_json(following))
     )
+
+
+@router.delete(
+    "/jobs",
+    responses=answers(
+        "/jobs",
+        CancelledJobs,
+        "The jobs that waited have failed as cancelled.",
+        ErrorKind.INVALID_INPUT,
+        ErrorKind.REDIS_UNAVAILABLE,
+    ),
+)
+async def cancel_jobs(
+    request: Request,
+    model: Annotated[str, Query(description="Name of their model, which need not be served any more.")],
+    status: Annotated[Literal["pending"], Query(description="`pending`: those that wait.")],  # noqa: ARG001 - said for clearness
+) -> Response:
+    """Ends all jobs of a model that wait, for their turn or for another try; those that run go on."""
+    count = await producer_of(request).cancel_waiting(model, owner_of(request))
+    return JsonResponse(to_json({"cancelled": count}))
 
 
 @router.get(

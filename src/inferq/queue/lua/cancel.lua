@@ -25,11 +25,7 @@ if ended then
   publish({id .. ':' .. ended})
   return 'ended'
 end
-if state == 'leased' then record_attempt(job, now, 'cancelled', 'The job was cancelled.') end
 job.cancel_token = token .. ':' .. state
-fail_job(queue, id, job, ttl_ms, now, 'cancelled', 'The job was cancelled.')
--- an ended id left in the list is passed over when its turn comes; taking it out costs the length of the list
-local list = list_key(queue, job.priority)
-if state == 'queued' and call('LLEN', list) <= 10000 then call('LREM', list, -1, id) end
+cancel_job(queue, id, job, ttl_ms, now)
 publish({id .. ':failed'})
 return state

@@ -340,15 +340,28 @@ local function close_if_ended_outside(queue, id, job, ttl_ms, now)
   return status
 end
 
-local function expired_message(job, ttl_ms)
-  return string.format('The job is older than %g s (INFERQ_JOB_TTL) and was not %s. Submit it again.', ttl_ms / 1000,
-    (tonumber(job.attempts) or 0) > 0 and 'completed' or 'run')
-end
-
 -- Writes down how the present attempt ended without success.
 local function record_attempt(job, now, kind, reason)
   job['attempt:' .. (job.attempts or '0')] = {started_ms = tonumber(job.started_ms), ended_ms = now,
     worker = job.worker or '', kind = kind, reason = reason}
+end
+
+local CANCELLED = 'The job was cancelled.'
+
+-- Ends a job by order, whether it waits or runs. An id left in a list is passed over when its turn comes; to take it out
+-- costs as much as there is before it.
+local function cancel_job(queue, id, job, ttl_ms, now)
+  local list, is_queued = list_key(queue, job.priority), job.state == 'queued'
+  if job.state == 'leased' then record_attempt(job, now, 'cancelled', CANCELLED) end
+  fail_job(queue, id, job, ttl_ms, now, 'cancelled', CANCELLED)
+  if is_queued and (call('LLEN', list) <= 10000 or call('LPOS', list, id, 'RANK', -1, 'MAXLEN', 1000)) then
+    call('LREM', list, -1, id)
+  end
+end
+
+local function expired_message(job, ttl_ms)
+  return string.format('The job is older than %g s (INFERQ_JOB_TTL) and was not %s. Submit it again.', ttl_ms / 1000,
+    (tonumber(job.attempts) or 0) > 0 and 'completed' or 'run')
 end
 
 -- How many jobs of a queue end per second: a mean that forgets with a time constant of 10 s. Those that have ended since it

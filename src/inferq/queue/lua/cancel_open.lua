@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- Ends some jobs of a model and a priority that wait, for their turn or for another try, the oldest first.
+--
+-- KEYS[1]  queue:{model}
+-- ARGV[1]  key prefix
+-- ARGV[2]  lifetime of an ended job, ms
+-- ARGV[3]  name of the key that asks: its jobs and those without an owner; '' for all
+-- ARGV[4]  priority
+-- ARGV[5]  least sequence number, as ZRANGEBYSCORE takes it
+-- ARGV[6]  greatest sequence number
+-- ARGV[7]  most jobs to look at
+--
+-- Returns  {jobs ended, the least sequence number of the next call; '' if that were all}
+
+local queue, ttl_ms, owner, priority = KEYS[1], ARGV[2], ARGV[3], ARGV[4]
+local now = now_ms()
+check_records()
+local events, count = {}, 0
+
+local function cancel(id)
+  local job = look_at(id)
+  if not job or (job.state ~= 'queued' and job.state ~= 'retrying') then return end
+  if owner ~= '' and (job.owner or '') ~= '' and job.owner ~= owner then return end
+  local ended = close_if_ended_outside(queue, id, job, ttl_ms, now)
+  if not ended then
+    cancel_job(queue, id, job, ttl_ms, now)
+    count = count + 1
+  end
+  events[#events + 1] = id .. ':' .. (ended or 'failed')
+end
+
+local found = call('ZRANGEBYSCORE', open_key(queue, priority), ARGV[5], ARGV[6], 'WITHSCORES', 'LIMIT', 0, ARGV[7])
+for i = 1, #found, 2 do cancel(found[i]) end
+publish(events)
+if #found < 2 * ARGV[7] then return {count, ''} end
+-- jobs from outside share the number 0; what was ended of them is not found again
+return {count, found[#found] == '0' and #events > 0 and '-inf' or '(' .. found[#found]}
