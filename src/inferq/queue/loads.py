@@ -5,6 +5,7 @@ the host finds it, and is careful. What must not be loaded at all is noted by a 
 """
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -17,6 +18,10 @@ from inferq.settings import Settings
 
 KEPT_SECONDS = 3600
 """How long a note is kept, and a model left out because of one, without a change in its folder."""
+
+MOST_DEATHS = 3
+"""After so many in a row a model is left out unseen. The first may be no model's fault, and then each is
+loaded in a process of its own; but where memory runs out, a whole container may be killed."""
 
 log = structlog.get_logger()
 
@@ -35,48 +40,47 @@ class Loads:
         self._loading, self._unloadable = keys.loading(host), keys.unloadable
         self._pid = str(os.getpid())
         self._dead: list[str] = []
+        self._deaths: dict[str, int] = {}
         self._is_away = False
 
     def find_dead(self) -> bool:
-        """Whether a worker of this host died while it loaded a model.
+        """Whether workers of this host died while they loaded a model.
 
-        A model that killed its worker though it was loaded in a process of its own is not to be loaded again.
+        A model by which that happened `MOST_DEATHS` times in a row is not to be loaded again.
         """
         notes = self._ask(lambda: cast("dict[bytes, bytes]", self._redis.hgetall(self._loading)), {})
-        found = {
-            pid.decode("utf-8", "replace"): note.decode("utf-8", "replace") for pid, note in notes.items()
-        }
-        self._dead = [pid for pid in found if pid == self._pid or not _is_running(pid)]
-        for pid in self._dead:
-            how, _, stamp = found[pid].partition(" ")
-            if how == "alone":
-                self.condemn(
-                    stamp,
-                    "Its worker died twice while it loaded this model, at last in a process of its own.",
-                )
+        for pid, note in ((_text(pid), _text(note)) for pid, note in notes.items()):
+            if pid == self._pid or not _is_running(pid):
+                self._dead.append(pid)
+                number, _, stamp = note.partition(" ")
+                deaths = int(number) if re.fullmatch("[1-9]", number) else 1
+                self._deaths[stamp] = max(deaths, self._deaths.get(stamp, 0))
+        for stamp, deaths in self._deaths.items():
+            if deaths >= MOST_DEATHS:
+                self.condemn(stamp, f"{deaths} workers in a row died while they loaded it.")
         return bool(self._dead)
 
-    def begin(self, stamp: str, *, is_alone: bool = False) -> str | None:
+    def begin(self, stamp: str) -> str | None:
         """Notes what this process is about to load.
 
         Args:
             stamp: Stamp of the model's folder.
-            is_alone: Whether it is loaded in a process of its own.
 
         Returns:
             Why it must not be loaded; None if it may.
         """
+        number = self._deaths.get(stamp, 0) + 1  # of the death that this would be
 
         def note() -> bytes | None:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.get(self._unloadable(stamp))
-            pipeline.hset(self._loading, self._pid, f"{'alone' if is_alone else 'here'} {stamp}")
+            pipeline.hset(self._loading, self._pid, f"{number} {stamp}")
             pipeline.expire(self._loading, KEPT_SECONDS)
             reason: bytes | None = pipeline.execute()[0]
             return reason
 
         reason = self._ask(note, None)
-        return None if reason is None else reason.decode("utf-8", "replace")
+        return None if reason is None else _text(reason)
 
     def condemn(self, stamp: str, reason: str) -> None:
         """Notes that a model must not be loaded again as it is."""
@@ -96,6 +100,10 @@ class Loads:
                 self._is_away = True  # a start must not wait for it model after model
                 log.debug("loads_not_noted", reason=error.message)
         return cast("T", otherwise)
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
 
 
 def _is_running(pid: str) -> bool:

@@ -86,10 +86,9 @@ class Loader:
 
     def _load(self, folder: Path, runner: Runner) -> Model:
         stamp = self.stamp_of(folder)
-        if self._is_careful:
-            self._check(self._loads.begin(stamp, is_alone=True))
-            self._load_alone(folder, stamp)
         self._check(self._loads.begin(stamp))
+        if self._is_careful:
+            self._load_alone(folder, stamp)
         with self._within_limit(folder, stamp) as handle:
             return prepare(folder, self._settings, runner, handle)
 

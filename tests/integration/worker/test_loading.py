@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inferq.jobs import Status
-from inferq.queue.loads import Loads
+from inferq.queue.loads import MOST_DEATHS, Loads
 from inferq.worker.loading import Loader
 from inferq.worker.runner import Runner
 from inferq.worker.watch import Watch
@@ -163,18 +163,23 @@ async def test_model_that_took_its_worker_along_even_from_a_process_of_its_own_i
     write_deep_tree(models / "deep")  # to load it here would end the tests
     chosen = settings.model_copy(update={"models_dir": models})
     loader = Loader(chosen)
-    first = Loads(chosen, loader._host)
-    first.begin(loader.stamp_of(models / "deep"), is_alone=True)
+    stamp = loader.stamp_of(models / "deep")
+    for number in range(
+        1, MOST_DEATHS + 1
+    ):  # notes of this very process, which is taken for its own successor
+        dead = Loads(chosen, loader._host)
+        assert dead.find_dead() == (number > 1)
+        assert dead.begin(stamp) is None
     runner = Runner({}, Watch(1.0, lambda _run: None), chosen)
     loaded = loader.load_into(runner)
     assert list(loaded.models) == ["iris"]
-    assert "died twice" in loaded.left_out["deep"]
+    assert "3 workers in a row died" in loaded.left_out["deep"]
 
 
 async def test_note_of_a_worker_that_still_loads_makes_nobody_careful(settings, redis_client):
-    redis_client.hset("loading:host", str(os.getppid()), "here stamp")
+    redis_client.hset("loading:host", str(os.getppid()), "1 stamp")
     assert not Loads(settings, "host").find_dead()
-    redis_client.hset("loading:host", "none of any process", "here stamp")
+    redis_client.hset("loading:host", "none of any process", "nonsense")
     assert Loads(settings, "host").find_dead()
 
 

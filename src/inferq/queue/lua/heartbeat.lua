@@ -33,6 +33,7 @@ local function note_models()
     call('ZADD', had, 'NX', unpack(scores))
   end
   for i = 6 + 2 * fields, #ARGV, 2 do call('ZADD', had, now, ARGV[i]) end
+  call('PEXPIRE', had, 2 * grace_ms)
 end
 
 local function served()
