@@ -68,6 +68,14 @@ class Imitation(BaseHTTPRequestHandler):
             return
         if self.fault == "blocks others" and 0 < age < 1.5:
             time.sleep(1.2)
+        worker = {
+            "leaves a model out": "models left out: broken",
+            "has no worker": "no worker has ever reported",
+        }
+        if self.fault in worker:
+            components = {"redis": "ok", "worker": worker[self.fault]}
+            self.answer(200, {"status": "degraded", "components": components})
+            return
         self.answer(200, {"status": "healthy", "components": {}})
 
     def do_POST(self):
@@ -101,7 +109,15 @@ def imitation(fault):
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [("", 0), ("answers late", 1), ("fails", 2), ("no result", 2), ("blocks others", 3)],
+    [
+        ("", 0),
+        ("leaves a model out", 0),
+        ("has no worker", 4),
+        ("answers late", 1),
+        ("fails", 2),
+        ("no result", 2),
+        ("blocks others", 3),
+    ],
 )
 def test_script_finds_the_claim_that_does_not_hold(fault, code):
     with imitation(fault) as url:

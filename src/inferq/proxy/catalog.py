@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from inferq.jobs import InvalidModelError, ModelUnavailableError, NoWorkerError, UnknownModelError
+from inferq.jobs import (
+    InvalidModelError,
+    ModelUnavailableError,
+    NoWorkerError,
+    RedisUnavailableError,
+    UnknownModelError,
+    WorkerInfo,
+)
 from inferq.models.signature import ModelDocument
 from inferq.models.validation import DataValidator
 from inferq.queue.overview import find_unavailable
@@ -50,6 +57,7 @@ class Catalog:
         self._settings = settings
         self._entries: dict[str, Entry] = {}
         self._unavailable: dict[str, str] = {}
+        self._only: str | None = None
         self._unreadable: dict[str, bytes] = {}
         self._read_at = -FRESH_SECONDS
         self._reading: asyncio.Task[None] | None = None
@@ -78,11 +86,9 @@ class Catalog:
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
-        if "default_model" not in self._settings.model_fields_set:
-            names = {*await self.entries(), *self._unavailable}
-            if len(names) == 1:
-                return names.pop()
-        return self._settings.default_model
+        await self._refresh()
+        is_set = "default_model" in self._settings.model_fields_set
+        return self._settings.default_model if is_set or self._only is None else self._only
 
     async def _refresh(self) -> None:
         if not self._is_fresh():
@@ -135,11 +141,18 @@ class Catalog:
         return entries[name]
 
     async def _read(self) -> None:
-        announced, workers = await asyncio.gather(
-            self._producer.announced_models(), self._producer.live_workers()
-        )
+        announced, workers = await asyncio.gather(self._producer.announced_models(), self._workers())
         self._take_over(announced)
         self._unavailable = find_unavailable(workers)
+        names = {*self._entries, *self._unavailable}
+        self._only = names.pop() if len(names) == 1 else None
+
+    async def _workers(self) -> list[WorkerInfo]:
+        """The live workers; none where another program has spoilt their keys: requests must go on."""
+        try:
+            return await self._producer.live_workers()
+        except RedisUnavailableError:
+            return []
 
     def _check_available(self, name: str) -> None:
         if name in self._unavailable:

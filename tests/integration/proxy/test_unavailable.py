@@ -90,6 +90,12 @@ async def test_heartbeat_that_another_program_has_spoilt_hides_no_worker(
         assert (await client.get("/models")).json()["unavailable"] == {}
 
 
+async def test_spoilt_list_of_workers_stops_no_requests(client, announced, redis_client):
+    redis_client.set("workers", "odd")
+    assert (await client.post("/predict", json=DATA)).status_code == 202
+    assert (await client.get("/models")).json()["models"] == ["iris"]
+
+
 async def test_heartbeat_stays_short_whatever_was_left_out(client, announced, beat, redis_client):
     beat("iris", **{f"model-{number}": "long " * 1000 for number in range(1000)})
     assert redis_client.hstrlen("worker:worker-1", "left_out") < 64 * 1024
