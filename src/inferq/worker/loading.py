@@ -110,6 +110,7 @@ class Loader:
             )
 
     def _load_alone(self, folder: Path, stamp: str) -> None:
+        log.info("model_loading", model=folder.name, limit_seconds=self._settings.warm_up_seconds, alone=True)
         command = [sys.executable, "-P", "-m", "inferq.worker.loading", str(folder)]
         try:
             child = subprocess.run(  # noqa: S603 - our own program

@@ -202,6 +202,26 @@ class Reference:
         self._end(job, ErrorKind.CANCELLED)
         return was
 
+    def cancel_waiting(self) -> int:
+        """Ends what waits, and takes what has ended out of the lists; returns how many have been ended."""
+        count = 0
+        for priority in Priority:
+            for job in sorted(self.open_in(priority), key=lambda job: (job.sequence, job.id)):
+                if job.status is Status.PENDING:
+                    self.cancel(job.id)
+                    count += 1
+                elif job.state != "leased":
+                    self.notice_outside(job)
+            for job_id in reversed(self.lists[priority]):
+                job = self.jobs[job_id]
+                if job.state == "foreign" and job.has_data and job.status is Status.PENDING:
+                    job.state = "queued"
+                    self._end(job, ErrorKind.CANCELLED)
+                    count += 1
+            waiting = self.lists[priority]
+            self.lists[priority] = [job_id for job_id in waiting if self.jobs[job_id].state != "ended"]
+        return count
+
     def take_outside(self, *, says_processing: bool) -> str | None:
         """An outside worker pops a job."""
         popped = self.pop()

@@ -98,6 +98,14 @@ async def test_adopted_jobs_from_outside_share_a_number_and_all_end(
     assert set(await statuses(producer, ids)) == {CANCELLED}
 
 
+async def test_job_that_an_outside_worker_runs_goes_on(producer, redis_client):
+    job_id = await producer.submit("iris", DATA)
+    redis_client.rpop("queue:iris")
+    redis_client.set(f"job:{job_id}:status", "processing")
+    assert await producer.cancel_waiting("iris") == 0
+    assert (await producer.read(job_id)).status is Status.PROCESSING
+
+
 async def test_job_that_an_outside_worker_has_ended_stays_as_it_ended(producer, redis_client):
     job_id = await producer.submit("iris", DATA)
     redis_client.set(f"job:{job_id}:result", b"1")

@@ -202,6 +202,10 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             assert self.runner.run(self.producer.cancel(job_id)) is expected
 
+    @rule()
+    def cancel_waiting(self):
+        assert self.runner.run(self.producer.cancel_waiting(MODEL)) == self.model.cancel_waiting()
+
     @rule(job_id=jobs)
     def revive(self, job_id):
         if self.model.revive(job_id):

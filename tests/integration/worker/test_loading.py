@@ -183,6 +183,17 @@ async def test_note_of_a_worker_that_still_loads_makes_nobody_careful(settings, 
     assert Loads(settings, "host").find_dead()
 
 
+async def test_keys_that_another_program_has_spoilt_stop_no_start(settings, redis_client):
+    redis_client.set("loading:host", "odd")
+    loads = Loads(settings, "host")
+    assert not loads.find_dead()
+    assert loads.begin("stamp") is None
+    loads.condemn("stamp", "It is broken.")
+    loads.end()
+    redis_client.delete("loading:host")
+    assert Loads(settings, "host").begin("stamp") == "It is broken."
+
+
 def test_worker_without_a_model_that_can_be_served_says_so_and_ends(redis_url, models):
     (models / "iris" / "model.onnx").write_bytes(b"no model")
     worker = WorkerProcess(redis_url, models_dir=models)

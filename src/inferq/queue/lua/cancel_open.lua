@@ -20,6 +20,7 @@ local events, count = {}, 0
 local function cancel(id)
   local job = look_at(id)
   if not job or (job.state ~= 'queued' and job.state ~= 'retrying') then return end
+  if redis.pcall('GET', job_key(id, 'status')) == 'processing' then return end -- a worker from outside has it
   if owner ~= '' and (job.owner or '') ~= '' and job.owner ~= owner then return end
   local ended = close_if_ended_outside(queue, id, job, ttl_ms, now)
   if not ended then
