@@ -98,7 +98,7 @@ def load_each(path: Path, load: Callable[[Path], Model], *, is_strict: bool = Fa
         except InvalidModelError as error:
             _leave_out(left_out, folder.name, error, path, is_strict=is_strict)
         except Exception as error:  # whatever is in one folder, the others are served
-            log.exception("model_not_loaded", model=_plain(folder.name))
+            log.exception("model_not_loaded", model=plain(folder.name))
             reason = f"{folder} cannot be loaded: {type(error).__name__}: {error}. Export the model again."
             _leave_out(left_out, folder.name, InvalidModelError(reason), path, is_strict=is_strict)
     if not models:
@@ -139,7 +139,7 @@ def survey_repository(path: Path) -> Survey:
             name = entry.stem if entry.suffix == ".onnx" and entry.stem not in taken else entry.name
             survey.passed_over[name] = reason
         elif entry.is_dir():
-            survey.other.append(_plain(entry.name))
+            survey.other.append(plain(entry.name))
     return survey
 
 
@@ -179,12 +179,12 @@ def _leave_out(
 ) -> None:
     if is_strict:
         raise error
-    reason = _plain(error.message.replace(f"{path}{os.sep}", "").removeprefix(f"{name}: "))
-    left_out[_plain(name)] = reason
-    log.error("model_left_out", model=_plain(name), reason=reason)
+    reason = plain(error.message.replace(f"{path}{os.sep}", "").removeprefix(f"{name}: "))
+    left_out[plain(name)] = reason
+    log.error("model_left_out", model=plain(name), reason=reason)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text on one line and as UTF-8 can have it: names of files may be any bytes."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text

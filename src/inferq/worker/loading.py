@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 
 from inferq.jobs import InferqError, InvalidModelError
-from inferq.models.repository import Loaded, load_each, load_model
+from inferq.models.repository import Loaded, load_each, load_model, plain
 from inferq.models.session import Model, RunHandle
 from inferq.queue.loads import KEPT_SECONDS, Loads
 from inferq.settings import Settings, load_settings
@@ -110,7 +110,12 @@ class Loader:
             )
 
     def _load_alone(self, folder: Path, stamp: str) -> None:
-        log.info("model_loading", model=folder.name, limit_seconds=self._settings.warm_up_seconds, alone=True)
+        log.info(
+            "model_loading",
+            model=plain(folder.name),
+            limit_seconds=self._settings.warm_up_seconds,
+            alone=True,
+        )
         command = [sys.executable, "-P", "-m", "inferq.worker.loading", str(folder)]
         try:
             child = subprocess.run(  # noqa: S603 - our own program
@@ -149,12 +154,12 @@ class Loader:
             note = min(_NOTE_SECONDS, limit)
             if done.wait(note):
                 return
-            log.info("model_loading", model=folder.name, limit_seconds=limit)
+            log.info("model_loading", model=plain(folder.name), limit_seconds=limit)
             if done.wait(limit - note):
                 return
             handle.stop()
             if not done.wait(self._settings.terminate_seconds):
-                log.error("model_does_not_stop", model=folder.name)
+                log.error("model_does_not_stop", model=plain(folder.name))
                 self._loads.condemn(stamp, self._too_long())
                 self._loads.end()
                 replace_process()
