@@ -99,7 +99,7 @@ def load_each(path: Path, load: Callable[[Path], Model], *, is_strict: bool = Fa
             _leave_out(left_out, folder.name, error, path, is_strict=is_strict)
         except Exception as error:  # whatever is in one folder, the others are served
             log.exception("model_not_loaded", model=plain(folder.name))
-            reason = f"{folder} cannot be loaded: {type(error).__name__}: {error}. Export the model again."
+            reason = f"{folder} cannot be loaded: {type(error).__name__}: {error}. Check its model.toml."
             _leave_out(left_out, folder.name, InvalidModelError(reason), path, is_strict=is_strict)
     if not models:
         raise InvalidModelError(

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 
@@ -86,7 +87,8 @@ class Loader:
 
     def _load(self, folder: Path, runner: Runner) -> Model:
         stamp = self.stamp_of(folder)
-        self._check(self._loads.begin(stamp))
+        if reason := self._loads.begin(stamp):
+            raise _left_out(reason)
         if self._is_careful:
             self._load_alone(folder, stamp)
         with self._within_limit(folder, stamp) as handle:
@@ -101,13 +103,6 @@ class Loader:
                 files.append((str(path), state.st_size, state.st_mtime_ns))
         text = repr((self._host, self._settings.warm_up_seconds, str(folder.absolute()), files))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-
-    def _check(self, reason: str | None) -> None:
-        if reason is not None:
-            raise InvalidModelError(
-                f"{reason} It is tried again at a start when a file in its folder has changed, or after "
-                f"{KEPT_SECONDS // 60} min."
-            )
 
     def _load_alone(self, folder: Path, stamp: str) -> None:
         log.info(
@@ -134,9 +129,9 @@ class Loader:
             memory = ", as where memory runs out" if name == "SIGKILL" else ""
             self._condemn(stamp, f"The process that loads it dies ({name}{memory}). Export the model again.")
 
-    def _condemn(self, stamp: str, reason: str) -> None:
+    def _condemn(self, stamp: str, reason: str) -> NoReturn:
         self._loads.condemn(stamp, reason)
-        self._check(reason)
+        raise _left_out(reason)
 
     def _too_long(self) -> str:
         return (
@@ -173,6 +168,13 @@ class Loader:
             raise
         finally:
             done.set()
+
+
+def _left_out(reason: str) -> InvalidModelError:
+    return InvalidModelError(
+        f"{reason} It is tried again at a start when a file in its folder has changed, or after "
+        f"{KEPT_SECONDS // 60} min."
+    )
 
 
 def prepare(folder: Path, settings: Settings, runner: Runner, handle: RunHandle | None = None) -> Model:
