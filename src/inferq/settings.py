@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     """The model repository: one folder with a `model.onnx` for each model."""
     strict_models: bool = False
     """Whether a worker ends where a model cannot be served, instead of leaving that one out."""
-    warm_up_seconds: Annotated[float, Field(ge=0.1)] = 120.0
+    warm_up_seconds: Annotated[float, Field(ge=0.1)] = 600.0
     """How long a worker may take to load, warm up and try one model before it leaves that one out."""
 
     data_dir: Path = Path(".inferq")
