@@ -1,11 +1,13 @@
 """What both clients know of the service they talk to."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 
-from inferq.client.core import Call
+from inferq.client.addresses import check_url
+from inferq.client.core import Call, Learned
 from inferq.jobs import InvalidSettingError
 from inferq.settings import Settings
 
@@ -20,15 +22,17 @@ class Connection:
     Attributes:
         url: Where the service is.
         retries: How often a request is repeated where that does no harm.
+        learned: What has been learned of it.
     """
 
     def __init__(
         self, settings: Settings, url: str | None, api_key: str | None, timeout: float, retries: int
     ) -> None:
-        self.url = (url or settings.url).rstrip("/")
-        _check_url(self.url)
+        self.url = (url or settings.url).strip().rstrip("/")
+        check_url(self.url)
         self.retries = retries
-        self._api_key = api_key if api_key is not None else settings.api_key
+        self.learned = Learned()
+        self._api_key = (api_key if api_key is not None else settings.api_key).strip()
         if not _VISIBLE.fullmatch(self._api_key):
             raise InvalidSettingError(
                 "The API key must be visible ASCII characters, as `inferq key` makes them (INFERQ_API_KEY)."
@@ -37,6 +41,20 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
+
+    def _open[T](self, client: Callable[..., T]) -> T:
+        """Makes an HTTP client.
+
+        Raises:
+            InvalidSettingError: What the environment says of proxies or certificates cannot be used.
+        """
+        try:
+            return client(**self._http_options())
+        except (ValueError, ImportError, OSError) as error:
+            raise InvalidSettingError(
+                f"The HTTP client cannot start: {error}. See http_proxy, https_proxy, all_proxy, "
+                "SSL_CERT_FILE and SSL_CERT_DIR in the environment."
+            ) from error
 
     def _http_options(self) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"}
@@ -62,16 +80,3 @@ class Connection:
             "headers": {"Last-Event-ID": last_id} if last_id else {},
             "timeout": _LONGEST_SILENCE_SECONDS,
         }
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise InvalidSettingError(
-            f"The address of the service cannot be read: {error}, got {url!r}."
-        ) from error
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise InvalidSettingError(
-            f"The address of the service must be like http://host:8000 or https://host, got {url!r}."
-        )

