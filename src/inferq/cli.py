@@ -1,5 +1,6 @@
 """The command `inferq`."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ import typer
 from inferq import deadletters
 from inferq.commands import looking
 from inferq.commands.predicting import predict
-from inferq.commands.service import exit_code, printable
+from inferq.commands.service import exit_code, say
 from inferq.jobs import InferqError, InvalidInputError
+from inferq.terminal import use_terminal
 
 app = typer.Typer(
     help="Any ONNX model as an asynchronous inference service.",
@@ -38,13 +40,20 @@ Models = Annotated[Path | None, typer.Option(help="Model repository.", envvar="I
 
 def main() -> None:
     """Runs the command line; errors of inferq's own are one line and an exit code."""
+    use_terminal()
     try:
         app()
     except InferqError as error:
-        typer.echo(f"inferq: {printable(error.message)}", err=True)
+        say(f"inferq: {error.message}", err=True)
         sys.exit(exit_code(error))
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still in the buffer
+        say(f"inferq: the output cannot be written: {error.strerror}.", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "inferq":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from inferq.commands.service import print_json, print_table, say
 from inferq.jobs import InferqError, InvalidInputError, Job, JobNotFoundError, Status
 
 if TYPE_CHECKING:
@@ -109,30 +110,25 @@ async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json
                 break
     if as_json:
         for job in jobs:
-            typer.echo(job_json(job))
+            print_json(json.loads(job_json(job)))
     elif jobs:
-        _print_table(jobs)
+        _print_jobs(jobs)
     else:
-        typer.echo("No job has failed.")
+        say("No job has failed.")
     return 0
 
 
-def _print_table(jobs: Sequence[Job]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+def _print_jobs(jobs: Sequence[Job]) -> None:
     from inferq.views import rfc3339
 
-    table = Table("job", "model", "kind", "attempts", "failed at", "error", box=None, pad_edge=False)
-    table.columns[0].min_width = 32  # an id that is cut is of no use
+    rows = []
     for job in jobs:
         error = job.error or ""
         shortened = error if len(error) <= _LONGEST_ERROR else f"{error[: _LONGEST_ERROR - 1]}…"
-        cells = (job.id, job.model or "", job.error_kind or "", str(job.attempts))
-        table.add_row(*map(Text, cells), rfc3339(job.finished_at) or "", Text(shortened))
-    # what is piped into another program is not cut to the width of a terminal that is not there
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+        rows.append(
+            (job.id, job.model, job.error_kind, job.attempts, rfc3339(job.finished_at), shortened),
+        )
+    print_table(("job", "model", "kind", "attempts", "failed at", "error"), rows)
 
 
 async def _show(redis_url: str | None, job_id: str) -> int:
@@ -140,7 +136,7 @@ async def _show(redis_url: str | None, job_id: str) -> int:
 
     async with _producer(redis_url) as producer:
         job = await producer.read(job_id)
-    typer.echo(json.dumps(json.loads(job_json(job)), indent=2, ensure_ascii=False))
+    print_json(json.loads(job_json(job)), indent=2)
     return 0
 
 
@@ -169,10 +165,10 @@ async def _each(
                 await action_of(producer)(job_id)
                 done += 1
             except JobNotFoundError as error:
-                typer.echo(f"inferq: {error.message}", err=True)
+                say(f"inferq: {error.message}", err=True)
             except InferqError as error:
-                typer.echo(f"inferq: {job_id}: {error.message}", err=True)
-    typer.echo(f"{done} of {len(ids)} jobs: {verb} done.")
+                say(f"inferq: {job_id}: {error.message}", err=True)
+    say(f"{done} of {len(ids)} jobs: {verb} done.")
     return 0 if done == len(ids) else 1
 
 

@@ -26,7 +26,11 @@ class Settings(BaseSettings):
     """The settings of every program of inferq. Times are in seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix="INFERQ_", frozen=True, extra="ignore", use_attribute_docstrings=True
+        env_prefix="INFERQ_",
+        env_ignore_empty=True,  # which is how Compose passes on what is not set
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
     )
 
     redis_url: Annotated[str, Field(repr=False)] = "redis://localhost:6379/0"

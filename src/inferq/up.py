@@ -5,7 +5,6 @@ What takes long to import is imported when the children are on their way, so tha
 
 import asyncio
 import errno
-import io
 import json
 import os
 import shlex
@@ -26,6 +25,7 @@ from inferq.embedded import DataDirectory, data_directory
 from inferq.jobs import InvalidSettingError, RedisUnavailableError
 from inferq.settings import Settings
 from inferq.supervisor import Child, Supervisor
+from inferq.terminal import printable
 
 if TYPE_CHECKING:
     from inferq.queue.producer import Producer
@@ -44,7 +44,7 @@ class _Screen(Console):
 
     def say(self, line: str) -> None:
         try:
-            self.print(line, markup=False)
+            self.print(printable(line), markup=False)
         except OSError:
             self.on_broken_pipe()
 
@@ -74,8 +74,6 @@ def up(settings: Settings, *, host: str, port: int, workers: int, proxies: int, 
         InferqError: It cannot start; the message says why.
     """
     started = time.monotonic() - _process_age()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a path may have letters that the terminal has not
     _check_port(host, port)
     with data_directory(settings.data_dir) if embedded else nullcontext() as directory:
         asyncio.run(_Up(settings, host, port, workers, proxies, directory).run(started))

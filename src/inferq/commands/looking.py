@@ -1,15 +1,19 @@
 """Commands that look at jobs, models and the queue."""
 
-import json
 import time
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from inferq.commands.predicting import print_result
-from inferq.commands.service import AsJson, Url, print_json, print_table, printable, service
-from inferq.jobs import Status
+from inferq.commands.service import AsJson, Url, print_json, print_table, say, service
+from inferq.commands.waiting import result_of
+from inferq.jobs import Status, UnexpectedAnswerError, UnknownModelError
+
+if TYPE_CHECKING:
+    from inferq.client import Client
 
 job_app = typer.Typer(help="One job: show, wait, watch, cancel, retry.", no_args_is_help=True)
 
@@ -23,7 +27,7 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = None) -> None:
     """Show a job with all its attempts."""
     with service(url) as client:
         view = client.job(job_id).view
-    print_json(view) if as_json else typer.echo(json.dumps(view, indent=2, ensure_ascii=False))
+    print_json(view, indent=None if as_json else 2)
 
 
 @job_app.command()
@@ -35,7 +39,7 @@ def wait(
 ) -> None:
     """Wait for a job's end and print its result."""
     with service(url) as client:
-        result = client.job(job_id).result(timeout)
+        result = result_of(client, client.job(job_id), timeout)
     print_json(result) if as_json else print_result(result)
 
 
@@ -48,7 +52,7 @@ def watch(job_id: JobId, as_json: AsJson = False, url: Url = None) -> None:
                 print_json(job.view)
             else:
                 place = f", number {job.queue_position} in line" if job.queue_position else ""
-                typer.echo(f"{job.status}{place}{f': {printable(job.error)}' if job.error else ''}")
+                say(f"{job.status}{place}{f': {job.error}' if job.error else ''}")
     if job.status == Status.FAILED:
         raise typer.Exit(1)
 
@@ -57,14 +61,14 @@ def watch(job_id: JobId, as_json: AsJson = False, url: Url = None) -> None:
 def cancel(job_id: JobId, url: Url = None) -> None:
     """Cancel a job: a waiting one never runs, a running one is stopped."""
     with service(url) as client:
-        typer.echo(f"{client.job(job_id).cancel().id} is cancelled.")
+        say(f"{client.job(job_id).cancel().id} is cancelled.")
 
 
 @job_app.command()
 def retry(job_id: JobId, url: Url = None) -> None:
     """Put a failed job in line again."""
     with service(url) as client:
-        typer.echo(f"{client.job(job_id).retry().id} is in line again.")
+        say(f"{client.job(job_id).retry().id} is in line again.")
 
 
 @jobs_app.callback()
@@ -113,18 +117,25 @@ def models(
 ) -> None:
     """List the models, or describe one."""
     with service(url) as client:
-        documents = [client.model(one) for one in ([name] if name else client.models())]
+        documents = [client.model(name)] if name else list(_documents(client))
     if as_json or name:
         for document in documents:
-            print_json(document) if as_json else typer.echo(
-                json.dumps(document, indent=2, ensure_ascii=False)
-            )
+            print_json(document, indent=None if as_json else 2)
         return
     rows = (
         (one["name"], one["version"], _tensors(one["inputs"]), _tensors(one["outputs"]), one["description"])
         for one in documents
     )
     print_table(("model", "version", "inputs", "outputs", "description"), rows)
+
+
+def _documents(client: "Client") -> Iterator[dict[str, Any]]:
+    """Reads the models one by one; those that cannot be read do not hide the others."""
+    for name in client.models():
+        try:
+            yield client.model(name)
+        except (UnknownModelError, UnexpectedAnswerError) as error:
+            say(f"inferq: {name}: {error.message}", err=True)
 
 
 def _tensors(tensors: list[dict[str, Any]]) -> str:

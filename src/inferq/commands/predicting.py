@@ -1,13 +1,19 @@
 """`inferq predict`: submit data, and wait for the result."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inferq.commands.reading import read_data
-from inferq.commands.service import AsJson, Url, print_json, print_table, service
-from inferq.jobs import Priority
+from inferq.commands.reading import read_data, read_text
+from inferq.commands.service import AsJson, Url, print_json, print_table, say, service
+from inferq.commands.waiting import result_of
+from inferq.jobs import InvalidInputError, Priority
+
+if TYPE_CHECKING:
+    from inferq.client import Client
+
+_TABLES = (".csv", ".tsv")
 
 
 def predict(
@@ -15,6 +21,14 @@ def predict(
     file: Annotated[
         Path | None,
         typer.Option("--file", "-f", help="A .json, .csv or .npy file; - for JSON on standard input."),
+    ] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            help="Whether a CSV file's first line is a header; else the model's names and datatype decide.",
+            show_default=False,
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name of the model; the service's default if left out.")
@@ -29,23 +43,32 @@ def predict(
     """Submit data and print the result.
 
     Exit codes: 0 done, 1 the job failed or the data does not fit, 2 the command was not understood,
-    3 there is no such model, 4 the time to wait was up, 5 the service is out of reach.
+    3 there is no such model, 4 the time to wait was up, 5 the service is out of reach, 130 Ctrl-C.
     """
+    is_table = data is None and file is not None and file.suffix.lower() in _TABLES
+    if header is not None and not is_table:
+        raise InvalidInputError("--header and --no-header are for --file with a .csv file.")
     with service(url) as client:
-        names = None
-        if file is not None and file.suffix.lower() == ".csv":
-            names = client.model(model or client.default_model())["feature_names"]
-        job = client.submit(
-            read_data(data, file, names), model=model, timeout=timeout, priority=priority and priority.value
-        )
+        value = _read_table(client, file, model, header) if file and is_table else read_data(data, file)
+        job = client.submit(value, model=model, timeout=timeout, priority=priority and priority.value)
         if not wait:
-            print_json({"job_id": job.id}) if as_json else typer.echo(job.id)
+            print_json({"job_id": job.id}) if as_json else say(job.id)
             return
-        result = job.result(wait_timeout)
+        result = result_of(client, job, wait_timeout)
     if as_json:
         print_json(result)
     else:
         print_result(result)
+
+
+def _read_table(client: "Client", file: Path, model: str | None, header: bool | None) -> Any:  # noqa: ANN401 - JSON
+    from inferq.commands.tables import read_csv
+
+    text = read_text(file)  # a file that is not there is said before a service that is not
+    read = read_csv(text, client.model(model or client.default_model()), has_header=header)
+    for note in read.notes:
+        say(f"inferq: {file}: {note}", err=True)
+    return read.data
 
 
 def print_result(result: Any) -> None:  # noqa: ANN401 - as the model gives it

@@ -1,10 +1,8 @@
-"""Data from the command line: an argument, a JSON, CSV or NumPy file, or standard input."""
+"""Data from the command line: an argument, a JSON or NumPy file, or standard input."""
 
-import csv
-import io
 import json
+import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -12,14 +10,12 @@ from zipfile import BadZipFile
 from inferq.jobs import InvalidInputError
 
 
-def read_data(argument: str | None, file: Path | None, feature_names: Sequence[str] | None = None) -> Any:  # noqa: ANN401
+def read_data(argument: str | None, file: Path | None) -> Any:  # noqa: ANN401 - JSON, or an array
     """Reads the data of a job.
 
     Args:
         argument: JSON.
-        file: A file whose name tells what it is: `.csv`, `.npy`, else JSON; `-` for JSON on standard input.
-        feature_names: Names of the model's features, by which the columns of a CSV file with a header are put
-            in order.
+        file: A NumPy file, if its name ends in `.npy`, else one of JSON; `-` for JSON on standard input.
 
     Raises:
         InvalidInputError: There is none, or two, or it cannot be read.
@@ -29,79 +25,54 @@ def read_data(argument: str | None, file: Path | None, feature_names: Sequence[s
     if argument is not None:
         return _parse(argument, "The data")
     assert file is not None  # noqa: S101 - seen above
+    if file.suffix.lower() == ".npy":
+        return _read_npy(file)
+    return _parse(read_text(file), "Standard input" if str(file) == "-" else str(file))
+
+
+def read_text(file: Path) -> str:
+    """Reads a text in UTF-8, whatever the locale. A byte order mark is passed over; line ends are kept.
+
+    Args:
+        file: The file; `-` for standard input.
+
+    Raises:
+        InvalidInputError: It cannot be read, or is in another encoding.
+    """
+    is_input = str(file) == "-"
+    name = "Standard input" if is_input else str(file)
     try:
-        if str(file) == "-":
-            return _parse(sys.stdin.read(), "Standard input")
-        if file.suffix.lower() == ".npy":
-            return _read_npy(file)
-        text = file.read_text(encoding="utf-8-sig")
+        if is_input and sys.stdin is None:
+            raise InvalidInputError("Standard input is closed.")
+        return (sys.stdin.buffer.read() if is_input else file.read_bytes()).decode("utf-8-sig")
     except OSError as error:
-        raise InvalidInputError(f"{file} cannot be read: {error.strerror or error}.") from error
+        raise InvalidInputError(f"{name} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{file} is not UTF-8. Save it as UTF-8.") from error
-    return read_csv(text, feature_names) if file.suffix.lower() == ".csv" else _parse(text, str(file))
+        raise InvalidInputError(f"{name} is not UTF-8. Save it as UTF-8.") from error
 
 
 def _parse(text: str, what: str) -> Any:  # noqa: ANN401 - JSON
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_number, object_pairs_hook=_members)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}. An example: [[5.1, 3.5, 1.4, 0.2]]") from error
     return value["data"] if isinstance(value, dict) and value.keys() == {"data"} else value
 
 
-def read_csv(text: str, feature_names: Sequence[str] | None = None) -> list[list[Any]]:
-    """Reads rows; a first line without a number is a header.
-
-    Args:
-        text: The file.
-        feature_names: Order of the columns, where the header names them all.
-
-    Raises:
-        InvalidInputError: There are no rows, they differ in length, or the header lacks a feature.
-    """
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text)) if row]
-    except csv.Error as error:
-        raise InvalidInputError(f"The CSV file cannot be read: {error}.") from error
-    if rows and not any(_is_number(cell) for cell in rows[0]):
-        header = [name.strip() for name in rows.pop(0)]
-        _check_lengths([header, *rows])
-        if missing := [name for name in feature_names or () if name not in header]:
-            raise InvalidInputError(
-                f"The CSV file's header lacks {', '.join(missing)}. Name the columns as the model does, or "
-                "leave the header out and keep their order."
-            )
-        if feature_names:
-            places = [header.index(name) for name in feature_names]
-            rows = [[row[place] for place in places] for row in rows]
-    if not rows:
-        raise InvalidInputError(
-            "The CSV file has no rows. Expected lines of numbers with commas between, after a header if any."
-        )
-    _check_lengths(rows)
-    return [[_value(cell) for cell in row] for row in rows]
+def _number(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):  # it would be sent as an infinity, which nobody wrote
+        raise ValueError(f"the number {digits[:40]} is too large")
+    return value
 
 
-def _check_lengths(rows: list[list[str]]) -> None:
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(rows[0]):
-            raise InvalidInputError(
-                f"Row {number} of the CSV file has {len(row)} values, but the first has {len(rows[0])}."
-            )
-
-
-def _is_number(cell: str) -> bool:
-    return not isinstance(_value(cell), str)
-
-
-def _value(cell: str) -> int | float | str:
-    for kind in (int, float) if "_" not in cell else ():  # Python reads 1_000 as a number
-        try:
-            return kind(cell)
-        except ValueError:
-            continue
-    return cell.strip()
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} is there twice")
+    return members
 
 
 def _read_npy(file: Path) -> Any:  # noqa: ANN401 - an array
@@ -111,5 +82,7 @@ def _read_npy(file: Path) -> Any:  # noqa: ANN401 - an array
         raise InvalidInputError(f"Reading {file} needs NumPy: pip install numpy.") from error
     try:
         return np.load(file, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from error
     except (ValueError, EOFError, OSError, BadZipFile) as error:
         raise InvalidInputError(f"{file} is no NumPy array of numbers or strings: {error}.") from error

@@ -1,6 +1,5 @@
 """What the commands share: which service they talk to, and how they show what it says."""
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inferq.jobs import ErrorKind, InferqError
+from inferq.terminal import json_text, printable
 
 if TYPE_CHECKING:
     from inferq.client import Client
@@ -41,26 +41,27 @@ def service(url: str | None) -> "Client":
     return Client(url)
 
 
-def printable(text: str) -> str:
-    """A text from outside without what would move a terminal's cursor, or worse."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+def say(text: str, *, err: bool = False) -> None:
+    """Prints a line, whatever others have put into it."""
+    typer.echo(printable(text), err=err)
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - JSON
-    """Prints a document on one line."""
-    typer.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+def print_json(value: Any, *, indent: int | None = None) -> None:  # noqa: ANN401 - JSON
+    """Prints a document, on one line or with so many spaces for each level."""
+    typer.echo(json_text(value, indent))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Prints a table; what is piped into another program is not cut to the width of a terminal."""
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*columns, box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+        cells = ["" if value is None else printable(str(value)) for value in row]
+        table.add_row(*map(Text, cells))
+        name = table.columns[0]
+        name.min_width = max(name.min_width or 0, cell_len(cells[0]))  # a name that is cut is of no use
     Console(width=None if sys.stdout.isatty() else 1000, highlight=False).print(table)

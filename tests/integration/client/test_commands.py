@@ -1,25 +1,30 @@
 """The command line against a whole service."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests.servers import wait_until
+
 DATA = "[[5.1, 3.5, 1.4, 0.2]]"
 
 
 @pytest.fixture
 def inferq(service):
-    def run(*arguments, standard_input=None, url=service):
+    def run(*arguments, standard_input=None, url=service, **environment):
         return subprocess.run(
-            [sys.executable, "-m", "inferq", *map(str, arguments), "--url", url],
+            [sys.executable, "-m", "inferq", *map(str, arguments), *(["--url", url] if url else [])],
             input=standard_input,
             capture_output=True,
             text=True,
             timeout=30,
             check=False,
+            env=os.environ | environment,
         )
 
     return run
@@ -95,3 +100,154 @@ def test_waiting_jobs_of_a_model_are_cancelled(inferq, redis_server, service):
     assert inferq("jobs", "cancel", "--model", "gone").stdout == "0 jobs are cancelled.\n"
     assert "cancelled" in inferq("jobs", "--model", "gone").stdout
     assert inferq("jobs", "cancel").returncode == 2
+
+
+HOSTILE = "evil\x1b]0;t\x07\x1b[2J\x9b31m\u202e"
+
+
+@pytest.fixture
+def lonely(redis_server, service):
+    """Models that are announced though no worker serves them; the name of one would harm a terminal."""
+    with redis_server.client() as client:
+        document = json.loads(client.hget("models", "iris"))
+        for name in ("lonely", HOSTILE):
+            client.hset("models", name, json.dumps(document | {"name": name, "description": HOSTILE}))
+        yield client
+        client.hdel("models", "lonely", HOSTILE)
+
+
+def until_known(inferq, name):
+    wait_until(lambda: name in inferq("models", "--json").stdout, 10, "the model")
+
+
+def test_csv_files_are_read_by_the_models_document_and_what_was_assumed_is_said(inferq, tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text(
+        "petal length (cm);petal width (cm);sepal length (cm);sepal width (cm)\r\n6.0;2.5;6.3;3.3\r\n"
+    )
+    shown = inferq("predict", "--file", file, "--json")
+    assert json.loads(shown.stdout)["class_name"] == "virginica"
+    assert "separated by semicolons" in shown.stderr
+    assert "The first line is a header" in shown.stderr
+    file.write_text("0,1,2,3\n6.3,3.3,6.0,2.5\n")
+    shown = inferq("predict", "--file", file)
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert "--header" in shown.stderr
+    assert (
+        json.loads(inferq("predict", "--file", file, "--json", "--header").stdout)["class_name"]
+        == "virginica"
+    )
+    assert len(json.loads(inferq("predict", "-f", file, "--json", "--no-header").stdout)["class_name"]) == 2
+    assert "for --file" in inferq("predict", DATA, "--header").stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_that_lacks_a_letter_is_no_traceback_and_json_is_whole(inferq, lonely, encoding):
+    lonely.hset("models", "lonely", lonely.hget("models", "lonely").decode().replace("setosa", "花").encode())
+    until_known(inferq, "花")
+    for arguments in (
+        ("models",),
+        ("models", "lonely"),
+        ("models", "lonely", "--json"),
+        ("predict", "--help"),
+    ):
+        shown = inferq(*arguments, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+        assert (shown.returncode, shown.stderr) == (0, ""), arguments
+    shown = inferq("models", "lonely", "--json", PYTHONIOENCODING=encoding)
+    assert json.loads(shown.stdout)["class_names"][0] == "花"
+
+
+def test_control_characters_of_others_never_reach_the_output(inferq, lonely, redis_server):
+    lonely.set("job:evil:data", DATA)
+    lonely.set("job:evil:result", json.dumps({"text": HOSTILE}, ensure_ascii=False))
+    lonely.set("job:evil:status", "completed")
+    lonely.set("job:bad:error", HOSTILE)
+    lonely.set("job:bad:status", "failed")
+    lonely.hset("worker:evil", mapping={"host": HOSTILE, "pid": "1", "models": json.dumps([HOSTILE])})
+    until_known(inferq, "evil")
+    commands = [
+        ("job", "show", "evil"),
+        ("job", "show", "evil", "--json"),
+        ("job", "wait", "evil"),
+        ("job", "wait", "bad"),
+        ("job", "watch", "bad"),
+        ("job", "show", HOSTILE),
+        ("jobs",),
+        ("jobs", "--json"),
+        ("queue",),
+        ("queue", "--json"),
+        ("models",),
+        ("models", "lonely"),
+        ("models", "--json"),
+        ("predict", DATA, "--model", HOSTILE, "--wait-timeout", "1.1"),
+        ("predict", "[[1]]", "--model", HOSTILE),
+    ]
+    shown = [inferq(*arguments) for arguments in commands]
+    dead = [("dead", "list"), ("dead", "list", "--json"), ("dead", "show", "bad"), ("dead", "retry", HOSTILE)]
+    shown += [inferq(*arguments, "--redis-url", redis_server.url, url=None) for arguments in dead]
+    for arguments, one in zip([*commands, *dead], shown, strict=True):
+        assert "Traceback" not in one.stderr, arguments
+        assert not set("\x1b\x07\x9b\u202e") & set(one.stdout + one.stderr), arguments
+    assert json.loads(shown[1].stdout)["result"] == {"text": HOSTILE}
+    lonely.delete(
+        "job:evil:data",
+        "job:evil:result",
+        "job:evil:status",
+        "job:bad:error",
+        "job:bad:status",
+        "worker:evil",
+    )
+
+
+def test_predict_says_that_no_worker_serves_the_model(inferq, lonely):
+    until_known(inferq, "lonely")
+    shown = inferq("predict", DATA, "--model", "lonely", "--wait-timeout", "1.5")
+    assert (shown.returncode, shown.stdout) == (4, "")
+    waits, up = shown.stderr.splitlines()
+    assert "none serves the model 'lonely'" in waits
+    assert "within 1.5 s" in up
+    job_id = up.split()[-1]
+    assert json.loads(inferq("job", "show", job_id, "--json").stdout)["status"] == "pending"
+    assert f"inferq job wait {job_id}" in up
+
+
+def test_interrupted_predict_says_which_job_goes_on(service, inferq, lonely):
+    until_known(inferq, "lonely")
+    command = [sys.executable, "-m", "inferq", "predict", DATA, "--model", "lonely", "--url", service]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        job_id = process.stderr.readline().split()[2]  # it waits for a worker
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=10)
+    assert (process.returncode, output) == (130, "")
+    assert error == f"inferq: job {job_id} goes on: inferq job wait {job_id}\n"
+    assert json.loads(inferq("job", "show", job_id, "--json").stdout)["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("models", "iris"), ("queue",), ("queue", "--json"), ("predict", DATA)]
+)
+def test_reader_that_goes_away_is_no_traceback(service, arguments):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "inferq", *arguments, "--url", service]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("arguments", [("models", "iris"), ("queue",)])
+def test_full_disk_is_a_clear_word(service, arguments):
+    command = [sys.executable, "-m", "inferq", *arguments, "--url", service]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "inferq: the output cannot be written: No space left on device.\n"
+
+
+def test_wrong_address_is_named(inferq):
+    shown = inferq("queue", url="http://127.0.0.1:1")
+    assert "at http://127.0.0.1:1 did not answer" in shown.stderr
+    shown = inferq("queue", url="http://127.0.0.1:1", http_proxy="http://127.0.0.1:9")
+    assert "http://127.0.0.1:9, the proxy that http_proxy" in shown.stderr
