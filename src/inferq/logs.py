@@ -6,6 +6,7 @@ import sys
 import structlog
 
 from inferq.settings import Settings
+from inferq.terminal import printable
 
 
 def configure_logging(settings: Settings) -> None:
@@ -15,10 +16,11 @@ def configure_logging(settings: Settings) -> None:
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
         else [
+            _make_printable,
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(),
                 exception_formatter=structlog.dev.plain_traceback,  # rich ones take seconds and show data
-            )
+            ),
         ]
     )
     structlog.configure(
@@ -33,3 +35,10 @@ def configure_logging(settings: Settings) -> None:
         ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _make_printable(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Names and reasons come from others, and a console may be a terminal; JSON escapes them by itself."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}

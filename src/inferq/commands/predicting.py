@@ -77,6 +77,8 @@ def print_result(result: Any) -> None:  # noqa: ANN401 - as the model gives it
         print_json(result)
         return
     is_single = not isinstance(result["prediction"], list)
-    columns = [[one] if is_single else one for one in result.values() if one is not None]
-    names = [name for name, one in result.items() if one is not None]
-    print_table(names, zip(*columns, strict=True))
+    columns = {name: [one] if is_single else one for name, one in result.items() if one is not None}
+    if len({len(one) if isinstance(one, list) else None for one in columns.values()}) == 1:
+        print_table(list(columns), zip(*columns.values(), strict=True))
+    else:  # another worker's idea of a classifier
+        print_json(result)

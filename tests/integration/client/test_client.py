@@ -1,12 +1,18 @@
 """The Python client against a whole service."""
 
+import os
+import subprocess
+import sys
+
 import pandas
 import polars
 import pyarrow
 import pytest
 
 import inferq
-from inferq.jobs import IdempotencyConflictError, JobStateError
+from inferq.jobs import BodyTooLargeError, IdempotencyConflictError, JobStateError
+from tests.integration.client.conftest import is_healthy
+from tests.servers import free_port, wait_until
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 FLOWERS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]
@@ -147,3 +153,30 @@ async def test_asynchronous_client_does_the_same(async_client):
     assert await async_client.cancel_waiting("nosuch") == 0
     with pytest.raises(inferq.JobNotFoundError):
         await async_client.job("nosuch")
+
+
+@pytest.fixture
+def narrow_service(service, redis_server):
+    """Another proxy of the same service, which takes short requests only."""
+    port = free_port()
+    environment = os.environ | {"INFERQ_REDIS_URL": redis_server.url, "INFERQ_MAX_BODY_BYTES": "2000"}
+    proxy = subprocess.Popen([sys.executable, "-m", "inferq", "proxy", "--port", str(port)], env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: is_healthy(url), 30, "the proxy")
+        yield url
+    finally:
+        proxy.terminate()
+        proxy.wait(10)
+
+
+async def test_jobs_are_split_where_the_service_takes_shorter_requests(narrow_service):
+    items = [[row] for row in FLOWERS * 50]
+    with inferq.Client(narrow_service) as client:
+        assert [result["prediction"] for result in client.map(items)] == [0, 2] * 50
+        assert client.learned.largest_body_bytes <= 2000
+        assert len(client.submit_many(items)) == 100
+        with pytest.raises(BodyTooLargeError):
+            client.submit([ROW] * 200)
+    async with inferq.AsyncClient(narrow_service) as client:
+        assert [result["prediction"] async for result in client.map(items)] == [0, 2] * 50

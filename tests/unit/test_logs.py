@@ -1,0 +1,23 @@
+import subprocess
+import sys
+
+CODE = """
+import structlog
+from inferq.logs import configure_logging
+from inferq.settings import Settings
+configure_logging(Settings(log_format={form!r}))
+structlog.get_logger().warning("odd_name", model="a\\x1b[2J\\x9b31m\\u202e花", count=2)
+"""
+
+
+def logged(form):
+    code = CODE.format(form=form)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr.decode()
+
+
+def test_control_characters_of_others_never_reach_a_console():
+    for form in ("console", "json"):
+        line = logged(form)
+        assert "odd_name" in line
+        assert line.rstrip("\n").isprintable()
+    assert "花" in logged("console")
