@@ -3,6 +3,7 @@
 Nothing of pandas, polars or pyarrow is imported: a frame is known by what it can do.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -229,10 +230,11 @@ def _cells(column: Any, datatype: str, name: str) -> list[Any]:  # noqa: ANN401 
             raise InvalidInputError(f"Column {name!r} cannot be sent: {error.message}") from error
     if not datatype.startswith("FP"):
         for row, value in enumerate(values):
-            if value is None or value != value:  # NaN
+            # an infinity is sent as a word, which a text model would take for a text
+            if value is None or (isinstance(value, float) and not math.isfinite(value)):
                 raise InvalidInputError(
-                    f"Column {name!r} has no value in row {row}, and {datatype} has none that says so. "
-                    "Fill or drop it first."
+                    f"Column {name!r} has {value} in row {row}, which {datatype} cannot say. Fill or drop it "
+                    "first."
                 )
     return values
 

@@ -188,10 +188,12 @@ def test_missing_values_become_null_where_the_datatype_is_a_float():
     assert sent(pyarrow.RecordBatch.from_pandas(frame), TWO)[0] == [1, None]
 
 
-@pytest.mark.parametrize("values", [[1, None], [1.0, float("nan")], pandas.array([1, None], dtype="Int64")])
+@pytest.mark.parametrize(
+    "values", [[1, None], [1.0, float("nan")], [1.0, float("inf")], pandas.array([1, None], dtype="Int64")]
+)
 @pytest.mark.parametrize("datatype", ["INT64", "BYTES", "BOOL"])
 def test_missing_value_is_refused_where_the_datatype_has_none(values, datatype):
-    with pytest.raises(InvalidInputError, match=f"Column 'v' has no value in row 1, and {datatype}"):
+    with pytest.raises(InvalidInputError, match=f"Column 'v' has .* in row 1, which {datatype}"):
         sent(pandas.DataFrame({"v": values}), model(-1, 1, datatype=datatype))
 
 
