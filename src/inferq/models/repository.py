@@ -19,6 +19,7 @@ from inferq.models.session import Model, open_session, read_tensors
 from inferq.models.signature import ModelDocument, Tensor
 from inferq.models.validation import DataValidator
 from inferq.settings import MODEL_NAME_PATTERN
+from inferq.terminal import printable
 
 _VERSION_DIGITS = 12
 
@@ -98,7 +99,7 @@ def load_each(path: Path, load: Callable[[Path], Model], *, is_strict: bool = Fa
         except InvalidModelError as error:
             _leave_out(left_out, folder.name, error, path, is_strict=is_strict)
         except Exception as error:  # whatever is in one folder, the others are served
-            log.exception("model_not_loaded", model=plain(folder.name))
+            log.exception("model_not_loaded", model=printable(folder.name))
             reason = f"{folder} cannot be loaded: {type(error).__name__}: {error}. Check its model.toml."
             _leave_out(left_out, folder.name, InvalidModelError(reason), path, is_strict=is_strict)
     if not models:
@@ -139,7 +140,7 @@ def survey_repository(path: Path) -> Survey:
             name = entry.stem if entry.suffix == ".onnx" and entry.stem not in taken else entry.name
             survey.passed_over[name] = reason
         elif entry.is_dir():
-            survey.other.append(plain(entry.name))
+            survey.other.append(printable(entry.name))
     return survey
 
 
@@ -179,16 +180,9 @@ def _leave_out(
 ) -> None:
     if is_strict:
         raise error
-    reason = plain(error.message.replace(f"{path}{os.sep}", "").removeprefix(f"{name}: "))
-    left_out[plain(name)] = reason
-    log.error("model_left_out", model=plain(name), reason=reason)
-
-
-def plain(text: str) -> str:
-    """The text on one line and as UTF-8 can have it: names of files may be any bytes."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    reason = printable(error.message.replace(f"{path}{os.sep}", "").removeprefix(f"{name}: "))
+    left_out[printable(name)] = reason
+    log.error("model_left_out", model=printable(name), reason=reason)
 
 
 def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -> Model:

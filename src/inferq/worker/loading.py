@@ -22,11 +22,12 @@ from typing import NoReturn
 import structlog
 
 from inferq.jobs import InferqError, InvalidModelError
-from inferq.models.repository import Loaded, load_each, load_model, plain
+from inferq.models.repository import Loaded, load_each, load_model
 from inferq.models.session import Model, RunHandle
 from inferq.queue.loads import KEPT_SECONDS, Loads
 from inferq.settings import Settings, load_settings
 from inferq.supervisor import PARENT_VARIABLE, end_with_parent
+from inferq.terminal import printable
 from inferq.worker.runner import Runner
 from inferq.worker.watch import Watch, replace_process
 
@@ -107,7 +108,7 @@ class Loader:
     def _load_alone(self, folder: Path, stamp: str) -> None:
         log.info(
             "model_loading",
-            model=plain(folder.name),
+            model=printable(folder.name),
             limit_seconds=self._settings.warm_up_seconds,
             alone=True,
         )
@@ -149,12 +150,12 @@ class Loader:
             note = min(_NOTE_SECONDS, limit)
             if done.wait(note):
                 return
-            log.info("model_loading", model=plain(folder.name), limit_seconds=limit)
+            log.info("model_loading", model=printable(folder.name), limit_seconds=limit)
             if done.wait(limit - note):
                 return
             handle.stop()
             if not done.wait(self._settings.terminate_seconds):
-                log.error("model_does_not_stop", model=plain(folder.name))
+                log.error("model_does_not_stop", model=printable(folder.name))
                 self._loads.condemn(stamp, self._too_long())
                 self._loads.end()
                 replace_process()
