@@ -1,0 +1,462 @@
+"""The structure of an ONNX file, read without its weights.
+
+The package `onnx` would read it too, for 12 MB of memory in every worker and a copy of all weights. Little of
+the format is needed: fields of Protocol Buffers, most of which are passed over by their length. Their numbers
+are those of `onnx.proto`, and are the same in all its versions.
+"""
+
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Self
+
+_INT32, _INT64 = 6, 7
+_EXTERNAL = 1
+_MOST_VALUES = 1024
+"""Tensors with more elements are weights: their values are not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input, an output, or a value between two nodes.
+
+    Attributes:
+        name: Its name in the graph.
+        shape: Length or name of each axis, None where an axis has neither; None as a whole where the file
+            does not say how many axes there are, or it is no tensor.
+    """
+
+    name: str
+    shape: tuple[int | str | None, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A tensor in the file.
+
+    Attributes:
+        name: Its name in the graph; empty in an attribute.
+        shape: Length of each axis.
+        integers: Its elements, if it has few and they are INT32 or INT64; else None.
+        file: Where its elements are, if not in the ONNX file: a path relative to that file's folder.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    integers: tuple[int, ...] | None
+    file: str | None
+
+
+class Attribute:
+    """An attribute of a node, decoded when it is asked for: those of trees have millions of values."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+
+    @cached_property
+    def name(self) -> str:
+        """Its name."""
+        return _text(next((value for number, value in _fields(self._view) if number == 1), b""))
+
+    @cached_property
+    def reference(self) -> str:
+        """Within a function: the attribute of its call that this one stands for; else empty."""
+        return _text(self._first(21) or b"")
+
+    @cached_property
+    def integer(self) -> int | None:
+        """Its value, if it is an integer."""
+        value = self._first(3)
+        return _signed(value) if isinstance(value, int) else None
+
+    @cached_property
+    def text(self) -> str | None:
+        """Its value, if it is a string."""
+        value = self._first(4)
+        return None if value is None else _text(value)
+
+    @cached_property
+    def integers(self) -> tuple[int, ...] | None:
+        """Its value, if it is a list of integers and not an empty one."""
+        return _integers(value for number, value in _fields(self._view) if number == 8) or None
+
+    @cached_property
+    def strings(self) -> tuple[str, ...]:
+        """Its value, if it is a list of strings."""
+        return tuple(_text(value) for number, value in _fields(self._view) if number == 9)
+
+    @cached_property
+    def constants(self) -> tuple[Constant, ...]:
+        """Its tensors, if it has any."""
+        found: list[Constant] = []
+        for number, value in self._short_fields():
+            if number in (5, 10):
+                found.append(_read_constant(_message(value)))
+            elif number in (22, 23):
+                found += _read_sparse(_message(value))
+        return tuple(found)
+
+    @cached_property
+    def graphs(self) -> "tuple[Graph, ...]":
+        """Its sub-graphs, if it has any."""
+        return tuple(
+            Graph.read(_message(value)) for number, value in self._short_fields() if number in (6, 11)
+        )
+
+    def _first(self, wanted: int) -> "int | memoryview | None":
+        return next((value for number, value in _fields(self._view) if number == wanted), None)
+
+    def _short_fields(self) -> "Iterator[_Field]":
+        """The fields of an attribute that is no list of numbers or strings."""
+        for entry in _fields(self._view):
+            if entry.number in (7, 8, 9):
+                return
+            yield entry
+
+
+@dataclass(slots=True)
+class Node:
+    """A call of an operator.
+
+    Attributes:
+        operator: The operator's name.
+        domain: The operator's domain; empty for ONNX's own.
+        name: The node's name; may be empty.
+        inputs: Names of its inputs; empty where an optional one is left out.
+        outputs: Names of its outputs, likewise.
+        attributes: Its attributes by name.
+    """
+
+    operator: str = ""
+    domain: str = ""
+    overload: str = ""
+    name: str = ""
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, view: memoryview) -> Self:
+        """Decodes a NodeProto."""
+        node = cls()
+        for number, value in _fields(view):
+            if number == 1:
+                node.inputs.append(_text(value))
+            elif number == 2:
+                node.outputs.append(_text(value))
+            elif number == 3:
+                node.name = _text(value)
+            elif number == 4:
+                node.operator = _text(value)
+            elif number == 5:
+                attribute = Attribute(_message(value))
+                node.attributes[attribute.name] = attribute
+            elif number == 7:
+                domain = _text(value)
+                node.domain = "" if domain == "ai.onnx" else domain
+            elif number == 8:
+                node.overload = _text(value)
+        return node
+
+
+@dataclass(slots=True)
+class Graph:
+    """A graph, or the body of a loop, a branch or a function.
+
+    Attributes:
+        nodes: Its nodes, each after those whose outputs it takes.
+        inputs: Its inputs, those with an initializer among them.
+        outputs: Its outputs.
+        constants: Its initializers by name.
+        values: What the file says of values between nodes, by name.
+    """
+
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, view: memoryview) -> Self:
+        """Decodes a GraphProto."""
+        graph = cls()
+        for number, value in _fields(view):
+            if number == 1:
+                graph.nodes.append(Node.read(_message(value)))
+            elif number == 5:
+                graph._add(_read_constant(_message(value)))
+            elif number == 11:
+                graph.inputs.append(_read_value(_message(value)))
+            elif number == 12:
+                graph.outputs.append(_read_value(_message(value)))
+            elif number == 13:
+                between = _read_value(_message(value))
+                graph.values[between.name] = between
+            elif number == 15:
+                for constant in _read_sparse(_message(value)):
+                    graph._add(constant)
+        return graph
+
+    def _add(self, constant: Constant) -> None:
+        self.constants[constant.name] = constant
+
+    def find_files(self) -> Iterator[str]:
+        """Yields the external file of each tensor that has one, those in sub-graphs too."""
+        yield from (constant.file for constant in self.constants.values() if constant.file)
+        for node in self.nodes:
+            for attribute in node.attributes.values():
+                yield from (constant.file for constant in attribute.constants if constant.file)
+                for graph in attribute.graphs:
+                    yield from graph.find_files()
+
+
+@dataclass(slots=True)
+class Function:
+    """An operator that the file itself defines.
+
+    Attributes:
+        inputs: Names of its parameters.
+        outputs: Names of its results.
+        body: Its nodes.
+        defaults: Attributes that a call may leave out.
+        opsets: Version of the operators of each domain, which may differ from the model's.
+    """
+
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    body: Graph = field(default_factory=Graph)
+    defaults: dict[str, Attribute] = field(default_factory=dict)
+    opsets: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class OnnxFile:
+    """What an ONNX file holds but for weights.
+
+    Attributes:
+        graph: The main graph.
+        opsets: Version of the operators of each domain; empty for ONNX's own.
+        functions: The file's own operators by domain, name and overload.
+    """
+
+    graph: Graph = field(default_factory=Graph)
+    opsets: dict[str, int] = field(default_factory=dict)
+    functions: dict[tuple[str, str, str], Function] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a file, of which only the pages with structure in them are loaded.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It is not what ONNX writes.
+        """
+        found = cls()
+        # not closed by hand: attributes, decoded late, look into it
+        with path.open("rb") as file:
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        for number, value in _fields(view):
+            if number == 7:
+                found.graph = Graph.read(_message(value))
+            elif number == 8:
+                found.opsets.update(_read_opset(_message(value)))
+            elif number == 25:
+                key, function = _read_function(_message(value))
+                found.functions[key] = function
+        return found
+
+    def find_files(self) -> list[str]:
+        """Returns the external files that its tensors name, each once, in alphabetical order."""
+        graphs = [self.graph, *(function.body for function in self.functions.values())]
+        return sorted({file for graph in graphs for file in graph.find_files()})
+
+
+class _Field(NamedTuple):
+    number: int
+    value: int | memoryview
+
+
+def _fields(view: memoryview) -> Iterator[_Field]:
+    """Yields the fields of a message: integers as they are, all else as bytes."""
+    at, end = 0, len(view)
+    while at < end:
+        tag, at = _varint(view, at)
+        kind = tag & 7
+        if kind == 0:
+            number, at = _varint(view, at)
+            yield _Field(tag >> 3, number)
+            continue
+        if kind == 2:
+            length, at = _varint(view, at)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"a field of kind {kind}, which ONNX does not use")
+        if length > end - at:
+            raise ValueError(f"a field of {length} bytes where {end - at} are left")
+        yield _Field(tag >> 3, view[at : at + length])
+        at += length
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    """Returns the integer at a place, and the place behind it."""
+    value = shift = 0
+    while at < len(view) and shift < 70:
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise ValueError("an integer that does not end")
+
+
+def _message(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number where a message belongs")  # noqa: TRY004 - of the file, not of the call
+    return value
+
+
+def _text(value: int | memoryview | bytes) -> str:
+    return str(value if isinstance(value, bytes) else _message(value), "utf-8")
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _integers(values: Iterator[int | memoryview]) -> tuple[int, ...]:
+    """Returns a repeated field, whose writer may have packed it or not."""
+    found: list[int] = []
+    for value in values:
+        found += [_signed(value)] if isinstance(value, int) else _unpack(value)
+    return tuple(found)
+
+
+def _unpack(view: memoryview) -> Iterator[int]:
+    at = 0
+    while at < len(view):
+        value, at = _varint(view, at)
+        yield _signed(value)
+
+
+def _read_opset(view: memoryview) -> dict[str, int]:
+    domain, version = "", 1
+    for number, value in _fields(view):
+        if number == 1:
+            domain = _text(value)
+        elif number == 2 and isinstance(value, int):
+            version = value
+    return {"" if domain == "ai.onnx" else domain: version}
+
+
+def _read_function(view: memoryview) -> tuple[tuple[str, str, str], Function]:
+    function, name, domain, overload = Function(), "", "", ""
+    for number, value in _fields(view):
+        if number == 1:
+            name = _text(value)
+        elif number == 4:
+            function.inputs.append(_text(value))
+        elif number == 5:
+            function.outputs.append(_text(value))
+        elif number == 7:
+            function.body.nodes.append(Node.read(_message(value)))
+        elif number == 9:
+            function.opsets.update(_read_opset(_message(value)))
+        elif number == 10:
+            domain = _text(value)
+        elif number == 11:
+            attribute = Attribute(_message(value))
+            function.defaults[attribute.name] = attribute
+        elif number == 13:
+            overload = _text(value)
+    return ("" if domain == "ai.onnx" else domain, name, overload), function
+
+
+def _read_value(view: memoryview) -> Value:
+    name, shape = "", None
+    for number, value in _fields(view):
+        if number == 1:
+            name = _text(value)
+        elif number == 2:
+            shape = _read_type(_message(value))
+    return Value(name, shape)
+
+
+def _read_type(view: memoryview) -> tuple[int | str | None, ...] | None:
+    for number, value in _fields(view):
+        if number == 1:
+            for inner, shape in _fields(_message(value)):
+                if inner == 2:
+                    axes = (axis for part, axis in _fields(_message(shape)) if part == 1)
+                    return tuple(_read_axis(_message(axis)) for axis in axes)
+    return None
+
+
+def _read_axis(view: memoryview) -> int | str | None:
+    length: int | str | None = None
+    for number, value in _fields(view):
+        if number == 1 and isinstance(value, int):
+            length = _signed(value)
+        elif number == 2:
+            length = _text(value) or None
+    return length
+
+
+def _read_constant(view: memoryview) -> Constant:
+    shape: list[int] = []
+    datatype, name, file, is_external = 0, "", None, False
+    packed: memoryview | None = None
+    plain: list[int | memoryview] = []
+    for number, value in _fields(view):
+        if number == 1:
+            shape += _integers(iter([value]))
+        elif number == 2 and isinstance(value, int):
+            datatype = value
+        elif number in (5, 7) and len(plain) <= _MOST_VALUES:
+            plain.append(value)
+        elif number == 8:
+            name = _text(value)
+        elif number == 9:
+            packed = _message(value)
+        elif number == 13:
+            key, entry = _read_entry(_message(value))
+            file = entry if key == "location" else file
+        elif number == 14:
+            is_external = value == _EXTERNAL
+    integers = None if is_external else _read_integers(datatype, packed, plain)
+    return Constant(name, tuple(shape), integers, file if is_external else None)
+
+
+def _read_integers(
+    datatype: int, packed: memoryview | None, plain: Sequence[int | memoryview]
+) -> tuple[int, ...] | None:
+    if datatype not in (_INT32, _INT64):
+        return None
+    size = 4 if datatype == _INT32 else 8
+    if packed is not None:
+        if len(packed) > size * _MOST_VALUES:
+            return None
+        places = range(0, len(packed), size)
+        return tuple(int.from_bytes(packed[at : at + size], "little", signed=True) for at in places)
+    if len(plain) > _MOST_VALUES or any(
+        len(value) > 10 * _MOST_VALUES for value in plain if not isinstance(value, int)
+    ):
+        return None
+    return _integers(iter(plain))
+
+
+def _read_sparse(view: memoryview) -> list[Constant]:
+    """Returns the tensor, by the name of its values, and that of its indices, which may be external too."""
+    parts = {number: _message(value) for number, value in _fields(view) if number in (1, 2)}
+    shape = _integers(value for number, value in _fields(view) if number == 3)
+    values, *rest = (_read_constant(parts[number]) for number in sorted(parts))
+    return [Constant(values.name, shape, None, values.file), *rest]
+
+
+def _read_entry(view: memoryview) -> tuple[str, str]:
+    entry = {number: _text(value) for number, value in _fields(view)}
+    return entry.get(1, ""), entry.get(2, "")
