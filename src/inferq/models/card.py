@@ -20,7 +20,8 @@ class ModelCard(BaseModel):
         label_output: Name of the classifier's output that holds the class, where it is not found by itself.
         probabilities_output: Name of the output that holds a probability for each class.
         timeout_seconds: Longest run of a job that does not say otherwise.
-        batch: Whether jobs may share a run, if a trial shows that they do not change each other's results.
+        batch: Whether jobs may share a run: False: never; True: unless a trial shows that they change each
+            other's results; None: unless that, or the graph says that they do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -32,7 +33,7 @@ class ModelCard(BaseModel):
     label_output: str | None = None
     probabilities_output: str | None = None
     timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    batch: bool = True
+    batch: bool | None = None
 
 
 def read_card(path: Path) -> ModelCard:

@@ -1,10 +1,16 @@
 """What the graph of an ONNX file says beyond ONNX Runtime's signature."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
+from inferq.models.dependence import find_dependence
 from inferq.models.onnx_file import OnnxFile, Value
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +18,8 @@ class GraphSummary:
     """What a graph says.
 
     Attributes:
-        dependence: Why its rows depend on each other, as a clause; None where nothing says so.
+        dependence: Why rows of several jobs must not share a run, as a clause; None where nothing says so.
+        is_batch: Whether the first axes of its inputs may be one: they have no names that differ.
         external_files: The files beside the ONNX file that hold weights, as it names them: relative to its
             folder, each once, in alphabetical order.
         axis_names: For each input and output the name of each axis, None for one without; nothing for those
@@ -23,6 +30,7 @@ class GraphSummary:
     """
 
     dependence: str | None = None
+    is_batch: bool = True
     external_files: tuple[str, ...] = ()
     axis_names: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     unranked: frozenset[str] = frozenset()
@@ -33,25 +41,37 @@ def read_graph(path: Path) -> GraphSummary:
     """Reads an ONNX file, its structure but not its weights: 500 MB cost no more than 5.
 
     Returns:
-        What its graph says. Nothing for a file that is not ONNX's: whoever loads it says what is wrong.
-
-    Raises:
-        OSError: It cannot be read.
+        What its graph says. Nothing for a file that cannot be read, or is not ONNX's: whoever loads it says
+        what is wrong with it.
     """
     try:
         file = OnnxFile.read(path)
         files = file.find_files()
-    except (ValueError, RecursionError):
+    except (OSError, ValueError, struct.error, RecursionError):
         return GraphSummary()
-    graph = file.graph
-    values = [*graph.inputs, *graph.outputs]
+    values = [*file.graph.inputs, *file.graph.outputs]
+    names = file.graph.find_row_names()
     return GraphSummary(
+        dependence=_find_dependence(path, file, names),
+        is_batch=len(names) < 2,
         external_files=tuple(files),
         axis_names={value.name: _axis_names(value) for value in values if value.shape is not None},
         unranked=frozenset(value.name for value in values if value.shape is None),
-        overridable=frozenset(value.name for value in graph.inputs if value.name in graph.constants),
+        overridable=frozenset(
+            value.name for value in file.graph.inputs if value.name in file.graph.constants
+        ),
     )
 
 
 def _axis_names(value: Value) -> tuple[str | None, ...]:
     return tuple(axis if isinstance(axis, str) else None for axis in value.shape or ())
+
+
+def _find_dependence(path: Path, file: OnnxFile, names: set[str]) -> str | None:
+    if len(names) > 1:
+        return f"the first axes of its inputs have different names, {', '.join(sorted(names))}"
+    try:
+        return find_dependence(file)
+    except Exception:  # of a graph that is odd enough, nothing is known
+        log.exception("graph_not_understood", path=str(path))
+        return None

@@ -5,17 +5,23 @@ the format is needed: fields of Protocol Buffers, most of which are passed over 
 are those of `onnx.proto`, and are the same in all its versions.
 """
 
+import math
 import mmap
-from collections.abc import Iterator, Sequence
+import re
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
-_INT32, _INT64 = 6, 7
+_FORMATS = {1: "<f", 6: "<i", 7: "<q", 9: "<?", 11: "<d"}
+"""How the elements of FP32, INT32, INT64, BOOL and FP64 are stored, by the number of the datatype."""
 _EXTERNAL = 1
-_MOST_VALUES = 1024
-"""Tensors with more elements are weights: their values are not read."""
+_MADE_UP = re.compile(r"unk__\d+|.*_dynamic_axes_\d+|.*DynamicDimension\.\d+|\W+")
+"""Names of axes by tf2onnx and ONNX itself, torch and Paddle, where nobody has given one."""
+_MOST_ELEMENTS = 256
+"""Tensors with more are weights: their elements are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,13 @@ class Constant:
     Attributes:
         name: Its name in the graph; empty in an attribute.
         shape: Length of each axis.
-        integers: Its elements, if it has few and they are INT32 or INT64; else None.
+        elements: Its elements, if it has few and they are BOOL, INT32, INT64, FP32 or FP64; else None.
         file: Where its elements are, if not in the ONNX file: a path relative to that file's folder.
     """
 
     name: str
     shape: tuple[int, ...]
-    integers: tuple[int, ...] | None
+    elements: tuple[float, ...] | None
     file: str | None
 
 
@@ -66,16 +72,15 @@ class Attribute:
         return _text(self._first(21) or b"")
 
     @cached_property
-    def integer(self) -> int | None:
-        """Its value, if it is an integer."""
+    def integer(self) -> int:
+        """Its value, if it is an integer; some writers leave 0 out."""
         value = self._first(3)
-        return _signed(value) if isinstance(value, int) else None
+        return _signed(value) if isinstance(value, int) else 0
 
     @cached_property
-    def text(self) -> str | None:
+    def text(self) -> str:
         """Its value, if it is a string."""
-        value = self._first(4)
-        return None if value is None else _text(value)
+        return _text(self._first(4) or b"")
 
     @cached_property
     def integers(self) -> tuple[int, ...] | None:
@@ -203,6 +208,16 @@ class Graph:
     def _add(self, constant: Constant) -> None:
         self.constants[constant.name] = constant
 
+    @property
+    def free_inputs(self) -> list[Value]:
+        """Its inputs that have no initializer, so that a caller must give them."""
+        return [value for value in self.inputs if value.name not in self.constants]
+
+    def find_row_names(self) -> set[str]:
+        """Returns the names of its inputs' first axes, without those that an exporter made up for each."""
+        names = {value.shape[0] for value in self.free_inputs if value.shape}
+        return {name for name in names if isinstance(name, str) and not _MADE_UP.fullmatch(name)}
+
     def find_files(self) -> Iterator[str]:
         """Yields the external file of each tensor that has one, those in sub-graphs too."""
         yield from (constant.file for constant in self.constants.values() if constant.file)
@@ -218,15 +233,11 @@ class Function:
     """An operator that the file itself defines.
 
     Attributes:
-        inputs: Names of its parameters.
-        outputs: Names of its results.
-        body: Its nodes.
+        body: Its nodes, with its parameters as inputs and its results as outputs.
         defaults: Attributes that a call may leave out.
         opsets: Version of the operators of each domain, which may differ from the model's.
     """
 
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
     body: Graph = field(default_factory=Graph)
     defaults: dict[str, Attribute] = field(default_factory=dict)
     opsets: dict[str, int] = field(default_factory=dict)
@@ -359,9 +370,9 @@ def _read_function(view: memoryview) -> tuple[tuple[str, str, str], Function]:
         if number == 1:
             name = _text(value)
         elif number == 4:
-            function.inputs.append(_text(value))
+            function.body.inputs.append(Value(_text(value), None))
         elif number == 5:
-            function.outputs.append(_text(value))
+            function.body.outputs.append(Value(_text(value), None))
         elif number == 7:
             function.body.nodes.append(Node.read(_message(value)))
         elif number == 9:
@@ -400,7 +411,7 @@ def _read_axis(view: memoryview) -> int | str | None:
     length: int | str | None = None
     for number, value in _fields(view):
         if number == 1 and isinstance(value, int):
-            length = _signed(value)
+            length = _signed(value) if _signed(value) >= 0 else None
         elif number == 2:
             length = _text(value) or None
     return length
@@ -409,44 +420,33 @@ def _read_axis(view: memoryview) -> int | str | None:
 def _read_constant(view: memoryview) -> Constant:
     shape: list[int] = []
     datatype, name, file, is_external = 0, "", None, False
-    packed: memoryview | None = None
-    plain: list[int | memoryview] = []
-    for number, value in _fields(view):
+    parts: list[_Field] = []
+    for entry in _fields(view):
+        number, value = entry
         if number == 1:
             shape += _integers(iter([value]))
         elif number == 2 and isinstance(value, int):
             datatype = value
-        elif number in (5, 7) and len(plain) <= _MOST_VALUES:
-            plain.append(value)
+        elif number in (4, 5, 7, 9, 10) and len(parts) <= _MOST_ELEMENTS:
+            parts.append(entry)
         elif number == 8:
             name = _text(value)
-        elif number == 9:
-            packed = _message(value)
         elif number == 13:
-            key, entry = _read_entry(_message(value))
-            file = entry if key == "location" else file
+            key, place = _read_entry(_message(value))
+            file = place if key == "location" else file
         elif number == 14:
             is_external = value == _EXTERNAL
-    integers = None if is_external else _read_integers(datatype, packed, plain)
-    return Constant(name, tuple(shape), integers, file if is_external else None)
+    is_small = datatype in _FORMATS and math.prod(shape) <= _MOST_ELEMENTS and not is_external
+    elements = tuple(_read_elements(parts, _FORMATS[datatype])) if is_small else None
+    return Constant(name, tuple(shape), elements, file if is_external else None)
 
 
-def _read_integers(
-    datatype: int, packed: memoryview | None, plain: Sequence[int | memoryview]
-) -> tuple[int, ...] | None:
-    if datatype not in (_INT32, _INT64):
-        return None
-    size = 4 if datatype == _INT32 else 8
-    if packed is not None:
-        if len(packed) > size * _MOST_VALUES:
-            return None
-        places = range(0, len(packed), size)
-        return tuple(int.from_bytes(packed[at : at + size], "little", signed=True) for at in places)
-    if len(plain) > _MOST_VALUES or any(
-        len(value) > 10 * _MOST_VALUES for value in plain if not isinstance(value, int)
-    ):
-        return None
-    return _integers(iter(plain))
+def _read_elements(parts: list[_Field], form: str) -> Iterator[float]:
+    for number, value in parts:
+        if number in (5, 7):
+            yield from _integers(iter([value]))
+        else:
+            yield from (element for (element,) in struct.iter_unpack(form, _message(value)))
 
 
 def _read_sparse(view: memoryview) -> list[Constant]:

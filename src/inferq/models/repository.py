@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import structlog
 
 from inferq.jobs import InvalidInputError, InvalidModelError
 from inferq.models.card import ModelCard, read_card
+from inferq.models.graph import read_graph
 from inferq.models.results import choose_encoder
 from inferq.models.session import Model, open_session, read_tensors
 from inferq.models.signature import ModelDocument, Tensor
@@ -202,7 +203,8 @@ def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -
             "underscores and hyphens, beginning with a letter or digit; rename the folder."
         )
     file, card = folder / "model.onnx", read_card(folder / "model.toml")
-    version = _hash_file(file)
+    graph = read_graph(file)
+    version = _read_version(file, graph.external_files)
     session = open_session(file, threads)
     inputs, outputs = read_tensors(file, session.get_inputs()), read_tensors(file, session.get_outputs())
     document = ModelDocument(
@@ -216,7 +218,7 @@ def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -
         feature_names=card.feature_names,
         example=card.example,
         timeout_seconds=card.timeout_seconds,
-        batch=card.batch,
+        batch=graph.is_batch if card.batch is None else card.batch,
     )
     try:
         _check_card(card, inputs)
@@ -224,13 +226,34 @@ def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -
         _check_example(document)
     except InvalidModelError as error:
         raise InvalidModelError(f"{folder / 'model.toml'}: {error.message}") from error
-    return Model(document, session, encoder, max_rows)
+    dependence = graph.dependence if card.batch is None else None
+    return Model(document, session, encoder, max_rows, dependence)
+
+
+def _read_version(file: Path, external_files: Sequence[str]) -> str:
+    """Returns the first digits of the file's SHA-256, or of what `sha256sum` prints of it and its data."""
+    digest = _hash_file(file)
+    if not external_files:
+        return digest[:_VERSION_DIGITS]
+    lines = [f"{digest}  {file.name}\n"]
+    for name in external_files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InvalidModelError(
+                f"{file} has weights in {name!r}, outside its folder. Save it again with its data beside it."
+            )
+        if not (file.parent / name).exists():
+            raise InvalidModelError(
+                f"{file} has weights in {name!r}, but {file.parent / name} does not exist. Copy it there, "
+                "under that name."
+            )
+        lines.append(f"{_hash_file(file.parent / name)}  {name}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:_VERSION_DIGITS]
 
 
 def _hash_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:_VERSION_DIGITS]
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
 

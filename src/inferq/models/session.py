@@ -73,6 +73,8 @@ class Model:
         session: ONNX Runtime's session for its file.
         encoder: How its outputs become JSON.
         max_rows: Most rows in one job; None for no limit.
+        dependence: Why jobs must not share a run, as a clause, if its graph says so and model.toml does not
+            say otherwise.
     """
 
     def __init__(
@@ -81,8 +83,10 @@ class Model:
         session: ort.InferenceSession,
         encoder: ResultEncoder,
         max_rows: int | None = None,
+        dependence: str | None = None,
     ) -> None:
         self.document = document
+        self.dependence = dependence
         self._session = session
         self._encoder = encoder
         self._validator = DataValidator(document, max_rows)

@@ -80,7 +80,7 @@ class ModelDocument(BaseModel):
 
     Attributes:
         name: Name of its folder in the model repository.
-        version: First 12 hex digits of the SHA-256 of the ONNX file.
+        version: First 12 hex digits of a SHA-256 over the ONNX file and its external data.
         versions: That version alone.
         platform: Always `onnxruntime_onnx`.
         description: What the model does, in a person's words; may be empty.
@@ -90,7 +90,7 @@ class ModelDocument(BaseModel):
         feature_names: Names along the last axis of the model's only input.
         example: A value of `data` that the model accepts.
         timeout_seconds: Longest run of a job that does not say otherwise; None for the worker's setting.
-        batch: Whether jobs may share a run, as far as model.toml is concerned.
+        batch: Whether jobs may share a run, as far as model.toml and the names of axes are concerned.
     """
 
     model_config = ConfigDict(frozen=True)

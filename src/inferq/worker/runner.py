@@ -168,6 +168,9 @@ class _Bench:
         rows = self.model.count_rows(sample)
         _, seconds = self._timed(sample, handle)
         self._cost.add(rows, seconds)
+        if self.model.dependence:
+            self._run_one_by_one(f"{self.model.dependence}; batch = true in model.toml passes over that")
+            return
         if not self._is_shared:
             return
         if seconds > _LONG_RUN_SECONDS:

@@ -1,13 +1,13 @@
-"""Whether jobs may share a run of a model: found out with some that differ, as no ONNX file says it.
+"""Whether jobs may share a run of a model: found out with some that differ, where its graph says nothing.
 
 A dynamic first axis is not always a batch: it may be time, and a model may compare its rows, sum them up, or
 take its scale from all of them. Jobs may share a run where each gets what it gets alone.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -17,7 +17,11 @@ from inferq.models.tensors import Array
 
 _CROWD = 12
 """Jobs like the sample in a large trial, for models that look for neighbours, duplicates or outliers."""
+_CROWD_OF_LABELS = 48
+"""The same of a model that gives labels alone: few of them change with a scale."""
 _LOUD = 1000
+_SMALL = 7
+"""A whole number up to which most models take all: indices in a table, say."""
 _RELATIVE, _OF_LARGEST, _ABSOLUTE = 1e-2, 1e-3, 1e-6
 """How much may change with the number of rows, as ONNX Runtime chooses its kernels by it."""
 
@@ -48,13 +52,17 @@ def try_together(run: Callable[[Inputs], Inputs], sample: Inputs, *, is_large: b
     values = {name: _fill(array) for name, array in sample.items()}
     row = {name: array[:1] for name, array in values.items()}
     jobs, alone = [], []
-    for job in (values, row, *_variations(values, is_large=is_large)):
+    for job in (values, row, *_variations(values)):
         try:
             alone.append(run(job))
             jobs.append(job)
         except ModelError as error:  # made-up values need not be any that the model takes
             if job is row and jobs:
                 return Verdict(f"it does not take a single row: {error.message}")
+    for job in _crowd(values, alone) if is_large else ():
+        with suppress(ModelError):
+            alone.append(run(job))
+            jobs.append(job)
     if all(_are_alike(job, jobs[0]) for job in jobs):
         return Verdict("it takes no values but one row's: give it an example of several rows that differ")
     loud = {name: _louder(array) for name, array in values.items()}
@@ -83,11 +91,16 @@ def _runs(run: Callable[[Inputs], Inputs], job: Inputs) -> bool:
     return True
 
 
-def _variations(values: Inputs, *, is_large: bool) -> list[Inputs]:
-    changes: list[Callable[[Array], Array]] = [_turn, _shift, _zeros_like]
-    if is_large:
-        changes += [partial(_scatter, number=number) for number in range(_CROWD)]
+def _variations(values: Inputs) -> list[Inputs]:
+    changes = (_turn, _shift, _zeros_like)
     return [{name: change(array) for name, array in values.items()} for change in changes]
+
+
+def _crowd(values: Inputs, results: Sequence[Inputs]) -> Iterator[Inputs]:
+    """Jobs like the sample, each with other values; more where results show no little changes."""
+    shows_little = not any(array.dtype.kind == "f" for outputs in results for array in outputs.values())
+    for number in range(_CROWD_OF_LABELS if shows_little else _CROWD):
+        yield {name: _scatter(array, number) for name, array in values.items()}
 
 
 def _fill(array: Array) -> Array:
@@ -120,12 +133,21 @@ def _zeros_like(array: Array) -> Array:
 
 
 def _scatter(array: Array, number: int) -> Array:
-    """Floats at half to full size, each time others."""
-    if array.dtype.kind != "f":
-        return array
+    """Floats at half to full size, whole numbers within the range of those given, each time others."""
     places = np.arange(1, array.size + 1).reshape(array.shape)
-    sizes: Array = (0.75 + np.sin(places * (number + 1)) / 4).astype(array.dtype)
-    return array * sizes
+    shares = 0.5 + np.sin(places * (number + 1)) / 2
+    if array.dtype.kind == "f":
+        sizes: Array = ((1 + shares) / 2).astype(array.dtype)
+        return array * sizes
+    if array.dtype.kind not in "iu":
+        return array
+    low, high = int(array.min()), int(array.max())
+    if low == high:
+        low, high = min(low, 0), max(high, _SMALL)
+    offsets = np.floor(shares * (min(high - low, 2**52) + 0.999))
+    wide = np.int64 if array.dtype.kind == "i" else np.uint64
+    numbers: Array = (offsets.astype(wide) + wide(low)).astype(array.dtype)
+    return numbers
 
 
 def _louder(array: Array) -> Array:

@@ -340,3 +340,67 @@ def test_an_example_may_be_a_table_of_named_inputs(tmp_path):
     model = load_repository(tmp_path)["two"]
     model.warm_up()
     assert model.document.example == {"count": [[1, 2, 3]], "price": [[0.5, 1, 2]]}
+
+
+def save_with_weights_outside(folder, weight, location="weights"):
+    file = onnx_models.write(
+        folder,
+        [helper.make_node("Mul", ["x", "w"], ["y"])],
+        inputs=[onnx_models.value("x", TensorProto.FLOAT, ["n", 2])],
+        outputs=[onnx_models.value("y", TensorProto.FLOAT, ["n", 2])],
+        constants={"w": np.full(2, weight, dtype=np.float32)},
+    )
+    file = file / "model.onnx"
+    onnx.save(onnx.load(file), file, save_as_external_data=True, location=location, size_threshold=0)
+    return file
+
+
+def test_version_covers_external_data(tmp_path):
+    versions, digests = set(), set()
+    for weight in (1, 2):
+        file = save_with_weights_outside(tmp_path / "m", weight)
+        versions.add(load_repository(tmp_path)["m"].document.version)
+        digests.add(hashlib.sha256(file.read_bytes()).hexdigest())
+        file.with_name("weights").unlink()
+    assert len(versions) == 2
+    assert len(digests) == 1
+
+
+def test_version_with_external_data_can_be_had_with_sha256sum(tmp_path):
+    file = save_with_weights_outside(tmp_path / "m", 1)
+    files = (file, file.with_name("weights"))
+    lines = [f"{hashlib.sha256(one.read_bytes()).hexdigest()}  {one.name}\n" for one in files]
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
+    assert load_repository(tmp_path)["m"].document.version == expected
+
+
+def test_external_data_that_is_missing_or_elsewhere_is_named(tmp_path):
+    file = save_with_weights_outside(tmp_path / "m", 1)
+    file.with_name("weights").rename(tmp_path / "weights")
+    assert "has weights in 'weights', but" in refusal(tmp_path)
+    model = onnx.load(file, load_external_data=False)
+    model.graph.initializer[0].external_data[0].value = "../weights"
+    file.write_bytes(model.SerializeToString())
+    assert "outside its folder" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "batched"), [(["n", "n"], True), (["n", "m"], False), (["unk__1", "unk__2"], True)]
+)
+def test_first_axes_of_different_names_are_no_batch(tmp_path, names, batched):
+    folder = onnx_models.write(
+        tmp_path / "m",
+        [helper.make_node("Relu", [one], [f"{one}_out"]) for one in "ab"],
+        inputs=[
+            onnx_models.value(one, TensorProto.FLOAT, [name, 2])
+            for one, name in zip("ab", names, strict=True)
+        ],
+        outputs=[onnx_models.value(f"{one}_out", TensorProto.FLOAT, [None, 2]) for one in "ab"],
+    )
+    model = load_repository(tmp_path)["m"]
+    assert model.document.batched is batched
+    assert (model.dependence is None) is batched
+    (folder / "model.toml").write_text("batch = true")
+    model = load_repository(tmp_path)["m"]
+    assert model.document.batched
+    assert model.dependence is None

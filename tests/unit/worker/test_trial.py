@@ -1,5 +1,6 @@
 """The trial that tells models whose jobs may share a run from those whose rows depend on each other."""
 
+import numpy as np
 import pytest
 
 from inferq.models.repository import load_model
@@ -72,9 +73,36 @@ def test_models_whose_rows_depend_on_each_other_do_not(tmp_path, write, card, is
 def test_model_that_takes_few_values_needs_an_example_of_rows_that_differ(tmp_path):
     folder = onnx_models.write_narrow(tmp_path / "m")
     assert "rows that differ" in reason(folder, NONE)
-    assert "rows that differ" in reason(folder, "example = [3]")
-    assert "rows that differ" in reason(folder, "example = [3, 3]")
+    assert "rows that differ" in reason(folder, "example = [3]", is_large=False)
+    assert "rows that differ" in reason(folder, "example = [3, 3]", is_large=False)
     assert reason(folder, "example = [3, 2]") is None
+
+
+def test_large_trial_finds_small_whole_numbers_that_a_model_takes(tmp_path):
+    assert reason(onnx_models.write_narrow(tmp_path / "m"), "example = [3]") is None
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint8, np.uint64])
+def test_whole_numbers_of_made_up_jobs_stay_within_those_of_the_example(dtype):
+    limits = np.iinfo(dtype)
+    whole = np.array([[limits.min, 0, limits.max]], dtype=dtype)
+    ids = np.array([[101, 7, 25, 102]], dtype=dtype)
+    made_up = [row for array in (whole, ids) for row in made_up_from(array)]
+    assert {row.dtype for row in made_up} == {np.dtype(dtype)}
+    assert all(row.min() >= 7 and row.max() <= 102 for row in made_up_from(ids))
+    assert len({row.tobytes() for row in made_up_from(ids)}) > 30
+
+
+def made_up_from(array):
+    """The jobs that a large trial tries after the first five, of a model whose outputs are whole numbers."""
+    tried = []
+
+    def run(job):
+        tried.append(job["x"])
+        return {"label": job["x"][:, 0]}
+
+    assert try_together(run, {"x": array}, is_large=True).reason is None
+    return tried[5:-2]
 
 
 def test_model_that_takes_its_rows_in_pairs_does_not(tmp_path):
