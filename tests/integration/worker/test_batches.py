@@ -101,7 +101,8 @@ async def test_model_that_made_up_values_keep_busy_is_served_all_the_same(start_
 
 
 async def test_run_whose_jobs_are_all_cancelled_is_stopped(start_worker, producer, tmp_path):
-    onnx_models.write_slow_echo(tmp_path / "echo")
+    folder = onnx_models.write_slow_echo(tmp_path / "echo")
+    (folder / "model.toml").write_text("batch = true")  # the graph has a ReduceMax over all rows
     ids = await submit_all(producer, "echo", [b"[100000000000]"] * 10)  # hours
     start_worker(models_dir=tmp_path)
     async with asyncio.timeout(15):
@@ -123,7 +124,8 @@ async def test_slow_jobs_are_spread_over_idle_workers(start_worker, producer):
 
 
 async def test_timed_out_batch_is_taken_apart(start_worker, producer, tmp_path):
-    onnx_models.write_slow_loop(tmp_path / "slow")
+    folder = onnx_models.write_slow_loop(tmp_path / "slow")
+    (folder / "model.toml").write_text("batch = true")  # the graph has a ReduceMax over all rows
     quick = await submit_all(producer, "slow", [b"[2]"] * 5)
     slow = await producer.submit("slow", b"[2000000000]", timeout_seconds=0.3)
     start_worker(models_dir=tmp_path, max_attempts=1)
