@@ -186,7 +186,9 @@ _ONNX: dict[str, Rule] = {
     "ConcatFromSequence": follow_concat_from_sequence,
     "CDist": follow_distances,
     "TfIdfVectorizer": follow_estimator,
-    **_names("Tokenizer StringSplit", follow_new_last_axis),
+    # both pad each row to the longest of all, but behind a Tokenizer comes what passes over padding
+    "StringSplit": refuse_rows("pads each row to the longest of all"),
+    "Tokenizer": follow_new_last_axis,
 }
 
 _ML: dict[str, Rule] = {

@@ -445,7 +445,6 @@ def test_scales_that_are_in_the_file_share_runs_and_those_taken_from_the_rows_do
     assert "takes its scale from all rows" in read_graph(tmp_path / "dynamic.onnx").dependence
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_no_test_model_of_onnx_whose_rows_depend_on_each_other_is_passed(tmp_path):
     """The rows are the first input's; the others are made part of the model."""
@@ -526,6 +525,7 @@ def mixes_when_run(file, name, rows):
 
 
 def are_close(one, other):
+    one, other = np.asarray(one), np.asarray(other)
     if one.dtype.kind not in "fiub":
         return np.array_equal(one, other)
     return np.allclose(one.astype(float), other.astype(float), rtol=1e-3, atol=1e-4, equal_nan=True)
