@@ -165,24 +165,126 @@ def write_text_labels(folder: Path) -> Path:
     )
 
 
-def write_zip_map(folder: Path) -> Path:
-    """What skl2onnx exports by default: a sequence of maps as output, which JSON tensors cannot carry."""
-    maps = helper.make_map_type_proto(INT64, helper.make_tensor_type_proto(FP32, []))
-    output = helper.make_value_info("probabilities", helper.make_sequence_type_proto(maps))
+def write_labelled_softmax(folder: Path, labels: Sequence[int]) -> Path:
+    """As of scikit-learn: FP32 scores [n, classes] to INT64 `label`, one of these, and `probabilities`."""
     return write(
         folder,
         [
-            helper.make_node(
-                "ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=[0, 1]
-            )
+            helper.make_node("Softmax", ["scores"], ["probabilities"]),
+            helper.make_node("ArgMax", ["scores"], ["index"], axis=1, keepdims=0),
+            helper.make_node("Gather", ["labels", "index"], ["label"]),
+        ],
+        inputs=[value("scores", FP32, ["n", len(labels)])],
+        outputs=[value("label", INT64, ["n"]), value("probabilities", FP32, ["n", len(labels)])],
+        constants={"labels": np.array(labels)},
+    )
+
+
+def write_zip_map(folder: Path, labels: Sequence[int] | Sequence[str] = (0, 1)) -> Path:
+    """As skl2onnx exports: FP32 [n, classes] to `label` and a sequence of maps, `probabilities`."""
+    is_text = isinstance(labels[0], str)
+    maps = helper.make_map_type_proto(STRING if is_text else INT64, helper.make_tensor_type_proto(FP32, []))
+    zip_map = helper.make_node("ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml")
+    attribute = helper.make_attribute("classlabels_strings" if is_text else "classlabels_int64s", labels)
+    zip_map.attribute.append(attribute)
+    return write(
+        folder,
+        [
+            helper.make_node("ArgMax", ["x"], ["index"], axis=1, keepdims=0),
+            helper.make_node("Gather", ["labels", "index"], ["label"]),
+            zip_map,
+        ],
+        inputs=[value("x", FP32, ["n", len(labels)])],
+        outputs=[
+            value("label", STRING if is_text else INT64, ["n"]),
+            helper.make_value_info("probabilities", helper.make_sequence_type_proto(maps)),
+        ],
+        constants={"labels": np.array(labels, dtype=object if is_text else np.int64)},
+    )
+
+
+def write_outlooks(folder: Path) -> Path:
+    """As of several outputs in scikit-learn: FP32 [n, 2] to a sequence of two, itself and twice itself."""
+    output = helper.make_tensor_sequence_value_info("both", FP32, None)
+    return write(
+        folder,
+        [
+            helper.make_node("Add", ["x", "x"], ["twice"]),
+            helper.make_node("SequenceConstruct", ["x", "twice"], ["both"]),
         ],
         inputs=[value("x", FP32, ["n", 2])],
         outputs=[output],
     )
 
 
-def value(name: str, element: int, shape: Shape) -> onnx.ValueInfoProto:
-    """Describes an input or output."""
+def write_split_rows(folder: Path) -> Path:
+    """FP32 [n, 2] to a sequence of n tensors [2]."""
+    return write(
+        folder,
+        [helper.make_node("SplitToSequence", ["x"], ["rows"], axis=0, keepdims=0)],
+        inputs=[value("x", FP32, ["n", 2])],
+        outputs=[helper.make_tensor_sequence_value_info("rows", FP32, None)],
+    )
+
+
+def write_any_shape(folder: Path) -> Path:
+    """FP32 of a shape that the file leaves open: no value below 0."""
+    return write(
+        folder,
+        [helper.make_node("Relu", ["x"], ["y"])],
+        inputs=[value("x", FP32, None)],
+        outputs=[value("y", FP32, None)],
+    )
+
+
+def write_decoder(folder: Path) -> Path:
+    """FP32 `past` [n, p, 2] and `x` [n, t, 2] to `present`, one after the other; a first step has no past."""
+    return write(
+        folder,
+        [helper.make_node("Concat", ["past", "x"], ["present"], axis=1)],
+        inputs=[value("x", FP32, ["n", "t", 2]), value("past", FP32, ["n", "p", 2])],
+        outputs=[value("present", FP32, ["n", "q", 2])],
+    )
+
+
+def write_scaled(folder: Path) -> Path:
+    """FP32 `x` [n, 2] times `scale` [1], which is 10 where a caller does not send it."""
+    return write(
+        folder,
+        [helper.make_node("Mul", ["x", "scale"], ["y"])],
+        inputs=[value("x", FP32, ["n", 2]), value("scale", FP32, [1])],
+        outputs=[value("y", FP32, ["n", 2])],
+        constants={"scale": np.array([10], dtype=np.float32)},
+    )
+
+
+def write_constant(folder: Path) -> Path:
+    """No inputs: FP32 [2], always 1 and 2."""
+    return write(
+        folder,
+        [helper.make_node("Identity", ["c"], ["y"])],
+        inputs=[],
+        outputs=[value("y", FP32, [2])],
+        constants={"c": np.array([1, 2], dtype=np.float32)},
+    )
+
+
+def write_imputer(folder: Path) -> Path:
+    """FP32 [n, 2]: 7 where a value is NaN, else the same."""
+    return write(
+        folder,
+        [
+            helper.make_node("IsNaN", ["x"], ["is_missing"]),
+            helper.make_node("Where", ["is_missing", "seven", "x"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n", 2])],
+        outputs=[value("y", FP32, ["n", 2])],
+        constants={"seven": np.array(7, dtype=np.float32)},
+    )
+
+
+def value(name: str, element: int, shape: Shape | None) -> onnx.ValueInfoProto:
+    """Describes an input or output; a shape of None is left open."""
     return helper.make_tensor_value_info(name, element, shape)
 
 

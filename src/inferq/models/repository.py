@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -15,14 +16,17 @@ import structlog
 from inferq.jobs import InvalidInputError, InvalidModelError
 from inferq.models.card import ModelCard, read_card
 from inferq.models.graph import read_graph
-from inferq.models.results import choose_encoder
-from inferq.models.session import Model, open_session, read_tensors
+from inferq.models.results import ClassifierEncoder, choose_encoder
+from inferq.models.session import Model, open_session, read_inputs, read_outputs
 from inferq.models.signature import ModelDocument, Tensor
+from inferq.models.tensors import find_datatype
 from inferq.models.validation import DataValidator
 from inferq.settings import MODEL_NAME_PATTERN
 from inferq.terminal import printable
 
 _VERSION_DIGITS = 12
+_MOST_SAMPLE_VALUES = 5_000_000
+"""In each input: `POST /predict/test` makes JSON of them."""
 
 log = structlog.get_logger()
 
@@ -206,23 +210,29 @@ def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -
     graph = read_graph(file)
     version = _read_version(file, graph.external_files)
     session = open_session(file, threads)
-    inputs, outputs = read_tensors(file, session.get_inputs()), read_tensors(file, session.get_outputs())
-    document = ModelDocument(
-        name=folder.name,
-        version=version,
-        versions=[version],
-        description=card.description,
-        inputs=inputs,
-        outputs=outputs,
-        class_names=card.class_names,
-        feature_names=card.feature_names,
-        example=card.example,
-        timeout_seconds=card.timeout_seconds,
-        batch=graph.is_batch if card.batch is None else card.batch,
-    )
+    inputs = read_inputs(file, session.get_inputs(), graph)
+    optional = [node for node in session.get_overridable_initializers() if find_datatype(node.type)]
+    outputs = read_outputs(file, session.get_outputs(), graph)
     try:
         _check_card(card, inputs)
         encoder = choose_encoder(outputs, card)
+        document = ModelDocument(
+            name=folder.name,
+            version=version,
+            versions=[version],
+            description=card.description,
+            inputs=inputs,
+            optional_inputs=read_inputs(file, optional, graph),
+            outputs=outputs,
+            class_names=encoder.class_names if isinstance(encoder, ClassifierEncoder) else None,
+            class_labels=encoder.class_labels if isinstance(encoder, ClassifierEncoder) else None,
+            feature_names=card.feature_names,
+            example=card.example,
+            sample_shape=_read_sample_shape(card, inputs),
+            non_finite=card.non_finite,
+            timeout_seconds=card.timeout_seconds,
+            batch=graph.is_batch if card.batch is None else card.batch,
+        )
         _check_example(document)
     except InvalidModelError as error:
         raise InvalidModelError(f"{folder / 'model.toml'}: {error.message}") from error
@@ -259,16 +269,12 @@ def _hash_file(path: Path) -> str:
 
 
 def _check_card(card: ModelCard, inputs: list[Tensor]) -> None:
-    if not inputs:
-        raise InvalidModelError(
-            "The model has no inputs, so there is nothing to send it. Serve one that has."
-        )
     if card.feature_names is None:
         return
-    if len(inputs) > 1 or not inputs[0].shape:
+    if len(inputs) != 1 or not inputs[0].shape:
         raise InvalidModelError(
             f"feature_names name the last axis of a model's only input, but the model takes "
-            f"{', '.join(str(tensor) for tensor in inputs)}. Remove them."
+            f"{', '.join(str(tensor) for tensor in inputs) or 'none'}. Remove them."
         )
     if inputs[0].shape[-1] not in (-1, len(card.feature_names)):
         raise InvalidModelError(
@@ -277,10 +283,39 @@ def _check_card(card: ModelCard, inputs: list[Tensor]) -> None:
         )
 
 
+def _read_sample_shape(card: ModelCard, inputs: list[Tensor]) -> dict[str, list[int]] | None:
+    """Returns the shape of each input that the card gives one for."""
+    shapes = card.sample_shape
+    if shapes is None:
+        return None
+    if isinstance(shapes, list):
+        if len(inputs) != 1:
+            raise InvalidModelError(
+                f"sample_shape is one shape, but the model takes {', '.join(map(str, inputs)) or 'nothing'}. "
+                "Write a table of a shape for each input."
+            )
+        shapes = {inputs[0].name: shapes}
+    known = {tensor.name: tensor for tensor in inputs}
+    for name, shape in shapes.items():
+        tensor = known.get(name)
+        if tensor is None or not tensor.takes_shape(shape):
+            raise InvalidModelError(
+                f"sample_shape says {shape} for {name!r}, but the model takes "
+                f"{', '.join(map(str, inputs)) or 'nothing'}. Correct it."
+            )
+        if math.prod(shape) > _MOST_SAMPLE_VALUES:
+            raise InvalidModelError(
+                f"sample_shape says {shape} for {name!r}, more than {_MOST_SAMPLE_VALUES} values. Give a "
+                "smaller one."
+            )
+    return shapes
+
+
 def _check_example(document: ModelDocument) -> None:
     if document.example is None:
         return
     try:
-        DataValidator(document).validate(document.example)
+        # an error that shows an example of data must not show this one
+        DataValidator(document.model_copy(update={"example": None})).validate(document.example)
     except InvalidInputError as error:
         raise InvalidModelError(f"The example does not fit the model. {error.message}") from error

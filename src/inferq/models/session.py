@@ -4,8 +4,10 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 # its published builds report to their maker unless told not to before they are imported
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -14,11 +16,13 @@ import numpy as np
 import onnxruntime as ort
 import orjson
 import structlog
+from pydantic_core import from_json
 
 from inferq.jobs import InvalidInputError, InvalidModelError, ModelError
-from inferq.models.results import Outputs, ResultEncoder
+from inferq.models.graph import GraphSummary
+from inferq.models.results import ClassifierEncoder, Outputs, ResultEncoder
 from inferq.models.signature import ModelDocument, Tensor
-from inferq.models.tensors import Array, find_datatype, make_array, make_zeros
+from inferq.models.tensors import Array, find_datatype, make_array, make_zeros, take_output, vary
 from inferq.models.validation import DataValidator
 
 Inputs = dict[str, Array]
@@ -91,6 +95,7 @@ class Model:
         self._encoder = encoder
         self._validator = DataValidator(document, max_rows)
         self._output_names = [tensor.name for tensor in document.outputs]
+        self._inputs = {tensor.name: tensor for tensor in (*document.inputs, *document.optional_inputs)}
 
     @property
     def name(self) -> str:
@@ -106,10 +111,10 @@ class Model:
             handle: Lets another thread stop the run.
 
         Raises:
-            InvalidModelError: The model fails on its own example.
+            InvalidModelError: The model fails on its own example, or gives what its card contradicts.
         """
         try:
-            self.predict_together([self.sample()], handle)
+            self._try_sample(handle)
         except InvalidInputError as error:
             raise InvalidModelError(
                 f"The example of the model {self.name!r} is not taken: {error.message} Shorten it in its "
@@ -122,11 +127,26 @@ class Model:
                 ) from error
             log.info("model not warmed up: give it an example", model=self.name, error=error.message)
 
-    def sample(self) -> Inputs:
-        """Inputs to try the model with: its example; else zeros with every dynamic axis of length 1."""
+    def _try_sample(self, handle: RunHandle | None) -> None:
+        sample = self.sample()
+        outputs = self.run(sample, handle)
+        self.encode(outputs, [self.count_rows(sample)])
         if self.document.example is not None:
-            return self.decode(orjson.dumps(self.document.example))
-        return {tensor.name: make_zeros(tensor) for tensor in self.document.inputs}
+            self._encoder.check_example(outputs)
+        if self.document.batched and isinstance(self._encoder, ClassifierEncoder) and self._encoder.label:
+            with suppress(ModelError):  # these values need not be any that the model takes
+                varied = {name: vary(array) for name, array in sample.items()}
+                self.predict_together([varied], handle)  # of rows that differ, more labels are seen
+
+    def sample(self) -> Inputs:
+        """Inputs to try the model with: its example; else zeros of its sample shape.
+
+        Without that they have one entry along every dynamic axis.
+        """
+        if self.document.example is not None:
+            return self._make_inputs(self.document.example)
+        shapes = self.document.sample_shape or {}
+        return {tensor.name: make_zeros(tensor, shapes.get(tensor.name)) for tensor in self.document.inputs}
 
     def predict(self, data: bytes, handle: RunHandle | None = None) -> bytes:
         """Returns the JSON of the result for the JSON of a job's `data`.
@@ -166,14 +186,16 @@ class Model:
             InvalidInputError: It is not JSON, or does not fit the signature.
         """
         try:
-            value = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
+            return self._make_inputs(_parse(data))
+        except ValueError as error:
             raise InvalidInputError(
                 f"The job's data is not JSON that can be read: {error}. Expected the JSON of an array, or of "
-                "an object of named inputs, with finite numbers."
+                "an object of named inputs."
             ) from error
+
+    def _make_inputs(self, value: object) -> Inputs:
         named = self._validator.inputs_of(value)
-        return {tensor.name: make_array(named[tensor.name], tensor) for tensor in self.document.inputs}
+        return {name: make_array(array, self._inputs[name]) for name, array in named.items()}
 
     def decode_together(self, several: Sequence[bytes]) -> list[Inputs] | None:
         """Returns the model's inputs for each of several jobs, as `decode` does, in less time.
@@ -195,7 +217,16 @@ class Model:
 
     def count_rows(self, inputs: Inputs) -> int:
         """Returns the number of rows in decoded inputs; 1 for a model whose batch axis is fixed."""
-        return len(next(iter(inputs.values()))) if self.document.batched else 1
+        return len(inputs[self.document.inputs[0].name]) if self.document.batched else 1
+
+    def sharing_key(self, inputs: Inputs) -> object:
+        """Returns what jobs must have in common to share a run.
+
+        A job without rows runs alone, as does one with inputs that others leave out: their key is their own.
+        """
+        if len(inputs) > len(self.document.inputs) or not self.count_rows(inputs):
+            return object()
+        return tuple([array.shape[1:] for array in inputs.values()])
 
     def run(self, inputs: Inputs, handle: RunHandle | None = None) -> dict[str, Array]:
         """Runs the model. ONNX Runtime releases the GIL while it does.
@@ -205,19 +236,20 @@ class Model:
             handle: Lets another thread stop the run.
 
         Returns:
-            An array for each output.
+            An array for each output; see `tensors` for those that are no tensors.
 
         Raises:
             ModelError: ONNX Runtime could not run the model on them.
         """
         try:
-            arrays = self._session.run(self._output_names, inputs, handle and handle.options)
+            values = self._session.run(self._output_names, inputs, handle and handle.options)
         except _RUNTIME_ERRORS as error:
             raise ModelError(f"The model {self.name!r} failed: {explain_runtime_error(error)}") from error
-        return dict(zip(self._output_names, arrays, strict=True))
+        outputs = zip(self.document.outputs, values, strict=True)
+        return {tensor.name: take_output(value, tensor) for tensor, value in outputs}
 
     def encode(self, outputs: Outputs, rows: Sequence[int]) -> list[bytes]:
-        """Returns the JSON of each job's result; NaN and infinities in it become null.
+        """Returns the JSON of each job's result.
 
         Args:
             outputs: What `run` returned.
@@ -225,8 +257,19 @@ class Model:
 
         Raises:
             ModelError: The outputs are not what the signature promises.
+            InvalidModelError: They are not what the card says of them.
         """
         return self._encoder.encode(outputs, rows if self.document.batched else None)
+
+
+def _parse(data: bytes) -> Any:  # noqa: ANN401 - whatever it holds
+    """Parses JSON, also with the words for numbers that are not finite that Python's `json` writes."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        if b"NaN" in data or b"Infinity" in data:
+            return from_json(data, allow_inf_nan=True)
+        raise
 
 
 def stack(jobs: Sequence[Inputs]) -> Inputs:
@@ -256,19 +299,42 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except _RUNTIME_ERRORS as error:
-        raise InvalidModelError(
-            f"{path} cannot be loaded: {explain_runtime_error(error)} Export the model again, or copy the "
-            "file whole."
-        ) from error
+        explained = explain_runtime_error(error)
+        remedy = "Export the model again, or copy the file whole."
+        if "locale" in explained:
+            remedy = (
+                "Install the locale that it names where the worker runs (on Debian: package locales-all), or "
+                "export the model without it."
+            )
+        raise InvalidModelError(f"{path} cannot be loaded: {explained} {remedy}") from error
 
 
-def read_tensors(path: Path, nodes: list[ort.NodeArg]) -> list[Tensor]:
-    """Returns the inputs or the outputs of a session as tensors.
+def read_inputs(path: Path, nodes: Sequence[ort.NodeArg], graph: GraphSummary) -> list[Tensor]:
+    """Returns inputs of a session as tensors.
+
+    Args:
+        path: The file, for errors.
+        nodes: The inputs as ONNX Runtime shows them.
+        graph: What the file says besides.
 
     Raises:
         InvalidModelError: One is no tensor, or of a datatype that JSON cannot carry.
     """
-    return [_read_tensor(path, node) for node in nodes]
+    for node in nodes:
+        if not node.type.startswith("tensor("):
+            raise InvalidModelError(
+                f"{path}: the input {node.name!r} is a {node.type}, expected a tensor. Make its parts inputs "
+                "of their own, and put them together in the model."
+            )
+    return [_read_tensor(path, node, graph) for node in nodes]
+
+
+def read_outputs(path: Path, nodes: Sequence[ort.NodeArg], graph: GraphSummary) -> list[Tensor]:
+    """Returns the outputs of a session, arguments and errors as for `read_inputs`.
+
+    Sequences, maps and optional values have their values' datatype.
+    """
+    return [_read_tensor(path, node, graph) for node in nodes]
 
 
 def explain_runtime_error(error: Exception) -> str:
@@ -289,18 +355,19 @@ def _drop_source(text: str) -> str:
     return re.sub(r"^\S+\.(?:cc|h|cpp):\d+ (?:.*?\)(?: const)? )?", "", text)
 
 
-def _read_tensor(path: Path, node: ort.NodeArg) -> Tensor:
+def _read_tensor(path: Path, node: ort.NodeArg, graph: GraphSummary) -> Tensor:
     datatype = find_datatype(node.type)
-    if datatype is not None:
-        shape = [size if isinstance(size, int) and size >= 0 else -1 for size in node.shape]
-        return Tensor(name=node.name, datatype=datatype, shape=shape)
-    if node.type.startswith(("seq(", "map(")):
-        remedy = (
-            "Export a scikit-learn classifier with zipmap=False (skl2onnx: options={'zipmap': False}), or "
-            "another model so that it gives a plain tensor."
+    if datatype is None:
+        raise InvalidModelError(
+            f"{path}: {node.name!r} is a {node.type}, which JSON cannot carry. Cast it to a boolean, "
+            "integer, float16, float, double or string tensor in the model."
         )
-    else:
-        remedy = "Cast it to a boolean, integer, float16, float, double or string tensor in the model."
-    raise InvalidModelError(
-        f"{path}: {node.name!r} is a {node.type}, expected a tensor that JSON can carry. {remedy}"
+    if not node.type.startswith("tensor("):
+        shape = [-1] if node.type.startswith("seq(") else []
+        return Tensor(name=node.name, datatype=datatype, shape=shape, onnx_type=node.type)
+    return Tensor(
+        name=node.name,
+        datatype=datatype,
+        shape=[size if isinstance(size, int) and size >= 0 else -1 for size in node.shape],
+        is_unranked=node.name in graph.unranked,
     )

@@ -1,10 +1,11 @@
 """The signature of a model: what goes in and what comes out, as its workers announce it."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inferq.jobs import InvalidModelError
 
@@ -52,14 +53,23 @@ _FLOAT_LIMITS = {
 }
 
 
+def _is_unset(value: object) -> bool:
+    return not value
+
+
 class Tensor(BaseModel):
     """One input or output of a model.
 
+    What few models have is left out of the JSON of all others.
+
     Attributes:
         name: Name in the ONNX graph.
-        datatype: Type of its values.
-        shape: Length of each axis, -1 where any length fits; empty for a single value. ONNX Runtime shows an
-            output of unknown rank as empty too.
+        datatype: Type of its values; of a sequence or a map, of the values in it.
+        shape: Length of each axis, -1 where any length fits; empty for a single value. Of a sequence it is
+            [-1], for its length; one of maps, as ZipMap gives, has an entry for each row.
+        onnx_type: ONNX's type of an output that is no tensor, such as `seq(map(int64,tensor(float)))`.
+        is_unranked: Whether the file leaves the number of axes open, so that any array fits; `shape` is then
+            empty.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,9 +77,37 @@ class Tensor(BaseModel):
     name: str
     datatype: Datatype
     shape: list[int]
+    onnx_type: str | None = Field(default=None, exclude_if=_is_unset)
+    is_unranked: bool = Field(default=False, exclude_if=_is_unset)
+
+    def takes_shape(self, shape: Sequence[int]) -> bool:
+        """Whether an array of this shape fits."""
+        return self.is_unranked or (
+            len(shape) == len(self.shape)
+            and all(size in (-1, length) for size, length in zip(self.shape, shape, strict=True))
+        )
+
+    def make_zeros(self, shape: Sequence[int] | None = None) -> Any:  # noqa: ANN401 - nested lists, or a value
+        """Returns zeros (false, empty strings) as `data` has them.
+
+        Args:
+            shape: Length of each axis; by default each dynamic axis has one entry.
+        """
+        zeros: Any = {"BOOL": False, "BYTES": ""}.get(self.datatype, 0)
+        for size in reversed([abs(size) for size in self.shape] if shape is None else shape):
+            zeros = [zeros] * size
+        return zeros
 
     def __str__(self) -> str:
-        return f"{self.name!r} ({self.datatype}, shape {self.shape})"
+        shape = "any shape" if self.is_unranked else f"shape {self.shape}"
+        return f"{self.name!r} ({self.onnx_type or self.datatype}, {shape})"
+
+
+def _is_null(value: object) -> bool:
+    return value == "null"
+
+
+type NonFinite = Literal["null", "string"]
 
 
 class ModelDocument(BaseModel):
@@ -84,16 +122,22 @@ class ModelDocument(BaseModel):
         versions: That version alone.
         platform: Always `onnxruntime_onnx`.
         description: What the model does, in a person's words; may be empty.
-        inputs: Input tensors, at least one.
+        inputs: Input tensors that every job has; none for a model that only computes constants.
+        optional_inputs: Inputs that have a default value in the file, and may be left out.
         outputs: Output tensors.
         class_names: Names of a classifier's classes, by class index.
+        class_labels: What the model itself calls each class, by class index; None where it says the index or
+            the name.
         feature_names: Names along the last axis of the model's only input.
         example: A value of `data` that the model accepts.
+        sample_shape: Shapes of inputs that the model accepts, by name, where there is no example.
+        non_finite: How NaN and infinities are written in results: as null, or as strings.
         timeout_seconds: Longest run of a job that does not say otherwise; None for the worker's setting.
         batch: Whether jobs may share a run, as far as model.toml and the names of axes are concerned.
     """
 
-    model_config = ConfigDict(frozen=True)
+    # JSON has no NaN: in an example it is written as `data` takes it
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     name: str
     version: str
@@ -101,10 +145,14 @@ class ModelDocument(BaseModel):
     platform: str = "onnxruntime_onnx"
     description: str = ""
     inputs: list[Tensor]
+    optional_inputs: list[Tensor] = Field(default=[], exclude_if=_is_unset)
     outputs: list[Tensor]
     class_names: list[str] | None = None
+    class_labels: list[int | str] | None = Field(default=None, exclude_if=_is_unset)
     feature_names: list[str] | None = None
     example: Any = None
+    sample_shape: dict[str, list[int]] | None = Field(default=None, exclude_if=_is_unset)
+    non_finite: NonFinite = Field(default="null", exclude_if=_is_null)
     timeout_seconds: float | None = None
     batch: bool = True
 
@@ -112,6 +160,13 @@ class ModelDocument(BaseModel):
     def batched(self) -> bool:
         """Whether every input's first axis is dynamic, so that rows of several jobs may share one run."""
         return self.batch and bool(self.inputs) and all(tensor.shape[:1] == [-1] for tensor in self.inputs)
+
+    def make_data(self) -> Any:  # noqa: ANN401 - any JSON value
+        """Returns data to try a model with: its example, or zeros of its sample shape; None without both."""
+        if self.example is not None or (self.inputs and not self.sample_shape):
+            return self.example
+        shapes = self.sample_shape or {}
+        return {tensor.name: tensor.make_zeros(shapes.get(tensor.name)) for tensor in self.inputs}
 
     def to_json(self) -> bytes:
         """Returns the document as JSON."""

@@ -71,7 +71,8 @@ def new_submission(connection: HTTPConnection, model: str, body: PredictBody) ->
         body: What it asks for besides.
     """
     owner = owner_of(connection) or ""
-    return Submission(model, to_json(body.data), body.priority, body.timeout_seconds, owner, body.webhook)
+    data = to_json(body.data, inf_nan_mode="strings")
+    return Submission(model, data, body.priority, body.timeout_seconds, owner, body.webhook)
 
 
 def idempotency_of(

@@ -118,7 +118,7 @@ class Runner:
     def _predict_together(self, model: Model, group: "_Group", run: Run) -> list[bytes] | None:
         try:
             return model.predict_together([inputs for _, inputs in group], run.handle)
-        except ModelError as error:
+        except InferqError as error:
             if not run.is_cancelled:
                 log.info("batch_taken_apart", model=model.name, jobs=len(group), reason=error.message)
         except Exception:  # whatever a model does, the worker lives on
@@ -165,7 +165,7 @@ class _Bench:
     def _try_out(self, handle: RunHandle | None) -> None:
         """Measures a run, and one of several jobs; looks whether those change each other's results."""
         sample = self.model.sample()
-        rows = self.model.count_rows(sample)
+        rows = max(1, self.model.count_rows(sample))
         _, seconds = self._timed(sample, handle)
         self._cost.add(rows, seconds)
         if self.model.dependence:
@@ -218,7 +218,7 @@ class _Bench:
             return
         alike: dict[object, _Group] = {}
         for one in decoded:
-            alike.setdefault(tuple([array.shape[1:] for array in one[1].values()]), []).append(one)
+            alike.setdefault(self.model.sharing_key(one[1]), []).append(one)
         most_rows = 2 * self.rows_at_once(budget_seconds)
         for group in alike.values():
             yield from self._pack(group, most_rows)

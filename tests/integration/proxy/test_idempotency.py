@@ -51,7 +51,7 @@ async def test_key_with_another_request_is_refused(client, announced, redis_clie
 
 
 async def test_request_that_was_refused_keeps_no_key(client, announced):
-    expect_problem(await client.post("/predict", json={"data": []}, headers=KEY), 422, "invalid-input")
+    expect_problem(await client.post("/predict", json={"data": [[]]}, headers=KEY), 422, "invalid-input")
     assert (await client.post("/predict", json=DATA, headers=KEY)).status_code == 202
 
 

@@ -2,6 +2,7 @@ import json
 import os
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 
 from inferq.jobs import ModelError, Outcome, WorkerInfo
@@ -101,16 +102,13 @@ async def test_unknown_job_is_404_and_says_which_of_both_it_can_be(client, job_i
         (b"", 400, "invalid-json", "not valid JSON"),
         (b"{data: 1}", 400, "invalid-json", "not valid JSON"),
         (b"[1]", 400, "invalid-json", "must be a JSON object"),
-        (b'{"data": []}', 422, "invalid-input", "empty"),
         (b'{"data": [[]]}', 422, "invalid-input", "4"),
         (b'{"data": [[1, 2, 3]]}', 422, "invalid-input", "has 3 values, but model 'iris' expects 4"),
         (b'{"data": [[1, 2, 3, 4], [1, 2, 3]]}', 422, "invalid-input", r"data[1] has 3 values"),
         (b'{"data": [1, 2, 3, 4]}', 422, "invalid-input", "must be an array"),
-        (b'{"data": [["1", 2, 3, 4]]}', 422, "invalid-input", "finite number"),
-        (b'{"data": [[true, 2, 3, 4]]}', 422, "invalid-input", "finite number"),
-        (b'{"data": [[NaN, 2, 3, 4]]}', 422, "invalid-input", "finite number"),
-        (b'{"data": [[-Infinity, 2, 3, 4]]}', 422, "invalid-input", "finite number"),
-        (b'{"data": [[1e999, 2, 3, 4]]}', 422, "invalid-input", "finite number"),
+        (b'{"data": [["1", 2, 3, 4]]}', 422, "invalid-input", "must be a number"),
+        (b'{"data": [[true, 2, 3, 4]]}', 422, "invalid-input", "must be a number"),
+        (b'{"data": [["nan", 2, 3, 4]]}', 422, "invalid-input", "must be a number"),
         (b'{"data": [[1e39, 2, 3, 4]]}', 422, "invalid-input", "FP32"),
         (b'{"data": null}', 422, "invalid-input", "must be"),
         (b'{"data": {"wrong": [[1, 2, 3, 4]]}}', 422, "invalid-input", "wrong"),
@@ -125,6 +123,29 @@ async def test_bad_input_is_explained_and_never_reaches_the_queue(
     assert words in detail
     assert list(redis_client.scan_iter("job:*")) == []
     assert redis_client.llen("queue:iris") == 0
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_missing_and_infinite_values_are_stored_as_json(
+    client, redis_client, consumer, iris, is_announced
+):
+    if is_announced:
+        consumer.announce({"iris": iris.document.to_json()})
+    for written, stored in (
+        (b"[[NaN, null, Infinity, -Infinity]]", ["NaN", None, "Infinity", "-Infinity"]),
+        (b'[["NaN", 1, "Infinity", "-Infinity"]]', ["NaN", 1, "Infinity", "-Infinity"]),
+    ):
+        answer = await client.post("/predict", content=b'{"data": ' + written + b"}")
+        data = redis_client.get(f"job:{answer.json()['job_id']}:data")
+        assert orjson.loads(data) == [stored]
+        assert iris.decode(data)["features"].shape == (1, 4)
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_no_rows_are_accepted(client, redis_client, consumer, iris, is_announced):
+    if is_announced:
+        consumer.announce({"iris": iris.document.to_json()})
+    assert (await client.post("/predict", json={"data": []})).status_code == 202
 
 
 async def test_body_over_the_limit_is_413_declared_or_not(settings, announced, make_client):
@@ -156,11 +177,20 @@ async def test_full_queue_is_503_with_retry_after(settings, announced, make_clie
 
 async def test_default_model_is_accepted_before_any_worker_has_announced_it(client, redis_client):
     assert (await client.post("/predict", json=DATA)).status_code == 202
-    expect_problem(await client.post("/predict", json={"data": []}), 422, "invalid-input")
+    expect_problem(await client.post("/predict", json={"data": [[1], []]}), 422, "invalid-input")
     expect_problem(await client.post("/predict", json=DATA | {"model": "other"}), 422, "unknown-model")
     answer = await client.post("/predict/test")
     expect_problem(answer, 503, "no-worker")
     assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_zeros_are_submitted_where_a_sample_shape_stands_for_an_example(
+    client, consumer, iris, redis_client
+):
+    document = iris.document.model_copy(update={"example": None, "sample_shape": {"features": [2, 4]}})
+    consumer.announce({"iris": document.to_json()})
+    answer = await client.post("/predict/test")
+    assert json.loads(redis_client.get(f"job:{answer.json()['job_id']}:data")) == {"features": [[0] * 4] * 2}
 
 
 async def test_own_example_is_submitted(client, announced, redis_client):

@@ -74,6 +74,14 @@ async def test_bad_row_fails_its_own_job_only(start_worker, producer, redis_clie
         (onnx_models.write_centred, [[[i, 1, 2], [3, 4, 5]] for i in range(20)]),
         (onnx_models.write_products, [[[i, 1, 2]] for i in range(20)]),
         (onnx_models.write_recurrent, [[[[i, 1]], [[2, 3]]] for i in range(20)]),
+        (onnx_models.write_zip_map, [[[i, 1]] * (i % 3) for i in range(20)]),
+        (onnx_models.write_outlooks, [[[i, 1]] * (i % 3) for i in range(20)]),
+        (onnx_models.write_split_rows, [[[i, 1]] * (i % 3) for i in range(20)]),
+        (onnx_models.write_imputer, [[[i, None if i % 2 else "Infinity"]] * (i % 3) for i in range(20)]),
+        (onnx_models.write_scaled, [{"x": [[i, 1]]} | ({"scale": [i]} if i % 2 else {}) for i in range(20)]),
+        (onnx_models.write_decoder, [{"x": [[[i, 1]]], "past": [[[2, i]] * (i % 2)]} for i in range(20)]),
+        (onnx_models.write_any_shape, [[i] * (i % 3) for i in range(20)]),
+        (onnx_models.write_constant, [[], {}] * 10),
     ],
 )
 async def test_result_does_not_depend_on_the_jobs_beside_it(start_worker, producer, tmp_path, write, data):

@@ -10,7 +10,7 @@ from inferq.models.repository import load_repository
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
-from tests.onnx_models import write_failing_model, write_one_long_node, write_slow_loop
+from tests.onnx_models import write_failing_model, write_labels, write_one_long_node, write_slow_loop
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -42,7 +42,7 @@ async def test_worker_takes_no_processor_from_those_who_serve(start_worker, prod
 
 async def test_bad_data_from_outside_fails_its_job_with_a_sentence(start_worker, producer, redis_client):
     start_worker()
-    for job_id, data in {"short": b"[[1,2,3]]", "text": b"no json", "empty": b"[]"}.items():
+    for job_id, data in {"short": b"[[1,2,3]]", "text": b"no json", "empty": b"[[]]"}.items():
         redis_client.set(f"job:{job_id}:data", data)
         redis_client.lpush("queue:iris", job_id)
     good = await ended(producer, await producer.submit("iris", DATA))
@@ -80,6 +80,19 @@ async def test_run_that_fails_gives_a_failed_job_and_a_living_worker(start_worke
     good = await ended(producer, await producer.submit("failing", b"[0]"))
     assert good.status is Status.COMPLETED
     assert worker.process.poll() is None
+
+
+async def test_answer_that_the_card_contradicts_fails_at_once(start_worker, producer, tmp_path):
+    folder = write_labels(tmp_path / "labels")
+    (folder / "model.toml").write_text('class_names = ["a", "b"]')
+    good = [await producer.submit("labels", b"[1]") for _ in range(5)]
+    bad = await producer.submit("labels", b"[7]")
+    start_worker(models_dir=tmp_path, max_attempts=3)
+    job = await ended(producer, bad)
+    assert (job.status, job.error_kind, job.attempts) == (Status.FAILED, ErrorKind.INVALID_MODEL, 1)
+    assert "class 7" in job.error
+    assert "as a table from each label to its name" in job.error
+    assert [(await ended(producer, job_id)).status for job_id in good] == [Status.COMPLETED] * 5
 
 
 async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_worker, producer):

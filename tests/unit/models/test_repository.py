@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from inferq.jobs import InvalidModelError
 from inferq.models.repository import load_each, load_model, load_repository
-from inferq.models.signature import Datatype, Tensor
+from inferq.models.signature import Datatype, ModelDocument, Tensor
 from tests import onnx_models
 
 REPOSITORY = Path(__file__).parents[3] / "models"
@@ -267,11 +267,6 @@ def test_a_name_that_cannot_be_a_key_is_refused(tmp_path):
     assert "'two words' is no name for a model" in refusal(tmp_path)
 
 
-def test_a_zip_map_output_is_refused_with_the_way_to_export_without(tmp_path):
-    onnx_models.write_zip_map(tmp_path / "zipped")
-    assert "zipmap" in refusal(tmp_path)
-
-
 def test_a_datatype_that_json_cannot_carry_is_refused(tmp_path):
     onnx_models.write(
         tmp_path / "complex",
@@ -282,17 +277,6 @@ def test_a_datatype_that_json_cannot_carry_is_refused(tmp_path):
     message = refusal(tmp_path)
     assert "bfloat16" in message
     assert "Cast it" in message
-
-
-def test_a_model_without_inputs_is_refused(tmp_path):
-    onnx_models.write(
-        tmp_path / "constant",
-        [helper.make_node("Identity", ["c"], ["y"])],
-        inputs=[],
-        outputs=[onnx_models.value("y", TensorProto.FLOAT, [1])],
-        constants={"c": np.zeros(1, dtype=np.float32)},
-    )
-    assert "no inputs" in refusal(tmp_path)
 
 
 def test_weights_in_a_file_beside_the_model_are_found(tmp_path):
@@ -310,12 +294,26 @@ def test_weights_in_a_file_beside_the_model_are_found(tmp_path):
         ("class_names = 'a'", "'class_names' is not valid"),
         ("class_names = []", "'class_names' is not valid"),
         ("class_names = [1]", "'class_names.0' is not valid"),
-        ("class_names = ['a', 'b']", "no output fits a classifier"),
+        (
+            "class_names = ['a', 'b']",
+            "class_names has 2 names, but the output 'probabilities' (FP32, shape [-1, 3])",
+        ),
+        ("class_names = {a = 'b'}", "class_names has 1 names, but the output 'probabilities'"),
+        ("class_names = {a = 1}", "'class_names.a' is not valid: Input should be a valid string"),
         ("feature_names = ['a']", "feature_names has 1 names"),
         ("label_output = 'probabilities'", "need class_names"),
         ("example = [[1, 2]]", "The example does not fit the model. data[0] has 2 values"),
-        ("example = [[1, 2, nan]]", "finite"),
         ("example = [[1, 2, 1979-05-27]]", "got a date"),
+        ("example = [[1, 2], [1979-05-27, 1]]", "data[0] has 2 values"),
+        ("example = [[1, 2, 1" + "0" * 400 + "]]", "data[0][2] must be a number between"),
+        ("example = [[1, 2, 1" + "0" * 5000 + "]]", "4300 digits"),
+        ("example = " + "[" * 5000 + "]" * 5000, "too deep"),
+        ("non_finite = 'NaN'", "'non_finite' is not valid: Input should be 'null' or 'string'"),
+        ("sample_shape = [1, 2]", "sample_shape says [1, 2] for 'scores', but the model takes 'scores'"),
+        ("sample_shape = [1]", "sample_shape says [1]"),
+        ("sample_shape = [10000000, 3]", "more than 5000000 values"),
+        ("sample_shape = {x = [1, 3]}", "for 'x', but the model takes 'scores'"),
+        ("sample_shape = [-1, 3]", "'sample_shape.0' is not valid"),
     ],
 )
 def test_a_card_that_is_wrong_says_what_is_wrong(tmp_path, text, reason):
@@ -404,3 +402,18 @@ def test_first_axes_of_different_names_are_no_batch(tmp_path, names, batched):
     model = load_repository(tmp_path)["m"]
     assert model.document.batched
     assert model.dependence is None
+
+
+def test_a_card_may_begin_with_a_byte_order_mark(tmp_path):
+    folder = onnx_models.write_softmax(tmp_path / "soft")
+    (folder / "model.toml").write_bytes(b"\xef\xbb\xbfdescription = 'as of an editor on Windows'")
+    assert load_repository(tmp_path)["soft"].document.description == "as of an editor on Windows"
+
+
+def test_an_example_may_hold_numbers_beyond_64_bits_and_none_at_all(tmp_path):
+    folder = onnx_models.write_softmax(tmp_path / "soft")
+    (folder / "model.toml").write_text("example = [[100000000000000000000, nan, -inf]]")
+    model = load_repository(tmp_path)["soft"]
+    model.warm_up()
+    assert model.sample()["scores"][0, 0] == np.float32(1e20)
+    assert ModelDocument.from_json(model.document.to_json()).example == [[10**20, "NaN", "-Infinity"]]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+from onnx import helper
 
 from inferq.jobs import InvalidInputError, InvalidModelError, ModelError
 from inferq.models.repository import load_model
@@ -103,6 +104,185 @@ def test_nan_and_infinity_in_an_output_become_null(tmp_path):
     assert predict(folder, -1) == predict(folder, 0) == {"outputs": {"y": None}}
 
 
+def test_nan_and_infinity_in_an_output_become_strings_where_the_card_says_so(tmp_path):
+    folder = onnx_models.write_scalar(tmp_path / "log")
+    (folder / "model.toml").write_text('non_finite = "string"')
+    assert [predict(folder, x) for x in (-1, 0, "Infinity", 1)] == [
+        {"outputs": {"y": y}} for y in ("NaN", "-Infinity", "Infinity", 0)
+    ]
+    soft = onnx_models.write_softmax(tmp_path / "soft")
+    (soft / "model.toml").write_text('class_names = ["a", "b", "c"]\nnon_finite = "string"')
+    assert predict(soft, [[0, None, 1]]) == {
+        "prediction": None,
+        "class_name": None,
+        "probabilities": ["NaN"] * 3,
+    }
+
+
+def test_float32_is_written_as_its_shortest_decimal_beside_values_that_are_spelled(tmp_path):
+    folder = onnx_models.write_imputer(tmp_path / "imputer")
+    (folder / "model.toml").write_text('non_finite = "string"')
+    assert load_model(folder).predict(b'[[0.971,"Infinity"]]') == b'{"outputs":{"y":[[0.971,"Infinity"]]}}'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'[[null,"NaN"],["Infinity","-Infinity"]]', b"[[NaN,null],[Infinity,-Infinity]]"],
+)
+def test_missing_and_infinite_values_reach_a_model_of_floats_in_every_spelling(tmp_path, data):
+    model = load_model(onnx_models.write_imputer(tmp_path / "imputer"))
+    [array] = model.decode(data).values()
+    np.testing.assert_array_equal(array, np.array([[math.nan] * 2, [math.inf, -math.inf]], dtype=np.float32))
+    assert orjson.loads(model.predict(b"[[null,1]]")) == {"outputs": {"y": [[7, 1]]}}
+
+
+def test_missing_values_are_decoded_together_with_others(tmp_path):
+    model = load_model(onnx_models.write_imputer(tmp_path / "imputer"))
+    together = model.decode_together([b"[[1,2]]", b'[[null,"Infinity"]]'])
+    assert together is not None
+    np.testing.assert_array_equal(together[1]["x"], np.array([[math.nan, math.inf]], dtype=np.float32))
+
+
+def test_the_word_nan_is_text_to_a_model_of_strings(tmp_path):
+    folder = onnx_models.write_text(tmp_path / "text")
+    assert predict(folder, ["NaN", "Infinity"]) == {"outputs": {"loud": ["NaN!", "Infinity!"]}}
+    with pytest.raises(InvalidInputError, match="must be a string, got null"):
+        predict(folder, ["NaN", None])
+
+
+def test_an_empty_cache_begins_a_decoder(tmp_path):
+    folder = onnx_models.write_decoder(tmp_path / "decoder")
+    assert predict(folder, {"x": [[[1, 1]]], "past": [[]]}) == {"outputs": {"present": [[[1, 1]]]}}
+    assert predict(folder, {"x": [[], []], "past": [[], []]}) == {"outputs": {"present": [[], []]}}
+
+
+@pytest.mark.parametrize(
+    ("shape", "data", "expected"),
+    [
+        ([-1, -1, 3], [[], []], (2, 0, 3)),
+        ([-1, -1, 3], [], (0, 0, 3)),
+        ([2, 0, 3], [[], []], (2, 0, 3)),
+        ([0, 4], [], (0, 4)),
+        ([1, -1, 2, -1], [[]], (1, 0, 2, 0)),
+        ([-1, 2, -1], [[[], []]], (1, 2, 0)),
+    ],
+)
+def test_the_signature_tells_the_axes_that_an_empty_array_does_not(tmp_path, shape, data, expected):
+    folder = onnx_models.write(
+        tmp_path / "same",
+        [helper.make_node("Identity", ["x"], ["y"])],
+        inputs=[onnx_models.value("x", onnx_models.FP32, [size if size >= 0 else None for size in shape])],
+        outputs=[onnx_models.value("y", onnx_models.FP32, [size if size >= 0 else None for size in shape])],
+    )
+    model = load_model(folder)
+    assert model.decode(orjson.dumps(data))["x"].shape == expected
+    assert predict(folder, data) == {"outputs": {"y": np.zeros(expected).tolist()}}
+
+
+def test_no_rows_give_results_without_rows(tmp_path):
+    assert predict(IRIS, []) == {"prediction": [], "class_name": [], "probabilities": []}
+    two = onnx_models.write_two_by_two(tmp_path / "two")
+    assert predict(two, {"count": [], "price": []}) == {"outputs": {"total": [], "is_free": []}}
+
+
+def test_an_input_of_unknown_rank_takes_any_array(tmp_path):
+    folder = onnx_models.write_any_shape(tmp_path / "any")
+    for data, result in ((-2, 0), ([1, -2], [1, 0]), ([[[3]], [[-4]]], [[[3]], [[0]]]), ([[], []], [[], []])):
+        assert predict(folder, data) == {"outputs": {"y": result}}
+    model = load_model(folder)
+    assert model.document.inputs[0].is_unranked
+    assert not model.document.batched
+    for data, reason in (
+        ("[[1],[2,3]]", "others have 1"),
+        ("[" * 40 + "]" * 40, "deeper than 32"),
+        ('["a"]', "a number"),
+    ):
+        with pytest.raises(InvalidInputError, match=reason):
+            model.decode(data.encode())
+
+
+def test_an_input_with_a_default_may_be_left_out(tmp_path):
+    model = load_model(onnx_models.write_scaled(tmp_path / "scaled"))
+    model.warm_up()
+    assert orjson.loads(model.predict(b"[[1,2]]")) == {"outputs": {"y": [[10, 20]]}}
+    assert orjson.loads(model.predict(b'{"x":[[1,2]],"scale":[2]}')) == {"outputs": {"y": [[2, 4]]}}
+    plain, other = model.decode(b"[[1,2]]"), model.decode(b'{"x":[[1,2]],"scale":[2]}')
+    assert model.sharing_key(plain) == model.sharing_key(model.decode(b"[[3,4],[5,6]]"))
+    assert model.sharing_key(other) not in (model.sharing_key(plain), model.sharing_key(other))
+    with pytest.raises(InvalidInputError, match=r"lacks the input 'x'. Expected .*, and perhaps 'scale'"):
+        model.decode(b'{"scale":[2]}')
+
+
+def test_a_model_without_inputs_runs(tmp_path):
+    model = load_model(onnx_models.write_constant(tmp_path / "constant"))
+    model.warm_up()
+    for data in (b"[]", b"{}"):
+        assert orjson.loads(model.predict(data)) == {"outputs": {"y": [1, 2]}}
+    for data in (b"[1]", b"null", b'{"x":[1]}'):
+        with pytest.raises(InvalidInputError, match="no inputs"):
+            model.decode(data)
+
+
+def test_maps_come_out_as_objects(tmp_path):
+    folder = onnx_models.write_zip_map(tmp_path / "zipped", ["cat", "dog"])
+    assert load_model(folder).predict(b"[[0.971,0],[0,1]]") == (
+        b'{"outputs":{"label":["cat","dog"],"probabilities":[{"cat":0.971,"dog":0.0},{"cat":0.0,"dog":1.0}]}}'
+    )
+    output = load_model(folder).document.outputs[1]
+    assert (output.datatype, output.shape) == ("FP32", [-1])
+    assert output.onnx_type == "seq(map(string,tensor(float)))"
+
+
+def test_maps_are_shared_out_to_the_jobs_of_a_batch(tmp_path):
+    model = load_model(onnx_models.write_zip_map(tmp_path / "zipped"))
+    jobs = [model.decode(data) for data in (b"[[1,0]]", b"[[0,1],[2,0]]")]
+    assert [orjson.loads(result)["outputs"]["probabilities"] for result in model.predict_together(jobs)] == [
+        [{"0": 1, "1": 0}],
+        [{"0": 0, "1": 1}, {"0": 2, "1": 0}],
+    ]
+
+
+def test_sequences_of_tensors_come_out_and_are_never_shared(tmp_path):
+    for write, one, two in (
+        (onnx_models.write_outlooks, [[[0.1, 1]], [[0.2, 2]]], [[[0.1, 1], [3, 4]], [[0.2, 2], [6, 8]]]),
+        (onnx_models.write_split_rows, [[0.1, 1]], [[0.1, 1], [3, 4]]),
+    ):
+        model = load_model(write(tmp_path / write.__name__))
+        [[_, got]] = orjson.loads(model.predict(b"[[0.1,1]]"))["outputs"].items()
+        assert got == one
+        [[_, got]] = orjson.loads(model.predict(b"[[0.1,1],[3,4]]"))["outputs"].items()
+        assert got == two
+        with pytest.raises(ModelError, match="one entry for each"):
+            model.predict_together([model.decode(b"[[0.1,1]]")] * 2)
+
+
+def test_a_sample_shape_stands_for_a_long_example(tmp_path):
+    folder = onnx_models.write_image(tmp_path / "image")
+    (folder / "model.toml").write_text("sample_shape = [2, 3, 8, 9]")
+    model = load_model(folder)
+    assert model.sample()["image"].shape == (2, 3, 8, 9)
+    assert np.shape(model.document.make_data()["image"]) == (2, 3, 8, 9)
+    assert not model.decode(orjson.dumps(model.document.make_data()))["image"].any()
+    two = onnx_models.write_two_by_two(tmp_path / "two")
+    (two / "model.toml").write_text("sample_shape = {count = [4, 3], price = [4, 3]}")
+    assert {array.shape for array in load_model(two).sample().values()} == {(4, 3)}
+
+
+def test_a_missing_locale_is_named_with_what_to_install(tmp_path):
+    folder = onnx_models.write(
+        tmp_path / "normalizer",
+        [
+            helper.make_node(
+                "StringNormalizer", ["x"], ["y"], case_change_action="LOWER", locale="xx_YY.UTF-8"
+            )
+        ],
+        inputs=[onnx_models.value("x", onnx_models.STRING, [2])],
+        outputs=[onnx_models.value("y", onnx_models.STRING, [2])],
+    )
+    with pytest.raises(InvalidModelError, match=r"xx_YY.* Install the locale"):
+        load_model(folder)
+
+
 def test_float32_is_written_with_its_own_shortest_decimal(tmp_path):
     model = load_model(onnx_models.write_fixed_batch(tmp_path / "fixed"))
     outputs = {"y": np.array([0.971, 1e-7], dtype=np.float32), "z": np.array(0.1, dtype=np.float32)}
@@ -111,7 +291,16 @@ def test_float32_is_written_with_its_own_shortest_decimal(tmp_path):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[[1, 2, 3, NaN]]", b"[[1, 2, 3, 1e999]]", b"\xff", b"[" * 3000, b'["\\ud800"]', b"[[1, 2, 3]]"],
+    [
+        b"",
+        b"[[1, 2, 3, nan]]",
+        b"[[1, 2, 3, 1e999]]",
+        b"[NaN" * 3000,
+        b"\xff",
+        b"[" * 3000,
+        b'["\\ud800"]',
+        b"[[1, 2, 3]]",
+    ],
 )
 def test_data_from_outside_that_cannot_be_read_is_refused(data):
     with pytest.raises(InvalidInputError):

@@ -52,15 +52,16 @@ def values(datatype: Datatype) -> st.SearchStrategy[Any]:
         width = int(datatype[2:])
         assert width in (16, 32, 64)
         whole = st.integers(-2048, 2048)
-        return whole | st.floats(width=width, allow_nan=False, allow_infinity=False)  # type: ignore[arg-type]
+        other = st.sampled_from([None, "NaN", math.nan, "Infinity", math.inf, "-Infinity", -math.inf])
+        return whole | st.floats(width=width, allow_nan=False, allow_infinity=False) | other  # type: ignore[arg-type]
     low, high = datatype.limits
     return st.integers(int(low), int(high))
 
 
 @st.composite
-def signatures(draw: st.DrawFn, min_axes: int = 0) -> ModelDocument:
+def signatures(draw: st.DrawFn, min_axes: int = 0, shortest: int = 0) -> ModelDocument:
     datatype = draw(st.sampled_from(Datatype))
-    shape = draw(st.lists(st.sampled_from([-1, -1, 1, 2, 3]), min_size=min_axes, max_size=3))
+    shape = draw(st.lists(st.sampled_from([-1, -1, *range(shortest, 4)]), min_size=min_axes, max_size=3))
     return make_document((datatype.value, shape))
 
 
@@ -71,10 +72,10 @@ def nest(draw: st.DrawFn, shape: list[int], leaf: st.SearchStrategy[Any]) -> Any
 
 
 @st.composite
-def fitting(draw: st.DrawFn, min_axes: int = 0) -> tuple[ModelDocument, Any]:
-    document = draw(signatures(min_axes))
+def fitting(draw: st.DrawFn, min_axes: int = 0, shortest: int = 0) -> tuple[ModelDocument, Any]:
+    document = draw(signatures(min_axes, shortest))
     tensor = document.inputs[0]
-    shape = [draw(st.integers(1, 3)) if size < 0 else size for size in tensor.shape]
+    shape = [draw(st.integers(shortest, 3)) if size < 0 else size for size in tensor.shape]
     return document, nest(draw, shape, values(tensor.datatype))
 
 
@@ -82,8 +83,12 @@ def wrong_values(datatype: Datatype) -> list[object]:
     wrong: list[object] = [None, {}, {"a": 1}, [], [1], 10**400]
     if datatype is not Datatype.BOOL:
         wrong += [True]
+    if datatype.is_float:
+        wrong.remove(None)
+    elif datatype is not Datatype.BYTES:
+        wrong += ["NaN", math.nan, math.inf, -math.inf]
     if datatype is not Datatype.BYTES:
-        wrong += ["1", math.nan, math.inf, -math.inf]
+        wrong += ["1", "nan", "+Infinity", "", "\ud800"]
     if datatype in (Datatype.BOOL, Datatype.BYTES) or datatype.is_integer:
         wrong += [1.0, 0.5]
     if datatype.is_integer or datatype in (Datatype.FP16, Datatype.FP32):
@@ -94,7 +99,7 @@ def wrong_values(datatype: Datatype) -> list[object]:
 @st.composite
 def mutated(draw: st.DrawFn) -> tuple[ModelDocument, Any]:
     """Valid data with one thing made wrong: a value, a length, or the depth."""
-    document, data = draw(fitting())
+    document, data = draw(fitting(shortest=1))
     tensor = document.inputs[0]
     holder: list[Any] = [data]
     array, index = holder, 0
@@ -110,7 +115,7 @@ def mutated(draw: st.DrawFn) -> tuple[ModelDocument, Any]:
     elif depth and len(array) > 1:  # ragged: longer than its neighbour
         array[index] = draw(st.sampled_from([array[index] + array[index][:1], [], {}]))
     else:
-        array[index] = draw(st.sampled_from([[], {"0": 1}, None]))
+        array[index] = draw(st.sampled_from([{"0": 1}, None, 0]))
     return document, holder[0]
 
 
@@ -121,8 +126,10 @@ def test_data_that_fits_passes_and_decodes_to_the_same_numbers(case):
     rows = DataValidator(document, max_rows=100).validate(data)
     [array] = decoder(document).decode(json.dumps(data).encode()).values()
     assert rows == (len(data) if tensor.shape[:1] == [-1] else 1)
-    assert array.tolist() == data
-    assert list(array.shape) == list(np.shape(np.array(data, dtype=object)))
+    np.testing.assert_array_equal(array, np.array(data, dtype=array.dtype).reshape(array.shape))
+    assert len(array.shape) == len(tensor.shape)
+    written = list(np.shape(np.array(data, dtype=object)))
+    assert list(array.shape) == written + [max(0, size) for size in tensor.shape[len(written) :]]
 
 
 @given(mutated())
@@ -187,8 +194,8 @@ def test_a_single_row_without_its_brackets_is_told_what_is_expected():
 
 
 def test_a_wrong_value_is_located_by_row_column_and_feature():
-    assert "data[1][2] (petal length) must be a finite number (FP32), got null" in refusal(
-        IRIS, [FLOWER, [1, 2, None, 4]]
+    assert 'data[1][2] (petal length) must be a number, null or "NaN" (FP32), got true' in refusal(
+        IRIS, [FLOWER, [1, None, True, 4]]
     )
 
 
@@ -266,7 +273,7 @@ def test_inputs_with_different_rows_are_counted():
 
 
 def test_a_wrong_value_is_located_by_its_input():
-    assert 'data["x0"][0][1] must be a finite number' in refusal(TWO, {"x0": [[1, "a"]], "x1": [1]})
+    assert 'data["x0"][0][1] must be a number' in refusal(TWO, {"x0": [[1, "a"]], "x1": [1]})
 
 
 def test_a_model_with_a_fixed_batch_counts_one_row():
@@ -282,14 +289,10 @@ def test_a_model_with_a_fixed_batch_counts_one_row():
         ("text", "must be an array"),
         (None, "must be an array"),
         (3, "must be an array"),
-        ([], "empty"),
-        ({}, "empty"),
-        ([[]], "empty"),
         ([[1], [1, 2]], "others have 1"),
         ([[1], 2], "like its neighbours"),
-        ([[1.0, math.nan]], "finite"),
-        ([[1, math.inf]], "finite"),
-        ([None], "null"),
+        ([None, "a"], "one kind"),
+        (["NaN", True], "one kind"),
         ([{"a": 1}], "an object"),
         ([1, "a"], "one kind"),
         ([1, True], "one kind"),

@@ -20,10 +20,20 @@ def reason(folder, card, *, is_large=True):
     return verdict.reason
 
 
+def test_an_example_without_rows_proves_nothing(tmp_path):
+    assert "no values but one row's" in (
+        reason(onnx_models.write_softmax(tmp_path / "m"), "example = []") or ""
+    )
+
+
 @pytest.mark.parametrize("is_large", [True, False])
 @pytest.mark.parametrize(
     ("write", "card"),
     [
+        (onnx_models.write_zip_map, NONE),
+        (onnx_models.write_decoder, NONE),
+        (onnx_models.write_scaled, NONE),
+        (onnx_models.write_imputer, "example = [[nan, 1.0], [inf, 2.0]]"),
         (onnx_models.write_widths, NONE),
         (onnx_models.write_widths, VALUES),
         (onnx_models.write_softmax, NONE),

@@ -109,15 +109,15 @@ async def _checked(connection: HTTPConnection, raw: bytes) -> Submission:
 async def predict_test(
     request: Request, model: Annotated[str | None, Query(description="Model name")] = None
 ) -> Response:
-    """Submits the model's own example. A request body is not needed and not looked at."""
+    """Submits the model's own example, or zeros of its sample shape. A request body is not looked at."""
     catalog = catalog_of(request)
     name = model if model is not None else await catalog.default_name()
-    document = (await catalog.known(name)).document
-    if document.example is None:
+    data = (await catalog.known(name)).document.make_data()
+    if data is None:
         raise UnknownModelError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
-    return _accepted(await _store(request, new_submission(request, name, PredictBody(document.example))))
+    return _accepted(await _store(request, new_submission(request, name, PredictBody(data))))
 
 
 @lean.get(
