@@ -1,0 +1,170 @@
+"""ONNX's own backend tests, through all that happens to a job's values: from validation to the result's JSON.
+
+What ONNX Runtime itself runs is served, and gives the same. To write `onnx_backend_not_served.txt` anew after
+a new version of ONNX, take the difference that the test prints.
+"""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import orjson
+import pytest
+from onnx import numpy_helper
+from onnx.backend.test import loader
+from pydantic_core import to_json
+
+from inferq.jobs import InvalidModelError
+from inferq.models.repository import load_model
+from inferq.models.validation import DataValidator
+
+# 20 s on a machine that does nothing else
+pytestmark = pytest.mark.timeout(600)
+
+NOT_SERVED = Path(__file__).with_name("onnx_backend_not_served.txt")
+"""The cases that a model's signature rules out: `name: type of an input or output`."""
+
+
+@dataclass
+class Case:
+    """One of ONNX's cases, as ONNX Runtime runs it by itself.
+
+    Attributes:
+        name: What ONNX calls it.
+        model: The ONNX file.
+        runs: Inputs by name, and what ONNX Runtime gives for each output; none where it does not take them.
+    """
+
+    name: str
+    model: bytes
+    runs: list[tuple[Mapping[str, Any], list[Any]]]
+
+
+def _read(file: Path, kind: onnx.TypeProto) -> Any:
+    if kind.HasField("sequence_type"):
+        return [
+            numpy_helper.to_array(one)
+            for one in onnx.SequenceProto.FromString(file.read_bytes()).tensor_values
+        ]
+    return numpy_helper.to_array(onnx.TensorProto.FromString(file.read_bytes()))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    return value if value is None or isinstance(value, list) else np.asarray(value)
+
+
+def _inputs_of(case: Any) -> tuple[onnx.ModelProto, list[list[Any]]]:
+    if case.model is not None:
+        return case.model, [list(inputs) for inputs, _ in case.data_sets]
+    folder = Path(case.model_dir)
+    model = onnx.load(folder / "model.onnx")
+    kinds = [value.type for value in model.graph.input]
+    return model, [
+        [_read(one / f"input_{number}.pb", kinds[number]) for number in range(len(list(one.glob("input_*"))))]
+        for one in sorted(folder.glob("test_data_set_*"))
+    ]
+
+
+def _cases() -> Iterator[Case]:
+    """All that ONNX Runtime loads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the computation of what is expected
+        found = [
+            case
+            for kind in ("node", "simple", "pytorch-converted", "pytorch-operator")
+            for case in loader.load_model_tests(kind=kind)
+        ]
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    for case in found:
+        proto, data = _inputs_of(case)
+        model = proto.SerializeToString()
+        try:
+            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception:  # noqa: BLE001 - whatever ONNX Runtime says of an operator that it lacks
+            continue
+        names = [value.name for value in proto.graph.input]
+        runs = []
+        for values in data:
+            inputs = {name: _plain(value) for name, value in zip(names, values, strict=False)}
+            try:
+                runs.append((inputs, session.run(None, inputs)))
+            except Exception:  # noqa: BLE001 - nor can inferq run it then
+                continue
+        yield Case(case.name, model, runs)
+
+
+def _is_same(got: Any, expected: Any) -> bool:
+    if isinstance(expected, list):
+        return len(got) == len(expected) and all(map(_is_same, got, expected))
+    if expected is None:
+        return got is None
+    array = np.array(got, dtype=expected.dtype)
+    if not expected.size:  # what lies below an empty array is not written
+        return not array.size and array.shape == expected.shape[: array.ndim]
+    return array.shape == expected.shape and np.array_equal(
+        array, expected, equal_nan=expected.dtype.kind == "f"
+    )
+
+
+def _difference(case: Case, folder: Path) -> str | None:
+    """What a job gets that ONNX Runtime does not give; None if nothing.
+
+    Raises:
+        InvalidModelError: The model's signature is refused.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(case.model)
+    (folder / "model.toml").write_text('non_finite = "string"')
+    model = load_model(folder, threads=1)
+    names = [tensor.name for tensor in model.document.outputs]
+    for inputs, expected in case.runs:
+        data = {name: value.tolist() for name, value in inputs.items()}
+        DataValidator(model.document).validate(data)
+        outputs = orjson.loads(model.predict(to_json(data, inf_nan_mode="strings")))["outputs"]
+        for name, array in zip(names, expected, strict=True):
+            if not _is_same(outputs[name], array):
+                return f"{name}: {str(outputs[name])[:100]} for {str(array)[:100]}"
+    return None
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """How each case ends: None as it should, else why not."""
+    served: dict[str, str | None] = {}
+    refused: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for case in _cases():
+            try:
+                difference = _difference(case, Path(folder) / "case")
+            except InvalidModelError as error:
+                refused[case.name] = error.message.partition(" is a ")[2].partition(", ")[0]
+            except Exception as error:  # noqa: BLE001 - shown with all others
+                served[case.name] = f"{type(error).__name__}: {error}"
+            else:
+                if case.runs:
+                    served[case.name] = difference
+    return served, refused
+
+
+def test_what_onnx_runtime_gives_comes_through_json(outcomes):
+    served, _ = outcomes
+    assert {name: reason for name, reason in served.items() if reason is not None} == {}
+    assert len(served) > 1600
+
+
+def test_cases_that_are_not_served_are_those_known_to_have_types_that_json_cannot_carry(outcomes):
+    _, refused = outcomes
+    known = dict(line.split(": ", 1) for line in NOT_SERVED.read_text(encoding="utf-8").splitlines())
+    assert refused == known
