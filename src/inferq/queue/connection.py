@@ -28,6 +28,8 @@ from inferq.settings import Settings
 
 POOL_CONNECTIONS = 64
 """Most connections a proxy process opens; further requests wait for one of them."""
+SLOWEST_BYTES_PER_SECOND = 1_000_000
+"""A link to Redis that carries less than this cannot be used for large values."""
 
 _SENTINEL_SCHEME = "redis+sentinel://"
 _BACKOFF = ExponentialBackoff(cap=0.2, base=0.02)
@@ -98,6 +100,11 @@ def masked_url(url: str) -> str:
         return url.partition("?")[0]
     username = credentials.partition(":")[0]
     return f"{scheme}{separator}{username}:***@{places.partition('?')[0]}"
+
+
+def transfer_seconds(size: int) -> float:
+    """How long so many bytes may be on their way to or from Redis, beside the time for an answer."""
+    return size / SLOWEST_BYTES_PER_SECOND
 
 
 def connect_async(settings: Settings) -> redis.asyncio.Redis:
