@@ -60,6 +60,16 @@ def write_upper_case(folder: Path) -> Path:
     )
 
 
+def write_repeat(folder: Path) -> Path:
+    """Input `s`, a string, and `k`: gives the string so many times. A short request makes a long result."""
+    return write(
+        folder,
+        [helper.make_node("Expand", ["s", "k"], ["y"])],
+        inputs=[value("s", STRING, [1]), value("k", INT64, [1])],
+        outputs=[value("y", STRING, ["n"])],
+    )
+
+
 def write_failing_model(folder: Path) -> Path:
     """INT64 [n], an index in a table of 10, 20, 30, 40: fails at run time for one outside -4 to 3."""
     return write(

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,63 @@ class Server:
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, socket_timeout=5)
+
+
+class Wire:
+    """A forwarder between a client and a server that can be slow, and cut in the middle of a reply.
+
+    Args:
+        port: The server's.
+        bytes_per_second: How much each connection carries in each direction; 0 for no limit.
+
+    Attributes:
+        carried: Bytes that clients have sent.
+    """
+
+    def __init__(self, port: int, bytes_per_second: float = 0) -> None:
+        self._seconds_per_byte = 1 / bytes_per_second if bytes_per_second else 0.0
+        self.carried = 0
+        self._target = ("127.0.0.1", port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.cuts = 0
+        self.cut_after: int | None = None
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self._target)
+            threading.Thread(target=self._pump, args=(near, far, False), daemon=True).start()
+            threading.Thread(target=self._pump, args=(far, near, True), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, is_reply: bool) -> None:
+        with source, sink:
+            try:
+                while data := source.recv(65536):
+                    if is_reply and self.cut_after is not None and len(data) > self.cut_after:
+                        sink.sendall(data[: self.cut_after])
+                        self.cut_after = None
+                        self.cuts += 1
+                        return
+                    sink.sendall(data)
+                    self.carried += 0 if is_reply else len(data)
+                    time.sleep(len(data) * self._seconds_per_byte)
+            except OSError:
+                return
+            finally:
+                for end in (source, sink):
+                    try:
+                        end.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        continue
+
+    def close(self) -> None:
+        self._listener.close()
 
 
 def _binary(kind: str) -> str:

@@ -65,6 +65,7 @@ class ErrorKind(StrEnum):
     CRASHED = "crashed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    RESULT_TOO_LARGE = "result-too-large"
     # what a client of the service meets
     UNREACHABLE = "unreachable"
     NOT_ENDED = "not-ended"
@@ -185,6 +186,12 @@ class TimedOutError(InferqError):
     """A run took longer than its job, or its model, allows."""
 
     kind = ErrorKind.TIMED_OUT
+
+
+class ResultTooLargeError(InferqError):
+    """A job's result is too large to be stored, or is refused by the server."""
+
+    kind = ErrorKind.RESULT_TOO_LARGE
 
 
 class UnreachableError(InferqError):

@@ -38,7 +38,8 @@ class Settings(BaseSettings):
     key_prefix: str = ""
     """Goes before every key. On Redis Cluster a hash tag such as `{inferq}:`."""
     redis_timeout: Seconds = 1.5
-    """Longest time the proxy waits for Redis before it answers 503."""
+    """Longest time the proxy waits for Redis before it answers 503, and 1 s more for each MB of a value. A
+    worker gives up a connection that carries nothing for so long, at least 5 s."""
 
     default_model: Annotated[str, Field(pattern=MODEL_NAME_PATTERN)] = "iris"
     """The model of a request that names none. Where this is not set and workers have one model alone, it is
@@ -81,6 +82,9 @@ class Settings(BaseSettings):
     """Longest request body the proxy accepts, in bytes."""
     max_rows: Annotated[int, Field(gt=0)] = 100_000
     """Most rows in one job."""
+    max_result_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
+    """Longest result of a job, in bytes of its JSON; beyond it the job fails as `result-too-large`. Redis
+    itself takes at most `proto-max-bulk-len`, 512 MB."""
     max_queued: Annotated[int, Field(gt=0)] = 100_000
     """Most jobs waiting per model; beyond it the proxy answers 503."""
 

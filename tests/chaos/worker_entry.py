@@ -72,14 +72,14 @@ def maybe_lose_reply(command: str) -> None:
 class DyingLine(Line):
     """A connection whose worker may die whenever it uses it, or not hear the answer."""
 
-    def send(self, packed: bytes) -> Any:
+    def send(self, packed: bytes | Iterable[bytes | memoryview]) -> Any:
         maybe_die("before sending")
         sent_on = super().send(packed)
         maybe_die("with commands on their way")
         return sent_on
 
-    def receive(self, count: int, sent_on: Any) -> list[Any]:
-        answers = super().receive(count, sent_on)
+    def receive(self, count: int, sent_on: Any, seconds: float | None = None) -> list[Any]:
+        answers = super().receive(count, sent_on, seconds)
         maybe_die("before it reads the answer")
         if chance("CHAOS_LOST_REPLY"):
             note("lost reply on the line")

@@ -8,6 +8,7 @@ An ACL user needs `~{prefix}* &{prefix}events +@read +@write +@connection +@tran
 +subscribe +unsubscribe +time +info +dbsize`, and for `INFERQ_DURABILITY=fsync` also `+waitaof +config|get`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,14 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, MasterDownError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    BusyLoadingError,
+    MasterDownError,
+    NoPermissionError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
 
 from inferq.jobs import InvalidSettingError, RedisUnavailableError
@@ -28,9 +36,12 @@ from inferq.settings import Settings
 
 POOL_CONNECTIONS = 64
 """Most connections a proxy process opens; further requests wait for one of them."""
+WORKER_SECONDS = 5.0
+"""Shortest time for which a worker waits for Redis to take or to send another byte."""
 SLOWEST_BYTES_PER_SECOND = 1_000_000
 """A link to Redis that carries less than this cannot be used for large values."""
 
+_HAS_CODE = re.compile(r"[A-Z]+ ")
 _SENTINEL_SCHEME = "redis+sentinel://"
 _BACKOFF = ExponentialBackoff(cap=0.2, base=0.02)
 _RETRIES = 3
@@ -151,7 +162,7 @@ def connect(settings: Settings) -> redis.Redis:
         InvalidSettingError: The URL is none of those above.
     """
     options: dict[str, Any] = {
-        "socket_timeout": max(5.0, settings.redis_timeout),
+        "socket_timeout": max(WORKER_SECONDS, settings.redis_timeout),
         "socket_connect_timeout": settings.redis_timeout,
         "retry": Retry(_BACKOFF, _RETRIES),
         "retry_on_error": _NOT_THE_PRIMARY,
@@ -187,6 +198,16 @@ def _url_errors(settings: Settings) -> Iterator[None]:
             f"INFERQ_REDIS_URL {masked_url(settings.redis_url)!r} cannot be used: {error}. "
             "Expected something like redis://localhost:6379/0."
         ) from error
+
+
+def is_refusal(error: RedisError) -> bool:
+    """Whether the server answers that it never does this, rather than that it cannot do it now.
+
+    What passes has a code of its own: OOM, READONLY, MISCONF, LOADING, BUSY, NOREPLICAS, ….
+    """
+    return isinstance(error, NoPermissionError) or (
+        type(error) is ResponseError and not _HAS_CODE.match(str(error))
+    )
 
 
 @contextmanager

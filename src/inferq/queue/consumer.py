@@ -13,12 +13,20 @@ from textwrap import shorten
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from inferq.backoff import full_jitter
-from inferq.jobs import ClaimedJob, Outcome, Priority, RedisUnavailableError, WorkerInfo
+from inferq.jobs import (
+    ClaimedJob,
+    InferqError,
+    Outcome,
+    Priority,
+    RedisUnavailableError,
+    ResultTooLargeError,
+    WorkerInfo,
+)
 from inferq.queue import scripts
-from inferq.queue.connection import connect, redis_errors
+from inferq.queue.connection import connect, is_refusal, redis_errors
 from inferq.queue.exchange import Answer, Exchange
 from inferq.queue.keys import Keys
 from inferq.queue.line import REPEATABLE, Line, pack
@@ -26,6 +34,7 @@ from inferq.queue.requirements import check_server
 from inferq.queue.rescue import Scan
 from inferq.queue.scripts import INLINE_BYTES, Script
 from inferq.queue.turns import Turns
+from inferq.queue.upload import Upload
 from inferq.settings import Settings
 
 BLOCK_SECONDS = 1.0
@@ -38,6 +47,10 @@ UNSERVED_SECONDS = 300.0
 """How long a model stays announced that no worker has: workers start anew, one after the other."""
 RECOVER_LIMIT = 100
 """Most jobs that one recovery pass handles of each sort."""
+_STAGED_MS = 600_000
+"""How long a large result that no `finish` has taken stays. Whoever repeats that sends it again."""
+LONGEST_ERROR = 4000
+"""Longest error that is stored of an attempt, in characters."""
 RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
 _MOST_LEFT_OUT = 100
@@ -107,6 +120,7 @@ class Consumer:
         self._unanswered = ""  # token of a take whose answer was lost
         self._owed: Popped | None = None  # popped, and not known to be claimed
         self._held_up_in: Priority | None = None
+        self._fetched: Sequence[ClaimedJob] = ()
         self._neighbour = b""  # another's model, of which ended jobs were forgotten last
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
@@ -129,6 +143,11 @@ class Consumer:
         The next prepared exchange that may take it looks there first: its list is stopped until then.
         """
         return self._held_up_in is not None
+
+    @property
+    def fetched(self) -> Sequence[ClaimedJob]:
+        """Jobs that are leased already, whose large data is on its way: their leases have to be renewed."""
+        return self._fetched
 
     def check_server(self) -> None:
         """Makes sure that the server can keep our promises; see `connection.check_server`."""
@@ -204,7 +223,7 @@ class Consumer:
                 self._put_back(self._owed)
             finish, staged = self._finish_call(outcomes)
             if staged:
-                noted(self._settle(finish, staged))
+                noted(self.finish(outcomes))
                 outcomes = ()
             token = new_token()
             sent_on = self._send_take(finish if outcomes else None, limit, token, timeout_seconds)
@@ -335,7 +354,12 @@ class Consumer:
         finish, staged = self._finish_call(outcomes)
         claim = self._claim_call(limit, token, None, takes_alone=takes_alone)
         with redis_errors():
-            return self._answer_of(self._call_together([finish, claim], staged), token)
+            try:
+                return self._answer_of(self._call_together([finish, claim], staged), token)
+            except ResponseError as error:
+                if not (staged and is_refusal(error)):
+                    raise
+            return self.finish(outcomes), self._claimed(self._call(*claim), token)
 
     def prepare_exchange(
         self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_alone: bool = True
@@ -350,6 +374,7 @@ class Consumer:
             self._line,
             [*self._staging(staged), self._command(finish), self._command(claim)],
             partial(self._answer_of, token=token),
+            lambda replies: self._leased(replies[1], token),
             lambda: self.exchange(outcomes, limits, token, takes_alone=takes_alone),
             outcomes=outcomes,
             limits=limits,
@@ -393,32 +418,37 @@ class Consumer:
         return scripts.CLAIM, [self._keys.queue(name) for name in models], arguments
 
     def _claimed(self, answer: list[Any], token: str) -> list[ClaimedJob]:
-        model, ids, found, unusual, held_up_in = answer[0].decode(), *answer[1:]
+        model, ids, found, _, held_up_in = answer
         if held_up_in:
             self._held_up_in = Priority(held_up_in.decode())
         if not ids:
             return []
+        jobs = self._leased(answer, token)
         if None in found:
-            large = self._fetch([job_id for job_id, data in zip(ids, found, strict=True) if data is None])
-            found = [
-                large.get(job_id, b"") if data is None else data
-                for job_id, data in zip(ids, found, strict=True)
-            ]
-        self._take_turns(model)
+            self._fetched = jobs
+            large = [place for place, data in enumerate(found) if data is None]
+            jobs = list(jobs)
+            for place, data in zip(large, self._fetch([jobs[place] for place in large]), strict=True):
+                jobs[place] = jobs[place]._replace(data=data)
+            self._fetched = ()
+        self._take_turns(model.decode())
+        return jobs
+
+    def _leased(self, answer: list[Any], token: str) -> list[ClaimedJob]:
+        """The jobs that a claim brings; data that is large is still to be fetched, and empty."""
+        model, ids, found, unusual = answer[0].decode(), *answer[1:4]
         jobs = [
-            ClaimedJob(_text(job_id), model, data, 1, token) for job_id, data in zip(ids, found, strict=True)
+            ClaimedJob(_text(job_id), model, data or b"", 1, token)
+            for job_id, data in zip(ids, found, strict=True)
         ]
         for place, attempt, timeout_ms in batched(unusual, 3, strict=True):
             seconds = timeout_ms / 1000 if timeout_ms else None
             jobs[place] = jobs[place]._replace(attempt=attempt, timeout_seconds=seconds)
         return jobs
 
-    def _fetch(self, job_ids: list[bytes]) -> dict[bytes, bytes]:
-        if not job_ids:
-            return {}
-        keys = [_bytes(self._keys.job(_text(job_id), "data")) for job_id in job_ids]
-        found = cast("list[bytes | None]", self._redis.mget(keys))
-        return {job_id: data for job_id, data in zip(job_ids, found, strict=True) if data}
+    def _fetch(self, jobs: Sequence[ClaimedJob]) -> list[bytes]:
+        keys = [_bytes(self._keys.job(job.id, "data")) for job in jobs]
+        return [data or b"" for data in cast("list[bytes | None]", self._redis.mget(keys))]
 
     def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
         """Ends attempts: stores results, fails jobs or puts them aside for another try.
@@ -427,10 +457,34 @@ class Consumer:
             outcomes: How each ended. May be repeated if a reply was lost.
 
         Returns:
-            For each what became of it: completed, late, failed, retrying, or stale (not ours any more).
+            For each what became of it: completed, late, failed, retrying, or stale (not ours any more). One
+            whose result the server refuses has failed.
         """
+        outcomes = list(outcomes)
         call, staged = self._finish_call(outcomes)
-        return self._settle(call, staged)
+        with redis_errors():
+            if refused := self._stage_each(staged):
+                call, _ = self._finish_call(
+                    Outcome(outcome.job, error=ResultTooLargeError(f"Redis refuses the result: {error}."))
+                    if (error := refused.get(self._staged_key(outcome.job)))
+                    else outcome
+                    for outcome in outcomes
+                )
+            return _verdicts(self._call(*call))
+
+    def upload(self, outcome: Outcome) -> Upload:
+        """What stores the result of an attempt by itself, as is to be done with those over `LARGE_BYTES`."""
+        job, result = outcome.job, outcome.result or b"null"
+        call = self._settle_call([("completed", job.token, (_bytes(job.id), b""))])
+        return Upload(
+            self._redis,
+            self._keys.prefix,
+            job,
+            result,
+            key=self._staged_key(job),
+            ttl_ms=_STAGED_MS,
+            finish=lambda: _verdicts(self._call(*call))[0],
+        )
 
     def _finish_call(self, outcomes: Iterable[Outcome]) -> tuple[_Call, dict[Any, bytes]]:
         staged: dict[Any, bytes] = {}
@@ -440,11 +494,11 @@ class Consumer:
             if error is not None:
                 verdict = "retry" if error.kind.is_retried else "failed"
                 delay = _milliseconds(retry_delay(job.attempt))
-                settled.append((verdict, job.token, (job_id, error.message, error.kind, delay)))
+                settled.append((verdict, job.token, (job_id, _message(error), error.kind, delay)))
                 continue
             payload = result or b"null"
             if len(payload) > INLINE_BYTES:
-                staged[_bytes(self._keys.staged_result(job.id, job.token))] = payload
+                staged[self._staged_key(job)] = payload
                 payload = b""
             settled.append(("completed", job.token, (job_id, payload)))
         return self._settle_call(settled), staged
@@ -462,7 +516,10 @@ class Consumer:
             ("released", job.token, (_bytes(job.id), "", "", 0))
             for job in reversed(jobs)  # what is given back last is taken first
         ]
-        return self._settle(self._settle_call(settled), {})[::-1] if settled else []
+        if not settled:
+            return []
+        with redis_errors():
+            return _verdicts(self._call(*self._settle_call(settled)))[::-1]
 
     def _settle_call(self, settled: Iterable[tuple[str, str, tuple[Any, ...]]]) -> _Call:
         """The call that settles jobs, each given by verdict, token and what the script wants of it."""
@@ -473,17 +530,26 @@ class Consumer:
             arguments += chain.from_iterable(details)
         return scripts.FINISH, [self._keys.models], arguments
 
-    def _settle(self, call: _Call, staged: Mapping[Any, bytes]) -> list[str]:
-        with redis_errors():
+    def _staged_key(self, job: ClaimedJob) -> bytes:
+        return _bytes(self._keys.staged_result(job.id, job.token))
+
+    def _stage_each(self, staged: Mapping[Any, bytes]) -> dict[Any, ResponseError]:
+        """Puts large results aside; returns those that the server refuses, and why."""
+        refused: dict[Any, ResponseError] = {}
+        for key, payload in staged.items():
             try:
-                self._stage(self._redis, staged)
+                self._stage(self._redis, {key: payload})
             except OutOfMemoryError:
-                self._stage_at_any_rate(staged)
-            return _verdicts(self._call(*call))
+                self._stage_at_any_rate({key: payload})
+            except ResponseError as error:
+                if not is_refusal(error):
+                    raise
+                refused[key] = error
+        return refused
 
     def _staging(self, staged: Mapping[Any, bytes]) -> list[tuple[Any, ...]]:
         """The commands that put large results where the finish script takes them from."""
-        return [("SET", key, payload, "PX", self._result_ttl_ms) for key, payload in staged.items()]
+        return [("SET", key, payload, "PX", _STAGED_MS) for key, payload in staged.items()]
 
     def _stage(self, client: redis.Redis, staged: Mapping[Any, bytes]) -> None:
         for command in self._staging(staged):
@@ -492,7 +558,7 @@ class Consumer:
     def _stage_at_any_rate(self, staged: Mapping[Any, bytes]) -> None:
         """The same through a script, which is slow, but gets through where the server's memory is full."""
         for key, payload in staged.items():
-            self._call(scripts.FORCE, [key], ["SET", payload, "PX", self._result_ttl_ms])
+            self._call(scripts.FORCE, [key], ["SET", payload, "PX", _STAGED_MS])
 
     def renew(self, running: Mapping[ClaimedJob, float]) -> dict[ClaimedJob, str]:
         """Prolongs leases.
@@ -633,6 +699,14 @@ def retry_delay(attempt: int) -> float:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
+
+
+def _message(error: InferqError) -> bytes:
+    """What is stored of an error: not endless, and in UTF-8, whatever a model or a job's data put into it."""
+    text = error.message
+    if len(text) > LONGEST_ERROR:
+        text = f"{text[:LONGEST_ERROR]}… ({len(text):,} characters)"
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _text(stored: bytes) -> str:

@@ -17,14 +17,15 @@ type Answer = tuple[list[str], list[ClaimedJob]]
 class Exchange:
     """An exchange, packed when it is made, to be sent later, and waited for later still.
 
-    Where it could not be sent, or its answer was lost, it is repeated the usual way. One thread sends it; any
-    may ask for its answer, more than once, but not before that of another that was sent earlier. Meanwhile
-    others may be sent.
+    Where it could not be sent, or its answer was lost, it is repeated the usual way. One thread sends it and
+    asks for its answer; any may wait for that, more than once, but not before that of another that was sent
+    earlier. Meanwhile others may be sent.
 
     Args:
         line: The connection it is sent on. From then until `wait` has returned, only other exchanges may be.
         commands: What is sent; the last two are the calls that finish and claim.
         read: Makes the answer of those two replies. Raises a RedisError where more must be fetched in vain.
+        peek: The jobs that they bring, without what must be fetched.
         repeat: Makes the whole exchange at once.
         outcomes: What it stores.
         limits: How many jobs of each model it asks for.
@@ -40,6 +41,7 @@ class Exchange:
         line: Line,
         commands: Sequence[tuple[Any, ...]],
         read: Callable[[list[Any]], Answer],
+        peek: Callable[[list[Any]], list[ClaimedJob]],
         repeat: Callable[[], Answer],
         *,
         outcomes: Sequence[Outcome],
@@ -49,6 +51,7 @@ class Exchange:
         self._packed = pack(commands)
         self._reply_count = len(commands)
         self._read = read
+        self._peek = peek
         self._repeat = repeat
         self._lock = threading.Lock()
         self._sent_on: Any = None
@@ -103,11 +106,28 @@ class Exchange:
             RedisUnavailableError: Redis is away. May be called again.
         """
         self.wait()
-        with self._lock:
-            if self._answer is None:
-                with redis_errors():
-                    self._answer = self._read(self._replies)
-            return self._answer
+        if self._answer is None:
+            with redis_errors():
+                self._answer = self._read(self._replies)
+        return self._answer
+
+    def leased(self) -> list[ClaimedJob] | None:
+        """The jobs that it brings, before their large data is fetched. For other threads.
+
+        Returns:
+            The jobs; None if another thread waits for them.
+
+        Raises:
+            RedisUnavailableError: Redis is away. May be called again.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if not self._replies and self._answer is None:
+                self._ask()
+            return self._answer[1] if self._answer else self._peek(self._replies)
+        finally:
+            self._lock.release()
 
     def _ask(self) -> None:
         sent_on, self._sent_on = self._sent_on, None

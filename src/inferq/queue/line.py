@@ -17,9 +17,22 @@ REPEATABLE = (RedisConnectionError, RedisTimeoutError, NoScriptError, ReadOnlyEr
 may have done a part of its work, which must be told."""
 
 
+PIECE_BYTES = 256 * 1024
+"""So much is sent at once. Each piece has as much time as the socket waits: only a link that stands still is
+given up, however much is to be sent."""
+
+
 def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
     """Commands as they are sent."""
     return b"".join(map(hiredis.pack_command, commands))
+
+
+def pieces(packed: bytes) -> Iterable[bytes | memoryview]:
+    """Packed commands in parts of `PIECE_BYTES`."""
+    if len(packed) <= PIECE_BYTES:
+        return (packed,)
+    view = memoryview(packed)
+    return (view[first : first + PIECE_BYTES] for first in range(0, len(view), PIECE_BYTES))
 
 
 class Line:
@@ -41,8 +54,11 @@ class Line:
         self._connection: Any = None
         self._lock = threading.RLock()  # nobody hangs up while another sends
 
-    def send(self, packed: bytes) -> Any:  # noqa: ANN401 - of several classes
+    def send(self, packed: bytes | Iterable[bytes | memoryview]) -> Any:  # noqa: ANN401 - of several classes
         """Sends what `pack` made of commands. Answers are to be received in the order of sending.
+
+        Args:
+            packed: That, or pieces of it.
 
         Returns:
             The connection they are on, for `receive`.
@@ -61,7 +77,7 @@ class Line:
                 if is_new and self.prelude:
                     connection.send_packed_command([pack(self.prelude)])
                     self.receive(len(self.prelude), connection)
-                connection.send_packed_command([packed])
+                connection.send_packed_command(pieces(packed) if isinstance(packed, bytes) else packed)
             except BaseException:
                 self._close(connection)
                 raise
@@ -96,12 +112,13 @@ class Line:
         except RedisConnectionError:
             return True
 
-    def receive(self, count: int, sent_on: Any) -> list[Any]:  # noqa: ANN401 - of several classes
+    def receive(self, count: int, sent_on: Any, seconds: float | None = None) -> list[Any]:  # noqa: ANN401 - of several classes
         """Waits for the answers to so many commands.
 
         Args:
             count: How many.
             sent_on: What `send` returned.
+            seconds: Longest time without a byte; the socket's if left out.
 
         Raises:
             RedisError: One of them failed, or the answer was lost.
@@ -110,6 +127,8 @@ class Line:
         if connection is None or sent_on is not connection:
             raise RedisConnectionError("The connection was lost before the answer came.")
         try:
+            if seconds is not None:
+                return [connection.read_response(timeout=seconds) for _ in range(count)]
             return [connection.read_response() for _ in range(count)]
         except NoScriptError:
             if count > 1:

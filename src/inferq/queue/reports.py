@@ -16,6 +16,9 @@ from inferq.queue.scripts import INLINE_BYTES, Script
 from inferq.queue.snapshot import job_from
 from inferq.settings import Settings
 
+LONGEST_RESULT_BYTES = 1_000_000
+"""A longer result is not sent with the report: many a receiver takes no body beyond 1 MiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -106,14 +109,17 @@ class Reports:
         return reports, dropped
 
     def read(self, reports: Sequence[Report]) -> list[Job | None]:
-        """Reads the jobs of reports as they are now; None for one that is gone."""
+        """Reads the jobs of reports as they are now; None for one that is gone.
+
+        One whose result is longer than `LONGEST_RESULT_BYTES` has none.
+        """
         if not reports:
             return []
         ids = [report.id for report in reports]
         with redis_errors():
             answers = self._call(scripts.READ, self._keys.models, [INLINE_BYTES, *ids])
             for report, answer in zip(reports, answers, strict=True):
-                if isinstance(answer[1], int):
+                if isinstance(answer[1], int) and answer[1] <= LONGEST_RESULT_BYTES:
                     answer[1] = self._redis.get(self._result_key(report))
         return [job_from(report.job_id, answer) for report, answer in zip(reports, answers, strict=True)]
 
@@ -133,7 +139,8 @@ class Reports:
         arguments: list[Any] = []
         for one in settlements:
             report, delay_ms = one.report, round(one.delay_seconds * 1000)
-            arguments += (report.id, report.ended_ms, report.due_ms, one.verdict, one.error, delay_ms)
+            error = one.error.encode("utf-8", "backslashreplace")
+            arguments += (report.id, report.ended_ms, report.due_ms, one.verdict, error, delay_ms)
         with redis_errors():
             answers = self._call(scripts.REPORTED, self._keys.webhooks, arguments)
         return [answer.decode() for answer in answers]

@@ -6,11 +6,12 @@ Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/st
 import hashlib
 import re
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from pydantic_core import to_json
 from standardwebhooks import Webhook
 
-from inferq.jobs import Job
+from inferq.jobs import Job, Status
 from inferq.views import job_json, rfc3339
 
 
@@ -45,6 +46,12 @@ def message_id(job_id: bytes, ended_ms: int) -> str:
 
 
 def message(job: Job) -> bytes:
-    """The body that tells of a job's end, with the job as `GET /job/{id}` shows it."""
-    head = to_json({"type": f"job.{job.status}", "timestamp": rfc3339(job.finished_at)})
+    """The body that tells of a job's end, with the job as `GET /job/{id}` shows it.
+
+    Where the result is too long for it, `result_path` tells where to read that.
+    """
+    about = {"type": f"job.{job.status}", "timestamp": rfc3339(job.finished_at)}
+    if job.status is Status.COMPLETED and job.result is None:
+        about["result_path"] = f"/job/{quote(job.id)}"
+    head = to_json(about)
     return b'%b,"data":%b}' % (head[:-1], job_json(job))

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from inferq.jobs import ClaimedJob, InvalidInputError, Outcome
+from inferq.jobs import ClaimedJob, InvalidInputError, Outcome, ResultTooLargeError
 from inferq.queue.consumer import Consumer, Popped, new_token
 from inferq.queue.exchange import Exchange
 from inferq.queue.outage import Outage
+from inferq.queue.upload import LARGE_BYTES, Upload
 from inferq.worker.runner import Runner
 
 log = structlog.get_logger()
@@ -38,6 +39,7 @@ class Loop:
         self._ended: set[tuple[str, str]] = set()  # those held whose ends are to be stored
         self._asked: Mapping[str, int] = self._limits
         self._under_way: tuple[Exchange, ...] = ()
+        self._upload: Upload | None = None
         self._lock = threading.Lock()
         self.stopping = threading.Event()
         self.given_up = threading.Event()
@@ -47,7 +49,23 @@ class Loop:
     @property
     def held(self) -> list[ClaimedJob]:
         """The jobs leased to this worker at this moment, until their ends are stored."""
-        return list(self._held.values())
+        return [*self._held.values(), *self._consumer.fetched]
+
+    @property
+    def storing_seconds(self) -> float:
+        """How long it may take to store the large result that is being stored; 0 if there is none."""
+        upload = self._upload
+        return upload.longest_seconds if upload else 0.0
+
+    def stop_storing(self, job: ClaimedJob, *, is_cancelled: bool) -> None:
+        """Ends the work on a large result whose job is not this worker's any more. For other threads."""
+        upload = self._upload
+        if upload is None or (upload.job.id, upload.job.token) != (job.id, job.token):
+            return
+        if is_cancelled:
+            upload.stop()
+        else:
+            upload.try_no_more()
 
     def is_still_to_end(self, job: ClaimedJob) -> bool:
         """Whether a job is held and its run is not over. After that its end may be stored at any moment."""
@@ -67,9 +85,9 @@ class Loop:
         """
         for exchange in self._under_way:
             if time.monotonic() - exchange.sent_at >= older_than_seconds:
-                jobs = exchange.answer()[1]
+                jobs = exchange.leased()
                 with self._lock:  # else they may have been run, and are not held any more
-                    if exchange in self._under_way:
+                    if jobs is not None and exchange in self._under_way:
                         self._let_go(exchange.outcomes)
                         self._hold(jobs)
 
@@ -79,6 +97,7 @@ class Loop:
         done: list[Outcome] = []
         while not self.stopping.is_set():
             self.progressed_at = time.monotonic()
+            done = self._store_large(done)
             if not jobs:
                 goes_on = self._consumer.is_held_up or (done and not self._is_drained)
                 jobs, done = (self._claim_with(done), []) if goes_on else self._take(done)
@@ -87,7 +106,7 @@ class Loop:
             else:
                 self._finish(done)
                 done, jobs = self._work(jobs), []
-        self._finish(done)
+        self._finish(self._store_large(done))
         self._give_back(jobs)
         self._outage.sit_out(self._consumer.give_back_unanswered, self.given_up)
 
@@ -138,7 +157,7 @@ class Loop:
         """
         exchange = self._send(self._prepare(done, takes_alone=False))
         while True:
-            done = self._work(jobs)
+            done = self._store_large(self._work(jobs))
             # no job that must run alone waits meanwhile: should a run kill the worker, it would get the blame
             following = self._prepare(done, takes_alone=False)
             is_sent = self._is_ahead_of(exchange)
@@ -171,8 +190,8 @@ class Loop:
         return self._consumer.prepare_exchange(done, self._limits, new_token(), takes_alone=takes_alone)
 
     def _send(self, exchange: Exchange) -> Exchange:
+        exchange.send()
         with self._lock:
-            exchange.send()
             self._under_way = (*self._under_way, exchange)
         self._limits = self._runner.limits()  # what the next one will ask for, while Redis is at this one
         return exchange
@@ -190,6 +209,30 @@ class Loop:
         self._is_drained = not jobs or len(jobs) < asked[jobs[0].model]
         self._hold(jobs)
         return jobs
+
+    def _store_large(self, done: list[Outcome]) -> list[Outcome]:
+        """Stores results that may be refused, each by itself, and before them the others.
+
+        Returns:
+            What is still to be stored: all if no result is so large, else how those failed that were refused.
+        """
+        large = [outcome for outcome in done if len(outcome.result or b"") > LARGE_BYTES]
+        if not large:
+            return done
+        self._finish([outcome for outcome in done if outcome not in large])
+        return [failed for outcome in large if (failed := self._store(outcome))]
+
+    def _store(self, outcome: Outcome) -> Outcome | None:
+        """Stores one large result; returns how its job failed if it is refused."""
+        upload = self._upload = self._consumer.upload(outcome)
+        try:
+            if verdict := self._outage.sit_out(upload.store, self.given_up):
+                self._note([outcome], [verdict])
+        except ResultTooLargeError as error:
+            return Outcome(outcome.job, error=error)
+        finally:
+            self._upload = None
+        return None
 
     def _finish(self, done: Sequence[Outcome]) -> None:
         if done and (verdicts := self._outage.sit_out(lambda: self._consumer.finish(done), self.given_up)):

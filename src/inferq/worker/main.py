@@ -155,10 +155,12 @@ class Worker:
         self._loop.fetch_what_waits(_RENEW_SECONDS / 2)
         held = self._loop.held
         longest = sum(self._runner.timeout_of(job) for job in held)  # should each have to run alone
-        running = dict.fromkeys(held, longest + slack)
+        running = dict.fromkeys(held, longest + slack + self._loop.storing_seconds)
         for job, answer in self._consumer.renew(running).items():
             if answer == "cancelled":
                 self._watch.cancel(job)
+            if answer in ("cancelled", "lost"):
+                self._loop.stop_storing(job, is_cancelled=answer == "cancelled")
             if answer != "renewed" and self._loop.is_still_to_end(job):
                 log.warning("lease_not_renewed", job_id=job.id, attempt=job.attempt, reason=answer)
         return bool(running)

@@ -7,7 +7,15 @@ from functools import partial
 
 import structlog
 
-from inferq.jobs import ClaimedJob, InferqError, InvalidInputError, ModelError, Outcome, TimedOutError
+from inferq.jobs import (
+    ClaimedJob,
+    InferqError,
+    InvalidInputError,
+    ModelError,
+    Outcome,
+    ResultTooLargeError,
+    TimedOutError,
+)
 from inferq.models.session import Inputs, Model, RunHandle
 from inferq.settings import Settings
 from inferq.worker.batching import RunCost, plan_jobs, plan_rows
@@ -113,7 +121,7 @@ class Runner:
             return []
         if results is None or run.stopped is not None:
             return None
-        return [Outcome(job, result=result) for job, result in zip(jobs, results, strict=True)]
+        return [self._outcome(job, result) for job, result in zip(jobs, results, strict=True)]
 
     def _predict_together(self, model: Model, group: "_Group", run: Run) -> list[bytes] | None:
         try:
@@ -141,7 +149,19 @@ class Runner:
         except Exception as error:  # whatever a model does, the worker lives on
             log.exception("run_failed", job_id=job.id, model=job.model)
             return Outcome(job, error=ModelError(f"The model failed with {type(error).__name__}: {error}"))
-        return Outcome(job, result=result)
+        return self._outcome(job, result)
+
+    def _outcome(self, job: ClaimedJob, result: bytes) -> Outcome:
+        most = self._settings.max_result_bytes
+        if len(result) <= most:
+            return Outcome(job, result=result)
+        return Outcome(
+            job,
+            error=ResultTooLargeError(
+                f"The result has {len(result):,} bytes of JSON; at most {most:,} are stored "
+                "(INFERQ_MAX_RESULT_BYTES). Ask for less in one job."
+            ),
+        )
 
 
 type _Group = list[tuple[ClaimedJob, Inputs]]

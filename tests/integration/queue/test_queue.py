@@ -140,6 +140,15 @@ async def test_bad_input_fails_at_once_with_its_message(producer, consumer):
     assert failed.error_kind is ErrorKind.INVALID_INPUT
 
 
+@pytest.mark.parametrize("text", ["a lone \ud800", "\x00", "x" * 100_000])
+async def test_whatever_an_error_says_is_stored_and_bounded(producer, consumer, text):
+    job_id = await producer.submit("iris", DATA)
+    assert consumer.finish([Outcome(consumer.claim(1)[0], error=InvalidInputError(text))]) == ["failed"]
+    stored = (await producer.read(job_id)).error
+    assert stored[:20] == text[:20].encode("utf-8", "backslashreplace").decode()
+    assert len(stored) < 4100
+
+
 async def test_model_error_is_retried_and_fails_after_the_last_attempt(producer, consumer):
     job_id = await producer.submit("iris", DATA)
     verdicts = []

@@ -78,6 +78,11 @@ async def test_settling_twice_is_settling_once(reports, ended, producer, redis_c
     assert redis_client.zcard("webhooks") == 0
 
 
+async def test_whatever_a_receiver_made_go_wrong_is_stored(reports, ended):
+    [report], _ = reports.take(1, 60)
+    assert reports.settle([Settlement(report, Verdict.GIVEN_UP, "a lone \ud800")]) == ["given-up"]
+
+
 async def test_deferred_report_counts_no_attempt(reports, ended, producer):
     [report], _ = reports.take(1, 60)
     assert reports.settle([Settlement(report, Verdict.DEFERRED, delay_seconds=0)]) == ["deferred"]

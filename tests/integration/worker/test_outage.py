@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.integration.worker.test_worker import DATA
-from tests.servers import wait_until
+from tests.servers import Wire, wait_until
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -21,50 +19,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def processor_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-class Wire:
-    """A forwarder between a client and a server that can be cut in the middle of a reply."""
-
-    def __init__(self, port):
-        self._target = ("127.0.0.1", port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.cuts = 0
-        self.cut_after = None
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self._target)
-            threading.Thread(target=self._pump, args=(near, far, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(far, near, True), daemon=True).start()
-
-    def _pump(self, source, sink, is_reply):
-        with source, sink:
-            try:
-                while data := source.recv(65536):
-                    if is_reply and self.cut_after is not None and len(data) > self.cut_after:
-                        sink.sendall(data[: self.cut_after])
-                        self.cut_after = None
-                        self.cuts += 1
-                        return
-                    sink.sendall(data)
-            except OSError:
-                return
-            finally:
-                for end in (source, sink):
-                    try:
-                        end.shutdown(socket.SHUT_RDWR)
-                    except OSError:
-                        continue
-
-    def close(self):
-        self._listener.close()
 
 
 @pytest.fixture

@@ -36,6 +36,15 @@ async def test_end_is_reported_once_signed_and_with_the_job(start_reporter, rece
     assert call.headers["user-agent"].startswith("inferq/")
 
 
+async def test_end_with_a_large_result_is_reported_without_it(start_reporter, receiver, producer, end_job):
+    job_id = await end_job(receiver.url, result=b'"%b"' % (b"x" * 1_000_000))
+    start_reporter()
+    assert (await settled(producer, job_id)).status is WebhookStatus.DELIVERED
+    [call] = receiver.calls
+    assert (call.message["data"]["status"], call.message["data"]["result"]) == ("completed", None)
+    assert call.message["result_path"] == f"/job/{job_id}"
+
+
 async def test_failed_and_cancelled_jobs_are_reported_too(start_reporter, receiver, producer, end_job):
     failed = await end_job(receiver.url, error=InvalidInputError("No such flower."))
     cancelled = await producer.submit("iris", DATA, webhook=receiver.url)

@@ -29,6 +29,12 @@ def test_message_says_what_ended_when_and_how():
     assert (told["data"]["job_id"], told["data"]["error"]) == ("x", "No.")
 
 
+def test_message_without_its_result_tells_where_to_read_it():
+    assert json.loads(message(Job("a/ä", Status.COMPLETED)))["result_path"] == "/job/a/%C3%A4"
+    assert "result_path" not in json.loads(message(Job("x", Status.COMPLETED, result=b"null")))
+    assert "result_path" not in json.loads(message(Job("x", Status.FAILED, error="No.")))
+
+
 def test_each_end_of_a_job_has_a_name_of_its_own_that_any_header_can_hold():
     ids = {message_id(job_id, ended) for job_id in (b"a", b"b", b"\xff\r\n") for ended in (1, 2)}
     assert len(ids) == 6

@@ -156,8 +156,9 @@ while i <= #ARGV do
   local before = verdict == 'completed' and records_of(first, last) or {}
   for at = first, last, width do
     local id, payload, kind, delay_ms = ARGV[at], ARGV[at + 1], nil, nil
-    if width == 4 then
-      kind, delay_ms = ARGV[at + 2], tonumber(ARGV[at + 3])
+    if width == 4 then kind, delay_ms = ARGV[at + 2], tonumber(ARGV[at + 3]) end
+    if kind == 'result-too-large' then
+      redis.pcall('UNLINK', job_key(id, 'result') .. ':' .. token) -- it may have come, though nobody heard of it
     elseif payload == '' then
       gone_count = gone_count + 1
       gone[gone_count] = job_key(id, 'result') .. ':' .. token
