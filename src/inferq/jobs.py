@@ -291,6 +291,7 @@ class Job(NamedTuple):
         owner: Name of the API key it was submitted with; empty if there was none.
         priority: Which list it waits in.
         webhook: Where its end is reported; None for nowhere.
+        model_version: Version of the model that the latest attempt ran with; None before the first.
     """
 
     id: str
@@ -308,6 +309,7 @@ class Job(NamedTuple):
     owner: str = ""
     priority: Priority = Priority.NORMAL
     webhook: Webhook | None = None
+    model_version: str | None = None
 
     def is_readable_by(self, owner: str | None) -> bool:
         """Whether a key of this name may read the job; None stands for a service without keys."""

@@ -24,6 +24,7 @@ def job_json(job: Job) -> bytes:
             "error": job.error,
             "error_kind": job.error_kind,
             "model": job.model,
+            "model_version": job.model_version,
             "priority": job.priority,
             "submitted_at": rfc3339(job.submitted_at),
             "started_at": started_at,

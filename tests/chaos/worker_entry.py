@@ -91,8 +91,14 @@ class DyingLine(Line):
 class DyingConsumer(Consumer):
     """The queue as a worker sees it that may die at every step."""
 
-    def __init__(self, settings: Settings, worker_id: str, models: Sequence[str]) -> None:
-        super().__init__(settings, worker_id, models)
+    def __init__(
+        self,
+        settings: Settings,
+        worker_id: str,
+        models: Sequence[str],
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(settings, worker_id, models, versions)
         self._line = DyingLine(self._redis, self._line.prelude)
 
     def take(

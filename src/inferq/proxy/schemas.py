@@ -16,6 +16,7 @@ _COMPLETED: JsonDict = {
     "error": None,
     "error_kind": None,
     "model": "iris",
+    "model_version": "9f2c51d07a34",
     "priority": "normal",
     "submitted_at": "2026-01-31T12:00:00.000Z",
     "started_at": "2026-01-31T12:00:00.002Z",
@@ -43,6 +44,7 @@ _COMPLETED: JsonDict = {
 _PENDING: JsonDict = _COMPLETED | {
     "status": "pending",
     "result": None,
+    "model_version": None,
     "started_at": None,
     "finished_at": None,
     "attempts": 0,
@@ -181,6 +183,9 @@ class JobView(BaseModel):
         description="The same for programs; null also for jobs that a program other than inferq ended."
     )
     model: str | None = Field(description="Null if a job from outside has not been taken by a worker yet.")
+    model_version: str | None = Field(
+        description="Version of the model that the latest attempt ran with; null before the first."
+    )
     priority: Priority
     submitted_at: datetime | None
     started_at: datetime | None = Field(description="When the latest attempt began.")

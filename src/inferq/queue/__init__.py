@@ -40,7 +40,8 @@ The data model, with `{prefix}` before every key:
 
 A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `retrying`, `ended`),
 `ended_ms`, `attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease,
-`sequence`, `model`, `priority`, `submitted_ms`, `timeout_ms`, `owner`; then JSON of what few jobs have:
+`version` (of the model, by the latest claim), `sequence`, `model`, `priority`, `submitted_ms`, `timeout_ms`,
+`owner`; then JSON of what few jobs have:
 `failures` (charged), `attempt:{n}` (how the nth failed), `alone` (1: run without company, after a crash),
 `is_large` (1: its data may be more than a script should pass on), `error_kind`, `missing_ms`
 (when recovery first found it in no list), `cancel_token` and `revive_token` (by which a call that the

@@ -107,13 +107,21 @@ class Consumer:
         settings: Where the server is, lifetimes, and the key prefix.
         worker_id: Who claims.
         models: Names of the models it serves.
+        versions: The version of each of them, which its jobs are to show; none for one that is left out.
     """
 
-    def __init__(self, settings: Settings, worker_id: str, models: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        worker_id: str,
+        models: Sequence[str],
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
         self._worker_id = worker_id
         self._models = list(models)
+        self._versions = versions or {}
         self._turns = Turns(settings.lower_share)
         self._order: tuple[Priority, ...] = ()
         self._prepared: Exchange | None = None
@@ -414,7 +422,8 @@ class Consumer:
             " ".join(order), sure_ms,
         ]  # fmt: skip
         for model in models:
-            arguments += (model, limit if isinstance(limit, int) else limit[model])
+            most = limit if isinstance(limit, int) else limit[model]
+            arguments += (model, self._versions.get(model, ""), most)
         return scripts.CLAIM, [self._keys.queue(name) for name in models], arguments
 
     def _claimed(self, answer: list[Any], token: str) -> list[ClaimedJob]:

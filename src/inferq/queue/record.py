@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 POSITIONAL = (
-    "state", "ended_ms", "attempts", "started_ms", "token", "worker",
+    "state", "ended_ms", "attempts", "started_ms", "token", "worker", "version",
     "sequence", "model", "priority", "submitted_ms", "timeout_ms", "owner",
 )  # fmt: skip
 
@@ -14,7 +14,11 @@ def fields_of(record: bytes | None) -> dict[str, Any]:
 
     There are none where there is no record, or another program wrote it.
     """
-    *values, rest = (record or b"").decode("utf-8", "replace").split("|", len(POSITIONAL))
+    text = (record or b"").decode("utf-8", "replace")
+    *values, rest = text.split("|", len(POSITIONAL))
+    if len(values) < len(POSITIONAL) or values[-1].startswith("{"):  # an earlier build's, without version
+        *values, rest = text.split("|", len(POSITIONAL) - 1)
+        values.insert(POSITIONAL.index("version"), "")
     if len(values) < len(POSITIONAL):
         return {}
     fields: dict[str, Any] = {}

@@ -43,6 +43,7 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         error=_text(error) if error and status is Status.FAILED else None,
         error_kind=_error_kind(fields.get("error_kind")) if status is Status.FAILED else None,
         model=fields.get("model"),
+        model_version=fields.get("version"),
         attempts=_int(fields.get("attempts")) or 0,
         submitted_at=time_from(fields.get("submitted_ms")),
         started_at=started_at,

@@ -61,7 +61,8 @@ class Worker:
         self._started_at = datetime.now(UTC)
         self.id = f"{self._host}-{os.getpid()}-{secrets.token_hex(3)}"
         self._outage = Outage()
-        self._consumer = Consumer(settings, self.id, list(self._models))
+        versions = {name: model.document.version for name, model in self._models.items()}
+        self._consumer = Consumer(settings, self.id, list(self._models), versions)
         self._loop = Loop(self._consumer, self._runner, self._outage)
         self._threads: list[Periodic | Reporter] = [
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),

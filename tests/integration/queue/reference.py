@@ -45,6 +45,7 @@ class Record:
     due: float = 0.0
     submitted_at: float = 0.0
     started_at: float = 0.0
+    version: str = ""
     ended_at: float = 0.0
     failed: bool = False
     kind: ErrorKind | None = None
@@ -106,16 +107,16 @@ class Reference:
         return True
 
     def claim(
-        self, limit: int, token: str, popped: tuple[str, Priority] | None = None
+        self, limit: int, token: str, popped: tuple[str, Priority] | None = None, version: str = ""
     ) -> list[tuple[str, int]]:
         claimed: list[str] = []
         goes_on = True
         if popped is not None:
             self.popped.pop(popped[0], None)
-            goes_on = self._take(*popped, token, claimed)
+            goes_on = self._take(*popped, token, version, claimed)
         for priority, waiting in self.lists.items():
             while goes_on and waiting and len(claimed) < limit:
-                goes_on = self._take(waiting.pop(), priority, token, claimed)
+                goes_on = self._take(waiting.pop(), priority, token, version, claimed)
         if claimed:
             self.claims[token] = claimed
         return self.claimed_with(token)
@@ -125,7 +126,7 @@ class Reference:
         held = (self.jobs[job_id] for job_id in self.claims.get(token, []))
         return [(job.id, job.attempts) for job in held if job.state == "leased" and job.token == token]
 
-    def _take(self, job_id: str, priority: Priority, token: str, claimed: list[str]) -> bool:
+    def _take(self, job_id: str, priority: Priority, token: str, version: str, claimed: list[str]) -> bool:
         job = self.jobs[job_id]
         if job.outside is not None and job.outside.is_final:
             self.notice_outside(job)
@@ -143,7 +144,7 @@ class Reference:
         if not job.has_data or self.now - job.submitted_at > JOB_TTL:
             self._end(job, ErrorKind.EXPIRED)
             return True
-        job.state, job.token, job.outside = "leased", token, None
+        job.state, job.token, job.version, job.outside = "leased", token, version, None
         job.attempts += 1
         job.started_at, job.deadline = self.now, self.now + LEASE
         claimed.append(job_id)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from inferq.jobs import (
+    ErrorKind,
     InvalidInputError,
     JobNotFoundError,
     ModelError,
@@ -194,7 +195,38 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
     consumer.close()
 
 
-@pytest.mark.parametrize("odd", ["no record", "queued|||||||||||||{", "|" * 13, "leased|||||||||||||[]"])
+@pytest.mark.parametrize("usual", [True, False])
+async def test_job_tells_which_version_its_latest_attempt_ran_with(settings, producer, usual):
+    job_id = await producer.submit("iris", DATA, webhook=None if usual else "https://example.com")
+    assert (await producer.read(job_id)).model_version is None
+    for version, error in (("0a1b2c3d4e5f", ModelError("It broke.")), ("5f4e3d2c1b0a", None)):
+        consumer = Consumer(settings, "worker-1", ["other", "iris"], {"other": "other", "iris": version})
+        [job] = wait_until(lambda: (consumer.recover(), consumer.claim(1))[1], what="the try")  # noqa: B023
+        assert (await producer.read(job_id)).model_version == version
+        consumer.finish([Outcome(job, result=None if error else b"1", error=error)])
+        assert (await producer.read(job_id)).model_version == version
+        consumer.close()
+
+
+async def test_record_of_an_earlier_build_without_the_version_is_run_and_read(
+    producer, consumer, redis_client
+):
+    before = "queued||||||7|iris|normal|1700000000000|500|somebody|"
+    job_id, other = [await producer.submit("iris", DATA) for _ in range(2)]
+    redis_client.hset("jobs:records", job_id, before + '{"webhook":"https://a.b/|c|"}')
+    redis_client.hset("jobs:records", other, before.replace("1700000000000", str(2**41)))
+    jobs = {one.id: one for one in await producer.read_many([job_id, other])}
+    assert {(job.model, job.owner, job.model_version) for job in jobs.values()} == {
+        ("iris", "somebody", None)
+    }
+    assert jobs[job_id].webhook.url == "https://a.b/|c|"
+    [job] = consumer.claim(2)
+    assert (job.id, job.timeout_seconds) == (other, 0.5)
+    assert consumer.finish([Outcome(job, result=b"1")]) == ["completed"]
+    assert (await producer.read(job_id)).error_kind is ErrorKind.EXPIRED
+
+
+@pytest.mark.parametrize("odd", ["no record", "queued|||||||||||||{", "|" * 14, "leased||||||||||||||[]"])
 async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
     producer, consumer, redis_client, odd
 ):

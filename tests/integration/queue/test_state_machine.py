@@ -81,7 +81,10 @@ class QueueMachine(RuleBasedStateMachine):
         client.flushall()
         self.client, self.runner = client, runner
         self.producer = Producer.from_settings(settings)
-        self.consumers = [Consumer(settings, f"worker-{number}", [MODEL]) for number in range(2)]
+        self.consumers = [
+            Consumer(settings, f"worker-{number}", [MODEL], {MODEL: f"version-{number}"})
+            for number in range(2)
+        ]
         self.model = Reference()
         self.numbers = count(1)
         self.unrecovered = 0.0
@@ -144,7 +147,8 @@ class QueueMachine(RuleBasedStateMachine):
         if isinstance(taken, Popped):
             assert (taken.id, taken.priority) == popped
             return self._claim(who, limit, taken)
-        expected = self.model.claim(limit, taken[0].token if taken else "none", popped)
+        token = taken[0].token if taken else "none"
+        expected = self.model.claim(limit, token, popped, f"version-{who}")
         assert [(job.id, job.attempt) for job in taken] == expected
         return multiple(*taken)
 
@@ -159,7 +163,8 @@ class QueueMachine(RuleBasedStateMachine):
     def _claim(self, who, limit, popped: Popped | None):
         token = f"token-{next(self.numbers)}"
         taken = self.consumers[who].claim(limit, popped, token)
-        expected = self.model.claim(limit, token, (popped.id, popped.priority) if popped else None)
+        before = (popped.id, popped.priority) if popped else None
+        expected = self.model.claim(limit, token, before, f"version-{who}")
         assert [(job.id, job.attempt) for job in taken] == expected
         assert all(job.data == DATA for job in taken)
         return multiple(*taken)
@@ -383,6 +388,7 @@ class QueueMachine(RuleBasedStateMachine):
             )  # fmt: skip
             assert (view.error is not None) == (job.status is Status.FAILED)
             assert view.attempts == job.attempts
+            assert view.model_version == (job.version or None)
             assert job.attempts - job.attempts_before <= reference.MAX_ATTEMPTS + 1
             assert job.failures <= reference.MAX_ATTEMPTS
 

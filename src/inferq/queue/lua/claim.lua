@@ -15,7 +15,7 @@
 -- ARGV[11] the priorities in the order to look, separated by spaces
 -- ARGV[12] 0; or, behind a BRPOP on the same connection, the lifetime that take:{token} had before that, ms. Then only what
 --          the BRPOP has popped is leased, which the script must find out, and what waits behind it
--- ARGV[13…] for each queue in KEYS: its model, most jobs to lease of it
+-- ARGV[13…] for each queue in KEYS: its model, the model's version, most jobs to lease of it
 --
 -- Returns  {model or '', ids, data of each or false,
 --          {place among these, attempt, longest run in ms or ''; of each job that is not at its first, or has one of its own},
@@ -30,6 +30,7 @@ local now = now_ms()
 local started_ms = text(now)
 local claimed, data_of_claimed, unusual, events = {}, {}, {}, {}
 local held_up = ''
+local version, leased_head = '', '' -- of the model whose jobs are leased
 local MOST_QUEUES = 16 -- more are not looked through for what was popped
 local AWAKE_MS = 50 -- a worker that has waited longer may be gone, and takes one job: others need not wait for a lease
 
@@ -129,7 +130,7 @@ local function take(queue, model, id, list_priority)
     return 'next'
   end
   job.state, job.token, job.worker, job.started_ms, job.attempts = 'leased', token, worker, started_ms, attempt
-  job.missing_ms = nil
+  job.version, job.missing_ms = version, nil
   save(id, job)
   add(id, data, attempt, job.timeout_ms)
   return alone and 'stop' or 'next'
@@ -145,8 +146,7 @@ end
 
 -- The record of a waiting job that was never taken, and about which nothing needs a closer look: from its sequence number
 -- on, its model, when it was submitted, its longest run.
-local PLAIN = '^queued||||||(%d+|([^|]*)|%a+|(%d+)|(%d*)|[^|]*|)$'
-local leased_head = 'leased||1|' .. started_ms .. '|' .. token .. '|' .. worker .. '|'
+local PLAIN = '^queued|||||||(%d+|([^|]*)|%a+|(%d+)|(%d*)|[^|]*|)$'
 
 -- Reads data of jobs together that are not large. Returns it by their places.
 local function read_ahead(ids, waiting)
@@ -219,8 +219,11 @@ local function take_from(queue, model, limit)
   end
 end
 
-local function model_of(i)
-  return ARGV[11 + 2 * i], tonumber(ARGV[12 + 2 * i])
+-- Chooses the model whose jobs are leased; returns it, and most jobs to lease of it.
+local function choose(i)
+  version = ARGV[11 + 3 * i]
+  leased_head = 'leased||1|' .. started_ms .. '|' .. token .. '|' .. worker .. '|' .. version .. '|'
+  return ARGV[10 + 3 * i], tonumber(ARGV[12 + 3 * i])
 end
 
 local function first_waiting()
@@ -268,7 +271,7 @@ local function take_popped()
   if left_ms <= 0 then return KEYS[1], '' end -- it may have ended for want of jobs, or its worker asks anew
   local place, id, priority, waits = just_popped()
   if not id then return KEYS[1], '' end
-  local queue, model, limit = KEYS[place], model_of(place)
+  local queue, model, limit = KEYS[place], choose(place)
   local _, answer = take_each(queue, model, {id}, priority)
   local goes_on = answer == 'next'
   if goes_on and waits and sure_ms - left_ms < AWAKE_MS then take_from(queue, model, limit) end
@@ -279,13 +282,13 @@ local queue, model, limit = KEYS[1], '', 0
 if sure_ms > 0 then
   queue, model = take_popped()
 elseif popped ~= '' then
-  model, limit = model_of(1)
+  model, limit = choose(1)
   local _, answer = take_each(queue, model, {popped}, popped_priority)
   if answer == 'next' then take_from(queue, model, limit) end
 else
   local i = first_waiting()
   while i and #claimed == 0 and looks > 0 do
-    queue, model, limit = KEYS[i], model_of(i)
+    queue, model, limit = KEYS[i], choose(i)
     take_from(queue, model, limit)
     i = #claimed == 0 and looks > 0 and first_waiting()
   end

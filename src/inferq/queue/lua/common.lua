@@ -62,14 +62,18 @@ end
 
 -- A job's record is a field of that hash: these values, each followed by '|', and whatever else there is, as JSON.
 -- What a claim and a finish change stands first, so that they write the rest as they found it.
-local RECORD = {'state', 'ended_ms', 'attempts', 'started_ms', 'token', 'worker', 'sequence', 'model', 'priority',
+local RECORD = {'state', 'ended_ms', 'attempts', 'started_ms', 'token', 'worker', 'version', 'sequence', 'model', 'priority',
   'submitted_ms', 'timeout_ms', 'owner'}
 
 -- Makes a table of a record: all values are text, but for attempts that failed. Raises an error where some other program
 -- has written it.
 local function parse(record)
   local values = {record:match('^' .. ('([^|]*)|'):rep(#RECORD) .. '(.*)$')}
-  if #values == 0 then error('This is no record of a job.') end
+  if #values == 0 or values[#RECORD]:find('^{') then -- an earlier build's, which had no version
+    values = {record:match('^' .. ('([^|]*)|'):rep(#RECORD - 1) .. '(.*)$')}
+    if #values == 0 then error('This is no record of a job.') end
+    table.insert(values, 7, '')
+  end
   local more, job = values[#RECORD + 1], {}
   for name, value in pairs(more == '' and job or cjson.decode(more)) do
     if type(name) ~= 'string' then error('This is no record of a job.') end
@@ -211,7 +215,7 @@ end
 
 -- The record of a job that comes into its line: a sequence number, and what `store_job` has returned.
 local function queued_record(sequence, rest)
-  return 'queued||||||' .. text(sequence) .. '|' .. rest
+  return 'queued|||||||' .. text(sequence) .. '|' .. rest
 end
 
 -- Lists jobs that completed at the same time in one entry, their ids as JSON: an entry for each would cost as much as to store

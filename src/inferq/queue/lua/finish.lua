@@ -70,7 +70,7 @@ end
 
 -- The record of a job that runs for the first time, and about which nothing needs a closer look: from the number of attempts
 -- on, its token, model and priority.
-local PLAIN = '^leased||(%d+|%d+|([^|]*)|[^|]*|%d+|([^|]*)|(%a+)|%d+|%d*|[^|]*|)$'
+local PLAIN = '^leased||(%d+|%d+|([^|]*)|[^|]*|[^|]*|%d+|([^|]*)|(%a+)|%d+|%d*|[^|]*|)$'
 local ended_head = 'ended|' .. ended_ms .. '|'
 local is_read = {} -- by id
 local released, released_from = {}, nil -- plain jobs of one claim, which leave its lease together, and their model
