@@ -7,6 +7,8 @@ import redis
 
 from inferq.queue.record import POSITIONAL, fields_of
 
+TIMES = ("submitted_ms", "started_ms", "missing_ms", "ended_ms", "webhook_ms")
+
 
 def record(client: redis.Redis, job_id: str) -> dict[str, Any]:
     """The fields of a job's record; none if there is no record."""
@@ -28,3 +30,28 @@ def write_record(client: redis.Redis, job_id: str, **fields: object) -> None:
 def change_record(client: redis.Redis, job_id: str, **fields: object) -> None:
     """Sets some fields of a record."""
     write_record(client, job_id, **record(client, job_id) | fields)
+
+
+def turn_clock(client: redis.Redis, seconds: float, model: str = "iris") -> None:
+    """Makes everything in Redis look as if so much time had passed, or the clock been set back."""
+    shift = round(seconds * 1000)
+    keys = client.keys("*")
+    lives = client.pipeline()
+    for key in keys:
+        lives.pttl(key)
+    changes = client.pipeline()
+    for key, life in zip(keys, lives.execute(), strict=True):
+        if life >= 0:
+            changes.pexpire(key, max(0, life - shift))
+        if key.endswith(b":missing") or key == b"workers:seen":
+            changes.set(key, int(client.get(key)) - shift, keepttl=True)
+        if key.startswith(b"worker:"):
+            changes.hincrby(key, "seen_ms", -shift)
+    indexes = [f"queue:{model}:{name}" for name in ("leases", "retries", "dead", "completed")]
+    for index in (*indexes, "webhooks", "workers"):
+        for member, score in client.zrange(index, 0, -1, withscores=True):
+            changes.zadd(index, {member: score - shift})
+    changes.execute()
+    for job_id in client.hkeys("jobs:records"):
+        fields = record(client, job_id)
+        change_record(client, job_id, **{name: int(fields[name]) - shift for name in TIMES if name in fields})

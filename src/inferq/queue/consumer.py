@@ -55,6 +55,8 @@ RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
 _MOST_LEFT_OUT = 100
 _LONGEST_REASON = 500
+_LONGEST_LEASE_SECONDS = 10.0
+"""A lease that ends later than this, and than two of our own, was given before the clock was set back."""
 
 
 _ON_LINE = scripts.FINISH, scripts.FORCE, scripts.CLAIM
@@ -600,6 +602,8 @@ class Consumer:
         arguments: list[Any] = [
             RECOVER_LIMIT, _milliseconds(MISSING_SECONDS), _milliseconds(self._settings.result_ttl),
             self._settings.max_attempts, _milliseconds(self._settings.job_ttl),
+            _milliseconds(max(2 * self._settings.lease_seconds, _LONGEST_LEASE_SECONDS)),
+            _milliseconds(RETRY_CAP_SECONDS),
         ]  # fmt: skip
         for model in list(self._models):
             with redis_errors():

@@ -1,5 +1,6 @@
 """The names of all keys in Redis. No other file spells one."""
 
+import re
 from dataclasses import dataclass
 
 from inferq.jobs import Priority
@@ -18,6 +19,12 @@ class Keys:
     def job(self, job_id: str, part: str) -> str:
         """The key of one part of a job: data, status, result, error or staged."""
         return f"{self.prefix}job:{job_id}:{part}"
+
+    @property
+    def any_status(self) -> str:
+        """The pattern of SCAN that the status of every job matches, and no key with another prefix."""
+        prefix = re.sub(r"[*?\[\]\\]", r"\\\g<0>", self.prefix)
+        return f"{prefix}job:*:status"
 
     def staged_result(self, job_id: str, token: str) -> str:
         """Where a large result waits until the finish script takes or drops it."""

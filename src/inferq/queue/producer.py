@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, cast
 
@@ -34,6 +34,8 @@ from inferq.settings import Settings
 
 CANCELLED_AT_ONCE = 100
 """Most jobs that one script looks at to cancel them."""
+_AHEAD_SECONDS = 10.0
+"""A heartbeat that is later than this was before the clock was set back: nobody knows when."""
 _AT_ONCE_TO_DISK = 32
 _STATUSES = {status.value.encode(): status for status in Status}
 
@@ -441,8 +443,14 @@ class Producer:
             reports = self._redis.pipeline(transaction=False)
             for worker_id in ids:
                 reports.hgetall(self._keys.worker(worker_id))
-            found = zip(ids, await reports.execute(raise_on_error=False), strict=True)
-        workers = [worker for worker_id, report in found if (worker := worker_from(worker_id, report))]
+            reports.time()
+            *found, (seconds, _) = await reports.execute(raise_on_error=False)
+        latest = datetime.fromtimestamp(seconds + _AHEAD_SECONDS, UTC)
+        workers = [
+            worker
+            for worker_id, report in zip(ids, found, strict=True)
+            if (worker := worker_from(worker_id, report)) and worker.seen_at and worker.seen_at <= latest
+        ]
         return sorted(workers, key=lambda worker: worker.started_at)
 
     async def last_heartbeat(self) -> datetime | None:

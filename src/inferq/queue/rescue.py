@@ -39,8 +39,13 @@ class Scan:
 
     def takes_turn(self) -> bool:
         """Whether the next step is this worker's."""
-        arguments = ["SET", "1", "NX", "PX", round(STEP_SECONDS * 900)]
-        return self._call(scripts.FORCE, [self._keys.scan_turn], arguments) is not None
+        key, step_ms = self._keys.scan_turn, round(STEP_SECONDS * 900)
+        if self._call(scripts.FORCE, [key], ["SET", "1", "NX", "PX", step_ms]) is not None:
+            return True
+        if self._redis.pttl(key) <= step_ms:
+            return False
+        # it was set before the clock was set back
+        return self._call(scripts.FORCE, [key], ["SET", "1", "PX", step_ms]) is not None
 
     def step(self) -> list[bytes]:
         """Looks at the next keys; returns the ids of the jobs among them that may be lost."""
@@ -65,12 +70,11 @@ class Scan:
         return suspects[:MOST_JOBS]
 
     def _scan(self, cursor: int) -> tuple[int, list[bytes]]:
-        match = self._keys.job("*", "status")
         cursor, found = cast(
             "tuple[int, list[bytes]]",
-            self._redis.scan(cursor, match=match, count=_KEYS_AT_ONCE, _type="STRING"),
+            self._redis.scan(cursor, match=self._keys.any_status, count=_KEYS_AT_ONCE, _type="STRING"),
         )
-        before, after = match.encode().split(b"*")
+        before, after = self._keys.job("*", "status").encode().rsplit(b"*", 1)
         return cursor, [key.removeprefix(before).removesuffix(after) for key in found]
 
     def _suspects(self, job_ids: Sequence[bytes]) -> list[bytes]:

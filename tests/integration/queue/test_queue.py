@@ -320,6 +320,16 @@ async def test_scripts_come_back_after_a_script_flush(producer, consumer, redis_
     assert complete(consumer, job) == ["completed"]
 
 
+@pytest.mark.parametrize("prefix", ["app[1]:", "a*:", "a?:", "[^b]*\\:", "job:*:status"])
+def test_scan_for_lost_outside_jobs_takes_every_prefix_literally(settings, redis_client, prefix):
+    consumer = Consumer(settings.model_copy(update={"key_prefix": prefix}), "worker-1", ["iris"])
+    for before in (prefix, "app1:", "ab:", ""):
+        redis_client.set(f"{before}job:x*y:data", DATA)
+        redis_client.set(f"{before}job:x*y:status", "pending")
+    assert consumer._scan.step() == [b"x*y"]
+    consumer.close()
+
+
 async def test_key_prefix_goes_before_every_key(settings, redis_client):
     prefixed = settings.model_copy(update={"key_prefix": "{inferq}:"})
     producer, consumer = Producer.from_settings(prefixed), Consumer(prefixed, "worker-1", ["iris"])

@@ -35,37 +35,14 @@ from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
 from tests.integration.queue import reference
 from tests.integration.queue.reference import Reference
-from tests.records import change_record, leased, record
+from tests.records import leased, record, turn_clock
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 MODEL = "iris"
 KEYS = Keys()
 QUEUE = KEYS.queue(MODEL)
-TIMES = ("submitted_ms", "started_ms", "missing_ms", "ended_ms")
 PRIORITIES = st.sampled_from(Priority)
 RESULTS = st.sampled_from([b'{"prediction":0}', b'{"prediction":1}', b'"' + b"x" * 20_000 + b'"'])
-
-
-def turn_clock(client, seconds):
-    """Makes everything in Redis look as if so much time had passed."""
-    shift = round(seconds * 1000)
-    keys = client.keys("*")
-    lives = client.pipeline()
-    for key in keys:
-        lives.pttl(key)
-    changes = client.pipeline()
-    for key, life in zip(keys, lives.execute(), strict=True):
-        if life >= 0:
-            changes.pexpire(key, max(0, life - shift))
-        if key.endswith(b":missing"):
-            changes.set(key, int(client.get(key)) - shift, keepttl=True)
-    for name in ("leases", "retries", "dead", "completed"):
-        for member, score in client.zrange(f"{QUEUE}:{name}", 0, -1, withscores=True):
-            changes.zadd(f"{QUEUE}:{name}", {member: score - shift})
-    changes.execute()
-    for job_id in client.hkeys("jobs:records"):
-        fields = record(client, job_id)
-        change_record(client, job_id, **{name: int(fields[name]) - shift for name in TIMES if name in fields})
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -446,6 +423,7 @@ class QueueMachine(RuleBasedStateMachine):
 def slow_clock(monkeypatch):
     monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", reference.GRACE)
     monkeypatch.setattr("inferq.queue.consumer.retry_delay", reference.backoff)
+    monkeypatch.setattr("inferq.queue.consumer.RETRY_CAP_SECONDS", 10_000.0)
 
 
 def test_every_accepted_job_has_one_outcome_whatever_happens_in_any_order(redis_client, settings, slow_clock):

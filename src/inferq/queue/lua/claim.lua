@@ -268,7 +268,8 @@ end
 -- Leases what the BRPOP before this popped. Returns its queue and its model, or the first queue and ''.
 local function take_popped()
   local left_ms = call('PTTL', prefix .. 'take:' .. token)
-  if left_ms <= 0 then return KEYS[1], '' end -- it may have ended for want of jobs, or its worker asks anew
+  -- it may have ended for want of jobs, or its worker asks anew, or the clock has been set back meanwhile
+  if left_ms <= 0 or left_ms > sure_ms then return KEYS[1], '' end
   local place, id, priority, waits = just_popped()
   if not id then return KEYS[1], '' end
   local queue, model, limit = KEYS[place], choose(place)

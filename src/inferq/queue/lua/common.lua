@@ -10,6 +10,11 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- What an index has later than anything can be put into it now: it was put there before the clock was set back.
+local function beyond(index, latest_ms)
+  return redis.pcall('ZRANGEBYSCORE', index, '(' .. string.format('%d', latest_ms), '+inf', 'LIMIT', 0, 1000)
+end
+
 -- A whole number as Redis writes it. Lua's own way to pass numbers, with 17 digits, costs more than most commands.
 local function text(number)
   return string.format('%d', number)

@@ -15,6 +15,7 @@
 local id, ttl_ms, grace_ms, fields = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = now_ms()
 local MOST_WORKERS, MOST_DROPPED = 1000, 100
+local SMALL_STEP_MS = 1000
 local worker_key = prefix .. 'worker:' .. id
 local report = {'seen_ms', now}
 for i = 6, 5 + 2 * fields do report[#report + 1] = ARGV[i] end
@@ -61,7 +62,14 @@ call('HSET', worker_key, unpack(report))
 call('PEXPIRE', worker_key, ttl_ms)
 call('ZADD', KEYS[1], now, id)
 call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ttl_ms)
+call('ZREMRANGEBYSCORE', KEYS[1], now + ttl_ms, '+inf')
 call('SET', prefix .. 'workers:seen', now)
+if seen_ms and seen_ms - now > SMALL_STEP_MS then -- the clock was set back: what is due goes back with it
+  local webhooks = prefix .. 'webhooks'
+  for _, id in ipairs(look('ZRANGEBYSCORE', webhooks, now, '+inf') or {}) do
+    call('ZINCRBY', webhooks, now - seen_ms, id)
+  end
+end
 for i = 6 + 2 * fields, #ARGV, 2 do
   call('HSETNX', models, ARGV[i], ARGV[i + 1])
 end

@@ -12,6 +12,7 @@
 local now = now_ms()
 local LAST = 10 -- an ended job's id may stay in a list until its turn comes
 local MOST_WORKERS = 1000
+local AHEAD_MS = 10000 -- a heartbeat that is later was before the clock was set back: nobody knows when
 
 local function longest_wait(list)
   local ids = look('LRANGE', list, -LAST, -1) or {}
@@ -41,7 +42,8 @@ end
 
 local models, workers = {}, {}
 for _, model in ipairs(look('HKEYS', KEYS[1]) or {}) do models[#models + 1] = overview_of(model) end
-for _, id in ipairs(look('ZRANGE', prefix .. 'workers', 0, MOST_WORKERS - 1) or {}) do
+local seen_by = text(now + AHEAD_MS)
+for _, id in ipairs(look('ZRANGEBYSCORE', prefix .. 'workers', '-inf', seen_by, 'LIMIT', 0, MOST_WORKERS) or {}) do
   workers[#workers + 1] = {id, look('HGETALL', prefix .. 'worker:' .. id) or {}}
 end
 return {models, workers, look('ZCARD', prefix .. 'webhooks') or 0}

@@ -10,11 +10,14 @@
 -- ARGV[4]  lifetime of an ended job, ms
 -- ARGV[5]  most charged failures of a job
 -- ARGV[6]  how long a job may wait before it has expired, ms
+-- ARGV[7]  longest time for which a lease is believed, ms
+-- ARGV[8]  longest pause before another try, ms
 --
 -- Returns  {leases taken back, retries put in line, missing jobs put back, jobs failed, models of which jobs are kept}
 
 local queue, limit, grace_ms, ttl_ms = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_failures, job_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local longest_lease_ms, longest_pause_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
 local leases, retries = queue .. ':leases', queue .. ':retries'
 check_records()
@@ -58,6 +61,11 @@ local function take_back(id, token)
   return {id = id, priority = job.priority, sequence = tonumber(job.sequence)}
 end
 
+-- a worker that lives renews it before then
+for _, token in ipairs(beyond(leases, now + longest_lease_ms)) do
+  call('ZADD', leases, text(now + longest_lease_ms), token)
+end
+
 local back, looked_at = {}, 0
 for _, token in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
   if looked_at >= limit then break end
@@ -79,7 +87,7 @@ end
 
 put_back(back)
 
-for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do
+local function try_again(id)
   call('ZREM', retries, id)
   local job = look_at(id)
   if job and job.state == 'retrying' then
@@ -89,6 +97,9 @@ for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limi
     due_count = due_count + 1
   end
 end
+
+for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do try_again(id) end
+for _, id in ipairs(beyond(retries, now + longest_pause_ms)) do try_again(id) end
 
 -- Of the open jobs that may have been popped, most are leased or waiting for a retry, hence the bound.
 local function look_for_queued(id, job, priority)
@@ -100,7 +111,7 @@ local function look_for_queued(id, job, priority)
   elseif not job.missing_ms then
     job.missing_ms = now
     save(id, job)
-  elseif now - tonumber(job.missing_ms) >= grace_ms then
+  elseif math.abs(now - tonumber(job.missing_ms)) >= grace_ms then -- the clock may have been set back
     job.missing_ms = nil
     save(id, job)
     if not call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then

@@ -21,7 +21,7 @@ local function renew(id, token, longest_ms)
   if not job or job.state ~= 'leased' or job.token ~= token then return 'lost' end
   if now - tonumber(job.started_ms) > longest_ms then return 'overdue' end
   if not prolonged[token] then
-    call('ZADD', queue_key(job.model) .. ':leases', 'XX', 'GT', text(now + lease_ms), token)
+    call('ZADD', queue_key(job.model) .. ':leases', 'XX', text(now + lease_ms), token)
     call('PEXPIRE', claim_key(token), job_ttl_ms)
     prolonged[token] = true
   end

@@ -35,7 +35,7 @@ if not missing_ms then
   call('SET', missing_key, now, 'PX', ttl_ms)
   return 'noted'
 end
-if now - missing_ms < grace_ms then return 'noted' end
+if math.abs(now - missing_ms) < grace_ms then return 'noted' end
 call('UNLINK', missing_key)
 call('RPUSH', KEYS[1], id)
 return 'rescued'
