@@ -47,7 +47,7 @@ class Server:
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "Server":
+    def start(self, *options: str) -> "Server":
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -63,6 +63,7 @@ class Server:
                         "everysec",
                     ),
                     *self._options,
+                    *options,
                 ],
                 stdout=log,
                 stderr=log,

@@ -22,6 +22,7 @@ import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     MasterDownError,
     NoPermissionError,
@@ -41,7 +42,7 @@ WORKER_SECONDS = 5.0
 SLOWEST_BYTES_PER_SECOND = 1_000_000
 """A link to Redis that carries less than this cannot be used for large values."""
 
-_HAS_CODE = re.compile(r"[A-Z]+ ")
+_HAS_CODE = re.compile(r"[A-Z]{3,} ")
 _SENTINEL_SCHEME = "redis+sentinel://"
 _BACKOFF = ExponentialBackoff(cap=0.2, base=0.02)
 _RETRIES = 3
@@ -200,7 +201,7 @@ def _url_errors(settings: Settings) -> Iterator[None]:
         ) from error
 
 
-def is_refusal(error: RedisError) -> bool:
+def is_lasting_refusal(error: RedisError) -> bool:
     """Whether the server answers that it never does this, rather than that it cannot do it now.
 
     What passes has a code of its own: OOM, READONLY, MISCONF, LOADING, BUSY, NOREPLICAS, ….
@@ -223,3 +224,26 @@ def redis_errors() -> Iterator[None]:
         raise RedisUnavailableError(
             f"Redis does not serve us: {str(error).rstrip('.') or type(error).__name__}."
         ) from error
+
+
+@contextmanager
+def start_errors() -> Iterator[None]:
+    """Tells, while a process starts, what no waiting mends from a server that is away.
+
+    Once it serves, the same is an outage: whoever has changed a password or an ACL may change it back.
+
+    Raises:
+        InvalidSettingError: The server refuses the password, the database, or what this user wants to do.
+    """
+    try:
+        yield
+    except RedisUnavailableError as error:
+        cause = error.__cause__
+        if isinstance(cause, AuthenticationError) or (
+            isinstance(cause, RedisError) and is_lasting_refusal(cause)
+        ):
+            raise InvalidSettingError(
+                f"INFERQ_REDIS_URL cannot be used, the server refuses it: {str(cause).rstrip('.')}. Check "
+                "its user and password, its database, and what the user may do (SPECIFICATION.md, Settings)."
+            ) from error
+        raise

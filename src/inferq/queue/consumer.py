@@ -26,7 +26,7 @@ from inferq.jobs import (
     WorkerInfo,
 )
 from inferq.queue import scripts
-from inferq.queue.connection import connect, is_refusal, redis_errors
+from inferq.queue.connection import connect, is_lasting_refusal, redis_errors, start_errors
 from inferq.queue.exchange import Answer, Exchange
 from inferq.queue.keys import Keys
 from inferq.queue.line import REPEATABLE, Line, pack
@@ -168,8 +168,11 @@ class Consumer:
 
         Args:
             documents: Model name to the JSON of its document; replaces earlier ones of the same name.
+
+        Raises:
+            InvalidSettingError: This user may not do that.
         """
-        with redis_errors():
+        with start_errors(), redis_errors():
             arguments = ["HSET", *(part for pair in documents.items() for part in pair)]
             self._call(scripts.FORCE, [self._keys.models], arguments)
 
@@ -261,10 +264,11 @@ class Consumer:
 
     def give_back_unanswered(self) -> None:
         """Gives back what a take has got whose answer was lost."""
-        if self._unanswered:
-            self.release(self._take_again(1))
-        if self._owed is not None:
-            self._put_back(self._owed)
+        with redis_errors():
+            if self._unanswered:
+                self.release(self._take_again(1))
+            if self._owed is not None:
+                self._put_back(self._owed)
 
     def _send_take(
         self, finish: _Call | None, limit: int | Mapping[str, int], token: str, timeout_seconds: float
@@ -367,7 +371,7 @@ class Consumer:
             try:
                 return self._answer_of(self._call_together([finish, claim], staged), token)
             except ResponseError as error:
-                if not (staged and is_refusal(error)):
+                if not (staged and is_lasting_refusal(error)):
                     raise
             return self.finish(outcomes), self._claimed(self._call(*claim), token)
 
@@ -553,7 +557,7 @@ class Consumer:
             except OutOfMemoryError:
                 self._stage_at_any_rate({key: payload})
             except ResponseError as error:
-                if not is_refusal(error):
+                if not is_lasting_refusal(error):
                     raise
                 refused[key] = error
         return refused

@@ -4,8 +4,8 @@ from typing import Any
 
 import redis
 
-from inferq.jobs import InvalidSettingError
-from inferq.queue.connection import redis_errors
+from inferq.jobs import InvalidSettingError, RedisUnavailableError
+from inferq.queue.connection import redis_errors, start_errors
 
 _FIRST_SUPPORTED = (7, 0)
 _FIRST_WITH_WAITAOF = (7, 2)
@@ -19,11 +19,14 @@ def check_server(client: redis.Redis, durability: str = "server") -> None:
         durability: The setting of that name.
 
     Raises:
-        InvalidSettingError: The server is older than Redis 7, may evict jobs, or cannot do `fsync`.
-        RedisUnavailableError: It does not answer.
+        InvalidSettingError: The server is older than Redis 7, may evict jobs, or cannot do `fsync`; or it
+            refuses the password, the database, or the command.
+        RedisUnavailableError: It does not answer, or is loading its data.
     """
-    with redis_errors():
+    with start_errors(), redis_errors():
         info: dict[str, Any] = client.info()
+    if int(info.get("loading", 0)):  # its append-only file, if it has one, is reported as off until then
+        raise RedisUnavailableError("Redis is loading its data from disk.")
     version = info.get("redis_version")
     if _version(info) < _FIRST_SUPPORTED:
         raise InvalidSettingError(
@@ -52,7 +55,7 @@ def _check_append_only_file(client: redis.Redis, info: dict[str, Any]) -> None:
         )
     if _version(info) >= _FIRST_WITH_WAITAOF:
         return
-    with redis_errors():
+    with start_errors(), redis_errors():
         policies: Any = client.config_get("appendfsync")
     policy = policies.get("appendfsync")
     if policy != "always":

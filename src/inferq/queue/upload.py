@@ -11,7 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from inferq.jobs import ClaimedJob, ResultTooLargeError
 from inferq.queue import scripts
-from inferq.queue.connection import is_refusal, redis_errors, transfer_seconds
+from inferq.queue.connection import is_lasting_refusal, redis_errors, transfer_seconds
 from inferq.queue.line import Line, pack, pieces
 
 LARGE_BYTES = 1024 * 1024
@@ -136,7 +136,7 @@ class Upload:
             RedisUnavailableError: The server is away, or refuses every command.
             ResultTooLargeError: It was the last one.
         """
-        if not (is_refusal(error) or isinstance(error, RedisConnectionError | RedisTimeoutError)):
+        if not (is_lasting_refusal(error) or isinstance(error, RedisConnectionError | RedisTimeoutError)):
             with redis_errors():
                 raise error
         with redis_errors():

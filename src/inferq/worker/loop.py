@@ -13,6 +13,9 @@ from inferq.queue.outage import Outage
 from inferq.queue.upload import LARGE_BYTES, Upload
 from inferq.worker.runner import Runner
 
+_LAST_CALL_SECONDS = 2.0
+"""How long an idle worker that is told to stop waits for a server that is away."""
+
 log = structlog.get_logger()
 
 
@@ -108,7 +111,8 @@ class Loop:
                 done, jobs = self._work(jobs), []
         self._finish(self._store_large(done))
         self._give_back(jobs)
-        self._outage.sit_out(self._consumer.give_back_unanswered, self.given_up)
+        # if Redis is away for longer, recovery does it
+        self._outage.sit_out(self._consumer.give_back_unanswered, self.given_up, _LAST_CALL_SECONDS)
 
     def _work(self, jobs: list[ClaimedJob]) -> list[Outcome]:
         log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))

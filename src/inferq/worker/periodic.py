@@ -46,6 +46,7 @@ class Periodic:
         self._due.set()
 
     def _run(self) -> None:
+        name = self._thread.name
         while not self._stopping.is_set():
             self._due.clear()
             if self._stopping.is_set():  # told just before that was cleared
@@ -53,9 +54,11 @@ class Periodic:
             called_at = time.monotonic()
             try:
                 if self._action():
-                    self._outage.end()
+                    self._outage.end(name)
+                else:
+                    self._outage.pass_over(name)
             except RedisUnavailableError as error:
-                self._outage.begin(error, called_at)
+                self._outage.begin(error, called_at, name)
             except Exception:  # whatever one turn meets, the next one must come
-                log.exception("turn_failed", thread=self._thread.name)
+                log.exception("turn_failed", thread=name)
             self._due.wait(self._seconds)

@@ -1,6 +1,7 @@
 """Cancelling, reviving, listing, expiry, rescue, backpressure and durability."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -21,6 +22,7 @@ from inferq.queue.consumer import Consumer, Popped, new_token
 from inferq.queue.listing import Listing
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
+from inferq.settings import Settings
 from tests.integration.queue.taking import take
 from tests.servers import wait_until
 
@@ -336,6 +338,33 @@ async def test_finish_and_recovery_work_when_memory_is_full(producer, consumer, 
         redis_client.config_set("maxmemory", "0")
     assert (await producer.read(done)).status is Status.COMPLETED
     assert (await producer.read(lost)).status is Status.PENDING
+
+
+def test_server_that_loads_its_data_is_waited_for(own_redis_server):
+    with own_redis_server.client() as client, client.pipeline() as pipeline:
+        for number in range(20_000):
+            pipeline.set(f"job:{number}:data", DATA)
+        pipeline.execute()
+    own_redis_server.kill()
+    slowly = ("--key-load-delay", "-4")
+    settings = Settings(redis_url=own_redis_server.url, durability="fsync")
+    consumer = Consumer(settings, "worker-1", ["iris"])
+    starting = threading.Thread(target=own_redis_server.start, args=slowly)
+    starting.start()
+    told = set()
+
+    def is_fit():
+        try:
+            consumer.check_server()
+        except RedisUnavailableError as error:
+            told.add(error.message)
+            return False
+        return True
+
+    wait_until(is_fit, 60, "the server")
+    assert "Redis is loading its data from disk." in told
+    starting.join()
+    consumer.close()
 
 
 async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(settings, redis_client):

@@ -11,7 +11,7 @@ from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.integration.worker.test_worker import DATA
-from tests.servers import Wire, wait_until
+from tests.servers import Wire, free_port, wait_until
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -46,6 +46,58 @@ async def test_outage_of_three_seconds_costs_little_and_says_so_once(there):
     code, log = worker.stop()
     assert code == 0
     assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+
+
+async def test_server_that_takes_no_writes_for_a_while_is_told_of_once(there):
+    server, worker, producer = there
+    with server.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        await worker.until_logged("redis_unavailable")
+        await asyncio.sleep(4)  # some turns of every thread
+        client.replicaof("NO", "ONE")
+    assert (await ended(producer, await producer.submit("iris", DATA))).status is Status.COMPLETED
+    await worker.until_logged("redis_available_again")
+    code, log = worker.stop()
+    assert code == 0
+    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+
+
+async def test_idle_worker_told_to_stop_while_redis_is_away_ends_soon_and_in_order(there):
+    server, worker, _ = there
+    server.kill()
+    await worker.until_logged("redis_unavailable")
+    code, log = worker.stop(timeout=10)
+    assert (code, "Traceback" in log) == (0, False)
+
+
+async def test_worker_told_to_stop_before_redis_is_there_ends_soon_and_in_order():
+    worker = WorkerProcess(f"redis://127.0.0.1:{free_port()}/0")
+    try:
+        await worker.until_logged("redis_unavailable", 60)
+        code, log = worker.stop(timeout=10)
+        assert (code, "Traceback" in log) == (0, False)
+    finally:
+        worker.end()
+
+
+@pytest.mark.parametrize("wrong", [":wr0ng@{}/0", "app:s3cret@{}/0", "{}/99"])
+async def test_worker_that_the_server_refuses_says_so_and_ends(own_redis_server, wrong):
+    with own_redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "app", "on", ">s3cret", "~*", "+ping")
+        if "wr0ng" in wrong:
+            client.execute_command("ACL", "SETUSER", "default", "resetpass", ">s3cret")
+    worker = WorkerProcess("redis://" + wrong.format(f"127.0.0.1:{own_redis_server.port}"))
+    try:
+        code = await asyncio.to_thread(worker.process.wait, 60)
+        log = worker.process.stderr.read()
+        assert code == 1
+        assert log.splitlines()[-1].startswith(
+            "inferq worker: INFERQ_REDIS_URL cannot be used, the server refuses"
+        )
+        assert "redis_unavailable" not in log
+        assert "wr0ng" not in log
+    finally:
+        worker.end()
 
 
 @pytest.mark.parametrize("simulated_seconds", [0, 60])
