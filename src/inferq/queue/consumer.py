@@ -13,12 +13,15 @@ from textwrap import shorten
 from typing import Any, cast
 
 import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from inferq.backoff import full_jitter
 from inferq.jobs import (
     ClaimedJob,
     InferqError,
+    InvalidInputError,
     Outcome,
     Priority,
     RedisUnavailableError,
@@ -47,6 +50,8 @@ UNSERVED_SECONDS = 300.0
 """How long a model stays announced that no worker has: workers start anew, one after the other."""
 RECOVER_LIMIT = 100
 """Most jobs that one recovery pass handles of each sort."""
+_FETCHES = 3
+"""So often data is asked for by itself that has been cut off, though the server answers."""
 _STAGED_MS = 600_000
 """How long a large result that no `finish` has taken stays. Whoever repeats that sends it again."""
 LONGEST_ERROR = 4000
@@ -441,10 +446,7 @@ class Consumer:
         jobs = self._leased(answer, token)
         if None in found:
             self._fetched = jobs
-            large = [place for place, data in enumerate(found) if data is None]
-            jobs = list(jobs)
-            for place, data in zip(large, self._fetch([jobs[place] for place in large]), strict=True):
-                jobs[place] = jobs[place]._replace(data=data)
+            jobs = self._with_data(jobs, [place for place, data in enumerate(found) if data is None])
             self._fetched = ()
         self._take_turns(model.decode())
         return jobs
@@ -461,9 +463,40 @@ class Consumer:
             jobs[place] = jobs[place]._replace(attempt=attempt, timeout_seconds=seconds)
         return jobs
 
-    def _fetch(self, jobs: Sequence[ClaimedJob]) -> list[bytes]:
+    def _with_data(self, jobs: Sequence[ClaimedJob], large: Sequence[int]) -> list[ClaimedJob]:
+        """The jobs with the data of those at these places; those whose data cannot be fetched have failed."""
+        complete: dict[int, ClaimedJob] = dict(enumerate(jobs))
+        unreadable: list[Outcome] = []
+        for place, data in zip(large, self._fetch([jobs[place] for place in large]), strict=True):
+            if isinstance(data, InferqError):
+                unreadable.append(Outcome(complete.pop(place), error=data))
+            else:
+                complete[place] = jobs[place]._replace(data=data)
+        if unreadable:
+            self.finish(unreadable)
+        return list(complete.values())
+
+    def _fetch(self, jobs: Sequence[ClaimedJob]) -> list[bytes | InferqError]:
+        """Their data, or why it cannot be had though the server answers."""
         keys = [_bytes(self._keys.job(job.id, "data")) for job in jobs]
-        return [data or b"" for data in cast("list[bytes | None]", self._redis.mget(keys))]
+        try:
+            return [data or b"" for data in cast("list[bytes | None]", self._redis.mget(keys))]
+        except (RedisConnectionError, RedisTimeoutError):
+            self._redis.ping()  # else that is what failed
+            return [self._fetch_alone(key) for key in keys]
+
+    def _fetch_alone(self, key: bytes) -> bytes | InferqError:
+        for tries_left in reversed(range(_FETCHES)):
+            try:
+                return cast("bytes | None", self._redis.get(key)) or b""
+            except (RedisConnectionError, RedisTimeoutError) as error:
+                self._redis.ping()
+                if not tries_left:
+                    return InvalidInputError(
+                        f"The data of this job cannot be read from Redis, though that answers: {error}. Its "
+                        "limits are client-output-buffer-limit and maxmemory-clients."
+                    )
+        raise AssertionError
 
     def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
         """Ends attempts: stores results, fails jobs or puts them aside for another try.

@@ -14,8 +14,8 @@ from inferq.queue import scripts
 from inferq.queue.connection import is_lasting_refusal, redis_errors, transfer_seconds
 from inferq.queue.line import Line, pack, pieces
 
-LARGE_BYTES = 1024 * 1024
-"""A longer result is uploaded by itself. No server can be told to refuse a command that is shorter."""
+LARGE_BYTES = 1_000_000
+"""A longer result is uploaded by itself. No server can be told to cut off a command of less than 1 MiB."""
 _TRIES = 4
 _FIRST_PAUSE_SECONDS = 0.5
 _BASE_SECONDS = 30.0

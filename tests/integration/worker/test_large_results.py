@@ -82,6 +82,20 @@ async def test_a_result_that_redis_cuts_off_fails_its_job_and_no_other(
         assert client.keys("job:*:result:*") == []
 
 
+async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redis_server, start_loop):
+    if own_redis_server.kind == "valkey":
+        pytest.skip("it sends the value itself, which is in no client's buffer")
+    settings, producer = own
+    with own_redis_server.client() as client:
+        client.config_set("client-output-buffer-limit", f"normal {2 * MB} 0 0")
+    data = (b"10", b"2" + b" " * 3 * MB, b"20" + b" " * 20_000, b"30")
+    ids = [await producer.submit("iris", each) for each in data]
+    start_loop(settings)
+    jobs = [await ended(producer, job_id) for job_id in ids]
+    assert [job.error_kind for job in jobs] == [None, ErrorKind.INVALID_INPUT, None, None]
+    assert "client-output-buffer-limit" in jobs[1].error
+
+
 KEYS = "jobs:* queue:* claim:* take:* models scan:* job:*:data job:*:status job:*:result job:*:error"
 
 
