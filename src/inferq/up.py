@@ -151,11 +151,11 @@ class _Up:
             supervisor.is_ready = True
 
     async def _check_outside_server(self) -> None:
-        from inferq.queue.connection import connect, masked_url, redis_errors
+        from inferq.queue.connection import connect, masked_url, redis_errors, start_errors
 
         client = connect(self._settings)
         try:
-            with redis_errors():
+            with start_errors(), redis_errors():
                 await asyncio.to_thread(client.ping)
         except RedisUnavailableError as error:
             raise InvalidSettingError(

@@ -242,8 +242,11 @@ def start_errors() -> Iterator[None]:
         if isinstance(cause, AuthenticationError) or (
             isinstance(cause, RedisError) and is_lasting_refusal(cause)
         ):
+            reason = str(cause).rstrip(".")
+            if "already authenticated" in reason:  # NOAUTH, as a client hears it that says HELLO first
+                reason = "a password is required"
             raise InvalidSettingError(
-                f"INFERQ_REDIS_URL cannot be used, the server refuses it: {str(cause).rstrip('.')}. Check "
-                "its user and password, its database, and what the user may do (SPECIFICATION.md, Settings)."
+                f"INFERQ_REDIS_URL cannot be used, the server refuses it: {reason}. Check its user and "
+                "password, its database, and what the user may do (SPECIFICATION.md, Settings)."
             ) from error
         raise

@@ -80,11 +80,11 @@ async def test_worker_told_to_stop_before_redis_is_there_ends_soon_and_in_order(
         worker.end()
 
 
-@pytest.mark.parametrize("wrong", [":wr0ng@{}/0", "app:s3cret@{}/0", "{}/99"])
+@pytest.mark.parametrize("wrong", [":wr0ng@{}/0", "app:s3cret@{}/0", "{}/99", "{}/0"])
 async def test_worker_that_the_server_refuses_says_so_and_ends(own_redis_server, wrong):
     with own_redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "app", "on", ">s3cret", "~*", "+ping")
-        if "wr0ng" in wrong:
+        if wrong in (":wr0ng@{}/0", "{}/0"):
             client.execute_command("ACL", "SETUSER", "default", "resetpass", ">s3cret")
     worker = WorkerProcess("redis://" + wrong.format(f"127.0.0.1:{own_redis_server.port}"))
     try:
