@@ -34,6 +34,7 @@ def test_submit_returns_a_job_whose_result_can_be_waited_for(client):
     job = client.submit([ROW])
     assert job.result(timeout=10)["class_name"] == "setosa"
     assert (job.status, job.has_ended, job.model, job.attempts) == ("completed", True, "iris", 1)
+    assert job.model_version == client.model("iris")["version"]
     assert repr(job) == f"<Job {job.id} completed>"
     assert client.job(job.id).view == job.view
 

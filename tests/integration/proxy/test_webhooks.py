@@ -49,7 +49,9 @@ async def test_job_without_webhook_says_null(client, announced):
     job = (await client.get(f"/job/{job_id}")).json()
     assert (job["priority"], job["webhook"]) == ("normal", None)
     members = list(job)
-    assert (members[members.index("model") + 1], members[-1]) == ("priority", "webhook")
+    place = members.index("model")
+    assert members[place + 1 : place + 3] == ["model_version", "priority"]
+    assert (job["model_version"], members[-1]) == (None, "webhook")
 
 
 async def test_jobs_of_higher_priority_are_taken_first(client, announced, consumer):

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -24,7 +25,8 @@ async def test_worker_announces_its_models_runs_jobs_and_leaves_on_sigterm(start
     assert b'"class_name":"setosa"' in job.result
     [live] = await producer.live_workers()
     assert (live.pid, live.models) == (worker.process.pid, ("iris",))
-    assert b'"iris"' in (await producer.announced_models())["iris"]
+    document = json.loads((await producer.announced_models())["iris"])
+    assert (document["name"], document["version"]) == ("iris", job.model_version)
 
     code, log = worker.stop()
     assert code == 0, log
