@@ -135,7 +135,7 @@ class Consumer:
         self._unanswered = ""  # token of a take whose answer was lost
         self._owed: Popped | None = None  # popped, and not known to be claimed
         self._held_up_in: Priority | None = None
-        self._fetched: Sequence[ClaimedJob] = ()
+        self._awaiting_data: Sequence[ClaimedJob] = ()
         self._neighbour = b""  # another's model, of which ended jobs were forgotten last
         self._redis = connect(settings)
         self._scan = Scan(self._redis, self._keys, self._call)
@@ -160,9 +160,9 @@ class Consumer:
         return self._held_up_in is not None
 
     @property
-    def fetched(self) -> Sequence[ClaimedJob]:
+    def awaiting_data(self) -> Sequence[ClaimedJob]:
         """Jobs that are leased already, whose large data is on its way: their leases have to be renewed."""
-        return self._fetched
+        return self._awaiting_data
 
     def check_server(self) -> None:
         """Makes sure that the server can keep our promises; see `connection.check_server`."""
@@ -445,9 +445,9 @@ class Consumer:
             return []
         jobs = self._leased(answer, token)
         if None in found:
-            self._fetched = jobs
+            self._awaiting_data = jobs
             jobs = self._with_data(jobs, [place for place, data in enumerate(found) if data is None])
-            self._fetched = ()
+            self._awaiting_data = ()
         self._take_turns(model.decode())
         return jobs
 
@@ -486,17 +486,17 @@ class Consumer:
             return [self._fetch_alone(key) for key in keys]
 
     def _fetch_alone(self, key: bytes) -> bytes | InferqError:
-        for tries_left in reversed(range(_FETCHES)):
+        reason = ""
+        for _ in range(_FETCHES):
             try:
                 return cast("bytes | None", self._redis.get(key)) or b""
             except (RedisConnectionError, RedisTimeoutError) as error:
                 self._redis.ping()
-                if not tries_left:
-                    return InvalidInputError(
-                        f"The data of this job cannot be read from Redis, though that answers: {error}. Its "
-                        "limits are client-output-buffer-limit and maxmemory-clients."
-                    )
-        raise AssertionError
+                reason = str(error)
+        return InvalidInputError(
+            f"The data of this job cannot be read from Redis, though that answers: {reason} "
+            "Its limits are client-output-buffer-limit and maxmemory-clients."
+        )
 
     def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
         """Ends attempts: stores results, fails jobs or puts them aside for another try.

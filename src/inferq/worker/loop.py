@@ -52,7 +52,7 @@ class Loop:
     @property
     def held(self) -> list[ClaimedJob]:
         """The jobs leased to this worker at this moment, until their ends are stored."""
-        return [*self._held.values(), *self._consumer.fetched]
+        return [*self._held.values(), *self._consumer.awaiting_data]
 
     @property
     def storing_seconds(self) -> float:

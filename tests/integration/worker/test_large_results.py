@@ -200,7 +200,7 @@ def slow_worker(redis_server, redis_url, tmp_path):
     """A worker behind 1 MB a second, whose model repeats a string, and its wire."""
     write_repeat(tmp_path / "repeat")
     wire = Wire(redis_server.port, MB)
-    worker = WorkerProcess(wire.url, models_dir=tmp_path, lease_seconds=1)
+    worker = WorkerProcess(wire.url, models_dir=tmp_path, lease_seconds=1, terminate_seconds=1)
     yield worker, wire
     worker.end()
     wire.close()
@@ -222,5 +222,7 @@ async def test_cancelling_a_job_frees_the_worker_that_sends_its_result(slow_work
 
 
 async def test_the_lease_goes_on_while_large_data_and_a_large_result_are_carried(slow_worker, producer):
-    job = await ended(producer, await producer.submit("repeat", repeated(4 * MB, 1)), 30)
-    assert (job.status, job.attempts) == (Status.COMPLETED, 1)
+    job_id = await producer.submit("repeat", repeated(4 * MB, 1), timeout_seconds=0.2)
+    job = await ended(producer, job_id, 30)
+    assert job.status is Status.COMPLETED
+    assert [(attempt.number, attempt.kind) for attempt in job.history] == [(1, None)]
