@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from inferq.jobs import ErrorKind, Outcome, Status
+from inferq.jobs import ErrorKind, Outcome, ResultTooLargeError, Status
 from inferq.queue import connection, upload
 from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
@@ -80,6 +80,23 @@ async def test_a_result_that_redis_cuts_off_fails_its_job_and_no_other(
         assert jobs[1].attempts == 1
         wait_until(lambda: not loop.held, what="an idle worker")
         assert client.keys("job:*:result:*") == []
+
+
+async def test_a_refused_result_whose_lease_is_lost_is_not_sent_again(own, own_redis_server):
+    settings, producer = own
+    with own_redis_server.client() as client:
+        client.config_set("proto-max-bulk-len", 2 * MB)
+    await producer.submit("iris", b"1")
+    consumer = Consumer(settings, "worker-1", ["iris"])
+    [job] = consumer.claim(1)
+    large, tries = consumer.upload(Outcome(job, result=b"1" * 3 * MB)), []
+    send = large._put
+    large._put = lambda: (tries.append(1), send())
+    large.try_no_more()
+    with pytest.raises(ResultTooLargeError):
+        large.store()
+    assert len(tries) == 1
+    consumer.close()
 
 
 async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redis_server, start_loop):
