@@ -66,7 +66,7 @@ async def test_idle_worker_told_to_stop_while_redis_is_away_ends_soon_and_in_ord
     server, worker, _ = there
     server.kill()
     await worker.until_logged("redis_unavailable")
-    code, log = worker.stop(timeout=10)
+    code, log = worker.stop(timeout=20)
     assert (code, "Traceback" in log) == (0, False)
 
 
@@ -74,7 +74,7 @@ async def test_worker_told_to_stop_before_redis_is_there_ends_soon_and_in_order(
     worker = WorkerProcess(f"redis://127.0.0.1:{free_port()}/0")
     try:
         await worker.until_logged("redis_unavailable", 60)
-        code, log = worker.stop(timeout=10)
+        code, log = worker.stop(timeout=20)
         assert (code, "Traceback" in log) == (0, False)
     finally:
         worker.end()
