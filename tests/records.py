@@ -15,6 +15,11 @@ def record(client: redis.Redis, job_id: str) -> dict[str, Any]:
     return fields_of(client.hget("jobs:records", job_id))
 
 
+def known(client: redis.Redis) -> set[str]:
+    """The ids of all jobs that have a record."""
+    return {job_id.decode() for job_id in client.hkeys("jobs:records")} - {"|bytes"}
+
+
 def leased(client: redis.Redis, model: str = "iris") -> list[str]:
     """The ids of the jobs that are leased, claim by claim."""
     tokens = [token.decode() for token in client.zrange(f"queue:{model}:leases", 0, -1)]
@@ -52,6 +57,6 @@ def turn_clock(client: redis.Redis, seconds: float, model: str = "iris") -> None
         for member, score in client.zrange(index, 0, -1, withscores=True):
             changes.zadd(index, {member: score - shift})
     changes.execute()
-    for job_id in client.hkeys("jobs:records"):
+    for job_id in known(client):
         fields = record(client, job_id)
         change_record(client, job_id, **{name: int(fields[name]) - shift for name in TIMES if name in fields})

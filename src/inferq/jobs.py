@@ -272,13 +272,27 @@ class Webhook:
     error: str | None = None
 
 
+class LargeResult(NamedTuple):
+    """A result that is too large to be read with its job; see `queue.results`.
+
+    Attributes:
+        length: Its length, bytes.
+        is_json: Whether it is known to be JSON, since a worker of inferq stored it.
+        end: What tells its end from another end of the same job.
+    """
+
+    length: int
+    is_json: bool
+    end: bytes
+
+
 class Job(NamedTuple):
     """A job as the queue knows it.
 
     Attributes:
         id: The ticket: 128 random bits in hex; of a job from outside, whatever its producer chose.
         status: The public state.
-        result: JSON, exactly as the worker wrote it; present once completed.
+        result: JSON, exactly as the worker wrote it; present once completed, unless it is large.
         error: What went wrong, for a person; present once failed.
         error_kind: The same for programs; None for jobs that an outside worker ended.
         model: Model name; None where nothing in Redis tells it.
@@ -292,6 +306,7 @@ class Job(NamedTuple):
         priority: Which list it waits in.
         webhook: Where its end is reported; None for nowhere.
         model_version: Version of the model that the latest attempt ran with; None before the first.
+        large_result: What stands for a large result, which is still to be read; None for any other.
     """
 
     id: str
@@ -310,6 +325,12 @@ class Job(NamedTuple):
     priority: Priority = Priority.NORMAL
     webhook: Webhook | None = None
     model_version: str | None = None
+    large_result: LargeResult | None = None
+
+    @property
+    def result_bytes(self) -> int:
+        """How long the result is, read or not."""
+        return self.large_result.length if self.large_result else len(self.result or b"")
 
     def is_readable_by(self, owner: str | None) -> bool:
         """Whether a key of this name may read the job; None stands for a service without keys."""

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     max_queued: Annotated[int, Field(gt=0)] = 100_000
     """Most jobs waiting per model; beyond it the proxy answers 503."""
 
+    max_queued_bytes: Annotated[int, Field(ge=0)] = 0
+    """Most bytes of data of all jobs that have not ended; beyond it the proxy answers 503; 0: half of Redis's
+    `maxmemory`, or of its machine's memory where that is not set."""
+
     max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Longest time that a request may ask to wait for a job's end."""
 

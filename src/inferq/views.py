@@ -16,7 +16,13 @@ _MOMENTS = 1024
 
 
 def job_json(job: Job) -> bytes:
-    """Returns the JSON of `GET /job/{id}`; see `proxy.schemas.JobView`."""
+    """Returns the JSON of `GET /job/{id}`; see `proxy.schemas.JobView`. For a job without a large result."""
+    head, tail = job_frame(job)
+    return b"".join((head, _result_json(job.result), tail))
+
+
+def job_frame(job: Job) -> tuple[bytes, bytes]:
+    """Returns the same without the result: what stands before it, and after it."""
     head = to_json({"job_id": job.id, "status": job.status})
     started_at, finished_at = rfc3339(job.started_at), rfc3339(job.finished_at)
     tail = to_json(
@@ -50,11 +56,16 @@ def job_json(job: Job) -> bytes:
             "webhook": _webhook(job.webhook),
         }
     )
-    return b'%b,"result":%b,%b' % (head[:-1], _result_json(job.result), tail[1:])
+    return b'%b,"result":' % head[:-1], b",%b" % tail[1:]
 
 
-def overview_json(overview: "Overview") -> bytes:
-    """Returns the JSON of `GET /queue`; see `proxy.lists.QueueView`."""
+def overview_json(overview: "Overview", max_queued_bytes: int | None) -> bytes:
+    """Returns the JSON of `GET /queue`; see `proxy.lists.QueueView`.
+
+    Args:
+        overview: The numbers.
+        max_queued_bytes: What `queued_bytes` may be; None where there is no limit, or none is known.
+    """
     return to_json(
         {
             "models": {
@@ -82,6 +93,8 @@ def overview_json(overview: "Overview") -> bytes:
                 for worker in overview.workers
             ],
             "webhooks_waiting": overview.webhooks_waiting,
+            "queued_bytes": overview.queued_bytes,
+            "max_queued_bytes": max_queued_bytes,
         }
     )
 
@@ -109,8 +122,13 @@ def _result_json(stored: bytes | None) -> bytes:
     """The stored result; what an outside worker wrote that is no JSON is shown as a string."""
     if stored is None:
         return b"null"
+    return stored if is_json(stored) else to_json(stored.decode("utf-8", "replace"))
+
+
+def is_json(stored: bytes) -> bool:
+    """Whether it is JSON as the standard has it."""
     try:
         from_json(stored, allow_inf_nan=False)
     except ValueError:
-        return to_json(stored.decode("utf-8", "replace"))
-    return stored
+        return False
+    return True

@@ -467,9 +467,11 @@ def wait_all(ids: Sequence[str], retries: int) -> Steps[list[View]]:
         views[missing[0]] = yield from wait(missing[0], None, retries)
         for first in range(1, len(missing), MOST_JOBS_PER_REQUEST):
             some = missing[first : first + MOST_JOBS_PER_REQUEST]
-            call = Call("POST", "/jobs/status", write_json({"job_ids": some}))
-            found = (yield from ask(call, retries))["jobs"]
-            views |= {view["job_id"]: view for view in found if view is not None and has_ended(view)}
+            while some:
+                answer = yield from ask(Call("POST", "/jobs/status", write_json({"job_ids": some})), retries)
+                found = (view for view in answer["jobs"] if view is not None and has_ended(view))
+                views |= {view["job_id"]: view for view in found}
+                some = answer.get("left_out", [])  # where results are large they come in several answers
     return [views[job_id] for job_id in ids]
 
 

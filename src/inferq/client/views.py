@@ -46,7 +46,7 @@ class JobView:
 
     @property
     def model_version(self) -> str | None:
-        """Version of the model that its latest attempt ran with; None before that, or from an older service."""
+        """Version of the model that its latest attempt ran with; None before, or from an older service."""
         return self.view.get("model_version")
 
     @property

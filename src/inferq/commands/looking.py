@@ -188,3 +188,7 @@ def _print_overview(overview: dict[str, Any]) -> None:
         for name, one in overview["models"].items()
     ]
     print_table(columns, rows)
+    held, most = overview.get("queued_bytes"), overview.get("max_queued_bytes")
+    if held is not None:
+        limit = f", of at most {most / 1e6:.0f} MB" if most else ""
+        typer.echo(f"Data of jobs that have not ended: {held / 1e6:.1f} MB{limit}")

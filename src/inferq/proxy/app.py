@@ -1,5 +1,6 @@
 """The FastAPI application: `uvicorn inferq.proxy.app:app`."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from inferq.proxy import problems
 from inferq.proxy.access import Access
 from inferq.proxy.answers import JSON, add_problem
 from inferq.proxy.catalog import Catalog
+from inferq.proxy.health import Health
 from inferq.proxy.lean import LeanPaths
 from inferq.proxy.prompt import PromptWay
 from inferq.proxy.routes import lean_table, router
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
     app.state.notices = Notices(app.state.producer, settings)
+    app.state.health = Health(app.state.producer, settings)
     app.state.listing = Listing(app.state.producer)
     app.state.catalog = Catalog(app.state.producer, settings)
     app.state.webhook_rules = UrlRules.from_settings(settings)
@@ -91,10 +94,17 @@ def _exports_telemetry() -> bool:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    checking = asyncio.create_task(_check_server(app.state.producer))
     with before_stopping(app.state.notices.close):
         yield
+    checking.cancel()
     await app.state.notices.aclose()
     await app.state.producer.close()
+
+
+async def _check_server(producer: Producer) -> None:
+    """Looks at the server before the first request has to wait for that."""
+    await producer.max_queued_bytes()  # if it is away, or unfit, requests are answered with 503
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -65,7 +65,12 @@ class JobStatuses(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"jobs": [EXAMPLE_JOBS[0], None]}]})
 
-    jobs: list[JobView | None] = Field(description="Null where there is no such job.")
+    jobs: list[JobView | None] = Field(description="Null where there is no such job, or it is left out.")
+    left_out: list[str] = Field(
+        default=[],
+        description="Ids of jobs that are to be asked for again: the results of those before them are longer "
+        "than 64 MiB. Absent where there are none.",
+    )
 
 
 class JobList(BaseModel):
@@ -156,11 +161,19 @@ class QueueView(BaseModel):
                         }
                     ],
                     "webhooks_waiting": 0,
+                    "queued_bytes": 108,
+                    "max_queued_bytes": 8589934592,
                 }
             ]
         }
     )
 
-    models: dict[str, QueueNumbersView] = Field(description="By name, those that workers have announced.")
+    models: dict[str, QueueNumbersView] = Field(
+        description="By name, those that workers have announced, and others of which jobs are kept."
+    )
     workers: list[WorkerView]
     webhooks_waiting: int = Field(description="Ended jobs whose end is still to be reported.")
+    queued_bytes: int = Field(description="Bytes of data that the jobs have that have not ended.")
+    max_queued_bytes: int | None = Field(
+        description="What that may be (INFERQ_MAX_QUEUED_BYTES); null where there is no limit."
+    )

@@ -19,6 +19,7 @@ from inferq.proxy import problems
 from inferq.proxy.access import Access
 from inferq.proxy.corking import CorkingProtocol
 from inferq.proxy.lean import LeanRoute, LeanTable
+from inferq.proxy.results import PartedResponse, whole_or_cut
 
 _MOST_BODY_BYTES = 65536
 """Of a longer body the long way reads no more, at a time, than it can use."""
@@ -158,12 +159,24 @@ class PromptProtocol(CorkingProtocol):
             response = await cycle.route.respond(request, cycle.rest)
         except Exception as error:  # noqa: BLE001 - it is logged, as by the application's outermost middleware
             response = await problems.answer_unforeseen(request, error)
-        cycle.response_complete = True
         if not self.transport.is_closing():
             self.transport.write_whole(self._as_bytes(response, cycle))  # type: ignore[attr-defined]
+            if isinstance(response, PartedResponse):
+                await self._write_parts(response, cycle)
             if not cycle.keep_alive:
                 self.transport.close()
+        cycle.response_complete = True
         self.on_response_complete()
+
+    async def _write_parts(self, response: PartedResponse, cycle: "_PromptCycle") -> None:
+        """Writes a body while it is made, no faster than the client reads it."""
+        async for part in whole_or_cut(response.parts):
+            if part is None:
+                cycle.keep_alive = False
+            if part is None or self.transport.is_closing():
+                return
+            self.transport.write_whole(part)  # type: ignore[attr-defined]
+            await self.flow.drain()
 
     def _as_bytes(self, response: Response, cycle: "_PromptCycle") -> bytes:
         parts: list[Any] = [STATUS_LINE[response.status_code]]

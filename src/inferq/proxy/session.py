@@ -18,9 +18,9 @@ from inferq.jobs import (
 from inferq.proxy import problems
 from inferq.proxy.body import count_strings, refuse_duplicates
 from inferq.proxy.following import Following
+from inferq.proxy.results import whole_view
 from inferq.proxy.routes.jobs import submit
-from inferq.proxy.state import settings_of
-from inferq.views import job_json
+from inferq.proxy.state import producer_of, settings_of
 
 MOST_JOBS = 1000
 """Most jobs that one connection follows at the same time."""
@@ -155,7 +155,12 @@ class Session:
                     await self._send_state(ref, job)
 
     async def _send_state(self, ref: str | None, job: Job) -> None:
-        await self._send("end" if job.status.is_final else "status", ref, "job", job_json(job))
+        await self._send(
+            "end" if job.status.is_final else "status",
+            ref,
+            "job",
+            await whole_view(producer_of(self._socket), job),
+        )
 
     async def _send(self, event: str, ref: str | None, name: str, value: bytes) -> None:
         head = to_json({"event": event, "ref": ref})

@@ -3,6 +3,7 @@
 from fastapi.requests import HTTPConnection
 
 from inferq.proxy.catalog import Catalog
+from inferq.proxy.health import Health
 from inferq.queue.listing import Listing
 from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
@@ -26,6 +27,12 @@ def notices_of(connection: HTTPConnection) -> Notices:
     """Who waits for which job."""
     notices: Notices = connection.app.state.notices
     return notices
+
+
+def health_of(connection: HTTPConnection) -> Health:
+    """How the service is."""
+    health: Health = connection.app.state.health
+    return health
 
 
 def listing_of(connection: HTTPConnection) -> Listing:

@@ -15,7 +15,7 @@ The data model, with `{prefix}` before every key:
 | `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
 | `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
 | `job:{id}:result:{token}` | string | a large result on its way |
-| `jobs:records` | hash | job id to its record, which alone the scripts decide on; see below |
+| `jobs:records` | hash | job id to its record, which alone the scripts decide on; see below; and `|bytes` |
 | `jobs:queues` | set | models of which jobs are kept |
 | `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
@@ -38,13 +38,15 @@ The data model, with `{prefix}` before every key:
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
 
+The field `|bytes` of `jobs:records` holds how many bytes of data the jobs have that have not ended.
+
 A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `retrying`, `ended`),
 `ended_ms`, `attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease,
 `version` (of the model, by the latest claim), `sequence`, `model`, `priority`, `submitted_ms`, `timeout_ms`,
-`owner`; then JSON of what few jobs have:
-`failures` (charged), `attempt:{n}` (how the nth failed), `alone` (1: run without company, after a crash),
-`is_large` (1: its data may be more than a script should pass on), `error_kind`, `missing_ms`
-(when recovery first found it in no list), `cancel_token` and `revive_token` (by which a call that the
-client library repeats is known), `webhook` (URL to which the end is reported), `webhook_status`
-(`delivered` or `given-up`, once settled), `webhook_attempts`, `webhook_ms` (the last try), `webhook_error`.
+`owner`, `bytes` (of its data); then JSON of what few jobs have: `failures` (charged), `attempt:{n}` (how the
+nth failed), `alone` (1: run without company, after a crash), `is_large` (1: its data may be more than a
+script should pass on), `error_kind`, `missing_ms` (when recovery first found it in no list), `outside` (1: a
+worker from outside ended it), `cancel_token` and `revive_token` (by which a call that the client library
+repeats is known), `webhook` (URL to which the end is reported), `webhook_status` (`delivered` or `given-up`,
+once settled), `webhook_attempts`, `webhook_ms` (the last try), `webhook_error`.
 """

@@ -41,11 +41,23 @@ class Bulk:
         self._commit = commit
 
     async def submit(
-        self, submissions: Sequence[Submission], idempotency: Idempotency | None = None
+        self, submissions: Sequence[Submission], held_bytes: int, idempotency: Idempotency | None = None
     ) -> list[str]:
-        """Stores jobs and puts them in line; see `Producer.submit_all`."""
+        """Stores jobs and puts them in line; see `Producer.submit_all`.
+
+        Args:
+            submissions: The jobs.
+            held_bytes: Most bytes of data that the jobs may have that have not ended; 0 for any number.
+            idempotency: By which a repeated request is known.
+        """
         option = "" if idempotency is None else idempotency.as_json(submissions[0].owner)
-        arguments: list[Any] = [self._max_queued, option, self._lifetime_ms]
+        arguments: list[Any] = [
+            self._max_queued,
+            option,
+            self._lifetime_ms,
+            held_bytes,
+            sum(len(one.data) for one in submissions),
+        ]
         for one in submissions:
             arguments += (one.id, one.model, one.priority)
         is_refused = True
@@ -78,7 +90,8 @@ class Bulk:
                 large.set(self._link.keys.job(one.id, "data"), data, px=self._lifetime_ms)
                 data = b""
             arguments += (one.id, one.model, one.priority, data, one.options())
-        async with self._link.bounded():
+        size = sum(len(one.data) for one in submissions)
+        async with self._link.bounded(size=size, takes_jobs=True):
             if large:
                 await large.execute()
             await self._link.call(scripts.STAGE, [self._link.keys.models], arguments)

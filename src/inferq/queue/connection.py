@@ -33,6 +33,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from inferq.jobs import InvalidSettingError, RedisUnavailableError
+from inferq.queue.refusals import sentence_of
 from inferq.settings import Settings
 
 POOL_CONNECTIONS = 64
@@ -216,14 +217,8 @@ def redis_errors() -> Iterator[None]:
     """Turns every failure of the server or the way to it into `RedisUnavailableError`."""
     try:
         yield
-    except redis.exceptions.OutOfMemoryError as error:
-        raise RedisUnavailableError(
-            "Redis has reached its memory limit (maxmemory) and takes no new jobs. Try again later."
-        ) from error
     except (RedisError, TimeoutError, OSError) as error:
-        raise RedisUnavailableError(
-            f"Redis does not serve us: {str(error).rstrip('.') or type(error).__name__}."
-        ) from error
+        raise RedisUnavailableError(sentence_of(error)) from error
 
 
 @contextmanager

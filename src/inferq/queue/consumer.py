@@ -630,7 +630,8 @@ class Consumer:
     def recover(self) -> Recovered:
         """Makes one recovery pass over the queues of this worker's models.
 
-        Of one other model in turn, of which perhaps no worker is left, ended jobs are forgotten in time.
+        Of one other model in turn, of which perhaps no worker is left, ended jobs are forgotten in time, and
+        those that waited too long are ended.
 
         Returns:
             What it found, over all models.
@@ -653,7 +654,9 @@ class Consumer:
         if self._neighbour:
             queue: Any = _bytes(self._keys.queue(_text(self._neighbour)))
             with redis_errors():
-                self._call(scripts.FORGET, [queue], [self._neighbour, self._result_ttl_ms])
+                job_ttl_ms = _milliseconds(self._settings.job_ttl)
+                arguments = [self._neighbour, self._result_ttl_ms, job_ttl_ms, RECOVER_LIMIT]
+                self._call(scripts.FORGET, [queue], arguments)
         return Recovered(*total)
 
     def takes_scan_turn(self) -> bool:

@@ -101,6 +101,21 @@ class Keys:
         return f"{self.prefix}webhooks"
 
     @property
+    def records(self) -> str:
+        """Job id to its record."""
+        return f"{self.prefix}jobs:records"
+
+    @property
+    def probe(self) -> str:
+        """Written and removed at once, by which is seen whether the server takes writes."""
+        return f"{self.prefix}probe"
+
+    @property
+    def queues(self) -> str:
+        """Models of which jobs are kept."""
+        return f"{self.prefix}jobs:queues"
+
+    @property
     def models(self) -> str:
         """Model name to document."""
         return f"{self.prefix}models"

@@ -2,20 +2,35 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import NoScriptError
 
 from inferq.jobs import RedisUnavailableError
-from inferq.queue.connection import redis_errors
+from inferq.queue.connection import redis_errors, transfer_seconds
 from inferq.queue.keys import Keys
 from inferq.queue.line import REPEATABLE, AsyncLine
 from inferq.queue.outage import Outage
+from inferq.queue.refusals import is_refusal
 from inferq.queue.scripts import Script
 from inferq.settings import Settings
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """How many seconds a request may still wait for Redis."""
+
+    seconds: float
+
+
+_MOSTLY_LEFT = 0.9
+
+_allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
 
 
 class Link:
@@ -35,6 +50,7 @@ class Link:
         self.keys = Keys(settings.key_prefix)
         self._seconds = settings.redis_timeout
         self._outage = Outage()
+        self._refusals = Outage("redis_takes_no_jobs", "redis_takes_jobs_again")
 
     async def call(
         self, script: Script, keys: list[str], arguments: list[Any], line: AsyncLine | None = None
@@ -59,28 +75,63 @@ class Link:
         except NoScriptError:
             return await self.redis.eval(script.source, *rest)
 
-    @asynccontextmanager
-    async def bounded(self, since: float | None = None) -> AsyncIterator[None]:
-        """Ends what is done within it after `redis_timeout`.
+    @contextmanager
+    def one_time_limit(self, size: int = 0) -> Iterator[None]:
+        """Lets all calls within it, together, wait no longer for Redis than one of them would.
 
         Args:
-            since: From when that is counted, by the event loop's clock; None for now.
+            size: How many bytes they carry.
+        """
+        before = _allowance.set(_Allowance(self._seconds + transfer_seconds(size)))
+        try:
+            yield
+        finally:
+            _allowance.reset(before)
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether the request under way has waited for Redis for long already; see `one_time_limit`."""
+        allowance = _allowance.get()
+        return allowance is not None and allowance.seconds < _MOSTLY_LEFT * self._seconds
+
+    @asynccontextmanager
+    async def bounded(
+        self, since: float | None = None, *, size: int = 0, takes_jobs: bool = False
+    ) -> AsyncIterator[None]:
+        """Ends what is done within it after `redis_timeout`, and what so many bytes may take besides.
+
+        Args:
+            since: From when that is counted, by the event loop's clock: what is done for several requests.
+                None for now, and for the one request whose `one_time_limit` this is in.
+            size: How many bytes go to Redis, or come from it.
+            takes_jobs: Whether a server that takes no new jobs refuses it.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time, or refuses.
         """
-        seconds, called_at = self._seconds, time.monotonic()
+        loop_time, called_at = asyncio.get_running_loop().time, time.monotonic()
+        seconds, allowance = self._seconds + transfer_seconds(size), None
+        if since is None:
+            since, allowance = loop_time(), _allowance.get()
+        if allowance is not None:
+            seconds = min(seconds, allowance.seconds)
         try:
-            until = seconds + (asyncio.get_running_loop().time() if since is None else since)
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(since + seconds):
                 with redis_errors():
                     yield
         except TimeoutError as error:
-            unavailable = RedisUnavailableError(f"Redis did not answer within {seconds:g} s.")
+            unavailable = RedisUnavailableError(f"Redis did not answer within {self._seconds:g} s.")
             self._outage.begin(unavailable, called_at)
             raise unavailable from error
         except RedisUnavailableError as error:
-            if not isinstance(error.__cause__, OutOfMemoryError):
+            if not is_refusal(error.__cause__):
                 self._outage.begin(error, called_at)
+            elif takes_jobs:
+                self._refusals.begin(error, called_at)
             raise
+        finally:
+            if allowance is not None:
+                allowance.seconds -= time.monotonic() - called_at
         self._outage.end()
+        if takes_jobs:
+            self._refusals.end()

@@ -130,7 +130,7 @@ class Listing:
                     if len(jobs) == limit or size > LARGEST_PAGE_BYTES:
                         return Page(list(jobs.values()), last)
                     jobs[job.id], last = job, position
-                    size += len(job.result or b"")
+                    size += job.result_bytes
                 place, count = looked_at or place, _MOST_AT_ONCE
         return Page(list(jobs.values()), None)
 

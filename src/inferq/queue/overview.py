@@ -38,14 +38,16 @@ class Overview:
     """All queues.
 
     Attributes:
-        models: Name of each announced model to its numbers.
+        models: Name to numbers of each model that is announced, or of which jobs are kept.
         workers: The live workers, the oldest first.
         webhooks_waiting: Ended jobs whose end is still to be reported.
+        queued_bytes: Bytes of data that the jobs have that have not ended.
     """
 
     models: dict[str, QueueNumbers]
     workers: list[WorkerInfo]
     webhooks_waiting: int
+    queued_bytes: int
 
 
 async def read_overview(link: Link) -> Overview:
@@ -55,7 +57,7 @@ async def read_overview(link: Link) -> Overview:
         RedisUnavailableError: Redis does not answer in time.
     """
     async with link.bounded():
-        queues, reports, webhooks = await link.call(scripts.OVERVIEW, [link.keys.models], [])
+        queues, reports, webhooks, held = await link.call(scripts.OVERVIEW, [link.keys.models], [])
     found = (
         worker_from(_text(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
         for worker_id, report in reports
@@ -66,6 +68,7 @@ async def read_overview(link: Link) -> Overview:
         {name: _numbers(numbers, _serving(name, workers)) for name, numbers in models.items()},
         workers,
         webhooks,
+        held,
     )
 
 

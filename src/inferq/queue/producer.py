@@ -1,8 +1,8 @@
 """The producer's side of the queue: submit a job, read it back, see who serves. Used by the proxy."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, cast
@@ -11,7 +11,6 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from inferq.jobs import (
-    InvalidSettingError,
     Job,
     JobNotFoundError,
     JobStateError,
@@ -22,20 +21,25 @@ from inferq.jobs import (
 )
 from inferq.queue import scripts
 from inferq.queue.bulk import Bulk
-from inferq.queue.connection import close_async, connect, connect_async
+from inferq.queue.connection import close_async, connect_async
 from inferq.queue.grouping import MOST_CALLS, Group
 from inferq.queue.line import AsyncLine
 from inferq.queue.link import Link
-from inferq.queue.requirements import check_server
+from inferq.queue.requirements import ServerCheck
+from inferq.queue.results import Results
 from inferq.queue.scripts import INLINE_BYTES, Script
 from inferq.queue.snapshot import job_from, time_from, worker_from
-from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full, queue_spoilt
+from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full, queue_heavy, queue_spoilt
 from inferq.settings import Settings
 
 CANCELLED_AT_ONCE = 100
 """Most jobs that one script looks at to cancel them."""
 _AHEAD_SECONDS = 10.0
 """A heartbeat that is later than this was before the clock was set back: nobody knows when."""
+MEDIUM_BYTES = 64 * 1024
+"""Larger results are not read with their jobs: whoever reads with others would wait for them."""
+MEDIUM_BYTES_AT_ONCE = 1024 * 1024
+"""Most bytes of results above `INLINE_BYTES` that are read together."""
 _AT_ONCE_TO_DISK = 32
 _STATUSES = {status.value.encode(): status for status in Status}
 
@@ -49,18 +53,21 @@ class Producer:
 
     Attributes:
         link: Its way to Redis, for what else reads there.
+        results: Large results.
     """
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
         self.link = Link(client, settings)
+        self.results = Results(self.link)
         self._settings = settings
         self._redis, self._keys = self.link.redis, self.link.keys
         self._bounded, self._call = self.link.bounded, self.link.call
-        self._is_trusted = settings.durability != "fsync"
+        self._server = ServerCheck(self.link, settings)
         # waiting for the disk takes up to a second, in which others must be able to leave
-        in_flight = 1 if self._is_trusted else _AT_ONCE_TO_DISK
+        in_flight = 1 if settings.durability != "fsync" else _AT_ONCE_TO_DISK
         self._submissions = Group(partial(self._submit, line=AsyncLine(client)), in_flight)
         self._reads = Group(partial(self._read_many, line=AsyncLine(client)))
+        self._held_bytes = 0
         self._bulk = Bulk(self.link, self._lifetime_ms, settings.max_queued, self._commit)
 
     @classmethod
@@ -80,6 +87,16 @@ class Producer:
         """
         async with self._bounded():
             await self._redis.ping()
+
+    async def check_takes_jobs(self) -> None:
+        """Returns if a job could be stored now: does what a submit does, and leaves nothing behind.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time, takes no jobs, or cannot keep our promises.
+        """
+        await self._server.limits()
+        async with self._bounded(takes_jobs=True):
+            await self._call(scripts.PROBE, [self._keys.probe], [])
 
     async def submit(
         self,
@@ -107,7 +124,8 @@ class Producer:
             The job's id: 128 random bits in hex. Of a repeated request the id that it got first.
 
         Raises:
-            QueueFullError: `max_queued` jobs wait for the model already.
+            QueueFullError: `max_queued` jobs wait for the model already, or their data takes too many bytes.
+            BodyTooLargeError: The data could never be stored.
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
@@ -116,7 +134,14 @@ class Producer:
 
     async def submit_one(self, submission: Submission, idempotency: Idempotency | None = None) -> str:
         """The same as `submit`, of a submission that is there already."""
-        if len(submission.data) <= INLINE_BYTES:
+        size = len(submission.data)
+        limits = await self._server.limits()
+        limits.check(size, size)
+        self._held_bytes = limits.held_bytes
+        if size <= INLINE_BYTES and self.link.has_waited:
+            async with self._bounded():
+                answer = await self._submissions.call((submission, idempotency))
+        elif size <= INLINE_BYTES:
             answer = await self._submissions.call((submission, idempotency))
         else:
             [answer] = await self._submit([(submission, idempotency)])
@@ -135,18 +160,20 @@ class Producer:
             The jobs' ids, in order.
 
         Raises:
-            QueueFullError: With them, more than `max_queued` jobs would wait for a model.
+            QueueFullError: With them, more than `max_queued` jobs would wait for a model, or their data would
+                take too many bytes.
+            BodyTooLargeError: The data could never be stored.
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
-        if not self._is_trusted:
-            async with self._bounded():
-                await self._check_durability()
-        return await self._bulk.submit(submissions, idempotency)
+        limits = await self._server.limits()
+        sizes = [len(one.data) for one in submissions]
+        limits.check(max(sizes), sum(sizes))
+        return await self._bulk.submit(submissions, limits.held_bytes, idempotency)
 
     async def _commit(self, arguments: list[Any]) -> list[Any]:
         """Calls the script that accepts many jobs."""
-        async with self._bounded():
+        async with self._bounded(takes_jobs=True):
             if self._settings.durability == "fsync":
                 return await self._transact(
                     scripts.COMMIT, [self._keys.models, self._keys.prefix, *arguments], {}
@@ -165,6 +192,7 @@ class Producer:
             self._keys.prefix,
             self._lifetime_ms,
             self._settings.max_queued,
+            self._held_bytes,
         ]
         large: dict[str, bytes] = {}
         for one, idempotency in submissions:
@@ -173,9 +201,8 @@ class Producer:
                 large[self._keys.job(one.id, "data")] = data
                 data = b""
             arguments += (one.id, one.model, one.priority, data, one.options(idempotency))
-        async with self._bounded(since):
-            if not self._is_trusted:
-                await self._check_durability()
+        size = sum(map(len, large.values()))
+        async with self._bounded(since, size=size, takes_jobs=True):
             if large or self._settings.durability == "fsync":
                 return await self._transact(scripts.SUBMIT, arguments, large)
             return cast("list[Any]", await self._call(scripts.SUBMIT, arguments[:1], arguments[2:], line))
@@ -208,19 +235,8 @@ class Producer:
             _check_synced(synced)
             return cast("list[Any]", answers)
 
-    async def _check_durability(self) -> None:
-        """Makes sure, before the first job, that the server can keep it on disk as `fsync` promises."""
-        client = connect(self._settings)
-        try:
-            await asyncio.to_thread(check_server, client, self._settings.durability)
-        except InvalidSettingError as error:
-            raise RedisUnavailableError(error.message) from error
-        finally:
-            client.close()
-        self._is_trusted = True
-
     async def read(self, job_id: str, owner: str | None = None) -> Job:
-        """Reads a job, whoever submitted it and whoever ended it.
+        """Reads a job, whoever submitted it and whoever ended it. A large result is left to `results`.
 
         Args:
             job_id: The job's id.
@@ -239,7 +255,7 @@ class Producer:
         return job
 
     async def read_many(self, job_ids: Sequence[str]) -> list[Job | None]:
-        """Reads several jobs in one round trip.
+        """Reads several jobs at once.
 
         Args:
             job_ids: The jobs' ids.
@@ -257,13 +273,26 @@ class Producer:
     ) -> list[Job | None]:
         async with self._bounded(since):
             answers = await self._call(scripts.READ, [self._keys.models], [INLINE_BYTES, *job_ids], line)
-            found = dict(zip(job_ids, answers, strict=True))
-            large = [job_id for job_id, answer in found.items() if isinstance(answer[1], int)]
-            if large:
-                results = await self._redis.mget([self._keys.job(job_id, "result") for job_id in large])
-                for job_id, result in zip(large, results, strict=True):
-                    found[job_id][1] = result
+        found = dict(zip(job_ids, answers, strict=True))
+        await self._read_medium(found, since)
         return [job_from(job_id, found[job_id]) for job_id in job_ids]
+
+    async def _read_medium(self, found: dict[str, list[Any]], since: float | None) -> None:
+        """Puts results into the script's answers that are too large for it, but not for all who wait."""
+        medium, room = [], MEDIUM_BYTES_AT_ONCE
+        for job_id, answer in found.items():
+            if isinstance(answer[1], int) and answer[1] <= min(MEDIUM_BYTES, room):
+                room -= answer[1]
+                medium.append(job_id)
+        if not medium:
+            return
+        async with self._bounded(since, size=MEDIUM_BYTES_AT_ONCE - room):
+            results = await self._redis.mget([self._keys.job(job_id, "result") for job_id in medium])
+        for job_id, result in zip(medium, results, strict=True):
+            if result is None:  # its time was over, or it was deleted
+                found[job_id] = [None, None, None, 0, None, None]
+            else:
+                found[job_id][1] = result
 
     async def read_in_parts(self, job_ids: Sequence[str]) -> AsyncIterator[list[Job | None]]:
         """Reads any number of jobs, so many at a time that Redis goes on serving others.
@@ -369,13 +398,16 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
-        arguments = [job_id, self._lifetime_ms, self._settings.max_queued, _new_token()]
-        async with self._bounded():
+        limits = await self._server.limits()
+        arguments = [job_id, self._lifetime_ms, self._settings.max_queued, _new_token(), limits.held_bytes]
+        async with self._bounded(takes_jobs=True):
             verdict, *details = await self._call(scripts.REVIVE, [self._keys.models], arguments) or [None]
         if verdict is None:
             raise _not_found(job_id)
         if verdict == b"full":
             raise queue_full("", *details)
+        if verdict == b"heavy":
+            raise queue_heavy(*details)
         if verdict == b"spoilt":
             raise queue_spoilt("", *details)
         if verdict == b"no data":
@@ -419,6 +451,25 @@ class Producer:
         async with self._bounded():
             documents = cast("dict[bytes, bytes]", await self._redis.hgetall(self._keys.models))
         return {name.decode("utf-8", "replace"): document for name, document in documents.items()}
+
+    async def max_queued_bytes(self) -> int | None:
+        """Most bytes of data that the jobs may have that have not ended; None if there is no such limit.
+
+        None as well while that is not known.
+        """
+        with suppress(RedisUnavailableError):
+            return (await self._server.limits()).held_bytes or None
+        return None
+
+    async def models_with_jobs(self) -> set[str]:
+        """The models of which jobs are kept, announced or not.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        async with self._bounded():
+            names = cast("set[bytes]", await self._redis.smembers(self._keys.queues))
+        return {name.decode("utf-8", "replace") for name in names}
 
     async def forget_models(self) -> None:
         """Drops all announcements; live workers make theirs again with their next heartbeat.

@@ -5,7 +5,7 @@ from typing import Any
 
 POSITIONAL = (
     "state", "ended_ms", "attempts", "started_ms", "token", "worker", "version",
-    "sequence", "model", "priority", "submitted_ms", "timeout_ms", "owner",
+    "sequence", "model", "priority", "submitted_ms", "timeout_ms", "owner", "bytes",
 )  # fmt: skip
 
 
@@ -16,9 +16,10 @@ def fields_of(record: bytes | None) -> dict[str, Any]:
     """
     text = (record or b"").decode("utf-8", "replace")
     *values, rest = text.split("|", len(POSITIONAL))
-    if len(values) < len(POSITIONAL) or values[-1].startswith("{"):  # an earlier build's, without version
-        *values, rest = text.split("|", len(POSITIONAL) - 1)
+    if len(values) < len(POSITIONAL) or rest[:1] not in ("", "{"):  # an earlier version's, without these two
+        *values, rest = text.split("|", len(POSITIONAL) - 2)
         values.insert(POSITIONAL.index("version"), "")
+        values.append("")
     if len(values) < len(POSITIONAL):
         return {}
     fields: dict[str, Any] = {}

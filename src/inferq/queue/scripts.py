@@ -58,6 +58,7 @@ def _with_what_it_uses(text: str) -> str:
 
 _COMMON = [(part, _DEFINITION.findall(part)) for part in _read("common").split("\n\n")]
 SUBMIT = _load("submit")
+PROBE = _load("probe")
 STAGE = _load("stage")
 COMMIT = _load("commit")
 CLAIM = _load("claim")

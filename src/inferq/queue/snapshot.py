@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from inferq.jobs import Attempt, ErrorKind, Job, Priority, Status, Webhook, WebhookStatus, WorkerInfo
+from inferq.jobs import (
+    Attempt,
+    ErrorKind,
+    Job,
+    LargeResult,
+    Priority,
+    Status,
+    Webhook,
+    WebhookStatus,
+    WorkerInfo,
+)
 from inferq.queue.record import fields_of
 
 _LONGEST_HISTORY = 1000
@@ -25,10 +35,10 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
 
     Args:
         job_id: The job's id.
-        answer: Status, result, error, whether there is data, record, queue position.
+        answer: Status, result or its length, error, whether there is data, record, queue position.
 
     Returns:
-        The job, or None where Redis knows none of this id. A result that the script left out is not in it.
+        The job, or None where Redis knows none of this id.
     """
     stored_status, result, error, has_data, record, position = answer
     fields = fields_of(record)
@@ -53,7 +63,20 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         owner=fields.get("owner", ""),
         priority=_priority(fields.get("priority")),
         webhook=_webhook(fields, status),
+        large_result=_large(result, record, fields)
+        if status is Status.COMPLETED and isinstance(result, int)
+        else None,
     )
+
+
+def end_of(record: bytes | None) -> bytes:
+    """What a record says of its job's end: another end of the same job is told otherwise."""
+    return b"|".join((record or b"").split(b"|", 2)[:2])
+
+
+def _large(length: int, record: bytes | None, fields: dict[str, Any]) -> LargeResult:
+    is_ours = fields.get("state") == "ended" and "outside" not in fields and "error_kind" not in fields
+    return LargeResult(length, is_ours, end_of(record))
 
 
 def worker_from(worker_id: str, report: object) -> WorkerInfo | None:

@@ -110,6 +110,8 @@ def ids_of(answer: list[Any], asked: list[str], where: str) -> list[str]:
             raise queue_spoilt(where, answer[1])
         case b"full":
             raise queue_full(where, *answer[1:])
+        case b"heavy":
+            raise queue_heavy(*answer[1:])
         case b"conflict":
             raise IdempotencyConflictError(
                 "This Idempotency-Key was sent before, with another request. Send each request with a key of "
@@ -127,6 +129,15 @@ def queue_full(where: str, depth: int, ended_per_1000_seconds: int) -> QueueFull
     return QueueFullError(
         f"{depth} jobs wait {where}and no more are taken (INFERQ_MAX_QUEUED). "
         "Try again later, or add workers.",
+        retry_after_seconds=time_for_a_place(ended_per_1000_seconds),
+    )
+
+
+def queue_heavy(held: int, ended_per_1000_seconds: int) -> QueueFullError:
+    """The refusal where the data of jobs takes as many bytes as it may."""
+    return QueueFullError(
+        f"The data of the jobs that have not ended takes {held} bytes, and with this it would be more than "
+        "it may be (INFERQ_MAX_QUEUED_BYTES; GET /queue tells). Try again later, or add workers.",
         retry_after_seconds=time_for_a_place(ended_per_1000_seconds),
     )
 

@@ -160,12 +160,19 @@ async def test_jobs_of_others_are_null(settings, announced, make_client):
     assert [view and view["job_id"] for view in views] == [None, ids[1]]
 
 
-async def test_answer_too_long_for_memory_is_sent_while_it_is_made(client, announced, consumer, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.routes.batch.LARGEST_HELD_BYTES", 1000)
+async def test_jobs_after_64_mib_of_results_are_named_as_left_out(client, announced, consumer, monkeypatch):
+    monkeypatch.setattr("inferq.proxy.routes.batch.LARGEST_PAGE_BYTES", 1000)
     ids = (await client.post("/predict/batch", content=batch(*[ROW] * 300))).json()["job_ids"]
-    answer = await client.post("/jobs/status", json={"job_ids": ids})
-    assert "content-length" not in answer.headers
-    assert [view["job_id"] for view in answer.json()["jobs"]] == ids
+    consumer.finish([Outcome(job, result=b'"%b"' % (b"x" * 700)) for job in consumer.claim(5)])
+    asked, found = ids, {}
+    while asked:
+        answer = (await client.post("/jobs/status", json={"job_ids": asked})).json()
+        assert len(answer["jobs"]) == len(asked)
+        found |= {view["job_id"]: view["status"] for view in answer["jobs"] if view}
+        asked = answer.get("left_out", [])
+        assert asked == ids[len(found) :]
+    assert list(found) == ids
+    assert list(found.values()).count("completed") == 5
 
 
 @pytest.mark.parametrize(

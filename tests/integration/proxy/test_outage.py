@@ -1,9 +1,11 @@
 import asyncio
 import time
 
+import pytest
 from structlog.testing import capture_logs
 
 from inferq.settings import Settings
+from tests.integration.proxy.links import slow_link
 
 DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 
@@ -91,3 +93,31 @@ async def test_nothing_is_accepted_that_the_disk_does_not_hold(redis_client, set
         assert (await client.post("/predict", json=DATA)).status_code == 202
     finally:
         redis_client.config_set("appendfsync", "everysec")
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+async def test_time_limit_is_one_for_all_that_a_request_asks_of_redis(
+    redis_server, settings, make_client, count
+):
+    body = {"jobs": [DATA] * count}
+    async with slow_link(redis_server.port, seconds=0.4) as port:
+        slow = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout": 1.0})
+        client = await make_client(slow)
+        began = (
+            time.monotonic()
+        )  # the models, the server, its connections, the jobs in parts, their acceptance
+        answer = await client.post("/predict/batch", json=body)
+        assert time.monotonic() - began < 1.5
+    assert answer.status_code == 503
+    assert "did not answer within 1 s" in answer.json()["detail"]
+
+
+async def test_detail_shows_nothing_of_our_scripts(own_redis_server, make_client):
+    client = await make_client(Settings(redis_url=own_redis_server.url))
+    with own_redis_server.client() as redis_client:
+        redis_client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        detail = (await client.post("/predict", json=DATA)).json()["detail"]
+    assert detail == (
+        "Redis takes no writes, since it is a replica (READONLY). Name the primary in INFERQ_REDIS_URL, or "
+        "make this server one: redis-cli REPLICAOF NO ONE."
+    )

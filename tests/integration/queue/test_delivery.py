@@ -24,6 +24,7 @@ from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
 from inferq.settings import Settings
 from tests.integration.queue.taking import take
+from tests.records import known
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -157,7 +158,7 @@ async def test_job_dropped_and_revived_at_the_same_time_is_gone_or_in_line_whole
     for job_id in ids:
         keys = {key.decode().rpartition(":")[2] for key in redis_client.scan_iter(f"job:{job_id}:*")}
         assert keys == ({"data", "status"} if job_id in waiting else set())
-    assert {member.decode() for member in redis_client.hkeys("jobs:records")} == waiting
+    assert known(redis_client) == waiting
     assert redis_client.zcard("queue:iris:dead") == 0
     assert {job.data for job in consumer.claim(100)} <= {DATA}
 

@@ -6,6 +6,7 @@ import pytest
 
 from inferq.jobs import Outcome, RedisUnavailableError
 from inferq.queue.consumer import new_token
+from tests.integration.queue.test_queue import stored_result
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 LARGE = json.dumps([[float(i)] * 4 for i in range(5000)]).encode()
@@ -32,7 +33,7 @@ async def test_large_results_are_stored(producer, consumer, full):
     jobs = await claimed(producer, consumer)
     full()
     assert consumer.finish([Outcome(job, result=LARGE) for job in jobs]) == ["completed"] * 2
-    assert [(await producer.read(job.id)).result for job in jobs] == [LARGE] * 2
+    assert [await stored_result(producer, job.id) for job in jobs] == [LARGE] * 2
 
 
 @pytest.mark.parametrize("is_sent_ahead", [False, True])

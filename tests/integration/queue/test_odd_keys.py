@@ -17,7 +17,7 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.producer import Producer
 from inferq.queue.submission import Submission
 from tests.integration.queue.taking import take
-from tests.records import change_record, leased, write_record
+from tests.records import change_record, known, leased, write_record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -233,7 +233,7 @@ async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_othe
     answers = await asyncio.gather(*bad, *good, return_exceptions=True)
     assert all(isinstance(answer, RedisUnavailableError) and key in answer.message for answer in answers[:3])
     assert redis_client.llen("queue:other") == 3
-    assert redis_client.hlen("jobs:records") == len(redis_client.keys("job:*:data")) == 3
+    assert len(known(redis_client)) == len(redis_client.keys("job:*:data")) == 3
 
     redis_client.delete(key)
     await submit("iris")

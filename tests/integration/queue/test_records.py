@@ -18,7 +18,7 @@ from inferq.queue.consumer import Consumer
 from inferq.queue.overview import read_overview
 from inferq.queue.reports import Report, Reports, Settlement, Verdict
 from inferq.queue.submission import Submission
-from tests.records import change_record, leased, record, write_record
+from tests.records import change_record, known, leased, record, write_record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -32,12 +32,10 @@ def complete(consumer, count=1):
 
 def make_due(client, models=("iris",)):
     """Makes every ended job's time be over."""
-    for job_id in client.hkeys("jobs:records"):
+    for job_id in known(client):
         if record(client, job_id)["state"] == "ended":
             change_record(client, job_id, ended_ms=1)
-            client.delete(
-                *(f"job:{job_id.decode()}:{part}" for part in ("status", "result", "error", "data"))
-            )
+            client.delete(*(f"job:{job_id}:{part}" for part in ("status", "result", "error", "data")))
     for index in (f"queue:{model}:{index}" for model in models for index in ("completed", "dead")):
         for entry in client.zrange(index, 0, -1):
             client.zadd(index, {entry: 1})
@@ -49,12 +47,12 @@ async def test_records_of_ended_jobs_go_when_their_time_is_over(producer, consum
     [failed] = consumer.claim(1)
     consumer.finish([Outcome(failed, error=InvalidInputError("No."))])
     consumer.recover()
-    assert redis_client.hlen("jobs:records") == 5
+    assert len(known(redis_client)) == 5
 
     make_due(redis_client)
     consumer.recover()
 
-    assert redis_client.hkeys("jobs:records") == [ids[-1].encode()]
+    assert known(redis_client) == {ids[-1]}
     assert not redis_client.exists("queue:iris:completed", "queue:iris:dead")
 
 
@@ -66,7 +64,7 @@ async def test_records_of_models_that_no_worker_serves_go_too(producer, consumer
     assert redis_client.smembers("jobs:queues") == {b"iris", b"gone", b"gone-too"}
     for _ in range(4):
         consumer.recover()
-    assert redis_client.hlen("jobs:records") == 0
+    assert len(known(redis_client)) == 0
     assert not redis_client.exists("jobs:queues")
 
 
@@ -84,7 +82,7 @@ async def test_record_stays_as_long_as_the_status_which_was_given_a_longer_lifet
     assert (await producer.read(job_id, "alice")).result == b"1"
     redis_client.delete(f"job:{job_id}:status", f"job:{job_id}:result")
     consumer.recover()
-    assert redis_client.hlen("jobs:records") == 0
+    assert len(known(redis_client)) == 0
 
 
 async def test_jobs_of_a_batch_that_is_not_yet_accepted_are_left_alone(
@@ -122,7 +120,7 @@ async def test_workers_remove_as_many_records_as_they_add(producer, consumer, re
         await producer.submit("iris", DATA)
         complete(consumer)
         make_due(redis_client)
-    assert redis_client.hlen("jobs:records") <= 2
+    assert len(known(redis_client)) <= 2
 
 
 async def test_record_of_a_job_that_began_anew_stays(producer, consumer, redis_client):
@@ -357,7 +355,7 @@ async def test_entries_that_have_to_stay_keep_no_others_from_going(producer, con
 
     for _ in range(4):
         consumer.recover()
-    assert redis_client.hlen("jobs:records") == 2500
+    assert len(known(redis_client)) == 2500
 
     redis_client.delete(*(f"job:{job_id}:status" for job_id in odd))
     for _ in range(5):

@@ -32,6 +32,7 @@ from inferq.jobs import (
 from inferq.queue.consumer import Consumer, Popped
 from inferq.queue.keys import Keys
 from inferq.queue.producer import Producer
+from inferq.queue.record import fields_of
 from inferq.queue.submission import Submission
 from tests.integration.queue import reference
 from tests.integration.queue.reference import Reference
@@ -368,6 +369,12 @@ class QueueMachine(RuleBasedStateMachine):
             assert view.model_version == (job.version or None)
             assert job.attempts - job.attempts_before <= reference.MAX_ATTEMPTS + 1
             assert job.failures <= reference.MAX_ATTEMPTS
+
+    @invariant()
+    def bytes_are_counted_of_those_that_have_not_ended_alone(self):
+        jobs = [fields_of(stored) for stored in self.client.hvals("jobs:records")]
+        held = sum(int(job["bytes"]) for job in jobs if job.get("state", "ended") != "ended")
+        assert int(self.client.hget("jobs:records", "|bytes") or 0) == held
 
     @invariant()
     def every_key_of_a_job_expires(self):

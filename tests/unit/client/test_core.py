@@ -327,3 +327,18 @@ def test_version_of_the_model_is_that_of_the_view():
 
 def test_job_shown_at_a_prompt_has_no_control_characters():
     assert repr(JobView("a\x1b[31m", {"status": "\u202e"})) == "<JobView a\ufffd[31m \ufffd>"
+
+
+def test_all_ends_are_had_though_large_results_come_in_several_answers():
+    views = [{"job_id": job_id, "status": "completed"} for job_id in "abcd"]
+    answers = [
+        httpx.Response(200, json=views[0]),
+        httpx.Response(200, json={"jobs": [views[1], None, None], "left_out": ["c", "d"]}),
+        httpx.Response(200, json={"jobs": [views[2], None], "left_out": ["d"]}),
+        httpx.Response(200, json={"jobs": [views[3]]}),
+    ]
+    done, asked = play(core.wait_all(["a", "b", "c", "d"], 0), *answers)
+    assert done == views
+    assert [call.body for call in asked[1:]] == [
+        b'{"job_ids":["b","c","d"]}', b'{"job_ids":["c","d"]}', b'{"job_ids":["d"]}',
+    ]  # fmt: skip

@@ -9,9 +9,7 @@ from pydantic_core import to_json
 from inferq.jobs import ErrorKind, RedisUnavailableError
 from inferq.proxy.answers import JsonResponse, answers
 from inferq.proxy.schemas import Health, Information, State
-from inferq.proxy.state import catalog_of, producer_of, settings_of
-from inferq.queue.overview import find_unavailable
-from inferq.views import rfc3339
+from inferq.proxy.state import catalog_of, health_of, settings_of
 
 router = APIRouter()
 
@@ -56,23 +54,14 @@ async def information(request: Request) -> Response:
     tags=["health"],
     responses={
         200: {"model": Health, "description": "Healthy, or degraded: requests are taken."},
-        503: {"model": Health, "description": "Unhealthy: Redis is out of reach."},
+        503: {"model": Health, "description": "Unhealthy: none are taken."},
     },
 )
 async def health(request: Request) -> Response:
-    """Tells how the service is: degraded where a model has no live worker, unhealthy without Redis."""
-    producer = producer_of(request)
-    try:
-        workers = await producer.live_workers()
-        seen = None if workers else await producer.last_heartbeat()
-    except RedisUnavailableError as error:
-        return _health(503, "unhealthy", error.message, "unknown, since Redis is out of reach")
-    if unavailable := find_unavailable(workers):
-        return _health(200, "degraded", "ok", f"models left out: {', '.join(unavailable)}")
-    if workers:
-        return _health(200, "healthy", "ok", "ok")
-    since = f"no live worker since {rfc3339(seen)}" if seen else "no worker has ever reported"
-    return _health(200, "degraded", "ok", since)
+    """Tells what a job would meet: healthy; degraded, where it may wait; unhealthy, where none is taken."""
+    report = await health_of(request).report()
+    body = {"status": report.status, "components": report.components}
+    return JsonResponse(to_json(body), 503 if report.status == "unhealthy" else 200)
 
 
 @router.get(
@@ -89,11 +78,6 @@ async def live() -> Response:
     responses=answers("/health/ready", State, "Requests can be taken.", ErrorKind.REDIS_UNAVAILABLE),
 )
 async def ready(request: Request) -> Response:
-    """Answers 200 while requests can be taken, which needs Redis but no worker."""
-    await producer_of(request).ping()
+    """Answers 200 while requests can be taken, which needs a Redis that takes writes, but no worker."""
+    await health_of(request).check_ready()
     return JsonResponse(to_json({"status": "ready"}))
-
-
-def _health(status_code: int, status: str, redis: str, worker: str) -> Response:
-    body = {"status": status, "components": {"redis": redis, "worker": worker}}
-    return JsonResponse(to_json(body), status_code)

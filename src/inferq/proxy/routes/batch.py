@@ -1,10 +1,9 @@
 """Many jobs in one request."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
 from inferq.jobs import ErrorKind, Job
@@ -13,12 +12,10 @@ from inferq.proxy.batch import naming, parse_batch, parse_ids
 from inferq.proxy.body import read_body, take_apart
 from inferq.proxy.following import LONGEST_JOB_ID
 from inferq.proxy.lists import BatchRequest, JobStatuses, StatusRequest, SubmittedBatch
+from inferq.proxy.results import list_response
 from inferq.proxy.state import owner_of, producer_of, settings_of, webhook_rules_of
 from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, idempotency_of, submission_of
-from inferq.views import job_json
-
-LARGEST_HELD_BYTES = 64 * 1024 * 1024
-"""A longer answer is sent while it is made, so that it need not fit into memory."""
+from inferq.queue.listing import LARGEST_PAGE_BYTES
 
 router = APIRouter(tags=["jobs"])
 
@@ -45,12 +42,13 @@ async def predict_batch(request: Request) -> Response:
     parse = partial(
         take_apart, longest_timeout=settings.max_timeout_seconds, webhook_rules=webhook_rules_of(request)
     )
-    submissions = []
-    async for number, body in parse_batch(raw, parse):
-        with naming(number):
-            submissions.append(await submission_of(request, body))
-    idempotency = idempotency_of(request, submissions, is_batch=True)
-    ids = await producer_of(request).submit_all(submissions, idempotency)
+    with producer_of(request).link.one_time_limit(len(raw)):
+        submissions = []
+        async for number, body in parse_batch(raw, parse):
+            with naming(number):
+                submissions.append(await submission_of(request, body))
+        idempotency = idempotency_of(request, submissions, is_batch=True)
+        ids = await producer_of(request).submit_all(submissions, idempotency)
     return JsonResponse(to_json({"job_ids": ids}), 202)
 
 
@@ -70,32 +68,26 @@ async def predict_batch(request: Request) -> Response:
     },
 )
 async def read_jobs(request: Request) -> Response:
-    """Tells how many jobs are; null stands for those that are not known."""
+    """Tells how many jobs are; null stands for those that are not known, or left out."""
     job_ids = parse_ids(await read_body(request, settings_of(request).max_body_bytes))
-    parts = _views(producer_of(request).read_in_parts(_askable(job_ids)), owner_of(request))
-    held, length = [], 0
-    async for part in parts:
-        held.append(part)
-        length += len(part)
-        if length > LARGEST_HELD_BYTES:
-            return StreamingResponse(_whole(held, parts), media_type=JSON)
-    return JsonResponse(b'{"jobs":[%b]}' % b",".join(held))
+    owner = owner_of(request)
+    jobs: list[Job | None] = []
+    room = LARGEST_PAGE_BYTES
+    async for part in producer_of(request).read_in_parts(_askable(job_ids)):
+        for job in part:
+            if room <= 0:
+                break
+            is_shown = job is not None and job.is_readable_by(owner)
+            jobs.append(job if is_shown else None)
+            room -= job.result_bytes if job is not None and is_shown else 0
+        if room <= 0:
+            break
+    left_out = job_ids[len(jobs) :]
+    tail = b"]}" if not left_out else b'],"left_out":%b}' % to_json(left_out)
+    jobs += [None] * len(left_out)
+    return list_response(producer_of(request), jobs, b'{"jobs":[', tail)
 
 
 def _askable(job_ids: Sequence[str]) -> list[str]:
     """The ids, with one that is nobody's in place of those that are too long to be any."""
     return [job_id if len(job_id) <= LONGEST_JOB_ID else "" for job_id in job_ids]
-
-
-async def _views(parts: AsyncIterator[list[Job | None]], owner: str | None) -> AsyncIterator[bytes]:
-    async for part in parts:
-        yield b",".join(
-            job_json(job) if job is not None and job.is_readable_by(owner) else b"null" for job in part
-        )
-
-
-async def _whole(held: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield b'{"jobs":[' + b",".join(held)
-    async for part in rest:
-        yield b"," + part
-    yield b"]}"

@@ -1,5 +1,6 @@
 """Hand in data, come back for the result, and deal with what failed."""
 
+from contextlib import suppress
 from typing import Annotated
 from urllib.parse import quote
 
@@ -13,12 +14,12 @@ from inferq.proxy.answers import JSON, JsonResponse, accepted, answers, may_wait
 from inferq.proxy.body import PredictBody, parse_predict_body, read_body
 from inferq.proxy.following import Following, read_job
 from inferq.proxy.prompt import PromptRoute
+from inferq.proxy.results import job_response
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
 from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of, webhook_rules_of
 from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, idempotency_of, new_submission, submission_of
 from inferq.proxy.waiting import wait_asked_for, wait_preferred
 from inferq.queue.submission import Submission
-from inferq.views import job_json
 
 router = APIRouter(tags=["jobs"])
 lean = APIRouter(tags=["jobs"], route_class=PromptRoute)
@@ -63,7 +64,8 @@ async def predict(request: Request) -> Response:
     settings = settings_of(request)
     raw = await read_body(request, settings.max_body_bytes)
     seconds = wait_preferred(request.scope["headers"], settings.max_wait_seconds)
-    job_id = await _store(request, await _checked(request, raw))
+    with producer_of(request).link.one_time_limit(len(raw)):
+        job_id = await _store(request, await _checked(request, raw))
     return _accepted(job_id) if seconds is None else await _await_accepted(request, job_id, seconds)
 
 
@@ -80,7 +82,9 @@ async def submit(connection: HTTPConnection, raw: bytes) -> str:
     Raises:
         InferqError: It is refused, or cannot be stored.
     """
-    return await producer_of(connection).submit_one(await _checked(connection, raw))
+    producer = producer_of(connection)
+    with producer.link.one_time_limit(len(raw)):
+        return await producer.submit_one(await _checked(connection, raw))
 
 
 async def _checked(connection: HTTPConnection, raw: bytes) -> Submission:
@@ -137,7 +141,7 @@ async def read(request: Request, job_id: JobId) -> Response:
     query = request.scope["query_string"]
     seconds = wait_asked_for(query, settings_of(request).max_wait_seconds) if query else 0.0
     job = await (_await_end(request, job_id, seconds) if seconds else _read(request, job_id))
-    return JsonResponse(job_json(job))
+    return await job_response(producer_of(request), job)
 
 
 @router.delete(
@@ -153,9 +157,10 @@ async def read(request: Request, job_id: JobId) -> Response:
 )
 async def cancel_job(request: Request, job_id: JobId) -> Response:
     """Ends a job that has not ended: one that waits never runs, one that runs is stopped."""
-    await _read(request, job_id)
-    await producer_of(request).cancel(job_id)
-    return JsonResponse(job_json(await _read(request, job_id)))
+    with producer_of(request).link.one_time_limit():
+        await _read(request, job_id)
+        await producer_of(request).cancel(job_id)
+        return await job_response(producer_of(request), await _read(request, job_id))
 
 
 @router.post(
@@ -172,8 +177,9 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
 )
 async def retry_job(request: Request, job_id: JobId) -> Response:
     """Puts a failed job in line again, under the same id, as if it had just been submitted."""
-    await _read(request, job_id)
-    await producer_of(request).revive(job_id)
+    with producer_of(request).link.one_time_limit():
+        await _read(request, job_id)
+        await producer_of(request).revive(job_id)
     return _accepted(job_id)
 
 
@@ -190,12 +196,12 @@ def _accepted(job_id: str) -> JsonResponse:
 
 async def _await_accepted(request: Request, job_id: str, seconds: float) -> Response:
     """The finished job; or, if that is all there is in time, that it was accepted."""
-    try:
+    response: Response | None = None
+    with suppress(RedisUnavailableError, JobNotFoundError):  # the job was accepted all the same
         job = await _await_end(request, job_id, seconds) if seconds else None
-    except (RedisUnavailableError, JobNotFoundError):  # the job was accepted all the same
-        job = None
-    is_final = job is not None and job.status.is_final
-    response = JsonResponse(job_json(job)) if job is not None and is_final else _accepted(job_id)
+        if job is not None and job.status.is_final:
+            response = await job_response(producer_of(request), job)
+    response = response or _accepted(job_id)
     response.raw_headers.append((b"preference-applied", b"wait=%b" % f"{seconds:.9g}".encode()))
     return response
 

@@ -9,9 +9,10 @@ from inferq.jobs import ErrorKind, Status
 from inferq.proxy.answers import JsonResponse, answers
 from inferq.proxy.cursor import Cursors
 from inferq.proxy.lists import CancelledJobs, JobList, QueueView
+from inferq.proxy.results import list_response
 from inferq.proxy.state import catalog_of, listing_of, owner_of, producer_of, settings_of
 from inferq.queue.overview import read_overview
-from inferq.views import job_json, overview_json
+from inferq.views import overview_json
 
 LARGEST_PAGE = 500
 
@@ -42,14 +43,17 @@ async def list_jobs(
     owner = owner_of(request)
     cursors = Cursors(settings_of(request), owner, status, model)
     after = None if cursor is None else cursors.open(cursor)
-    models = await catalog_of(request).entries() if model is None else [model]
+    models = {model} if model is not None else await _models(request)
     page = await listing_of(request).page(
         models, status=None if status is None else Status(status), owner=owner, after=after, limit=limit
     )
     following = None if page.last is None else cursors.seal(page.last)
-    return JsonResponse(
-        b'{"jobs":[%b],"next":%b}' % (b",".join(map(job_json, page.jobs)), to_json(following))
-    )
+    return list_response(producer_of(request), page.jobs, b'{"jobs":[', b'],"next":%b}' % to_json(following))
+
+
+async def _models(request: Request) -> set[str]:
+    """Those that are announced, and those whose jobs wait for a worker that serves them."""
+    return {*await catalog_of(request).entries(), *await producer_of(request).models_with_jobs()}
 
 
 @router.delete(
@@ -78,4 +82,5 @@ async def cancel_jobs(
 )
 async def queue(request: Request) -> Response:
     """Tells how many jobs of each model wait and run, how long and how fast, and who serves."""
-    return JsonResponse(overview_json(await read_overview(producer_of(request).link)))
+    producer = producer_of(request)
+    return JsonResponse(overview_json(await read_overview(producer.link), await producer.max_queued_bytes()))

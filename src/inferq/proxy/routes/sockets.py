@@ -7,8 +7,9 @@ from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
 
 from inferq.jobs import InferqError, Job, JobNotFoundError, RedisUnavailableError
 from inferq.proxy.following import Following
+from inferq.proxy.results import whole_view
 from inferq.proxy.session import Session
-from inferq.views import job_json
+from inferq.proxy.state import producer_of
 
 NOT_FOUND_CODE = 4404
 """Closes a WebSocket whose job does not exist."""
@@ -54,7 +55,8 @@ async def session(socket: WebSocket) -> None:
 
 async def _send(socket: WebSocket, job: Job) -> None:
     event = "end" if job.status.is_final else "status"
-    await socket.send_text(f'{{"event":"{event}","job":{job_json(job).decode()}}}')
+    view = await whole_view(producer_of(socket), job)
+    await socket.send_text(f'{{"event":"{event}","job":{view.decode()}}}')
 
 
 async def _close(socket: WebSocket, code: int, error: InferqError) -> None:

@@ -11,7 +11,9 @@ from inferq.jobs import ErrorKind, Job, JobNotFoundError
 from inferq.proxy.answers import add_problem, not_found
 from inferq.proxy.following import Following, revision_of
 from inferq.proxy.lean import LeanRoute
+from inferq.proxy.results import view_lines, whole_or_cut
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView
+from inferq.proxy.state import producer_of
 from inferq.views import job_json
 
 HEARTBEAT_SECONDS = 15.0
@@ -52,8 +54,8 @@ class EventStream(Response):
                 await Response(status_code=204)(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            if not is_known:
-                await send(_piece(_event(job), is_last=job.status.is_final))
+            if not is_known and not await self._send_event(job, send):
+                return
             if job.status.is_final:
                 return
             with following.heeding(receive), suppress(JobNotFoundError):  # its keys expired: the stream ends
@@ -61,21 +63,37 @@ class EventStream(Response):
                     if changed is None:
                         await send(_piece(_HEARTBEAT))
                         continue
-                    await send(_piece(_event(changed), is_last=changed.status.is_final))
-                    if changed.status.is_final:
+                    if not await self._send_event(changed, send) or changed.status.is_final:
                         return
             await send(_piece(b"", is_last=True))
+
+    async def _send_event(self, job: Job, send: Send) -> bool:
+        """Sends a job's state, and ends the stream with its end. Returns False if that cannot be done."""
+        if job.large_result is None:
+            await send(_piece(_event(job), is_last=job.status.is_final))
+            return True
+        await send(_piece(_event_head(job) + b"data: "))
+        async for part in whole_or_cut(view_lines(producer_of(self._request), job)):
+            if part is None:
+                return False  # the server closes the connection, and the client has not got an event
+            await send(_piece(part))
+        await send(_piece(b"\n\n", is_last=True))
+        return True
 
 
 def _piece(body: bytes, *, is_last: bool = False) -> dict[str, object]:
     return {"type": "http.response.body", "body": body, "more_body": not is_last}
 
 
-def _event(job: Job) -> bytes:
+def _event_head(job: Job) -> bytes:
     name = b"end" if job.status.is_final else b"status"
+    return b"id: %b\nevent: %b\n" % (revision_of(job).encode(), name)
+
+
+def _event(job: Job) -> bytes:
     # a result from outside may be JSON of several lines, which a client joins together again
     data = b"\n".join(b"data: %b" % line for line in job_json(job).splitlines())
-    return b"id: %b\nevent: %b\n%b\n\n" % (revision_of(job).encode(), name, data)
+    return b"%b%b\n\n" % (_event_head(job), data)
 
 
 def _example() -> str:

@@ -69,8 +69,10 @@ local function adopt(queue, model, id, priority)
   local status_key, lifetime_ms = job_key(id, 'status'), job_ttl_ms + result_ttl_ms
   local status = call('GET', status_key)
   if status == 'completed' or status == 'failed' then return nil end
-  local job = {state = 'queued', model = model, priority = priority, sequence = 0, submitted_ms = now, is_large = '1'}
+  local job = {state = 'queued', model = model, priority = priority, sequence = 0, submitted_ms = now, is_large = '1',
+    bytes = length_of(id, '')}
   save(id, job)
+  count_bytes(job.bytes)
   keep_records(lifetime_ms)
   call('PEXPIRE', job_key(id, 'data'), lifetime_ms)
   call('SET', status_key, 'pending', 'PX', lifetime_ms)
@@ -146,7 +148,7 @@ end
 
 -- The record of a waiting job that was never taken, and about which nothing needs a closer look: from its sequence number
 -- on, its model, when it was submitted, its longest run.
-local PLAIN = '^queued|||||||(%d+|([^|]*)|%a+|(%d+)|(%d*)|[^|]*|)$'
+local PLAIN = '^queued|||||||(%d+|([^|]*)|%a+|(%d+)|(%d*)|[^|]*|%d*|)$'
 
 -- Reads data of jobs together that are not large. Returns it by their places.
 local function read_ahead(ids, waiting)

@@ -6,21 +6,25 @@
 -- ARGV[2]  most jobs that may wait for a model
 -- ARGV[3]  '' or JSON {key, fingerprint, ttl_ms}: a later commit with this key gets these jobs
 -- ARGV[4]  lifetime of a job that has not ended, ms
--- ARGV[5…] three for each job: id, model, priority
+-- ARGV[5]  most bytes of data that jobs may have that have not ended, of all models; 0 for any number
+-- ARGV[6]  bytes of data that these have
+-- ARGV[7…] three for each job: id, model, priority
 --
 -- Returns  {'accepted'}                 now, or when this call was made first
 --          {'full', jobs waiting, jobs that ended per 1,000 s of late, model, jobs of it in this call}
+--          {'heavy', bytes of data that jobs have which have not ended, ended as above}
 --          {'same', ids}                an earlier commit had the key and the fingerprint: these are its jobs
 --          {'spoilt', key}              another program has made something else of a key that they would go into
 --          {'conflict'}                 an earlier one had the key, with another fingerprint
 --          {'lost'}                     Redis has not all of the jobs any more
 
 local max_queued, idempotency = tonumber(ARGV[2]), ARGV[3] ~= '' and cjson.decode(ARGV[3])
+local max_bytes, new_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
 local now = now_ms()
-local jobs = look('HEXISTS', RECORDS, ARGV[5])
+local jobs = look('HEXISTS', RECORDS, ARGV[7])
 if not jobs then return {'spoilt', RECORDS} end
 if jobs == 1 then
-  touch(ARGV[5])
+  touch(ARGV[7])
   return {'accepted'}
 end
 local before = idempotency and earlier(idempotency, {})
@@ -29,7 +33,7 @@ if before then return before end
 local counts, depths, lists = {}, {}, {} -- by model: jobs of it, jobs waiting; by list: what goes into it
 local function keys_of(part)
   local keys = {}
-  for i = 5, #ARGV, 3 do keys[#keys + 1] = job_key(ARGV[i], part) end
+  for i = 7, #ARGV, 3 do keys[#keys + 1] = job_key(ARGV[i], part) end
   return keys
 end
 
@@ -41,7 +45,7 @@ for first = 1, #staged_keys, 1000 do
 end
 if #staged < #staged_keys or data < #staged_keys then return {'lost'} end
 
-for i = 5, #ARGV, 3 do
+for i = 7, #ARGV, 3 do
   local model, priority = ARGV[i + 1], ARGV[i + 2]
   local queue = queue_key(model)
   local list = list_key(queue, priority)
@@ -60,12 +64,17 @@ for model, count in pairs(counts) do
   end
 end
 
+local held = held_bytes()
+if max_bytes > 0 and held + new_bytes > max_bytes then
+  return {'heavy', held, math.floor(drain_rate(queue_key(ARGV[8]), now) * 1000)}
+end
+
 local sequences, ids = {}, {} -- by model: the last sequence number
 for model, count in pairs(counts) do
   note_queue(model)
   sequences[model] = call('INCRBY', queue_key(model) .. ':sequence', count) - count
 end
-for i = 5, #ARGV, 3 do
+for i = 7, #ARGV, 3 do
   local id, model, priority = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local sequence, queue = sequences[model] + 1, queue_key(model)
   sequences[model], ids[#ids + 1] = sequence, id
@@ -77,6 +86,7 @@ for i = 5, #ARGV, 3 do
 end
 if idempotency then remember(idempotency, table.concat(ids, ',')) end
 write_records()
+count_bytes(new_bytes)
 keep_records(ARGV[4])
 unlink_all(staged_keys)
 for list, new in pairs(lists) do

@@ -68,18 +68,34 @@ end
 -- A job's record is a field of that hash: these values, each followed by '|', and whatever else there is, as JSON.
 -- What a claim and a finish change stands first, so that they write the rest as they found it.
 local RECORD = {'state', 'ended_ms', 'attempts', 'started_ms', 'token', 'worker', 'version', 'sequence', 'model', 'priority',
-  'submitted_ms', 'timeout_ms', 'owner'}
+  'submitted_ms', 'timeout_ms', 'owner', 'bytes'}
+
+-- How many bytes of data the jobs have that have not ended: a field beside their records, so that it is lost with them. Each
+-- record holds what was counted for its job, whatever has become of the data since.
+local BYTES = '|bytes'
+
+local function held_bytes()
+  return tonumber(look('HGET', RECORDS, BYTES) or 0) or 0
+end
+
+local function count_bytes(change)
+  if change == 0 then return end
+  local held = redis.pcall('HINCRBY', RECORDS, BYTES, text(change))
+  if type(held) ~= 'number' or held <= 0 then call('HDEL', RECORDS, BYTES) end
+end
 
 -- Makes a table of a record: all values are text, but for attempts that failed. Raises an error where some other program
 -- has written it.
 local function parse(record)
   local values = {record:match('^' .. ('([^|]*)|'):rep(#RECORD) .. '(.*)$')}
-  if #values == 0 or values[#RECORD]:find('^{') then -- an earlier build's, which had no version
-    values = {record:match('^' .. ('([^|]*)|'):rep(#RECORD - 1) .. '(.*)$')}
-    if #values == 0 then error('This is no record of a job.') end
+  local more = values[#RECORD + 1]
+  if not more or (more ~= '' and more:byte() ~= 123) then -- an earlier version's, which had neither version nor bytes
+    values = {record:match('^' .. ('([^|]*)|'):rep(#RECORD - 2) .. '(.*)$')}
+    more = table.remove(values)
     table.insert(values, 7, '')
   end
-  local more, job = values[#RECORD + 1], {}
+  if not more or values[1] == '' then error('This is no record of a job.') end
+  local job = {}
   for name, value in pairs(more == '' and job or cjson.decode(more)) do
     if type(name) ~= 'string' then error('This is no record of a job.') end
     if type(value) == 'number' then value = text(value) end
@@ -207,13 +223,18 @@ local function remember(idempotency, ids)
     idempotency.ttl_ms)
 end
 
+-- How long the data of a new job is, which comes with it or has been set already.
+local function length_of(id, data)
+  return data ~= '' and #data or look('STRLEN', job_key(id, 'data')) or 0
+end
+
 -- Stores a new job's data and status. Returns its record from the model on. Data that does not come with it may be large.
 -- PSETEX does what SET with PX does, faster.
 local function store_job(id, model, priority, data, options, ttl_ms, now)
   if data ~= '' then call('PSETEX', job_key(id, 'data'), ttl_ms, data) end
   call('PSETEX', job_key(id, 'status'), ttl_ms, 'pending')
   local record = model .. '|' .. priority .. '|' .. now .. '|' .. (options.timeout_ms and text(options.timeout_ms) or '') ..
-    '|' .. (options.owner or '') .. '|'
+    '|' .. (options.owner or '') .. '|' .. text(length_of(id, data)) .. '|'
   if data ~= '' and not options.webhook then return record end
   return record .. cjson.encode({is_large = data == '' and '1' or nil, webhook = options.webhook})
 end
@@ -289,6 +310,17 @@ local function forget_in(queue, model, now, ttl_ms)
   end
 end
 
+-- Whether any job of these models has not ended.
+local function has_open_jobs(models)
+  local count = 0
+  for _, model in ipairs(models) do
+    for _, priority in ipairs(PRIORITIES) do
+      count = count + call('EXISTS', open_key(queue_key(model), priority))
+    end
+  end
+  return count > 0
+end
+
 -- Puts the report of a job's end in line, where its request asked for one.
 local function report_end(id, now)
   call('ZADD', prefix .. 'webhooks', now, id)
@@ -316,6 +348,7 @@ local function close_job(queue, id, job, ttl_ms, now)
   call('ZREM', open_key(queue, job.priority), id)
   job.state, job.ended_ms = 'ended', now
   save(id, job)
+  count_bytes(-(tonumber(job.bytes) or 0))
   if job.webhook then report_end(id, now) end
 end
 
@@ -342,11 +375,39 @@ local function close_if_ended_outside(queue, id, job, ttl_ms, now)
   local status = redis.pcall('GET', job_key(id, 'status'))
   if status ~= 'completed' and status ~= 'failed' then return false end
   note_outside(queue)
+  job.outside = '1' -- so that nobody takes what it wrote for JSON without a look
   close_job(queue, id, job, ttl_ms, now)
   if status == 'completed' then call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end
   if status == 'failed' then call('ZADD', queue .. ':dead', now, id) else list_completed(queue, {id}, now) end
   return status
+end
+
+local function expired_message(job, ttl_ms)
+  return string.format('The job is older than %g s (INFERQ_JOB_TTL) and was not %s. Submit it again.', ttl_ms / 1000,
+    (tonumber(job.attempts) or 0) > 0 and 'completed' or 'run')
+end
+
+-- Ends jobs that waited too long: they are the oldest of their list, but for those from outside, which have no sequence
+-- number. Adds to the events; returns how many failed.
+local function expire_waiting(queue, limit, job_ttl_ms, ttl_ms, now, events)
+  local failed_count = 0
+  for _, priority in ipairs(PRIORITIES) do
+    for _, id in ipairs(look('ZRANGE', open_key(queue, priority), 0, limit - 1) or {}) do
+      local job = look_at(id) or {}
+      local is_too_late = now - (tonumber(job.submitted_ms) or now) > job_ttl_ms
+      if not is_too_late and job.sequence ~= '0' then break end
+      if is_too_late and (job.state == 'queued' or job.state == 'retrying') then
+        local status = close_if_ended_outside(queue, id, job, ttl_ms, now)
+        if not status then
+          fail_job(queue, id, job, ttl_ms, now, 'expired', expired_message(job, job_ttl_ms))
+          failed_count = failed_count + 1
+        end
+        events[#events + 1] = id .. ':' .. (status or 'failed')
+      end
+    end
+  end
+  return failed_count
 end
 
 -- Writes down how the present attempt ended without success.
@@ -366,11 +427,6 @@ local function cancel_job(queue, id, job, ttl_ms, now)
   if is_queued and (call('LLEN', list) <= 10000 or call('LPOS', list, id, 'RANK', -1, 'MAXLEN', 1000)) then
     call('LREM', list, -1, id)
   end
-end
-
-local function expired_message(job, ttl_ms)
-  return string.format('The job is older than %g s (INFERQ_JOB_TTL) and was not %s. Submit it again.', ttl_ms / 1000,
-    (tonumber(job.attempts) or 0) > 0 and 'completed' or 'run')
 end
 
 -- How many jobs of a queue end per second: a mean that forgets with a time constant of 10 s. Those that have ended since it

@@ -70,18 +70,20 @@ end
 
 -- The record of a job that runs for the first time, and about which nothing needs a closer look: from the number of attempts
 -- on, its token, model and priority.
-local PLAIN = '^leased||(%d+|%d+|([^|]*)|[^|]*|[^|]*|%d+|([^|]*)|(%a+)|%d+|%d*|[^|]*|)$'
+local PLAIN = '^leased||(%d+|%d+|([^|]*)|[^|]*|[^|]*|%d+|([^|]*)|(%a+)|%d+|%d*|[^|]*|(%d*)|)$'
 local ended_head = 'ended|' .. ended_ms .. '|'
 local is_read = {} -- by id
+local freed_bytes = 0 -- of plain jobs
 local released, released_from = {}, nil -- plain jobs of one claim, which leave its lease together, and their model
 
 -- Settles a job that has completed and is plain, in the way of `settle`. Returns whether it did.
 local function settle_plain(id, token, payload, record)
-  local rest, leased_by, model, priority = record:match(PLAIN)
+  local rest, leased_by, model, priority, bytes = record:match(PLAIN)
   local base = job_key(id, '')
   if leased_by ~= token or not has_result(base, token, payload) then return false end
   if not complete(id, base, model, priority, token, payload) then return false end
   add_record(id, ended_head .. rest)
+  freed_bytes = freed_bytes + (tonumber(bytes) or 0)
   released[#released + 1], released_from = id, model
   return true
 end
@@ -182,6 +184,7 @@ while i <= #ARGV do
   i = last + 1
 end
 write_records()
+count_bytes(-freed_bytes)
 unlink_all(gone)
 for _, of_model in pairs(groups) do
   for _, group in pairs(of_model) do

@@ -1,12 +1,18 @@
 #!lua flags=allow-oom
--- Forgets some ended jobs of a model whose time is over: of one that the calling worker does not serve, and perhaps nobody.
+-- Forgets some ended jobs of a model whose time is over, and ends some that waited too long: of a model that the calling worker
+-- does not serve, and perhaps nobody.
 --
 -- KEYS[1]  queue:{model}
 -- ARGV[1]  key prefix
 -- ARGV[2]  model
 -- ARGV[3]  lifetime of an ended job, ms
+-- ARGV[4]  how long a job may wait before it has expired, ms
+-- ARGV[5]  most jobs of each priority to end
 --
 -- Returns  nothing
 
+local ttl_ms, now, events = tonumber(ARGV[3]), now_ms(), {}
 check_records()
-forget_in(KEYS[1], ARGV[2], now_ms(), tonumber(ARGV[3]))
+expire_waiting(KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[4]), ttl_ms, now, events)
+forget_in(KEYS[1], ARGV[2], now, ttl_ms)
+publish(events)

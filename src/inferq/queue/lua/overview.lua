@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- Tells how every announced model's queue is, and who serves. Reads no payload, and of each list no more than its end.
+-- Tells how the queue of every model is that is announced, or of which jobs are kept, and who serves. Reads no payload, and of each list no more than its end.
 --
 -- KEYS[1]  models
 -- ARGV[1]  key prefix
@@ -7,7 +7,8 @@
 -- Returns  {{for each model: name, waiting at high, at normal, at low priority, running, waiting for a retry, failed,
 --            ms that the longest waiting has waited or false, jobs that end per second as text},
 --           {for each worker: id, its report as names and values},
---           ended jobs whose end is to be reported}
+--           ended jobs whose end is to be reported,
+--           bytes of data that jobs have which have not ended}
 
 local now = now_ms()
 local LAST = 10 -- an ended job's id may stay in a list until its turn comes
@@ -40,10 +41,15 @@ local function overview_of(model)
     look('ZCARD', queue .. ':retries') or 0, look('ZCARD', queue .. ':dead') or 0, longest, rate_of(queue)}
 end
 
-local models, workers = {}, {}
-for _, model in ipairs(look('HKEYS', KEYS[1]) or {}) do models[#models + 1] = overview_of(model) end
+local models, workers, is_there = {}, {}, {}
+for _, names in ipairs({look('HKEYS', KEYS[1]) or {}, look('SMEMBERS', prefix .. 'jobs:queues') or {}}) do
+  for _, model in ipairs(names) do
+    if not is_there[model] then models[#models + 1] = overview_of(model) end
+    is_there[model] = true
+  end
+end
 local seen_by = text(now + AHEAD_MS)
 for _, id in ipairs(look('ZRANGEBYSCORE', prefix .. 'workers', '-inf', seen_by, 'LIMIT', 0, MOST_WORKERS) or {}) do
   workers[#workers + 1] = {id, look('HGETALL', prefix .. 'worker:' .. id) or {}}
 end
-return {models, workers, look('ZCARD', prefix .. 'webhooks') or 0}
+return {models, workers, look('ZCARD', prefix .. 'webhooks') or 0, held_bytes()}

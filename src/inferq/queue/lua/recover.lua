@@ -152,26 +152,13 @@ end
 
 put_back(unleased)
 
--- jobs that waited too long are the oldest of their list, but for those from outside, which have no sequence number
-for _, priority in ipairs(PRIORITIES) do
-  for _, id in ipairs(call('ZRANGE', open_key(queue, priority), 0, limit - 1)) do
-    local job = look_at(id) or {}
-    local is_too_late = now - (tonumber(job.submitted_ms) or now) > job_ttl_ms
-    if not is_too_late and job.sequence ~= '0' then break end
-    if is_too_late and (job.state == 'queued' or job.state == 'retrying') then
-      local status = close_if_ended_outside(queue, id, job, ttl_ms, now)
-      if status then
-        events[#events + 1] = id .. ':' .. status
-      else
-        fail(id, job, 'expired', expired_message(job, job_ttl_ms))
-      end
-    end
-  end
-end
+failed_count = failed_count + expire_waiting(queue, limit, job_ttl_ms, ttl_ms, now, events)
 
 update_rate(queue, now)
 
 forget_in(queue, model, now, ttl_ms)
+local models = look('SMEMBERS', prefix .. 'jobs:queues') or {}
+if held_bytes() > 0 and not has_open_jobs(models) then count_bytes(-held_bytes()) end -- another program changed records
 keep_records(job_ttl_ms + ttl_ms)
 publish(events)
-return {lapsed_count, due_count, missing_count, failed_count, look('SMEMBERS', prefix .. 'jobs:queues') or {}}
+return {lapsed_count, due_count, missing_count, failed_count, models}

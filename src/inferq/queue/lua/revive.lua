@@ -6,8 +6,10 @@
 -- ARGV[3]  lifetime of a job that has not ended, ms
 -- ARGV[4]  most jobs that may wait for the model
 -- ARGV[5]  token of this call: one that is repeated, since its answer was lost, changes nothing and gets the same answer
+-- ARGV[6]  most bytes of data that jobs may have that have not ended, of all models; 0 for any number
 --
 -- Returns  {'revived'}, {'no data'} (nothing left to run), {'full', jobs waiting, jobs that ended per 1,000 s of late},
+--          {'heavy', bytes of data that jobs have which have not ended, ended as above},
 --          {'spoilt', key} (another program has made something else of a key that it would go into),
 --          {its public status} (it has not failed), or {} (no such job)
 
@@ -25,11 +27,18 @@ local depth, spoilt = depth_of(queue, priority)
 if spoilt then return {'spoilt', spoilt} end
 if depth >= max_queued then return {'full', depth, math.floor(drain_rate(queue, now_ms()) * 1000)} end
 
+local held, bytes, max_bytes = held_bytes(), length_of(id, ''), tonumber(ARGV[6])
+if max_bytes > 0 and held + bytes > max_bytes then
+  return {'heavy', held, math.floor(drain_rate(queue, now_ms()) * 1000)}
+end
+
 local sequence = call('INCR', queue .. ':sequence')
 job.state, job.sequence, job.submitted_ms, job.revive_token = 'queued', sequence, now_ms(), token
-for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'webhook_status',
+job.bytes = bytes
+for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'outside', 'webhook_status',
   'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
 save(id, job)
+count_bytes(bytes)
 call('ZREM', prefix .. 'webhooks', id) -- its new end is another report
 call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
 call('UNLINK', job_key(id, 'error'))

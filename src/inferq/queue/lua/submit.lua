@@ -5,7 +5,8 @@
 -- ARGV[1]  key prefix
 -- ARGV[2]  lifetime of a job that has not ended, ms
 -- ARGV[3]  most jobs that may wait for a model
--- ARGV[4…] five for each job:
+-- ARGV[4]  most bytes of data that jobs may have that have not ended, of all models; 0 for any number
+-- ARGV[5…] five for each job:
 --   id, model,
 --   priority     high, normal or low
 --   data         or '' where it has been set already
@@ -19,11 +20,12 @@
 --          {'accepted', jobs waiting}
 --          {'known', status}            the id was accepted before: a repeated submit changes nothing
 --          {'full', jobs waiting, jobs that ended per 1,000 s of late}       refused
+--          {'heavy', bytes of data that jobs have which have not ended, ended as above}              refused
 --          {'same', ids}                an earlier submit had the key and the fingerprint: this is its job
 --          {'spoilt', key}              another program has made something else of a key that it would go into
 --          {'conflict'}                 an earlier submit had the key, with another fingerprint
 
-local ttl_ms, max_queued = ARGV[2], tonumber(ARGV[3])
+local ttl_ms, max_queued, max_bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
 local answers, refused = {}, {}
 local counts, depths = {}, {} -- by queue: jobs accepted here, jobs waiting
@@ -32,9 +34,11 @@ local accepted, is_new, models = {}, {}, {}
 
 -- Mostly none of the jobs is known: that takes one look.
 local ids = {}
-for i = 4, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
-local known = #ids > 0 and look('HMGET', RECORDS, unpack(ids))
-local is_spoilt, may_be_known = not known, false
+for i = 5, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+ids[#ids + 1] = BYTES
+local known = look('HMGET', RECORDS, unpack(ids))
+local is_spoilt, may_be_known, held, new_bytes = not known, false, 0, 0
+if known then held = tonumber(table.remove(known) or 0) or 0 end
 for _, record in ipairs(known or {}) do may_be_known = may_be_known or record end
 
 local function decide(id, model, priority, data, options)
@@ -60,8 +64,12 @@ local function decide(id, model, priority, data, options)
     spoilt[list], depths[queue] = key or false, depths[queue] or depth
   end
   if spoilt[list] then return {'spoilt', spoilt[list]} end
+  local bytes = length_of(id, data)
+  if max_bytes > 0 and held + new_bytes + bytes > max_bytes then
+    return {'heavy', held + new_bytes, math.floor(drain_rate(queue, now) * 1000)}
+  end
   if depths[queue] >= max_queued then return {'full', depths[queue], math.floor(drain_rate(queue, now) * 1000)} end
-  depths[queue] = depths[queue] + 1
+  depths[queue], new_bytes = depths[queue] + 1, new_bytes + bytes
   counts[queue] = (counts[queue] or 0) + 1
   is_new[id], models[model] = true, true
   accepted[#accepted + 1] = {id, model, queue, priority, data, options}
@@ -70,7 +78,7 @@ local function decide(id, model, priority, data, options)
 end
 
 local NONE = {}
-for i = 4, #ARGV, 5 do
+for i = 5, #ARGV, 5 do
   local id, options = ARGV[i], ARGV[i + 4]
   local answer = decide(id, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], options == '' and NONE or cjson.decode(options))
   answers[#answers + 1] = answer
@@ -99,6 +107,7 @@ for _, job in ipairs(accepted) do
   open[#open + 1], open[#open + 2] = text(sequence), id
 end
 write_records()
+count_bytes(new_bytes)
 if #accepted > 0 then keep_records(ttl_ms) end
 for list, new in pairs(lists) do
   call_with_many('ZADD', new.open_key, new.open)

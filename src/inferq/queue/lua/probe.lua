@@ -1,0 +1,9 @@
+-- Writes, as a submit does, and takes it back: refused where a new job would be, for want of memory too.
+--
+-- KEYS[1]  a key that nobody else uses
+-- ARGV[1]  key prefix
+--
+-- Returns  nothing
+
+call('PSETEX', KEYS[1], 1000, '')
+call('UNLINK', KEYS[1])

@@ -1,0 +1,57 @@
+"""What Redis refuses, said for somebody who does not know our scripts: what is wrong, and what to do."""
+
+import re
+
+from redis import exceptions
+
+# where in a script it happened: "user_script:12: …" in front, " script: 5f3a…, on @user_script:12." behind
+_PLACE_IN_SCRIPT = re.compile(
+    r"(ERR )?(Error running script.*?: )?@?user_script: ?\d+: |,? ?script: [0-9a-f]{40}.*"
+)
+_BY_WORDS = {
+    "MISCONF": "Redis takes no writes, since it cannot save its data to disk (MISCONF). Make room on its "
+    "disk, or see its log.",
+    "NOREPLICAS": "Redis takes no writes, since too few replicas follow it (NOREPLICAS). Start them, or "
+    "lower its min-replicas-to-write.",
+    "max number of clients": "Redis takes no more connections (maxclients). Raise that, or close others.",
+    "CLUSTERDOWN": "The Redis Cluster is down (CLUSTERDOWN). See its nodes.",
+    "BUSY ": "Redis is busy with a script of another program (BUSY). Wait for its end, or stop it: "
+    "redis-cli SCRIPT KILL.",
+    "invalid username-password": "Redis does not know this user or password (WRONGPASS). Set "
+    "INFERQ_REDIS_URL to redis://user:password@host.",
+    "Authentication required": "Redis wants a password (NOAUTH). Set INFERQ_REDIS_URL to "
+    "redis://:password@host.",
+}
+_BY_TYPE: dict[type[Exception], str] = {
+    exceptions.OutOfMemoryError: "Redis has reached its memory limit (maxmemory) and takes no new jobs. "
+    "Try again later.",
+    exceptions.ReadOnlyError: "Redis takes no writes, since it is a replica (READONLY). Name the primary "
+    "in INFERQ_REDIS_URL, or make this server one: redis-cli REPLICAOF NO ONE.",
+    exceptions.MasterDownError: "Redis is a replica that has lost its primary (MASTERDOWN). Wait until "
+    "that is back, or name it in INFERQ_REDIS_URL.",
+    exceptions.BusyLoadingError: "Redis loads its data from disk and serves nobody until that is done "
+    "(LOADING). Try again later.",
+    exceptions.NoPermissionError: "Redis does not let this user do what inferq needs (NOPERM). Give it "
+    "what SPECIFICATION.md names under Settings.",
+}
+
+
+def sentence_of(error: Exception) -> str:
+    """Says why Redis, or the way to it, has failed.
+
+    Args:
+        error: What the client library raised.
+    """
+    text = _PLACE_IN_SCRIPT.sub("", str(error)).strip().rstrip(".")
+    for words, sentence in _BY_WORDS.items():
+        if words in text:
+            return sentence
+    for kind, sentence in _BY_TYPE.items():
+        if isinstance(error, kind):
+            return sentence
+    return f"Redis does not serve us: {text or type(error).__name__}."
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether the server has answered, if only that it will not do it: then it is not out of reach."""
+    return isinstance(error, exceptions.ResponseError)

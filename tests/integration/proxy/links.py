@@ -1,0 +1,38 @@
+"""Slow ways to a server."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from math import inf
+
+
+@asynccontextmanager
+async def slow_link(port, bytes_per_second=inf, seconds=0.0):
+    """A port from which every connection goes on to another, slower than loopback.
+
+    Args:
+        port: The other port, of this machine.
+        bytes_per_second: What each connection carries in each direction.
+        seconds: How much later every answer comes.
+    """
+
+    async def pump(reader, writer, delay):
+        try:
+            while data := await reader.read(16_384):
+                await asyncio.sleep(delay)
+                writer.write(data)
+                await writer.drain()
+                await asyncio.sleep(len(data) / bytes_per_second)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def connect_through(reader, writer):
+        onward, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, back, 0.0), pump(onward, writer, seconds))
+
+    server = await asyncio.start_server(connect_through, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
