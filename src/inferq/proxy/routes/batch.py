@@ -17,6 +17,9 @@ from inferq.proxy.state import owner_of, producer_of, settings_of, webhook_rules
 from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, idempotency_of, submission_of
 from inferq.queue.listing import LARGEST_PAGE_BYTES
 
+_BYTES_OF_A_JOB = 300
+"""What the queue sends to Redis for a job besides its data."""
+
 router = APIRouter(tags=["jobs"])
 
 
@@ -42,7 +45,8 @@ async def predict_batch(request: Request) -> Response:
     parse = partial(
         take_apart, longest_timeout=settings.max_timeout_seconds, webhook_rules=webhook_rules_of(request)
     )
-    with producer_of(request).link.one_time_limit(len(raw)):
+    size = len(raw) + _BYTES_OF_A_JOB * raw.count(b'"data"')
+    with producer_of(request).link.one_time_limit(size):
         submissions = []
         async for number, body in parse_batch(raw, parse):
             with naming(number):
