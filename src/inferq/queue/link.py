@@ -20,6 +20,8 @@ from inferq.queue.refusals import is_refusal
 from inferq.queue.scripts import Script
 from inferq.settings import Settings
 
+_HELD_UP_SECONDS = 0.05
+
 
 @dataclass(slots=True)
 class _Allowance:
@@ -116,7 +118,7 @@ class Link:
         if allowance is not None:
             seconds = min(seconds, allowance.seconds)
         try:
-            async with asyncio.timeout_at(since + seconds):
+            async with _timeout_at(since + seconds, seconds):
                 with redis_errors():
                     yield
         except TimeoutError as error:
@@ -135,3 +137,27 @@ class Link:
         self._outage.end()
         if takes_jobs:
             self._refusals.end()
+
+
+@asynccontextmanager
+async def _timeout_at(until: float, seconds: float) -> AsyncIterator[None]:
+    """`asyncio.timeout_at`, but where the event loop was held up, what came meanwhile is read first."""
+    loop = asyncio.get_running_loop()
+    handle: asyncio.TimerHandle
+    async with asyncio.timeout(None) as timeout:
+
+        def look() -> None:
+            nonlocal until, handle
+            now = loop.time()
+            late = now - until
+            if late < _HELD_UP_SECONDS:
+                timeout.reschedule(now)
+                return
+            until = now + min(late, seconds)
+            handle = loop.call_at(until, look)
+
+        handle = loop.call_at(until, look)
+        try:
+            yield
+        finally:
+            handle.cancel()
