@@ -51,6 +51,9 @@ class ErrorKind(StrEnum):
     INVALID_INPUT = "invalid-input"
     UNKNOWN_MODEL = "unknown-model"
     BODY_TOO_LARGE = "body-too-large"
+    UNSUPPORTED_ENCODING = "unsupported-encoding"
+    REQUEST_TIMEOUT = "request-timeout"
+    OVERLOADED = "overloaded"
     JOB_NOT_FOUND = "job-not-found"
     JOB_STATE = "job-state"
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
@@ -126,6 +129,24 @@ class BodyTooLargeError(InferqError):
     """The request body is longer than the proxy accepts."""
 
     kind = ErrorKind.BODY_TOO_LARGE
+
+
+class UnsupportedEncodingError(InferqError):
+    """The request body is compressed in a way that the proxy does not know."""
+
+    kind = ErrorKind.UNSUPPORTED_ENCODING
+
+
+class RequestTimeoutError(InferqError):
+    """The request body comes too slowly."""
+
+    kind = ErrorKind.REQUEST_TIMEOUT
+
+
+class OverloadedError(InferqError):
+    """The proxy has so much under way that it takes no more of this kind."""
+
+    kind = ErrorKind.OVERLOADED
 
 
 class JobNotFoundError(InferqError):

@@ -10,6 +10,7 @@ from inferq.jobs import InvalidSettingError
 
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _API_KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}:[0-9a-f]{64}"
+_ORIGIN = r"(\*|null|[a-z][a-z0-9+.-]*://[^\s,/]+)"
 _SIGNING_KEY = r"whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?"
 _HOST_PATTERN = r"(\*\.)?[A-Za-z0-9._:\[\]-]+"
 _SECRETS = {
@@ -58,6 +59,10 @@ class Settings(BaseSettings):
     """Who may use the proxy: `name:sha256` pairs with commas between, as `inferq key NAME` makes them;
     empty: everybody."""
 
+    allowed_origins: Annotated[str, Field(pattern=f"^({_ORIGIN}( *, *{_ORIGIN})*)?$")] = ""
+    """Web pages of other sites that may use the proxy: origins such as `https://app.example.com`, with commas
+    between; `*`: all; empty: none."""
+
     webhook_secret: Annotated[
         str, Field(pattern=f"^({_SIGNING_KEY}([ ,]+{_SIGNING_KEY})*)?$", repr=False)
     ] = ""
@@ -79,7 +84,12 @@ class Settings(BaseSettings):
     """The key that the Python client and the command line send; empty: none."""
 
     max_body_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
-    """Longest request body the proxy accepts, in bytes."""
+    """Longest request body the proxy accepts, in bytes, also when it is decompressed."""
+    max_inflight_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
+    """Most bytes of long request bodies that a proxy process holds at the same time, and at least one body;
+    beyond it the proxy answers 503."""
+    request_timeout_seconds: Seconds = 30.0
+    """Longest time that a client may take to send the head of a request, or pause while it sends the body."""
     max_rows: Annotated[int, Field(gt=0)] = 100_000
     """Most rows in one job."""
     max_result_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024

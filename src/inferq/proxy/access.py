@@ -9,11 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inferq.jobs import ErrorKind
 from inferq.proxy import problems
 
-UNAUTHORIZED_CODE = 4401
-"""With which a WebSocket is closed whose server can not answer it in HTTP."""
-
 _OPEN = "/health"
-_HTTP_RESPONSE = "websocket.http.response"
+_REFUSAL = problems.Refusal(401, problems.TYPES[ErrorKind.UNAUTHORIZED].example, ErrorKind.UNAUTHORIZED)
 
 
 class Access:
@@ -37,10 +34,7 @@ class Access:
             return await self._app(scope, receive, send)
         owner = self.owner_of(scope)
         if owner is None:
-            if scope["type"] == "websocket" and _HTTP_RESPONSE not in scope.get("extensions", {}):
-                reason = problems.TYPES[ErrorKind.UNAUTHORIZED].title
-                return await send({"type": "websocket.close", "code": UNAUTHORIZED_CODE, "reason": reason})
-            return await _refusal(scope["path"])(scope, receive, send)
+            return await _REFUSAL(scope, receive, send)
         scope.setdefault("state", {})["owner"] = owner
         return await self._app(scope, receive, send)
 
@@ -58,9 +52,3 @@ class Access:
 def _is_open(scope: Scope) -> bool:
     path = scope["path"].removeprefix(scope.get("root_path", ""))
     return bool(path == _OPEN or path.startswith(f"{_OPEN}/"))
-
-
-def _refusal(path: str) -> ASGIApp:
-    kind = problems.TYPES[ErrorKind.UNAUTHORIZED]
-    headers = {"WWW-Authenticate": "Bearer"}
-    return problems.problem(path, kind.status, ErrorKind.UNAUTHORIZED, kind.title, kind.example, headers)

@@ -15,9 +15,14 @@ from inferq.logs import configure_logging
 from inferq.proxy import problems
 from inferq.proxy.access import Access
 from inferq.proxy.answers import JSON, add_problem
+from inferq.proxy.body_budget import BodyBudget
 from inferq.proxy.catalog import Catalog
+from inferq.proxy.checking import Terms
+from inferq.proxy.cross_site import CrossSite
+from inferq.proxy.edge import Edge
 from inferq.proxy.health import Health
 from inferq.proxy.lean import LeanPaths
+from inferq.proxy.offloading import OffloadPool
 from inferq.proxy.prompt import PromptWay
 from inferq.proxy.routes import lean_table, router
 from inferq.proxy.schemas import Problem
@@ -73,12 +78,21 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     app.state.health = Health(app.state.producer, settings)
     app.state.listing = Listing(app.state.producer)
     app.state.catalog = Catalog(app.state.producer, settings)
-    app.state.webhook_rules = UrlRules.from_settings(settings)
+    app.state.terms = Terms(
+        settings.default_model,
+        settings.max_rows,
+        settings.max_timeout_seconds,
+        UrlRules.from_settings(settings),
+    )
+    app.state.offload_pool = OffloadPool()
+    app.state.body_budget = BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes))
     app.include_router(router)
     if is_lean:
         app.add_middleware(LeanPaths, table=lean_table)
     if settings.api_keys:
         app.add_middleware(Access, api_keys=settings.api_keys)
+    app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
+    app.add_middleware(Edge)
     if is_lean and not exports_telemetry:
         access = Access(app, settings.api_keys) if settings.api_keys else None
         app.state.prompt_way = PromptWay(app, lean_table, access, settings.max_body_bytes)
@@ -100,6 +114,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     checking.cancel()
     await app.state.notices.aclose()
     await app.state.producer.close()
+    app.state.offload_pool.close()
 
 
 async def _check_server(producer: Producer) -> None:

@@ -1,16 +1,13 @@
-"""Bodies of requests about many jobs, taken apart without keeping others waiting."""
+"""Bodies of requests about many jobs, taken apart."""
 
-import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from inferq.jobs import InferqError, InvalidInputError
 from inferq.models.nesting import describe
 from inferq.proxy.body import (
-    PredictBody,
     count_strings,
     may_have_duplicates,
     parse_object,
@@ -22,41 +19,37 @@ from inferq.proxy.body import (
 MOST_JOBS = 10_000
 """Most jobs in one request."""
 
-_SLICE_SECONDS = 0.005
 _BATCH_EXAMPLE = 'An example: {"jobs": [{"data": [[5.1, 3.5, 1.4, 0.2]]}, {"data": [[6.3, 3.3, 6.0, 2.5]]}]}'
 _IDS_EXAMPLE = 'An example: {"job_ids": ["3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071"]}'
 
 
-async def parse_batch(
-    raw: bytes, parse: Callable[[dict[str, Any]], PredictBody]
-) -> AsyncIterator[tuple[int, PredictBody]]:
+def parse_batch(raw: bytes) -> Iterator[dict[str, Any]]:
     """Takes the body of `POST /predict/batch` apart.
 
     Args:
         raw: The body as it came.
-        parse: What takes one of its jobs apart: `body.take_apart`, with its limits.
 
     Yields:
-        The number of each job, from 0, and what it asks for.
+        Each job, still to be taken apart by itself. An error of the caller's with one of them goes before one
+        of the whole.
 
     Raises:
         InvalidJsonError: The body is no JSON object.
-        InvalidInputError: It does not hold 1 to `MOST_JOBS` good jobs; the message names the first bad one.
+        InvalidInputError: It does not hold 1 to `MOST_JOBS` objects, or has a member twice.
     """
     body = parse_object(raw, _BATCH_EXAMPLE)
     jobs = _array(body, "jobs", "jobs", _BATCH_EXAMPLE)
     kept = len(body)
-    async for number, job in _in_slices(jobs):
-        with naming(number):
-            if not isinstance(job, dict):
+    for number, job in enumerate(jobs):
+        if not isinstance(job, dict):
+            with naming(number):
                 raise InvalidInputError(
                     f"must be an object like a body of POST /predict, got {describe(job)}. {_BATCH_EXAMPLE}"
                 )
-            kept += count_strings(job)
-            taken = parse(job)
-        yield number, taken
+        kept += count_strings(job)
+        yield job
     if may_have_duplicates(raw, kept):
-        await asyncio.to_thread(_refuse_duplicates_in_batch, raw)
+        _refuse_duplicates_in_batch(raw)
 
 
 def parse_ids(raw: bytes) -> list[str]:
@@ -96,16 +89,6 @@ def _array(body: dict[str, Any], name: str, noun: str, example: str) -> list[Any
             got = "nothing"
         raise InvalidInputError(f"{name} must be an array of 1 to {MOST_JOBS} {noun}, got {got}. {example}")
     return values
-
-
-async def _in_slices(values: Sequence[Any]) -> AsyncIterator[tuple[int, Any]]:
-    """Numbers values, and gives way to other requests from time to time."""
-    since = time.monotonic()
-    for numbered in enumerate(values):
-        yield numbered
-        if time.monotonic() - since > _SLICE_SECONDS:
-            await asyncio.sleep(0)
-            since = time.monotonic()
 
 
 class _Twice(dict[str, Any]):

@@ -1,18 +1,17 @@
-"""Request bodies: read up to a limit, parsed, and taken apart."""
+"""Request bodies, parsed and taken apart."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import Request
 from pydantic_core import from_json
-from starlette.requests import ClientDisconnect
 
-from inferq.jobs import BodyTooLargeError, InvalidInputError, InvalidJsonError, Priority
+from inferq.jobs import InvalidInputError, InvalidJsonError, Priority
 from inferq.models.nesting import describe
 from inferq.webhooks.urls import OFF, UrlRules
 
 _EXAMPLE = 'An example: {"data": [[5.1, 3.5, 1.4, 0.2]]}'
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MEMBERS = ("data", "model", "timeout", "priority", "webhook")
 
 
@@ -35,35 +34,6 @@ class PredictBody:
     webhook: str | None = None
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Reads the request body.
-
-    Args:
-        request: The request.
-        limit: Most bytes to accept.
-
-    Raises:
-        BodyTooLargeError: It is longer; the rest is not read.
-        ClientDisconnect: The client has gone away.
-    """
-    for name, value in request.scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
-    chunks = []
-    length = 0
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        length += len(chunk)
-        if length > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
 def parse_predict_body(
     raw: bytes, longest_timeout: float, webhook_rules: UrlRules | None = None
 ) -> PredictBody:
@@ -84,12 +54,13 @@ def parse_predict_body(
     return taken
 
 
-def parse_object(raw: bytes, example: str) -> dict[str, Any]:
+def parse_object(raw: bytes, example: str, noun: str = "request body") -> dict[str, Any]:
     """Parses a body.
 
     Args:
         raw: The body as it came.
         example: How it should look, for the refusal.
+        noun: What it is called there.
 
     Raises:
         InvalidJsonError: It is no JSON object.
@@ -98,9 +69,13 @@ def parse_object(raw: bytes, example: str) -> dict[str, Any]:
         # NaN and Infinity are let through here, so that validation can say where they stand
         body = from_json(raw, allow_inf_nan=True)
     except ValueError as error:
-        raise InvalidJsonError(f"The request body is not valid JSON: {error}. {example}") from error
+        if raw.startswith(_UTF_16_MARKS) or b"\0" in raw[:2]:
+            raise InvalidJsonError(
+                f"The {noun} is in UTF-16 or UTF-32. Send it in UTF-8. {example}"
+            ) from error
+        raise InvalidJsonError(f"The {noun} is not valid JSON: {error}. {example}") from error
     if not isinstance(body, dict):
-        raise InvalidJsonError(f"The request body must be a JSON object. {example}")
+        raise InvalidJsonError(f"The {noun} must be a JSON object. {example}")
     return body
 
 
@@ -212,9 +187,3 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise twice(name)
         members[name] = value
     return members
-
-
-def _too_large(limit: int) -> BodyTooLargeError:
-    return BodyTooLargeError(
-        f"The request body is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Split it into several jobs."
-    )

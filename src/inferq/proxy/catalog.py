@@ -3,45 +3,26 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import structlog
 
 from inferq.jobs import (
     InvalidModelError,
-    ModelUnavailableError,
     NoWorkerError,
     RedisUnavailableError,
-    UnknownModelError,
     WorkerInfo,
 )
 from inferq.models.signature import ModelDocument
 from inferq.models.validation import DataValidator
+from inferq.proxy.checking import Entry, Models
 from inferq.queue.overview import find_unavailable
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
 
 FRESH_SECONDS = 1.0
 """How long what was read from Redis is believed."""
-MEND_SECONDS = 60.0
-"""When to ask again for a model that cannot be served: somebody has to mend it."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One announced model.
-
-    Attributes:
-        announced: The document as it stands in Redis.
-        document: The same, read.
-        validator: Checks data against it.
-    """
-
-    announced: bytes
-    document: ModelDocument
-    validator: DataValidator
 
 
 class Catalog:
@@ -57,7 +38,7 @@ class Catalog:
         self._settings = settings
         self._entries: dict[str, Entry] = {}
         self._unavailable: dict[str, str] = {}
-        self._only: str | None = None
+        self._models = Models({}, {}, settings.default_model, settings.default_model)
         self._unreadable: dict[str, bytes] = {}
         self._read_at = -FRESH_SECONDS
         self._reading: asyncio.Task[None] | None = None
@@ -86,9 +67,16 @@ class Catalog:
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
+        return (await self.models()).default_name
+
+    async def models(self) -> Models:
+        """All that is known of the models at this moment.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
         await self._refresh()
-        is_set = "default_model" in self._settings.model_fields_set
-        return self._settings.default_model if is_set or self._only is None else self._only
+        return self._models
 
     async def _refresh(self) -> None:
         if not self._is_fresh():
@@ -105,11 +93,7 @@ class Catalog:
             ModelUnavailableError: The workers that should serve it cannot.
             RedisUnavailableError: Redis does not answer in time.
         """
-        entries = await self.entries()
-        self._check_available(name)
-        if name not in entries and (entries or name != self._settings.default_model):
-            raise _unknown(name, entries, is_default=name == self._settings.default_model)
-        return entries.get(name)
+        return (await self.models()).find(name)
 
     async def known(self, name: str) -> Entry:
         """The model of this name.
@@ -133,9 +117,9 @@ class Catalog:
             ModelUnavailableError: The workers that should serve it cannot.
             RedisUnavailableError: Redis does not answer in time.
         """
-        name = await self.default_name()
-        entries = await self.entries()
-        self._check_available(name)
+        models = await self.models()
+        name, entries = models.default_name, models.entries
+        models.check_available(name)
         if name not in entries:
             raise _not_announced(name, entries)
         return entries[name]
@@ -145,7 +129,10 @@ class Catalog:
         self._take_over(announced)
         self._unavailable = find_unavailable(workers)
         names = {*self._entries, *self._unavailable}
-        self._only = names.pop() if len(names) == 1 else None
+        default = self._settings.default_model
+        is_set = "default_model" in self._settings.model_fields_set
+        named = names.pop() if len(names) == 1 and not is_set else default
+        self._models = Models(self._entries, self._unavailable, named, default)
 
     async def _workers(self) -> list[WorkerInfo]:
         """The live workers; none where another program has spoilt their keys: requests must go on."""
@@ -153,13 +140,6 @@ class Catalog:
             return await self._producer.live_workers()
         except RedisUnavailableError:
             return []
-
-    def _check_available(self, name: str) -> None:
-        if name in self._unavailable:
-            raise ModelUnavailableError(
-                f"The model {name!r} cannot be served: {self._unavailable[name]}",
-                retry_after_seconds=MEND_SECONDS,
-            )
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._read_at < FRESH_SECONDS
@@ -190,10 +170,3 @@ def _not_announced(name: str, known: Iterable[str]) -> NoWorkerError:
             f"No worker has announced the default model, {name!r} (INFERQ_DEFAULT_MODEL). Known: {names}."
         )
     return NoWorkerError(f"No worker has announced the model {name!r} yet. Start one and try again.")
-
-
-def _unknown(name: str, known: Iterable[str], *, is_default: bool) -> UnknownModelError:
-    names = ", ".join(known)
-    models = f"Known: {names}." if names else "No worker has announced any model yet."
-    default = " It is the default (INFERQ_DEFAULT_MODEL): name another." if is_default else ""
-    return UnknownModelError(f"There is no model {name[:80]!r}. {models}{default}")

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import ipaddress
 import socket
 import struct
 import sys
@@ -22,7 +23,7 @@ def listen(host: str, port: int, *, shares_port: bool = False) -> socket.socket:
     """Listens on an address.
 
     Args:
-        host: IPv4 or IPv6 address, or a name.
+        host: IPv4 or IPv6 address, or a name; `::` is every address of both families.
         port: TCP port.
         shares_port: Whether other proxies listen there too; the system spreads connections over them.
 
@@ -31,13 +32,25 @@ def listen(host: str, port: int, *, shares_port: bool = False) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=shares_port)
+        return socket.create_server(
+            (host, port),
+            family=family,
+            backlog=2048,
+            reuse_port=shares_port,
+            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+        )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             remedy = "the port is in use. Choose another with --port."
         else:
             remedy = f"{error.strerror or error}. Choose another address with --host."
         sys.exit(f"inferq proxy: cannot listen on {host}:{port}: {remedy}")
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only programs of this machine reach it."""
+    address = ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def allow_many_connections() -> None:

@@ -1,7 +1,8 @@
 """Errors as `application/problem+json`, as RFC 9457 describes it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
 
 from inferq.jobs import ErrorKind, InferqError
 
@@ -20,6 +22,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1.0
 """What a client is told to wait where nothing better is known."""
 
+_HTTP_RESPONSE = "websocket.http.response"
 _PATH_CHARACTERS = "/:@!$&'()*+,;="
 """What a path may hold as it is, by RFC 3986, besides letters, digits and `-._~`."""
 
@@ -38,11 +41,13 @@ class ProblemType:
         status: HTTP status.
         title: The kind in a few words.
         example: A detail, for the documentation.
+        headers: What the answer has besides.
     """
 
     status: int
     title: str
     example: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 TYPES = {
@@ -64,7 +69,27 @@ TYPES = {
     ErrorKind.BODY_TOO_LARGE: ProblemType(
         413,
         "The request body is too large",
-        "The request body is longer than 16777216 bytes (INFERQ_MAX_BODY_BYTES). Split it into several jobs.",
+        "The request body is longer than 16777216 bytes (INFERQ_MAX_BODY_BYTES). Send fewer "
+        "rows in each job; if a single input is as long, write its numbers with fewer digits and without "
+        "spaces, or ask the operator for more.",
+    ),
+    ErrorKind.UNSUPPORTED_ENCODING: ProblemType(
+        415,
+        "The Content-Encoding is not known",
+        "Content-Encoding 'br' is not known. Send the body as it is, or compressed with gzip or deflate.",
+        {"Accept-Encoding": "gzip, deflate"},
+    ),
+    ErrorKind.REQUEST_TIMEOUT: ProblemType(
+        408,
+        "The request body comes too slowly",
+        "512 bytes of the request body have come, and the rest did not come in time "
+        "(INFERQ_REQUEST_TIMEOUT_SECONDS). Send it again, without pauses.",
+    ),
+    ErrorKind.OVERLOADED: ProblemType(
+        503,
+        "Too much is under way",
+        "Too many long request bodies are being read at the moment. Try again later, or send them one after "
+        "the other.",
     ),
     ErrorKind.JOB_NOT_FOUND: ProblemType(
         404,
@@ -86,6 +111,7 @@ TYPES = {
         401,
         "A key is needed",
         "This needs a key that the service knows. Send it as the header Authorization: Bearer KEY.",
+        {"WWW-Authenticate": "Bearer"},
     ),
     ErrorKind.QUEUE_FULL: ProblemType(
         503,
@@ -102,6 +128,36 @@ TYPES = {
         "No worker has announced the model 'iris' yet. Start one and try again.",
     ),
 }
+
+
+class Refusal:
+    """An application that refuses whatever it is asked for; a WebSocket before it opens.
+
+    Args:
+        status: HTTP status; plus 4000 it closes a WebSocket whose server cannot answer it in HTTP.
+        detail: What is wrong and what to do, in a sentence.
+        kind: What is refused, where the status does not say all.
+    """
+
+    def __init__(self, status: int, detail: str, kind: ErrorKind | None = None) -> None:
+        self._status, self._detail = status, detail
+        self._kind = kind or _kind_of(status)
+        self._title = TYPES[kind].title if kind else HTTPStatus(status).phrase
+        self._headers = dict(TYPES[kind].headers) if kind else {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses a request."""
+        if scope["type"] == "websocket" and _HTTP_RESPONSE not in scope.get("extensions", {}):
+            return await send({"type": "websocket.close", "code": 4000 + self._status, "reason": self._title})
+        return await self.answer(scope["path"])(scope, receive, send)
+
+    def answer(self, path: str) -> Response:
+        """The answer to a request for a path."""
+        return problem(path, self._status, self._kind, self._title, self._detail, self._headers)
+
+
+def _kind_of(status: int) -> str:
+    return HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
 def problem(
@@ -170,7 +226,7 @@ async def _answer_inferq_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, InferqError) or error.kind not in TYPES:
         return await answer_unforeseen(request, error)
     shape = TYPES[error.kind]
-    headers = {}
+    headers = dict(shape.headers)
     if shape.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or RETRY_AFTER_SECONDS))
     return problem(request.scope["path"], shape.status, error.kind, shape.title, error.message, headers)
@@ -197,16 +253,16 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         detail = f"{path} does not take {request.method}; it takes {headers['allow']}."
     else:
         detail = str(getattr(error, "detail", title))
-    return problem(path, status, title.lower().replace(" ", "-"), title, detail, headers)
+    return problem(path, status, _kind_of(status), title, detail, headers)
 
 
 def _methods_of(request: Request) -> set[str]:
     """The methods that the path takes, of all its routes: the framework names those of the first one only."""
     paths = request.app.openapi()["paths"]
-    fitting = [
-        operations for path, operations in paths.items() if compile_path(path)[0].match(request.scope["path"])
-    ]
-    return {method.upper() for operations in fitting for method in operations}
+    asked = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    fitting = [operations for path, operations in paths.items() if compile_path(path)[0].match(asked)]
+    methods = {method.upper() for operations in fitting for method in operations}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 async def _answer_nobody(_request: Request, _error: Exception) -> Response:

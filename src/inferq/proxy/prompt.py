@@ -12,19 +12,26 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.types import Message
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from inferq.proxy import problems
 from inferq.proxy.access import Access
-from inferq.proxy.corking import CorkingProtocol
+from inferq.proxy.bounded import BoundedProtocol
 from inferq.proxy.lean import LeanRoute, LeanTable
 from inferq.proxy.results import PartedResponse, whole_or_cut
+from inferq.proxy.upload import WHOLE_BODY
 
 _MOST_BODY_BYTES = 65536
 """Of a longer body the long way reads no more, at a time, than it can use."""
 _PLAIN_PATH = re.compile(rb"/[^?%#]{0,4000}")
-_LONG_WAY_HEADERS = frozenset({b"expect", b"prefer", b"transfer-encoding", b"upgrade"})
+_MOST_HEADER_BYTES = 32768
+"""Of longer ones the long way finds out whether they are too long."""
+_LONG_WAY_HEADERS = frozenset(
+    {
+        *(b"expect", b"prefer", b"transfer-encoding", b"upgrade", b"content-encoding"),
+        *(b"origin", b"sec-fetch-site"),
+    }
+)
 
 
 class PromptRoute(LeanRoute):
@@ -53,10 +60,12 @@ class PromptWay:
     def is_open_to(self, method: str, headers: list[tuple[bytes, bytes]]) -> bool:
         """Whether a request's head asks for nothing that needs the long way."""
         limit = self._limits.get(method, -1)
+        length = 0
         for name, value in headers:
             if name in _LONG_WAY_HEADERS or (name == b"content-length" and int(value) > limit):
                 return False
-        return limit >= 0
+            length += len(name) + len(value)
+        return limit >= 0 and length <= _MOST_HEADER_BYTES
 
     def admit(self, scope: dict[str, Any], url: bytes) -> tuple[PromptRoute, str] | None:
         """Finds the route for a request, and puts into its scope what the application would have.
@@ -86,8 +95,8 @@ class PromptWay:
         return route, rest
 
 
-class PromptProtocol(CorkingProtocol):
-    """uvicorn's HTTP protocol with the short way, where the application has one in `app.state.prompt_way`.
+class PromptProtocol(BoundedProtocol):
+    """The protocol with the short way, where the application has one in `app.state.prompt_way`.
 
     After an error that nobody foresaw, which is answered with 500, a connection is kept.
     """
@@ -99,11 +108,6 @@ class PromptProtocol(CorkingProtocol):
         self._way = way if is_plain else None
         self._is_resting = False
         self._rests_since = 0.0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Takes a connection over."""
-        super().connection_made(transport)
-        self.flow = _Flow(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the use of a connection."""
@@ -119,7 +123,8 @@ class PromptProtocol(CorkingProtocol):
             method = self.scope["method"] = self.parser.get_method().decode("ascii")
             if way.is_open_to(method, self.headers):
                 found = way.admit(self.scope, self.url)  # type: ignore[arg-type]
-                if found is not None:
+                if found is not None:  # and the whole of it is to come before the head is out of date
+                    self._unparsed_bytes = 0
                     self.cycle = _PromptCycle(self.scope, *found)  # type: ignore[arg-type, assignment]
                     return
         super().on_headers_complete()
@@ -139,6 +144,7 @@ class PromptProtocol(CorkingProtocol):
         if type(cycle) is not _PromptCycle:
             super().on_body(body)
         elif not cycle.is_begun:
+            self._unparsed_bytes = 0
             cycle.body += body
 
     def on_message_complete(self) -> None:
@@ -147,13 +153,20 @@ class PromptProtocol(CorkingProtocol):
         if type(cycle) is not _PromptCycle:
             super().on_message_complete()
         elif not cycle.is_begun:
+            self._unparsed_bytes = 0
+            self._has_begun = False
             cycle.is_begun = True
             task = asyncio.Task(self._answer(cycle), loop=self.loop, eager_start=True)
             if not task.done():
                 self.tasks.add(task)  # the server waits for them before it ends
                 task.add_done_callback(self.tasks.discard)
 
+    def _is_answering(self) -> bool:
+        cycle: Any = self.cycle
+        return super()._is_answering() and (type(cycle) is not _PromptCycle or cycle.is_begun)
+
     async def _answer(self, cycle: "_PromptCycle") -> None:
+        cycle.scope[WHOLE_BODY] = cycle.body
         request = Request(cycle.scope, cycle.receive)
         try:
             response = await cycle.route.respond(request, cycle.rest)
@@ -195,6 +208,9 @@ class PromptProtocol(CorkingProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             return
+        if self._upgrades:
+            self.upgrade_now()
+            return
         self.flow.resume_reading()
         self._is_resting = True
         self._rests_since = self.loop.time()
@@ -219,21 +235,6 @@ class PromptProtocol(CorkingProtocol):
                 super().timeout_keep_alive_handler()
 
 
-class _Flow(FlowControl):
-    """Reads no more while requests wait that were sent ahead: a client may send any number of them.
-
-    The request under way does not miss anything: what follows it has been read.
-    """
-
-    def __init__(self, protocol: PromptProtocol) -> None:
-        super().__init__(protocol.transport)
-        self._protocol = protocol
-
-    def resume_reading(self) -> None:
-        if not self._protocol.pipeline:
-            super().resume_reading()
-
-
 class _Nobody:
     """Whom uvicorn tells that a connection has ended, or has more to read."""
 
@@ -249,7 +250,7 @@ class _PromptCycle:
 
     __slots__ = (
         *("body", "disconnected", "is_begun", "is_taken", "keep_alive", "message_event"),
-        *("response_complete", "rest", "route", "scope"),
+        *("has_ended", "response_complete", "rest", "route", "scope"),
     )
 
     def __init__(self, scope: dict[str, Any], route: PromptRoute, rest: str) -> None:
@@ -259,10 +260,16 @@ class _PromptCycle:
         self.body = b""
         self.is_begun = False
         self.is_taken = False
+        self.has_ended = False
         self.disconnected = False
         self.keep_alive = True
         self.message_event = _NOBODY
         self.response_complete = False
+
+    @property
+    def more_body(self) -> bool:
+        """Whether not all of the body has come."""
+        return not self.is_begun
 
     async def receive(self) -> Message:
         """The one message of the request, then that there are no more."""

@@ -12,7 +12,13 @@ import uvicorn
 
 from inferq.jobs import RedisUnavailableError
 from inferq.proxy.app import create_app
-from inferq.proxy.listener import allow_many_connections, listen, refuse_new_connections
+from inferq.proxy.bounded_socket import BoundedWebSocket
+from inferq.proxy.listener import (
+    allow_many_connections,
+    is_loopback,
+    listen,
+    refuse_new_connections,
+)
 from inferq.proxy.prompt import PromptProtocol
 from inferq.queue.connection import connect
 from inferq.queue.requirements import check_server
@@ -25,6 +31,10 @@ _LAST_REQUESTS_SECONDS = 0.25
 
 _COLLECTIONS = (20_000, 10, 1000)
 """How many new objects cause a collection of the youngest, and how many of those one of the older."""
+
+_OPEN_TO_ALL = (
+    "whoever reaches this address may use it: INFERQ_API_KEYS is not set (inferq key NAME makes a key)"
+)
 
 log = structlog.get_logger()
 
@@ -53,8 +63,9 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         http=PromptProtocol,
-        ws="websockets-sansio",
+        ws=BoundedWebSocket,
         ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,
     )
     logging.getLogger("uvicorn").addHandler(_ThroughStructlog())
     server = _Server(config)
@@ -62,6 +73,8 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         signal.signal(number, server.end_quietly)
     _collect_seldom()
     log.info("proxy_listening", host=host, port=port)
+    if not (settings.api_keys or is_loopback(listener)):
+        log.warning("proxy_open_to_all", reason=_OPEN_TO_ALL)
     server.run([listener])
 
 

@@ -2,13 +2,15 @@
 
 from fastapi.requests import HTTPConnection
 
+from inferq.proxy.body_budget import BodyBudget
 from inferq.proxy.catalog import Catalog
+from inferq.proxy.checking import Terms
 from inferq.proxy.health import Health
+from inferq.proxy.offloading import OffloadPool
 from inferq.queue.listing import Listing
 from inferq.queue.notices import Notices
 from inferq.queue.producer import Producer
 from inferq.settings import Settings
-from inferq.webhooks.urls import UrlRules
 
 
 def settings_of(connection: HTTPConnection) -> Settings:
@@ -47,10 +49,22 @@ def catalog_of(connection: HTTPConnection) -> Catalog:
     return catalog
 
 
-def webhook_rules_of(connection: HTTPConnection) -> UrlRules | None:
-    """Which webhooks may be asked for; None where there are none."""
-    rules: UrlRules | None = connection.app.state.webhook_rules
-    return rules
+def terms_of(connection: HTTPConnection) -> Terms:
+    """What requests for predictions are held to."""
+    terms: Terms = connection.app.state.terms
+    return terms
+
+
+def offload_pool_of(connection: HTTPConnection) -> OffloadPool:
+    """Processes for what would take the event loop too long."""
+    pool: OffloadPool = connection.app.state.offload_pool
+    return pool
+
+
+def body_budget_of(connection: HTTPConnection) -> BodyBudget:
+    """How much of request bodies may be under way."""
+    budget: BodyBudget = connection.app.state.body_budget
+    return budget
 
 
 def owner_of(connection: HTTPConnection) -> str | None:

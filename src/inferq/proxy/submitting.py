@@ -7,10 +7,10 @@ from fastapi import Request
 from fastapi.requests import HTTPConnection
 from pydantic_core import to_json
 
-from inferq.jobs import ErrorKind, InvalidInputError
-from inferq.models.validation import check_unknown_model_data
-from inferq.proxy.body import PredictBody
-from inferq.proxy.state import catalog_of, owner_of, settings_of
+from inferq.jobs import ErrorKind, InvalidInputError, RedisUnavailableError
+from inferq.proxy.checking import Check, check_apart, unread
+from inferq.proxy.offloading import LONGEST_ON_LOOP_BYTES
+from inferq.proxy.state import catalog_of, offload_pool_of, owner_of, settings_of, terms_of
 from inferq.queue.submission import Idempotency, Submission
 
 IDEMPOTENCY_KEY = {
@@ -23,9 +23,17 @@ IDEMPOTENCY_KEY = {
 }
 """The header, as OpenAPI describes it."""
 
-REFUSALS = (
+BODY_REFUSALS = (
     ErrorKind.INVALID_JSON,
+    ErrorKind.REQUEST_TIMEOUT,
     ErrorKind.BODY_TOO_LARGE,
+    ErrorKind.UNSUPPORTED_ENCODING,
+    ErrorKind.OVERLOADED,
+)
+"""Why a request body may be refused unread."""
+
+REFUSALS = (
+    *BODY_REFUSALS,
     ErrorKind.INVALID_INPUT,
     ErrorKind.UNKNOWN_MODEL,
     ErrorKind.MODEL_UNAVAILABLE,
@@ -38,41 +46,25 @@ REFUSALS = (
 _KEY = re.compile(rb"[!-~]{1,255}")
 
 
-async def submission_of(connection: HTTPConnection, body: PredictBody) -> Submission:
-    """Checks a request's data, and makes of it what is to be stored.
+async def checked[T](connection: HTTPConnection, check: Check[T], raw: bytes) -> T:
+    """Checks what a client sent; what is long, in a process of its own.
 
     Args:
-        connection: The client's request or WebSocket, whose key the job will belong to.
-        body: What it asks for.
+        connection: The client's request or WebSocket, whose key the jobs will belong to.
+        check: One of the checks of `checking`.
+        raw: The body as it came.
 
     Raises:
-        UnknownModelError: There is no such model.
-        ModelUnavailableError: The workers that should serve it cannot.
-        InvalidInputError: The data does not fit it.
-        RedisUnavailableError: Redis does not answer in time.
+        InferqError: It is refused, or cannot be checked now.
     """
-    settings = settings_of(connection)
-    catalog = catalog_of(connection)
-    name = body.model if body.model is not None else await catalog.default_name()
-    entry = await catalog.find(name)
-    if entry is None:
-        check_unknown_model_data(body.data, settings.max_rows)
-    else:
-        entry.validator.validate(body.data)
-    return new_submission(connection, name, body)
-
-
-def new_submission(connection: HTTPConnection, model: str, body: PredictBody) -> Submission:
-    """Makes what is to be stored of a request whose data fits.
-
-    Args:
-        connection: The client's request or WebSocket, whose key the job will belong to.
-        model: Name of the model.
-        body: What it asks for besides.
-    """
-    owner = owner_of(connection) or ""
-    data = to_json(body.data, inf_nan_mode="strings")
-    return Submission(model, data, body.priority, body.timeout_seconds, owner, body.webhook)
+    try:
+        models = await catalog_of(connection).models()
+    except RedisUnavailableError as error:
+        models = unread(terms_of(connection), error)
+    terms, owner = terms_of(connection), owner_of(connection) or ""
+    if len(raw) <= LONGEST_ON_LOOP_BYTES:
+        return check(raw, terms, models, owner)
+    return await offload_pool_of(connection).call(check_apart, check, raw, terms, models.announced(), owner)
 
 
 def idempotency_of(

@@ -57,6 +57,7 @@ async def make_client():
     for client in clients:
         await client._transport.app.state.notices.aclose()
         await client._transport.app.state.producer.close()
+        client._transport.app.state.offload_pool.close()
         await client.aclose()
 
 

@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from inferq.settings import Settings
 from tests.integration.proxy.links import slow_link
+from tests.servers import free_port
 
 DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 
@@ -121,3 +122,10 @@ async def test_detail_shows_nothing_of_our_scripts(own_redis_server, make_client
         "Redis takes no writes, since it is a replica (READONLY). Name the primary in INFERQ_REDIS_URL, or "
         "make this server one: redis-cli REPLICAOF NO ONE."
     )
+
+
+@pytest.mark.parametrize("padding", [b"", b" " * 100_000])
+async def test_bad_body_is_told_so_while_redis_is_away(make_client, padding):
+    client = await make_client(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_timeout=0.3))
+    for body, status in ((b"{", 400), (b'{"data": [[1]], "x": 1}', 422), (b'{"data": [[1]]}', 503)):
+        assert (await client.post("/predict", content=padding + body)).status_code == status

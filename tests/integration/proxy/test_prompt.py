@@ -10,6 +10,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferq.proxy.access import Access
 from inferq.proxy.app import create_app
+from inferq.proxy.checking import Models
+from inferq.proxy.cross_site import CrossSite
+from inferq.proxy.edge import Edge
 from inferq.proxy.lean import LeanPaths
 from inferq.proxy.prompt import PromptProtocol
 from tests.integration.proxy.serving import serving
@@ -127,7 +130,15 @@ async def test_every_answer_is_the_same_byte_by_byte(both):
         [request(body=BODY, headers=[b"Expect: 100-continue"])],
         [request(body=BODY, headers=[b"Prefer: wait=0"])],
         [request(body=BODY, headers=[b"Idempotency-Key: a", b"Idempotency-Key: b"])],
-        [request(body=BODY, headers=[b"Upgrade: h2c", b"Connection: Upgrade"])],
+        [request(b"GET", b"/job/done", headers=[b"Upgrade: h2c", b"Connection: Upgrade"])],
+        [request(b"GET", b"/job/done", headers=[b"X: " + b"x" * 40_000])],
+        [request(b"GET", b"/job/done", headers=[b"X: " + b"x" * 70_000])],
+        [request(body=BODY, headers=[b"Content-Encoding: br"])],
+        [request(body=b"\xef\xbb\xbf" + BODY)],
+        [request(body=BODY.decode().encode("utf-16"))],
+        [request(body=BODY, headers=[b"Origin: http://proxy"])],
+        [request(body=BODY, headers=[b"Origin: http://else.example"])],
+        [request(body=BODY, headers=[b"Sec-Fetch-Site: cross-site"])],
         [request(body=BODY, path=b"http://proxy/predict")],
         [request(body=BODY, path=b"/predict#part")],
         [request(body=BODY, path=b"/%70redict")],
@@ -137,7 +148,6 @@ async def test_every_answer_is_the_same_byte_by_byte(both):
         [request(b"GET", b"/job/wait%69ng")],
         [request(b"GET", b"/job/" + b"x" * 300)],
         [request(b"GET", b"/job/" + b"x" * 5000)],
-        [request(b"GET", b"/job/" + b"x" * 70_000)],
         [request(b"GET", b"/job/done", headers=[b"Content-Length: 5"])],
         [request(headers=[b"Content-Length: 100001"]) + b"{"],
         [request(b"GET", b"/job/waiting?wait=0.01")],
@@ -241,9 +251,10 @@ async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
         loop.call_soon_threadsafe(waiting.set)
         while not going_on.is_set():
             await asyncio.sleep(0.005)
+        return Models({}, {}, "iris", "iris")
 
     with serving(settings) as proxy:
-        monkeypatch.setattr(proxy.app.state.catalog, "find", held)
+        monkeypatch.setattr(proxy.app.state.catalog, "models", held)
         async with Connection.to(proxy) as connection:
             await connection.send(request(body=BODY))
             await asyncio.wait_for(waiting.wait(), 20)
@@ -262,14 +273,14 @@ async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
 async def test_job_of_a_client_that_has_gone_is_stored(settings, announced, monkeypatch, redis_client):
     with serving(settings) as proxy:
         catalog, has_left = proxy.app.state.catalog, asyncio.Event()
-        find = catalog.find
+        models = catalog.models
 
-        async def find_late(name):
+        async def models_late():
             while not has_left.is_set():
                 await asyncio.sleep(0.005)
-            return await find(name)
+            return await models()
 
-        monkeypatch.setattr(catalog, "find", find_late)
+        monkeypatch.setattr(catalog, "models", models_late)
         async with Connection.to(proxy) as connection:
             await connection.send(request(body=BODY))
             await connection.close()
@@ -293,7 +304,7 @@ async def test_proxy_that_stops_waits_for_jobs_of_clients_that_have_gone(setting
 
 
 async def test_unforeseen_error_is_a_problem_and_is_logged_once(settings, announced, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.routes.jobs.parse_predict_body", lambda *_: 1 / 0)
+    monkeypatch.setattr("inferq.proxy.routes.jobs.read_body", lambda *_: 1 / 0)
     with serving(settings) as proxy, capture_logs() as logged:
         async with Connection.to(proxy) as connection:
             for _ in range(2):
@@ -347,4 +358,4 @@ async def test_client_that_asks_without_end_is_not_listened_to_for_ever(
 
 def test_application_has_no_middleware_that_the_short_way_does_not_know(settings):
     app = create_app(made(settings, "guarded"))
-    assert [one.cls for one in app.user_middleware] == [Access, LeanPaths]
+    assert [one.cls for one in app.user_middleware] == [Edge, CrossSite, Access, LeanPaths]

@@ -302,7 +302,7 @@ async def test_wrong_path_and_method_are_problems_too(client):
     expect_problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "POST"
     assert answer.json()["detail"] == "/predict does not take GET; it takes POST."
-    assert (await client.put("/job/x")).headers["allow"] == "DELETE, GET"
+    assert (await client.put("/job/x")).headers["allow"] == "DELETE, GET, HEAD"
 
 
 async def test_unforeseen_error_shows_nothing_of_the_inside(client, app, monkeypatch):

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 
 import httpx
@@ -117,3 +118,57 @@ def test_server_that_cannot_keep_the_promises_is_one_clear_line(own_redis_server
     assert process.returncode == 1
     assert len(errors.splitlines()) == 1
     assert "maxmemory-policy allkeys-lru, which deletes jobs" in errors
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "is_said"),
+    [("0.0.0.0", "", True), ("127.0.0.1", "", False), ("0.0.0.0", f"ann:{'0' * 64}", False)],
+)
+def test_proxy_that_everybody_reaches_and_may_use_says_so(monkeypatch, host, keys, is_said):
+    monkeypatch.setenv("INFERQ_API_KEYS", keys)
+    port = free_port()
+    with proxy(port, f"redis://127.0.0.1:{free_port()}/0", host) as process:
+        wait_until(lambda: answers(port), timeout=30, what="the proxy's start")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=15)
+    assert errors.count("INFERQ_API_KEYS is not set") == is_said
+
+
+def test_sockets_of_the_served_proxy_are_bounded_and_not_compressed(redis_url):
+    port = free_port()
+    upgrade = (
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    )
+    with proxy(port, redis_url):
+        wait_until(lambda: answers(port), timeout=30, what="the proxy's start")
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(upgrade)
+            head = connection.recv(1000)
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert b"permessage-deflate" not in head
+
+
+def test_long_body_does_not_keep_others_waiting(redis_url):
+    port = free_port()
+    body = b'{"data": {' + b",".join(b'"a%d":[[1]]' % number for number in range(600_000)) + b"}}"
+    with proxy(port, redis_url):
+        wait_until(lambda: answers(port), timeout=30, what="the proxy's start")
+        statuses, waits = [], []
+
+        def send():
+            began = time.monotonic()
+            sent = httpx.post(f"http://127.0.0.1:{port}/predict", content=body, timeout=60)
+            statuses.append((sent.status_code, time.monotonic() - began))
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        while sender.is_alive():
+            began = time.monotonic()
+            assert answers(port).status_code == 200
+            waits.append(time.monotonic() - began)
+        sender.join()
+    [(status, seconds)] = statuses
+    assert status == 202  # no worker has announced the model
+    assert max(waits) < seconds / 2

@@ -174,7 +174,7 @@ async def test_connection_follows_a_bounded_number_of_jobs(proxy, announced, con
 
 
 async def test_fault_of_ours_is_a_problem_that_shows_nothing_of_the_inside(proxy, announced, monkeypatch):
-    monkeypatch.setattr(session, "submit", lambda *_: 1 / 0)
+    monkeypatch.setattr(session, "checked", lambda *_: 1 / 0)
     async with connect(proxy.socket_url("/ws")) as socket:
         await socket.send(json.dumps(DATA))
         message = await receive(socket)

@@ -39,12 +39,13 @@ async def information(request: Request) -> Response:
     default_model = settings_of(request).default_model
     with suppress(RedisUnavailableError):
         default_model = await catalog_of(request).default_name()
+    root: str = request.scope.get("root_path", "")
     body = {
         "name": "inferq",
         "version": version("inferq"),
         "description": "ONNX models as an asynchronous inference service",
         "default_model": default_model,
-        "links": _LINKS,
+        "links": {name: f"{root}{path}" for name, path in _LINKS.items()},
     }
     return JsonResponse(to_json(body))
 

@@ -1,20 +1,21 @@
 """Many jobs in one request."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from inferq.jobs import ErrorKind, Job
 from inferq.proxy.answers import JSON, JsonResponse, answers
-from inferq.proxy.batch import naming, parse_batch, parse_ids
-from inferq.proxy.body import read_body, take_apart
+from inferq.proxy.batch import parse_ids
+from inferq.proxy.checking import check_batch
 from inferq.proxy.following import LONGEST_JOB_ID
 from inferq.proxy.lists import BatchRequest, JobStatuses, StatusRequest, SubmittedBatch
+from inferq.proxy.offloading import LONGEST_ON_LOOP_BYTES
 from inferq.proxy.results import list_response
-from inferq.proxy.state import owner_of, producer_of, settings_of, webhook_rules_of
-from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, idempotency_of, submission_of
+from inferq.proxy.state import body_budget_of, offload_pool_of, owner_of, producer_of
+from inferq.proxy.submitting import BODY_REFUSALS, IDEMPOTENCY_KEY, REFUSALS, checked, idempotency_of
+from inferq.proxy.upload import read_body
 from inferq.queue.listing import LARGEST_PAGE_BYTES
 
 _BYTES_OF_A_JOB = 300
@@ -40,19 +41,14 @@ router = APIRouter(tags=["jobs"])
 )
 async def predict_batch(request: Request) -> Response:
     """Accepts many jobs, or none: where one is refused, or has no place in the queue, nothing is stored."""
-    settings = settings_of(request)
-    raw = await read_body(request, settings.max_body_bytes)
-    parse = partial(
-        take_apart, longest_timeout=settings.max_timeout_seconds, webhook_rules=webhook_rules_of(request)
-    )
-    size = len(raw) + _BYTES_OF_A_JOB * raw.count(b'"data"')
-    with producer_of(request).link.one_time_limit(size):
-        submissions = []
-        async for number, body in parse_batch(raw, parse):
-            with naming(number):
-                submissions.append(await submission_of(request, body))
-        idempotency = idempotency_of(request, submissions, is_batch=True)
-        ids = await producer_of(request).submit_all(submissions, idempotency)
+    producer = producer_of(request)
+    with body_budget_of(request).holding() as held:
+        raw = await read_body(request, held)
+        size = len(raw) + _BYTES_OF_A_JOB * raw.count(b'"data"')
+        with producer.link.one_time_limit(size):
+            submissions = await checked(request, check_batch, raw)
+            idempotency = idempotency_of(request, submissions, is_batch=True)
+            ids = await producer.submit_all(submissions, idempotency)
     return JsonResponse(to_json({"job_ids": ids}), 202)
 
 
@@ -62,8 +58,7 @@ async def predict_batch(request: Request) -> Response:
         "/jobs/status",
         JobStatuses,
         "The jobs as they are now, in the order asked for.",
-        ErrorKind.INVALID_JSON,
-        ErrorKind.BODY_TOO_LARGE,
+        *BODY_REFUSALS,
         ErrorKind.INVALID_INPUT,
         ErrorKind.REDIS_UNAVAILABLE,
     ),
@@ -73,7 +68,7 @@ async def predict_batch(request: Request) -> Response:
 )
 async def read_jobs(request: Request) -> Response:
     """Tells how many jobs are; null stands for those that are not known, or left out."""
-    job_ids = parse_ids(await read_body(request, settings_of(request).max_body_bytes))
+    job_ids = await _ids_in(request)
     owner = owner_of(request)
     jobs: list[Job | None] = []
     room = LARGEST_PAGE_BYTES
@@ -90,6 +85,14 @@ async def read_jobs(request: Request) -> Response:
     tail = b"]}" if not left_out else b'],"left_out":%b}' % to_json(left_out)
     jobs += [None] * len(left_out)
     return list_response(producer_of(request), jobs, b'{"jobs":[', tail)
+
+
+async def _ids_in(request: Request) -> list[str]:
+    with body_budget_of(request).holding() as held:
+        raw = await read_body(request, held)
+        if len(raw) <= LONGEST_ON_LOOP_BYTES:
+            return parse_ids(raw)
+        return await offload_pool_of(request).call(parse_ids, raw)
 
 
 def _askable(job_ids: Sequence[str]) -> list[str]:

@@ -5,19 +5,19 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.requests import HTTPConnection
 from pydantic_core import to_json
-from starlette.requests import ClientDisconnect
 
 from inferq.jobs import ErrorKind, Job, JobNotFoundError, RedisUnavailableError, UnknownModelError
 from inferq.proxy.answers import JSON, JsonResponse, accepted, answers, may_wait
-from inferq.proxy.body import PredictBody, parse_predict_body, read_body
+from inferq.proxy.body import PredictBody
+from inferq.proxy.checking import check_predict, new_submission
 from inferq.proxy.following import Following, read_job
 from inferq.proxy.prompt import PromptRoute
 from inferq.proxy.results import job_response
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
-from inferq.proxy.state import catalog_of, owner_of, producer_of, settings_of, webhook_rules_of
-from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, idempotency_of, new_submission, submission_of
+from inferq.proxy.state import body_budget_of, catalog_of, owner_of, producer_of, settings_of
+from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, checked, idempotency_of
+from inferq.proxy.upload import read_body
 from inferq.proxy.waiting import wait_asked_for, wait_preferred
 from inferq.queue.submission import Submission
 
@@ -61,54 +61,31 @@ JobId = Annotated[str, Path(description="What POST /predict answered.")]
 )
 async def predict(request: Request) -> Response:
     """Accepts data for a model; a worker runs it in the background. Answers at once, or waits if asked to."""
-    settings = settings_of(request)
-    raw = await read_body(request, settings.max_body_bytes)
-    seconds = wait_preferred(request.scope["headers"], settings.max_wait_seconds)
-    with producer_of(request).link.one_time_limit(len(raw)):
-        job_id = await _store(request, await _checked(request, raw))
-    return _accepted(job_id) if seconds is None else await _await_accepted(request, job_id, seconds)
-
-
-async def submit(connection: HTTPConnection, raw: bytes) -> str:
-    """Checks what a client wants predicted, and stores it as a job of that client.
-
-    Args:
-        connection: The client's WebSocket.
-        raw: The body of `POST /predict`.
-
-    Returns:
-        The job's id.
-
-    Raises:
-        InferqError: It is refused, or cannot be stored.
-    """
-    producer = producer_of(connection)
-    with producer.link.one_time_limit(len(raw)):
-        return await producer.submit_one(await _checked(connection, raw))
-
-
-async def _checked(connection: HTTPConnection, raw: bytes) -> Submission:
-    longest_timeout = settings_of(connection).max_timeout_seconds
-    return await submission_of(
-        connection, parse_predict_body(raw, longest_timeout, webhook_rules_of(connection))
-    )
+    with body_budget_of(request).holding() as held:
+        raw = await read_body(request, held)
+        with producer_of(request).link.one_time_limit(len(raw)):
+            job_id = await _store(request, await checked(request, check_predict, raw))
+    return await _answer_accepted(request, job_id)
 
 
 @router.post(
     "/predict/test",
     status_code=202,
-    responses=accepted(
-        "/predict/test",
-        Submitted,
-        ErrorKind.INVALID_INPUT,
-        ErrorKind.UNKNOWN_MODEL,
-        ErrorKind.MODEL_UNAVAILABLE,
-        ErrorKind.IDEMPOTENCY_CONFLICT,
-        ErrorKind.NO_WORKER,
-        ErrorKind.QUEUE_FULL,
-        ErrorKind.REDIS_UNAVAILABLE,
+    responses=may_wait(
+        accepted(
+            "/predict/test",
+            Submitted,
+            ErrorKind.INVALID_INPUT,
+            ErrorKind.UNKNOWN_MODEL,
+            ErrorKind.MODEL_UNAVAILABLE,
+            ErrorKind.IDEMPOTENCY_CONFLICT,
+            ErrorKind.NO_WORKER,
+            ErrorKind.QUEUE_FULL,
+            ErrorKind.REDIS_UNAVAILABLE,
+        ),
+        JobView,
     ),
-    openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+    openapi_extra={"parameters": [_PREFER, IDEMPOTENCY_KEY]},
 )
 async def predict_test(
     request: Request, model: Annotated[str | None, Query(description="Model name")] = None
@@ -121,7 +98,8 @@ async def predict_test(
         raise UnknownModelError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
-    return _accepted(await _store(request, new_submission(request, name, PredictBody(data))))
+    submission = new_submission(PredictBody(data), name, owner_of(request) or "")
+    return await _answer_accepted(request, await _store(request, submission))
 
 
 @lean.get(
@@ -166,21 +144,25 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
 @router.post(
     "/job/{job_id:path}/retry",
     status_code=202,
-    responses=accepted(
-        f"{_EXAMPLE_PATH}/retry",
-        Submitted,
-        ErrorKind.JOB_NOT_FOUND,
-        ErrorKind.JOB_STATE,
-        ErrorKind.QUEUE_FULL,
-        ErrorKind.REDIS_UNAVAILABLE,
+    responses=may_wait(
+        accepted(
+            f"{_EXAMPLE_PATH}/retry",
+            Submitted,
+            ErrorKind.JOB_NOT_FOUND,
+            ErrorKind.JOB_STATE,
+            ErrorKind.QUEUE_FULL,
+            ErrorKind.REDIS_UNAVAILABLE,
+        ),
+        JobView,
     ),
+    openapi_extra={"parameters": [_PREFER]},
 )
 async def retry_job(request: Request, job_id: JobId) -> Response:
     """Puts a failed job in line again, under the same id, as if it had just been submitted."""
     with producer_of(request).link.one_time_limit():
         await _read(request, job_id)
         await producer_of(request).revive(job_id)
-    return _accepted(job_id)
+    return await _answer_accepted(request, job_id)
 
 
 async def _store(request: Request, submission: Submission) -> str:
@@ -188,22 +170,28 @@ async def _store(request: Request, submission: Submission) -> str:
     return await producer_of(request).submit_one(submission, idempotency)
 
 
-def _accepted(job_id: str) -> JsonResponse:
-    if job_id.isalnum() and job_id.isascii():  # as all are that this service gives
-        return JsonResponse(b'{"job_id":"%b"}' % job_id.encode(), 202, location=f"/job/{job_id}")
-    return JsonResponse(to_json({"job_id": job_id}), 202, location=f"/job/{quote(job_id)}")
-
-
-async def _await_accepted(request: Request, job_id: str, seconds: float) -> Response:
-    """The finished job; or, if that is all there is in time, that it was accepted."""
+async def _answer_accepted(request: Request, job_id: str) -> Response:
+    """That a job is in line; or the job, if the request prefers to wait and it ends in time."""
+    seconds = wait_preferred(request.scope["headers"], settings_of(request).max_wait_seconds)
+    if seconds is None:
+        return _accepted(request, job_id)
     response: Response | None = None
     with suppress(RedisUnavailableError, JobNotFoundError):  # the job was accepted all the same
         job = await _await_end(request, job_id, seconds) if seconds else None
         if job is not None and job.status.is_final:
             response = await job_response(producer_of(request), job)
-    response = response or _accepted(job_id)
+    response = response or _accepted(request, job_id)
     response.raw_headers.append((b"preference-applied", b"wait=%b" % f"{seconds:.9g}".encode()))
     return response
+
+
+def _accepted(request: Request, job_id: str) -> JsonResponse:
+    root = request.scope.get("root_path", "")
+    if root:
+        root = quote(root)
+    if job_id.isalnum() and job_id.isascii():  # as all are that this service gives
+        return JsonResponse(b'{"job_id":"%b"}' % job_id.encode(), 202, location=f"{root}/job/{job_id}")
+    return JsonResponse(to_json({"job_id": job_id}), 202, location=f"{root}/job/{quote(job_id)}")
 
 
 async def _await_end(request: Request, job_id: str, seconds: float) -> Job:
@@ -214,8 +202,8 @@ async def _await_end(request: Request, job_id: str, seconds: float) -> Job:
             return job
         with following.heeding(request.receive):
             ended = await following.end(seconds)
-        if following.has_left:
-            raise ClientDisconnect
+        if following.has_left:  # or has only said that it sends no more: then this is its answer
+            return job
         return ended or await following.state()
 
 
