@@ -61,7 +61,7 @@ class OffloadPool:
                 "one after the other."
             ) from error
         try:
-            process = self._idle.pop() if self._idle else await asyncio.to_thread(_start)
+            process = self._idle.pop() if self._idle else _start()
             try:
                 is_good, outcome = await asyncio.to_thread(_exchange, process, (function, arguments))
             except (

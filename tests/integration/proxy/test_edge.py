@@ -44,7 +44,7 @@ async def test_head_on_a_connection_is_followed_by_the_next_answer(proxy, announ
 
 
 async def test_what_takes_get_says_that_it_takes_head(client):
-    assert (await client.put("/jobs")).headers["allow"] == "GET, HEAD"
+    assert (await client.put("/queue")).headers["allow"] == "GET, HEAD"
     assert (await client.put("/predict")).headers["allow"] == "POST"
 
 
