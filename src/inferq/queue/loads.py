@@ -20,8 +20,8 @@ KEPT_SECONDS = 3600
 """How long a note is kept, and a model left out because of one, without a change in its folder."""
 
 MOST_DEATHS = 3
-"""After so many in a row a model is left out unseen. The first may be no model's fault, and then each is
-loaded in a process of its own; but where memory runs out, a whole container may be killed."""
+"""After so many in a row a model is left out unseen. The first may be no model's fault, and then all are
+loaded by another process first; but where memory runs out, a whole container may be killed."""
 
 log = structlog.get_logger()
 

@@ -2,18 +2,19 @@
 
 ONNX Runtime is told to stop, and does so between two nodes of the graph; if it does not, the worker's
 process starts anew and leaves the model out. After a process has died while it loaded a model, the next one
-loads each model in a process of its own first (`python -m inferq.worker.loading FOLDER`), and leaves out what
-dies there.
+has all models loaded by a process of their own first (`python -m inferq.worker.loading FOLDER…`), and leaves
+out what that dies of.
 """
 
 import hashlib
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import NoReturn
 import structlog
 
 from inferq.jobs import InferqError, InvalidModelError
-from inferq.models.repository import Loaded, load_each, load_model
+from inferq.models.repository import Loaded, load_each, load_model, survey_repository
 from inferq.models.session import Model, RunHandle
 from inferq.queue.loads import KEPT_SECONDS, Loads
 from inferq.settings import Settings, load_settings
@@ -52,7 +53,7 @@ class Loader:
         self._settings = settings
         self._host = socket.gethostname()
         self._loads = Loads(settings, self._host)
-        self._is_careful = False
+        self._deadly: dict[str, str] = {}
 
     def load_into(self, runner: Runner) -> Loaded:
         """Loads each model, warms it up and has it tried.
@@ -63,13 +64,13 @@ class Loader:
         Raises:
             InvalidModelError: None can be served; or one cannot, and `strict_models` is set.
         """
-        self._is_careful = self._loads.find_dead()
-        if self._is_careful:
-            log.warning(
-                "worker_died_while_loading", remedy="each model is loaded in a process of its own first"
-            )
         settings = self._settings
         try:
+            if self._loads.find_dead():
+                log.warning(
+                    "worker_died_while_loading", remedy="all models are loaded by another process first"
+                )
+                self._find_deadly(survey_repository(settings.models_dir).folders)
             return load_each(
                 settings.models_dir,
                 lambda folder: self._load(folder, runner),
@@ -88,10 +89,8 @@ class Loader:
 
     def _load(self, folder: Path, runner: Runner) -> Model:
         stamp = self.stamp_of(folder)
-        if reason := self._loads.begin(stamp):
+        if reason := self._loads.begin(stamp) or self._deadly.get(stamp):
             raise _left_out(reason)
-        if self._is_careful:
-            self._load_alone(folder, stamp)
         with self._within_limit(folder, stamp) as handle:
             return prepare(folder, self._settings, runner, handle)
 
@@ -105,30 +104,47 @@ class Loader:
         text = repr((self._host, self._settings.warm_up_seconds, str(folder.absolute()), files))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
-    def _load_alone(self, folder: Path, stamp: str) -> None:
-        log.info(
-            "model_loading",
-            model=printable(folder.name),
-            limit_seconds=self._settings.warm_up_seconds,
-            alone=True,
+    def _find_deadly(self, folders: Sequence[Path]) -> None:
+        """Has another process load models, and notes which of them it dies of or does not get ready."""
+        folders = [folder for folder in folders if not self._loads.begin(self.stamp_of(folder))]
+        while folders:
+            begun, reason = self._load_elsewhere(folders)
+            if not reason or not begun:
+                return
+            stamp = self.stamp_of(folders[begun - 1])
+            self._deadly[stamp] = reason
+            self._loads.condemn(stamp, reason)
+            folders = folders[begun:]
+
+    def _load_elsewhere(self, folders: Sequence[Path]) -> tuple[int, str]:
+        """Has another process load models, one after the other.
+
+        Returns:
+            How many it began with; and why the last of these must not be loaded, or nothing.
+        """
+        log.info("models_loading_elsewhere", models=[printable(folder.name) for folder in folders])
+        child = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-P", "-m", "inferq.worker.loading", *map(str, folders)],
+            env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
-        command = [sys.executable, "-P", "-m", "inferq.worker.loading", str(folder)]
-        try:
-            child = subprocess.run(  # noqa: S603 - our own program
-                command,
-                env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=self._settings.warm_up_seconds + _START_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            self._condemn(stamp, self._too_long())
-        if child.returncode < 0:
-            name = signal.Signals(-child.returncode).name
-            memory = ", as where memory runs out" if name == "SIGKILL" else ""
-            self._condemn(stamp, f"The process that loads it dies ({name}{memory}). Export the model again.")
+        begun = 0
+        with child, child.stdout as marks:  # type: ignore[union-attr] # it is a pipe
+            while select.select([marks], [], [], self._settings.warm_up_seconds + _START_SECONDS)[0]:
+                if not os.read(marks.fileno(), 1):
+                    break
+                self._loads.begin(self.stamp_of(folders[begun]))
+                begun += 1
+            else:
+                child.kill()
+                return begun, self._too_long()
+        if child.returncode >= 0:
+            return begun, ""
+        name = signal.Signals(-child.returncode).name
+        memory = ", as where memory runs out" if name == "SIGKILL" else ""
+        return begun, f"The process that loads it dies ({name}{memory}). Export the model again."
 
     def _condemn(self, stamp: str, reason: str) -> NoReturn:
         self._loads.condemn(stamp, reason)
@@ -198,14 +214,21 @@ def prepare(folder: Path, settings: Settings, runner: Runner, handle: RunHandle 
 
 
 def main() -> None:
-    """Loads one model, to see whether this process lives on; whatever else is wrong, the worker says."""
+    """Loads models, to see whether this process lives on; whatever else is wrong, the worker says.
+
+    Writes a byte to standard output before each.
+    """
     end_with_parent()
     with suppress(OSError):  # where memory runs out it is this process that has to go
         Path("/proc/self/oom_score_adj").write_text("1000")
     settings = load_settings()
     runner = Runner({}, Watch(settings.terminate_seconds, lambda _run: None), settings)
-    with suppress(InferqError):
-        prepare(Path(sys.argv[1]), settings, runner)
+    marks = os.dup(1)
+    os.dup2(2, 1)  # what a library prints is no mark
+    for folder in sys.argv[1:]:
+        os.write(marks, b".")
+        with suppress(Exception):
+            prepare(Path(folder), settings, runner)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ async def test_job_of_another_request_is_watched(proxy, client, consumer):
         ('{"ref": 5, "data": [[1,2,3,4]]}', "invalid-input", None),
         (f'{{"ref": "{"x" * 257}", "data": [[1,2,3,4]]}}', "invalid-input", None),
         ('{"ref": "a", "data": [[1,2,3]]}', "invalid-input", "a"),
-        ('{"ref": "a", "data": [[1,2,3,NaN]]}', "invalid-input", "a"),
+        ('{"ref": "a", "data": [[1,2,3,true]]}', "invalid-input", "a"),
         ('{"ref": "a", "data": [[1,2,3,4]], "data": [[1,2,3,4]]}', "invalid-input", "a"),
         ('{"ref": "a", "data": [[1,2,3,4]], "model": "nosuch"}', "unknown-model", "a"),
         ('{"watch": 5}', "invalid-input", None),

@@ -138,7 +138,7 @@ async def test_a_large_result_that_is_not_refused_is_stored(settings, producer, 
     ids = [await producer.submit("iris", data) for data in (b"5000000", b"10", b"6000000")]
     start_loop(settings)
     jobs = [await ended(producer, job_id) for job_id in ids]
-    assert [len(job.result) for job in jobs] == [5_000_002, 12, 6_000_002]
+    assert [job.result_bytes for job in jobs] == [5_000_002, 12, 6_000_002]
     assert redis_client.keys("job:*:result:*") == []
     assert 0 < redis_client.pttl(f"job:{ids[0]}:result") <= settings.result_ttl * 1000
     assert redis_client.pttl(f"job:{ids[0]}:result") > settings.result_ttl * 500
