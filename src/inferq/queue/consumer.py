@@ -673,12 +673,21 @@ class Consumer:
         """
         with redis_errors():
             suspects = [_text(job_id) for job_id in self._scan.step()]
-            return [job_id for job_id in suspects if self._rescue_one(job_id) == b"rescued"]
+            answers = {job_id: self._rescue_one(job_id, are_all_lists=False) for job_id in suspects}
+            missing = [job_id for job_id, answer in answers.items() if answer == b"missing"]
+            if missing:
+                self._scan.find_lists()
+            return [
+                job_id for job_id in missing if self._rescue_one(job_id, are_all_lists=True) == b"rescued"
+            ]
 
-    def _rescue_one(self, job_id: str) -> bytes:
+    def _rescue_one(self, job_id: str, *, are_all_lists: bool) -> bytes:
         default = self._settings.default_model
         models = sorted(self._models, key=lambda model: (model != default, model))
-        arguments = [_bytes(job_id), _milliseconds(MISSING_SECONDS), self._lifetime_ms]
+        arguments = [
+            _bytes(job_id), _milliseconds(MISSING_SECONDS), self._lifetime_ms,
+            int(are_all_lists), *self._scan.lists,
+        ]  # fmt: skip
         return cast(
             "bytes", self._call(scripts.RESCUE, [self._keys.queue(model) for model in models], arguments)
         )

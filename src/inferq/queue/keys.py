@@ -23,8 +23,16 @@ class Keys:
     @property
     def any_status(self) -> str:
         """The pattern of SCAN that the status of every job matches, and no key with another prefix."""
-        prefix = re.sub(r"[*?\[\]\\]", r"\\\g<0>", self.prefix)
-        return f"{prefix}job:*:status"
+        return f"{self._pattern}job:*:status"
+
+    @property
+    def any_queue(self) -> str:
+        """The same of the lists of every model, and of their other keys."""
+        return f"{self._pattern}queue:*"
+
+    @property
+    def _pattern(self) -> str:
+        return re.sub(r"[*?\[\]\\]", r"\\\g<0>", self.prefix)
 
     def staged_result(self, job_id: str, token: str) -> str:
         """Where a large result waits until the finish script takes or drops it."""

@@ -30,12 +30,16 @@ class Scan:
         client: The server.
         keys: Names of its keys.
         call: Calls a script.
+
+    Attributes:
+        lists: The lists in which jobs waited when it was last looked at.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys, call: Call) -> None:
         self._redis = client
         self._keys = keys
         self._call = call
+        self.lists: list[bytes] = []
 
     def takes_turn(self) -> bool:
         """Whether the next step is this worker's."""
@@ -68,6 +72,14 @@ class Scan:
         elif stored:
             self._redis.delete(self._keys.scan_cursor)
         return suspects[:MOST_JOBS]
+
+    def find_lists(self) -> None:
+        """Notes the lists of all models, also of those that no worker has announced yet or any more.
+
+        It looks at all keys, so that is left until a job is in none of the lists known so far.
+        """
+        pattern = self._keys.any_queue
+        self.lists = list(self._redis.scan_iter(pattern, count=_KEYS_AT_ONCE, _type="LIST"))
 
     def _scan(self, cursor: int) -> tuple[int, list[bytes]]:
         cursor, found = cast(

@@ -266,6 +266,24 @@ async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client
     assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
 
 
+@pytest.mark.parametrize("waits_in", ["queue:other", "queue:other:high"])
+async def test_outside_job_in_the_list_of_a_model_that_no_worker_has_yet_is_not_rescued_to_another(
+    consumer, redis_client, monkeypatch, waits_in
+):
+    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.05)
+    for job_id in ("lost", "waiting"):
+        redis_client.set(f"job:{job_id}:data", DATA)
+        redis_client.set(f"job:{job_id}:status", "pending")
+    redis_client.lpush(waits_in, "waiting")
+
+    assert wait_until(consumer.rescue, what="the rescue") == ["lost"]
+    redis_client.set("job:later:data", DATA)
+    redis_client.set("job:later:status", "pending")
+    assert wait_until(consumer.rescue, what="the next rescue") == ["later"]
+    assert sorted(job.id for job in consumer.claim(5)) == ["later", "lost"]
+    assert redis_client.lrange(waits_in, 0, -1) == [b"waiting"]
+
+
 async def test_lost_job_is_found_behind_many_that_outside_workers_run(
     producer, consumer, redis_client, monkeypatch
 ):

@@ -3,13 +3,16 @@
 -- the status pending, by which its producer says that it was pushed, but is in no index; so a slow scan finds it. Gives an
 -- expiry to keys that outside programs left without one.
 --
--- KEYS     queue:{model} of every model, the default first
+-- KEYS     queue:{model} of every model of this worker, the default first, which gets the job
 -- ARGV[1]  key prefix
 -- ARGV[2]  job id
 -- ARGV[3]  how long it must have been missing, ms
 -- ARGV[4]  lifetime of a job that has not ended, ms
+-- ARGV[5]  1: the lists below are all that there are; 0: there may be others, so nothing is put back
+-- ARGV[6…] lists of other models, whose workers may be away: a job that waits there must not run on this worker's model
 --
--- Returns  'waiting' (it is in a list), 'noted' (looked for again later), 'rescued', or 'known' (not such a job)
+-- Returns  'waiting' (it is in a list), 'noted' (looked for again later), 'rescued', 'missing' (it would have been rescued if
+--          these lists were all), or 'known' (not such a job)
 
 local id, grace_ms, ttl_ms = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now = now_ms()
@@ -22,12 +25,14 @@ end
 if call('EXISTS', job_key(id, 'staged')) == 1 then return 'known' end -- a job of a batch that is not yet accepted
 if record_of(id) or status ~= 'pending' or call('EXISTS', job_key(id, 'data')) == 0 then return 'known' end
 
+local lists = {unpack(ARGV, 6)}
 for _, queue in ipairs(KEYS) do
-  for _, priority in ipairs(PRIORITIES) do
-    if call('LPOS', list_key(queue, priority), id, 'RANK', -1) then
-      call('UNLINK', missing_key)
-      return 'waiting'
-    end
+  for _, priority in ipairs(PRIORITIES) do lists[#lists + 1] = list_key(queue, priority) end
+end
+for _, list in ipairs(lists) do
+  if look('LPOS', list, id, 'RANK', -1) then
+    call('UNLINK', missing_key)
+    return 'waiting'
   end
 end
 local missing_ms = tonumber(look('GET', missing_key) or '')
@@ -36,6 +41,7 @@ if not missing_ms then
   return 'noted'
 end
 if math.abs(now - missing_ms) < grace_ms then return 'noted' end
+if ARGV[5] == '0' then return 'missing' end
 call('UNLINK', missing_key)
 call('RPUSH', KEYS[1], id)
 return 'rescued'
