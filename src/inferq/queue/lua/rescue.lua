@@ -25,7 +25,8 @@ end
 if call('EXISTS', job_key(id, 'staged')) == 1 then return 'known' end -- a job of a batch that is not yet accepted
 if record_of(id) or status ~= 'pending' or call('EXISTS', job_key(id, 'data')) == 0 then return 'known' end
 
-local lists = {unpack(ARGV, 6)}
+local lists = {}
+for i = 6, #ARGV do lists[#lists + 1] = ARGV[i] end -- more than unpack would take, perhaps
 for _, queue in ipairs(KEYS) do
   for _, priority in ipairs(PRIORITIES) do lists[#lists + 1] = list_key(queue, priority) end
 end
