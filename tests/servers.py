@@ -89,6 +89,26 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
+    def fail_to_save(self) -> None:
+        """Makes the server take no writes (MISCONF): a folder stands where its snapshot would be."""
+        (self.folder / "dump.rdb").mkdir()
+        with self.client() as client:
+            client.config_set("save", "3600 1")
+        self._save("err")
+
+    def save_again(self) -> None:
+        """Lets the server save, and take writes again."""
+        (self.folder / "dump.rdb").rmdir()
+        self._save("ok")
+
+    def _save(self, outcome: str) -> None:
+        with self.client() as client:
+            client.bgsave(schedule=True)
+            wait_until(
+                lambda: client.info("persistence")["rdb_last_bgsave_status"] == outcome,
+                what=f"a save with outcome {outcome}",
+            )
+
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.kill()
@@ -96,6 +116,25 @@ class Server:
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, socket_timeout=5)
+
+
+def _command(*words: object) -> Callable[[Server], None]:
+    """A step that sends a server a command."""
+
+    def send(server: Server) -> None:
+        with server.client() as redis_client:
+            redis_client.execute_command(*words)
+
+    return send
+
+
+REFUSALS: dict[str, tuple[Callable[[Server], None], ...]] = {
+    "READONLY": (_command("REPLICAOF", "127.0.0.1", "1"), _command("REPLICAOF", "NO", "ONE")),
+    "NOREPLICAS": tuple(_command("CONFIG", "SET", "min-replicas-to-write", number) for number in (3, 0)),
+    "MISCONF": (Server.fail_to_save, Server.save_again),
+    "maxmemory": tuple(_command("CONFIG", "SET", "maxmemory", number) for number in (1, 0)),
+}
+"""What makes a server take no jobs, by a word of what it says then, and what ends that."""
 
 
 class Wire:

@@ -9,7 +9,7 @@ from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from tests.integration.proxy.test_routes import DATA, beat, expect_problem
 from tests.records import change_record
-from tests.servers import free_port
+from tests.servers import REFUSALS, free_port
 
 
 async def until(look, timeout=5.0):
@@ -27,19 +27,11 @@ async def own_client(own_redis_server, make_client):
     return client
 
 
-REFUSALS = {
-    "READONLY": ("REPLICAOF", "127.0.0.1", "1"),
-    "NOREPLICAS": ("CONFIG", "SET", "min-replicas-to-write", "3"),
-    "maxmemory": ("CONFIG", "SET", "maxmemory", "1"),
-}
-
-
 @pytest.mark.parametrize("word", REFUSALS)
 async def test_server_that_takes_no_jobs_is_said_and_logged_once(own_redis_server, own_client, word):
-    ends = {"READONLY": ("REPLICAOF", "NO", "ONE"), "maxmemory": ("CONFIG", "SET", "maxmemory", "0")}
-    end = ends.get(word, ("CONFIG", "SET", "min-replicas-to-write", "0"))
+    begin, end = REFUSALS[word]
     with own_redis_server.client() as redis_client, capture_logs() as logged:
-        redis_client.execute_command(*REFUSALS[word])
+        begin(own_redis_server)
 
         async def is_unready():
             return (await own_client.get("/health/ready")).status_code == 503
@@ -53,7 +45,7 @@ async def test_server_that_takes_no_jobs_is_said_and_logged_once(own_redis_serve
             health = await own_client.get("/health")
             assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
             assert health.json()["components"] == {"redis": detail, "worker": "no worker has ever reported"}
-        redis_client.execute_command(*end)
+        end(own_redis_server)
 
         async def is_ready():
             return (await own_client.get("/health/ready")).status_code == 200

@@ -11,7 +11,7 @@ from inferq.queue.producer import Producer
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.integration.worker.test_worker import DATA
-from tests.servers import Wire, free_port, wait_until
+from tests.servers import REFUSALS, Wire, free_port, wait_until
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -48,13 +48,14 @@ async def test_outage_of_three_seconds_costs_little_and_says_so_once(there):
     assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
 
 
-async def test_server_that_takes_no_writes_for_a_while_is_told_of_once(there):
+@pytest.mark.parametrize("word", ["READONLY", "MISCONF"])
+async def test_server_that_takes_no_writes_for_a_while_is_told_of_once(there, word):
     server, worker, producer = there
-    with server.client() as client:
-        client.replicaof("127.0.0.1", 1)
-        await worker.until_logged("redis_unavailable")
-        await asyncio.sleep(4)  # some turns of every thread
-        client.replicaof("NO", "ONE")
+    begin, end = REFUSALS[word]
+    begin(server)
+    await worker.until_logged("redis_unavailable")
+    await asyncio.sleep(4)  # some turns of every thread
+    end(server)
     assert (await ended(producer, await producer.submit("iris", DATA))).status is Status.COMPLETED
     await worker.until_logged("redis_available_again")
     code, log = worker.stop()
