@@ -155,7 +155,7 @@ def _write_array(array: Any) -> bytes:  # noqa: ANN401 - a NumPy array
         try:
             # it writes numbers of 16 bits with the digits that they have in 32
             known = shortest(array) if array.dtype.itemsize == 2 else array
-            contiguous = sys.modules["numpy"].ascontiguousarray(known)
+            contiguous = sys.modules["numpy"].asarray(known, order="C")  # a single value stays one
             return orjson.dumps(contiguous, option=orjson.OPT_SERIALIZE_NUMPY)
         except TypeError:  # a byte order or a width that it does not know
             pass

@@ -40,6 +40,7 @@ class Array:
         (np.array([[1.5]], dtype=np.longdouble), b"[[1.5]]"),
         (np.array([[1, 2], [3, 4]]).T, b"[[1,3],[2,4]]"),
         (np.array([1.5], dtype=">f4"), b"[1.5]"),
+        ({"a": np.array(1.5), "b": [np.array(2, dtype="i1")]}, b'{"a":1.5,"b":[2]}'),
         (np.array(["a", "b"]), b'["a","b"]'),
         (np.ma.array([1.5, 2.5], mask=[False, True], dtype="f4"), b"[1.5,null]"),
         ([Decimal("3"), Decimal("3.0"), Decimal("0.1")], b"[3,3.0,0.1]"),
