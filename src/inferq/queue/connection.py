@@ -145,6 +145,7 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             url, max_connections=POOL_CONNECTIONS, timeout=settings.redis_timeout, **options
         )
+        _check_options(pool, url)
     return redis.asyncio.Redis.from_pool(pool)
 
 
@@ -177,7 +178,9 @@ def connect(settings: Settings) -> redis.Redis:
                 parts.sentinels, sentinel_kwargs=_sentinel_options(settings, Retry)
             )
             return cast("redis.Redis", sentinel.master_for(parts.service, **parts.credentials, **options))
-        return redis.Redis.from_url(url, **options)
+        client = redis.Redis.from_url(url, **options)
+        _check_options(client.connection_pool, url)
+    return client
 
 
 def _sentinel_options(settings: Settings, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
@@ -189,6 +192,7 @@ def _sentinel_options(settings: Settings, retry: type[Retry] | type[AsyncRetry])
 @contextmanager
 def _url_errors(settings: Settings) -> Iterator[None]:
     try:
+        _check_database(settings.redis_url)
         yield
     except ValueError as error:
         if "@" in settings.redis_url:  # the reason may quote a part of the password
@@ -200,6 +204,22 @@ def _url_errors(settings: Settings) -> Iterator[None]:
             f"INFERQ_REDIS_URL {masked_url(settings.redis_url)!r} cannot be used: {error}. "
             "Expected something like redis://localhost:6379/0."
         ) from error
+
+
+def _check_database(url: str) -> None:
+    # redis-py takes a path that is no number for 0, and /1/2 for 12
+    parts = urlsplit(url)
+    if parts.scheme in ("redis", "rediss") and not re.fullmatch(r"(/[0-9]*)?/?", parts.path):
+        raise ValueError(f"{parts.path!r} is no number of a database")
+
+
+def _check_options(pool: redis.ConnectionPool | redis.asyncio.ConnectionPool, url: str) -> None:
+    # what stands behind the ? is looked at only when a connection is made, which opens none yet
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:
+        option = str(error).rpartition(" ")[2]
+        raise ValueError(f"{url.partition(':')[0]}:// has no option {option}") from error
 
 
 def is_lasting_refusal(error: RedisError) -> bool:

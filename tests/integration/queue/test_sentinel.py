@@ -158,7 +158,18 @@ def test_url_is_taken_apart():
 
 
 @pytest.mark.parametrize(
-    "url", ["redis+sentinel://", "redis+sentinel://a:1", "redis+sentinel://a:x/jobs/0", "http://x"]
+    "url",
+    [
+        "redis+sentinel://",
+        "redis+sentinel://a:1",
+        "redis+sentinel://a:x/jobs/0",
+        "http://x",
+        "redis://a:1/jobs",
+        "rediss://me:secret@a:1/1/2",
+        "redis://a?db=x",
+        "redis://a?jobs=5",
+        "redis://a?ssl_ca_certs=ca.pem",
+    ],
 )
 def test_url_that_cannot_be_used_is_a_clear_error(url):
     for make in (connect, connect_async):
