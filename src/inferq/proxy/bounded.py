@@ -39,6 +39,8 @@ class BoundedProtocol(CorkingProtocol):
         self._unparsed_bytes = 0
         self._upgrades = False
         self._rest_bytes: int | None = None
+        self._refusal: tuple[int, str] | None = None
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a connection over."""
@@ -50,6 +52,9 @@ class BoundedProtocol(CorkingProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the use of a connection."""
         super().connection_lost(exc)
+        if self._running is not None:  # the latest, which has been told, may wait behind it
+            self._running.disconnected = True
+            self._running.message_event.set()
         self._stop_watch()
 
     def _stop_watch(self) -> None:
@@ -60,6 +65,8 @@ class BoundedProtocol(CorkingProtocol):
     def _look(self) -> None:
         """Ends a request that does not come; once its head is there, a body is the application's affair."""
         left = self._patience
+        if self._has_begun and self._is_answering():
+            self._began_at = self.loop.time()  # it may not have been read since
         if self._has_begun:
             left += self._began_at - self.loop.time()
             if left <= 0:
@@ -78,6 +85,8 @@ class BoundedProtocol(CorkingProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what has come."""
+        if self._refusal is not None:
+            return
         if self._rest_bytes is not None:
             self._rest_bytes -= len(data)
             if self._rest_bytes < 0:
@@ -85,20 +94,22 @@ class BoundedProtocol(CorkingProtocol):
             return
         self._unset_keepalive_if_required()
         self._unparsed_bytes += len(data)  # unless the parser finds something in it
-        rest: bytes | memoryview = data
-        while True:
+        parts: list[bytes | memoryview] = [data]
+        while parts:
+            part = parts.pop()
             try:
-                self.parser.feed_data(rest)
+                self.parser.feed_data(part)
             except httptools.HttpParserUpgrade as upgrade:
-                if not self._should_upgrade():
+                if self._should_upgrade():
+                    self._upgrade_in_turn()
+                elif self.parser.get_method() == b"CONNECT":
+                    self._refuse(400, "CONNECT asks for a tunnel. This service makes none.")
+                else:
                     # a request like any other; but the parser skips the body of whatever asks for an upgrade
-                    rest = memoryview(rest)[upgrade.args[0] :]
-                    self.parser.feed_data(self._head_without_upgrade())
-                    continue
-                self._upgrade_in_turn()
+                    parts += (memoryview(part)[upgrade.args[0] :], self._head_without_upgrade())
             except httptools.HttpParserError:
                 self._refuse(400, "The request is not HTTP/1.1 as RFC 9112 has it, or is cut off.")
-            break
+                break
         if self._unparsed_bytes > LONGEST_HEAD_BYTES:
             self._refuse(431, head_too_large())
 
@@ -117,6 +128,7 @@ class BoundedProtocol(CorkingProtocol):
             self._refuse(431, head_too_large())
             raise ValueError("URL")  # the parser ends
         if not self._ignores_upgrade():
+            self.scope["headers"] = self.headers.copy()  # the parser takes trailers for headers
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -132,6 +144,7 @@ class BoundedProtocol(CorkingProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         cycle.__class__ = _Cycle
+        self._running = cycle
         super()._start_asgi_task(cycle, app)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -186,6 +199,14 @@ class BoundedProtocol(CorkingProtocol):
         self.flow.resume_reading()
         self.handle_websocket_upgrade()
 
+    def refuse_in_turn(self) -> bool:
+        """Refuses what has come behind the requests that are answered now. Returns whether there is that."""
+        if self._refusal is None:
+            return False
+        refusal, self._refusal = self._refusal, None
+        self._refuse(*refusal)
+        return True
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -195,8 +216,12 @@ class BoundedProtocol(CorkingProtocol):
         if self._rest_bytes is not None or self.transport.is_closing():
             return
         if self._is_answering():
-            self.transport.close()  # an answer would be taken for that of the request ahead
-            return
+            cycle: Any = self.cycle
+            if self.pipeline or not cycle.more_body or cycle.response_started:
+                self._refusal = status, detail  # else it would be taken for the answer to the request ahead
+                return
+            cycle.disconnected = cycle.response_complete = True  # it is this one that is refused
+            cycle.message_event.set()
         path = self.url.partition(b"?")[0].decode("latin-1")[:_LONGEST_INSTANCE]
         answer = problems.Refusal(status, detail).answer(path)
         headers = (*self.server_state.default_headers, *answer.raw_headers, (b"connection", b"close"))

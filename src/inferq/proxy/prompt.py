@@ -211,6 +211,8 @@ class PromptProtocol(BoundedProtocol):
         if self._upgrades:
             self.upgrade_now()
             return
+        if self.refuse_in_turn():
+            return
         self.flow.resume_reading()
         self._is_resting = True
         self._rests_since = self.loop.time()

@@ -8,8 +8,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from inferq.proxy.bounded_socket import BoundedWebSocket
+from inferq.proxy.routes import streams
 from tests.integration.proxy.serving import serving
 from tests.integration.proxy.test_prompt import BODY, UPGRADE, Connection, chunked, request
+from tests.servers import wait_until
 
 KEY = [b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
 TO_SOCKET = [b"Connection: Upgrade", b"Upgrade: websocket", *KEY]
@@ -42,10 +44,6 @@ async def to_end(connection):
 async def test_head_without_end_is_refused_while_it_comes(proxy, start, part):
     async with Connection.to(proxy) as connection:
         await connection.send(start)
-        if b"chunked" in start:  # its answer is the application's affair: here there is an end
-            with pytest.raises(ConnectionError):
-                await connection.send(*[part] * 100)
-            return
         for _ in range(4):
             await connection.send(part)
         assert (await to_end(connection)).startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 "))
@@ -74,6 +72,67 @@ async def test_what_is_no_http_gets_a_problem(proxy):
         answer = await to_end(connection)
     assert b"application/problem+json" in answer
     assert b"urn:inferq:problem:bad-request" in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(b"CONNECT", b"proxy:80"),
+        request(b"CONNECT", b"/predict", BODY),
+        request(b"GET", b"http://proxy", headers=[b"Connection: Upgrade", b"Upgrade: h2c"]),
+        chunked(BODY)[:-5] + b"zz\r\n",
+        chunked(BODY)[:-5] + b"0\r\nContent-Length: 5\r\n\r\n",
+    ],
+)
+async def test_request_that_cannot_be_read_gets_a_problem(proxy, announced, sent):
+    for pieces in ([sent], [sent[:-4], sent[-4:]]):
+        async with Connection.to(proxy) as connection:
+            await connection.send(*pieces)
+            answer = await to_end(connection)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"urn:inferq:problem:bad-request" in answer
+
+
+@pytest.mark.parametrize("bad", [b"\0\1\2\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + LARGE * 20])
+async def test_what_came_whole_is_answered_before_what_cannot_be_read(proxy, announced, bad):
+    ahead = [request(body=BODY), request(b"GET", b"/jobs"), request(body=BODY)]
+    async with Connection.to(proxy) as connection:
+        await connection.send(b"".join(ahead) + bad)
+        answers = (await to_end(connection)).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers][:3] == [b"202", b"200", b"202"]
+    assert answers[3][:3] in (b"400", b"431")
+
+
+async def test_trailers_are_no_headers(proxy, announced):
+    trailers = b"Content-Encoding: gzip\r\nIdempotency-Key: a b\r\nPrefer: wait=0\r\n\r\n"
+    async with Connection.to(proxy) as connection:
+        for ahead in (b"", request(b"GET", b"/jobs")):
+            await connection.send(ahead + chunked(BODY)[:-2] + trailers)
+            if ahead:
+                assert b" 200 " in await connection.answer()
+            answer = await connection.answer()
+            assert answer.startswith(b"HTTP/1.1 202 ")
+            assert b"preference-applied" not in answer
+
+
+async def test_stream_ends_with_its_client_though_requests_wait_behind_it(proxy, redis_client, monkeypatch):
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.1)  # by writing it is learnt that nobody reads
+    redis_client.set("job:waiting:data", BODY)
+    async with Connection.to(proxy) as connection:
+        await connection.send(request(b"GET", b"/job/waiting/events") + request(b"GET", b"/jobs"))
+        wait_until(lambda: len(proxy.notices) == 1, what="the stream")
+    proxy.until_nobody_waits()
+
+
+async def test_request_behind_one_that_waits_is_not_given_up_before_its_turn(settings, redis_client):
+    redis_client.set("job:waiting:data", BODY)
+    settings = settings.model_copy(update={"request_timeout_seconds": 0.3})
+    with serving(settings) as proxy:
+        async with Connection.to(proxy) as connection:
+            await connection.send(request(b"GET", b"/job/waiting?wait=1") + b"GET /jobs HTTP/1.1\r\n")
+            assert b" 200 " in await connection.answer()
+            await connection.send(b"Host: proxy\r\n\r\n")
+            assert b" 200 " in await connection.answer()
 
 
 async def test_connection_that_says_nothing_is_closed(hasty):
