@@ -113,4 +113,4 @@ class Session:
 
     async def _send(self, event: str, ref: str | None, name: str, value: bytes) -> None:
         head = to_json({"event": event, "ref": ref})
-        await self._socket.send_text(f'{head[:-1].decode()},"{name}":{value.decode()}}}')
+        await self._socket.send_text(f'{head[:-1].decode()},"{name}":{value.decode("utf-8", "replace")}}}')

@@ -119,6 +119,22 @@ async def test_large_result_from_outside_that_is_no_json_is_shown_as_a_string(cl
     assert listed == [answer.json()]
 
 
+async def test_result_from_outside_that_is_no_unicode_can_be_sent_over_a_socket(
+    proxy, client, redis_client, monkeypatch
+):
+    monkeypatch.setattr("inferq.proxy.results.MOST_PARSED_BYTES", 100_000)
+    [job_id] = await submitted(client)
+    end_outside(redis_client, job_id, b'["' + b"\xff" * 200_000 + b'"]')
+    async with (
+        connect(proxy.socket_url(f"/job/{job_id}/ws"), max_size=None) as socket,
+        connect(proxy.socket_url("/ws"), max_size=None) as session,
+    ):
+        await session.send(json.dumps({"watch": job_id}))
+        for one in (socket, session):
+            message = json.loads(await asyncio.wait_for(one.recv(), 10))
+            assert message["job"]["result"] == ["\ufffd" * 200_000]
+
+
 async def test_result_from_outside_too_long_to_be_parsed_is_known_by_its_ends(
     client, redis_client, monkeypatch
 ):

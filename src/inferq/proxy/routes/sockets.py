@@ -56,7 +56,7 @@ async def session(socket: WebSocket) -> None:
 async def _send(socket: WebSocket, job: Job) -> None:
     event = "end" if job.status.is_final else "status"
     view = await whole_view(producer_of(socket), job)
-    await socket.send_text(f'{{"event":"{event}","job":{view.decode()}}}')
+    await socket.send_text(f'{{"event":"{event}","job":{view.decode("utf-8", "replace")}}}')
 
 
 async def _close(socket: WebSocket, code: int, error: InferqError) -> None:
