@@ -5,6 +5,7 @@ Nothing here waits, so it can run on the event loop or, for what is long, in a p
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
@@ -76,7 +77,7 @@ class Models:
             ModelUnavailableError: The workers that should serve it cannot.
         """
         if self.error is not None:
-            raise self.error
+            raise copy(self.error)  # with a traceback it would be a cycle that holds the request
         self.check_available(name)
         if name not in self.entries and (self.entries or name != self.default_model):
             raise _unknown(name, self.entries, is_default=name == self.default_model)
@@ -106,7 +107,7 @@ type Announced = tuple[dict[str, bytes], Mapping[str, str], str, str, InferqErro
 
 def unread(terms: "Terms", error: InferqError) -> Models:
     """What stands for the models while they cannot be read: a request that is bad anyway is told so."""
-    return Models({}, {}, terms.default_model, terms.default_model, error)
+    return Models({}, {}, terms.default_model, terms.default_model, copy(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class OffloadPool:
                 "one after the other."
             ) from error
         try:
-            process = self._idle.pop() if self._idle else _start()
+            process = self._take_idle() or _start()
             try:
                 is_good, outcome = await asyncio.to_thread(_exchange, process, (function, arguments))
             except (
@@ -74,7 +74,10 @@ class OffloadPool:
         finally:
             self._free.release()
         if not is_good:
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome  # its traceback holds this frame, and so the arguments: a cycle
         return cast("T", outcome)
 
     def close(self) -> None:
@@ -84,6 +87,14 @@ class OffloadPool:
         for process in self._idle:
             _end(process)
         self._idle.clear()
+
+    def _take_idle(self) -> subprocess.Popen[bytes] | None:
+        while self._idle:
+            process = self._idle.pop()
+            if process.poll() is None:
+                return process
+            _end(process)
+        return None
 
     def _rest(self, process: subprocess.Popen[bytes]) -> None:
         self._idle.append(process)
@@ -129,7 +140,8 @@ def main() -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     os.nice(_NICENESS)  # who serves everybody goes before who serves one
-    gc.disable()  # JSON has no cycles
+    gc.disable()  # JSON has no cycles, but errors have: they are looked for between two calls
+    gc.freeze()
     with suppress(EOFError, BrokenPipeError):
         while True:
             function, arguments = pickle.load(requests)  # noqa: S301 - from the process that started this one
@@ -143,6 +155,7 @@ def main() -> None:
             pickle.dump(outcome, answers)
             answers.flush()
             del outcome
+            gc.collect()
     os._exit(0)  # at once: the pool waits for it
 
 

@@ -1,11 +1,13 @@
 """Functions that run in processes of their own."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,25 @@ async def test_whoever_finds_all_processes_busy_for_long_is_refused(pool):
     await asyncio.gather(*busy, return_exceptions=True)
     pool._wait_seconds = 30
     assert await pool.call(os.getpid)
+
+
+async def test_process_that_is_killed_while_it_rests_costs_no_call(pool):
+    os.kill(await pool.call(os.getpid), signal.SIGKILL)
+    wait_until(lambda: pool._idle[0].poll() is not None, what="its end")
+    assert await pool.call(os.getpid)
+
+
+async def test_refused_body_is_not_kept(pool):
+    gc.disable()  # a cycle would be kept until it looks
+    try:
+        tracemalloc.start()
+        for _ in range(5):
+            with pytest.raises(InvalidJsonError):
+                await pool.call(parse_object, b"x" * 4_000_000, "")
+        assert tracemalloc.get_traced_memory()[0] < 9_000_000  # one may be still in use
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 async def test_process_that_is_killed_costs_its_own_call_only(pool):
