@@ -25,15 +25,13 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     MasterDownError,
-    NoPermissionError,
     ReadOnlyError,
     RedisError,
-    ResponseError,
 )
 from redis.retry import Retry
 
 from inferq.jobs import InvalidSettingError, RedisUnavailableError
-from inferq.queue.refusals import sentence_of
+from inferq.queue.refusals import is_lasting_refusal, sentence_of
 from inferq.settings import Settings
 
 POOL_CONNECTIONS = 64
@@ -43,7 +41,6 @@ WORKER_SECONDS = 5.0
 SLOWEST_BYTES_PER_SECOND = 1_000_000
 """A link to Redis that carries less than this cannot be used for large values."""
 
-_HAS_CODE = re.compile(r"[A-Z]{3,} ")
 _SENTINEL_SCHEME = "redis+sentinel://"
 _BACKOFF = ExponentialBackoff(cap=0.2, base=0.02)
 _RETRIES = 3
@@ -222,16 +219,6 @@ def _check_options(pool: redis.ConnectionPool | redis.asyncio.ConnectionPool, ur
         raise ValueError(f"{url.partition(':')[0]}:// has no option {option}") from error
 
 
-def is_lasting_refusal(error: RedisError) -> bool:
-    """Whether the server answers that it never does this, rather than that it cannot do it now.
-
-    What passes has a code of its own: OOM, READONLY, MISCONF, LOADING, BUSY, NOREPLICAS, ….
-    """
-    return isinstance(error, NoPermissionError) or (
-        type(error) is ResponseError and not _HAS_CODE.match(str(error))
-    )
-
-
 @contextmanager
 def redis_errors() -> Iterator[None]:
     """Turns every failure of the server or the way to it into `RedisUnavailableError`."""
@@ -254,9 +241,7 @@ def start_errors() -> Iterator[None]:
         yield
     except RedisUnavailableError as error:
         cause = error.__cause__
-        if isinstance(cause, AuthenticationError) or (
-            isinstance(cause, RedisError) and is_lasting_refusal(cause)
-        ):
+        if isinstance(cause, AuthenticationError) or is_lasting_refusal(cause):
             reason = str(cause).rstrip(".")
             if "already authenticated" in reason:  # NOAUTH, as a client hears it that says HELLO first
                 reason = "a password is required"

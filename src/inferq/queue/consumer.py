@@ -29,10 +29,11 @@ from inferq.jobs import (
     WorkerInfo,
 )
 from inferq.queue import scripts
-from inferq.queue.connection import connect, is_lasting_refusal, redis_errors, start_errors
+from inferq.queue.connection import connect, redis_errors, start_errors
 from inferq.queue.exchange import Answer, Exchange
 from inferq.queue.keys import Keys
 from inferq.queue.line import REPEATABLE, Line, pack
+from inferq.queue.refusals import is_lasting_refusal
 from inferq.queue.requirements import check_server
 from inferq.queue.rescue import Scan
 from inferq.queue.scripts import INLINE_BYTES, Script
@@ -165,7 +166,7 @@ class Consumer:
         return self._awaiting_data
 
     def check_server(self) -> None:
-        """Makes sure that the server can keep our promises; see `connection.check_server`."""
+        """Makes sure that the server can keep our promises; see `requirements.check_server`."""
         check_server(self._redis, self._settings.durability)
 
     def announce(self, documents: Mapping[str, bytes]) -> None:

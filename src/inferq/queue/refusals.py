@@ -8,6 +8,7 @@ from redis import exceptions
 _PLACE_IN_SCRIPT = re.compile(
     r"(ERR )?(Error running script.*?: )?@?user_script: ?\d+: |,? ?script: [0-9a-f]{40}.*"
 )
+_HAS_CODE = re.compile(r"[A-Z]{3,} ")
 _BY_WORDS = {
     "MISCONF": "Redis takes no writes, since it cannot save its data to disk (MISCONF). Make room on its "
     "disk, or see its log.",
@@ -55,3 +56,13 @@ def sentence_of(error: Exception) -> str:
 def is_refusal(error: BaseException | None) -> bool:
     """Whether the server has answered, if only that it will not do it: then it is not out of reach."""
     return isinstance(error, exceptions.ResponseError)
+
+
+def is_lasting_refusal(error: BaseException | None) -> bool:
+    """Whether the server has answered that it never does this, rather than that it cannot do it now.
+
+    What passes has a code of its own: OOM, READONLY, MISCONF, LOADING, BUSY, NOREPLICAS, ….
+    """
+    return isinstance(error, exceptions.NoPermissionError) or (
+        type(error) is exceptions.ResponseError and not _HAS_CODE.match(str(error))
+    )

@@ -11,8 +11,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from inferq.jobs import ClaimedJob, ResultTooLargeError
 from inferq.queue import scripts
-from inferq.queue.connection import is_lasting_refusal, redis_errors, transfer_seconds
+from inferq.queue.connection import redis_errors, transfer_seconds
 from inferq.queue.line import Line, pack, pieces
+from inferq.queue.refusals import is_lasting_refusal
 
 LARGE_BYTES = 1_000_000
 """A longer result is uploaded by itself. No server can be told to cut off a command of less than 1 MiB."""
