@@ -62,7 +62,7 @@ class ErrorKind(StrEnum):
     REDIS_UNAVAILABLE = "redis-unavailable"
     NO_WORKER = "no-worker"
     MODEL_UNAVAILABLE = "model-unavailable"
-    # a job failed (`invalid-input` can be that too: what only the worker can see)
+    # a job failed; so can `invalid-input` and `invalid-model` be: what only the worker can see
     MODEL_ERROR = "model-error"
     TIMED_OUT = "timed-out"
     CRASHED = "crashed"

@@ -31,9 +31,13 @@ The data model, with `{prefix}` before every key:
 | `take:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |
 | `claim:{token}` | list | model, and ids of the jobs that are still leased by a claim |
 | `worker:{id}` | hash | a live worker; expires |
+| `loading:{host}` | hash | process id of a worker to a stamp of what it is loading |
+| `unloadable:{stamp}` | string | why the model in the folder with this stamp must not be loaded |
 | `workers` | sorted set | worker ids by last heartbeat in ms |
 | `workers:seen` | string | the last heartbeat of any worker in ms |
 | `models` | hash | model name to its JSON document |
+| `models:seen` | sorted set | announced models by when a worker had them last, in ms |
+| `probe` | string | written and removed in one step, to see whether the server takes writes |
 | `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
@@ -44,7 +48,7 @@ A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `r
 `ended_ms`, `attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease,
 `version` (of the model, by the latest claim), `sequence`, `model`, `priority`, `submitted_ms`, `timeout_ms`,
 `owner`, `bytes` (of its data); then JSON of what few jobs have: `failures` (charged), `attempt:{n}` (how the
-nth failed), `alone` (1: run without company, after a crash), `is_large` (1: its data may be more than a
+nth failed), `alone` (1: runs with no other job, after a crash), `is_large` (1: its data may be more than a
 script should pass on), `error_kind`, `missing_ms` (when recovery first found it in no list), `outside` (1: a
 worker from outside ended it), `cancel_token` and `revive_token` (by which a call that the client library
 repeats is known), `webhook` (URL to which the end is reported), `webhook_status` (`delivered` or `given-up`,

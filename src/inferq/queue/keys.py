@@ -129,11 +129,6 @@ class Keys:
         return f"{self.prefix}models"
 
     @property
-    def models_seen(self) -> str:
-        """Announced models by the last time at which a worker had them."""
-        return f"{self.prefix}models:seen"
-
-    @property
     def events(self) -> str:
         """The channel that tells changes of status."""
         return f"{self.prefix}events"

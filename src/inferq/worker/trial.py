@@ -66,14 +66,14 @@ def try_together(run: Callable[[Inputs], Inputs], sample: Inputs, *, is_large: b
     if all(_are_alike(job, jobs[0]) for job in jobs):
         return Verdict("it takes no values but one row's: give it an example of several rows that differ")
     loud = {name: _louder(array) for name, array in values.items()}
-    company = [loud] if _runs(run, loud) else []
+    beside = [loud] if _runs(run, loud) else []
     started = time.perf_counter()
     try:
-        together = run(stack([*jobs, *company]))
+        together = run(stack([*jobs, *beside]))
     except ModelError as error:
         return Verdict(f"it fails with several: {error.message}")
     seconds = time.perf_counter() - started
-    rows = [len(next(iter(job.values()))) for job in (*jobs, *company)]
+    rows = [len(next(iter(job.values()))) for job in (*jobs, *beside)]
     output = _find_difference(together, alone, rows)
     reason = output and f"jobs change each other's {output!r}, or it has not one entry for each row"
     return Verdict(reason, sum(rows), seconds)

@@ -38,7 +38,7 @@ local function give_up(id)
 end
 
 -- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
--- blame, so the first time costs nothing but company: the job runs alone next time, and only then is it charged.
+-- blame, so the first time is not charged: the job runs alone next time, and only then is it charged.
 local function take_back(id, token)
   local job = job_of(id)
   if not job or job.state ~= 'leased' or job.token ~= token then return nil end
