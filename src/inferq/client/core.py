@@ -430,9 +430,8 @@ def wait(job_id: str, seconds: float | None, retries: int) -> Steps[View]:
                 "wait again, or cancel it.",
                 job_id,
             )
-        if (
-            time.monotonic() - began < asked / 2 or not asked
-        ):  # the service is about to stop, or lets nobody wait
+        # the service is about to stop, or lets nobody wait
+        if time.monotonic() - began < asked / 2 or not asked:
             yield Pause(min(_POLL_SECONDS, patience.left))
 
 

@@ -130,9 +130,8 @@ class ClassifierEncoder:
         results = []
         for part in _parts([len(classes)] if rows is None else rows):
             first = part.start
-            chosen: Any = (
-                first if part.stop - first == 1 else part
-            )  # one row: plain values instead of lists of one
+            # one row: plain values instead of lists of one
+            chosen: Any = first if part.stop - first == 1 else part
             results.append(
                 _dump(
                     {

@@ -124,9 +124,7 @@ def _untaken(overview: Overview) -> Iterator[str]:
         waiting, seconds = _waiting(queue), queue.oldest_wait_seconds or 0.0
         if waiting and not queue.workers:
             yield f"no live worker serves model {name!r}, for which {_jobs(waiting)}"
-        elif (
-            waiting and not queue.running and not queue.jobs_per_second and seconds >= UNTAKEN_SECONDS
-        ):  # none is busy
+        elif waiting and not (queue.running or queue.jobs_per_second) and seconds >= UNTAKEN_SECONDS:
             yield (
                 f"{_jobs(waiting)} for model {name!r}, the longest for {seconds:.0f} s, and none of "
                 f"its {queue.workers} live workers takes one"

@@ -64,9 +64,8 @@ class OffloadPool:
             process = self._take_idle() or _start()
             try:
                 is_good, outcome = await asyncio.to_thread(_exchange, process, (function, arguments))
-            except (
-                BaseException
-            ):  # also if this is cancelled: an answer that nobody took would be the next one's
+            except BaseException:
+                # also if this is cancelled: an answer that nobody took would be the next one's
                 process.kill()
                 _end(process)
                 raise

@@ -21,6 +21,9 @@ from inferq.queue.scripts import Script
 from inferq.settings import Settings
 
 _HELD_UP_SECONDS = 0.05
+"""A timer that is later than this tells of an event loop that was held up."""
+_MOSTLY_LEFT = 0.9
+"""A request of whose time for Redis less than this share is left has waited for long."""
 
 
 @dataclass(slots=True)
@@ -29,8 +32,6 @@ class _Allowance:
 
     seconds: float
 
-
-_MOSTLY_LEFT = 0.9
 
 _allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
 

@@ -181,9 +181,8 @@ class Notices:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._is_due.wait()
             self._is_due.clear()
-            with suppress(
-                RedisUnavailableError
-            ):  # whoever waits goes on waiting, and is told once it is back
+            with suppress(RedisUnavailableError):
+                # whoever waits goes on waiting, and is told once it is back
                 await self._look(list(self._waiters))
 
     async def _look(self, job_ids: Sequence[str]) -> None:
