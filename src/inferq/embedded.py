@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferq.jobs import InvalidSettingError
+from inferq.supervisor import end_with_parent, is_running
 
 _OPTIONS = (
     *("--bind", "127.0.0.1"),
@@ -91,7 +92,7 @@ def _acquire(lock: int, folder: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(lock, 20, 0).decode()
-            if _is_running(holder):
+            if is_running(holder):
                 raise InvalidSettingError(
                     f"The data directory {folder} is in use by another inferq up (process {holder}). "
                     "Stop that one, or choose another directory with --data-dir."
@@ -107,20 +108,8 @@ def _acquire(lock: int, folder: Path) -> None:
             return
 
 
-def _is_running(holder: str) -> bool:
-    try:
-        os.kill(int(holder), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
-
-
 def main() -> None:
     """Becomes the server: `python -m inferq.embedded FOLDER PORT`, a child that ends with its parent."""
-    from inferq.supervisor import end_with_parent
-
     end_with_parent()
     command = server_command(Path(sys.argv[1]), int(sys.argv[2]))
     os.execv(command[0], command)  # noqa: S606 - what ends with the parent must be the server itself

@@ -33,6 +33,17 @@ class ChildFailedError(InferqError):
     kind = ErrorKind.INVALID_SETTING
 
 
+def is_running(pid: str) -> bool:
+    """Whether there is a process of this id; none where it is no id."""
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
 def end_with_parent() -> None:
     """Makes this process end when the one that supervises it dies, however it dies.
 

@@ -36,7 +36,7 @@ from inferq.queue.line import REPEATABLE, Line, pack
 from inferq.queue.refusals import is_lasting_refusal
 from inferq.queue.requirements import check_server
 from inferq.queue.rescue import Scan
-from inferq.queue.scripts import INLINE_BYTES, Script
+from inferq.queue.scripts import INLINE_BYTES, Script, milliseconds
 from inferq.queue.turns import Turns
 from inferq.queue.upload import Upload
 from inferq.settings import Settings
@@ -200,8 +200,8 @@ class Consumer:
             "jobs_done": worker.jobs_done,
             "left_out": _few(worker.left_out),
         }
-        grace_ms = _milliseconds(UNSERVED_SECONDS)
-        arguments: list[Any] = [worker.id, _milliseconds(ttl_seconds), grace_ms, len(report)]
+        grace_ms = milliseconds(UNSERVED_SECONDS)
+        arguments: list[Any] = [worker.id, milliseconds(ttl_seconds), grace_ms, len(report)]
         for pair in (*report.items(), *documents.items()):
             arguments += pair
         with redis_errors():
@@ -282,7 +282,7 @@ class Consumer:
         """Returns the connection that it was sent on."""
         if finish is None:
             self._line.check()
-        sure_ms = _milliseconds(_SURE_SHARE * timeout_seconds)
+        sure_ms = milliseconds(_SURE_SHARE * timeout_seconds)
         trust = scripts.FORCE, [self._keys.take(token)], ["SET", "1", "PX", sure_ms]
         calls = [finish, trust] if finish else [trust]
         self._unanswered = token
@@ -428,8 +428,8 @@ class Consumer:
         if first:
             order = (first, *(priority for priority in order if priority is not first))
         arguments: list[Any] = [
-            int(takes_alone), _milliseconds(self._settings.lease_seconds), self._worker_id, token,
-            _milliseconds(self._settings.job_ttl), _milliseconds(self._settings.result_ttl), INLINE_BYTES,
+            int(takes_alone), milliseconds(self._settings.lease_seconds), self._worker_id, token,
+            milliseconds(self._settings.job_ttl), milliseconds(self._settings.result_ttl), INLINE_BYTES,
             _bytes(popped.id) if popped else "", popped.priority if popped else "",
             " ".join(order), sure_ms,
         ]  # fmt: skip
@@ -542,7 +542,7 @@ class Consumer:
             job_id = _bytes(job.id)
             if error is not None:
                 verdict = "retry" if error.kind.is_retried else "failed"
-                delay = _milliseconds(retry_delay(job.attempt))
+                delay = milliseconds(retry_delay(job.attempt))
                 settled.append((verdict, job.token, (job_id, _message(error), error.kind, delay)))
                 continue
             payload = result or b"null"
@@ -621,9 +621,9 @@ class Consumer:
         """
         if not running:
             return {}
-        arguments: list[Any] = [_milliseconds(self._settings.lease_seconds), self._lifetime_ms]
+        arguments: list[Any] = [milliseconds(self._settings.lease_seconds), self._lifetime_ms]
         for job, longest_seconds in running.items():
-            arguments += [_bytes(job.id), job.token, _milliseconds(longest_seconds)]
+            arguments += [_bytes(job.id), job.token, milliseconds(longest_seconds)]
         with redis_errors():
             answers = self._call(scripts.RENEW, [self._keys.models], arguments)
         return {job: answer.decode() for job, answer in zip(running, answers, strict=True)}
@@ -639,10 +639,10 @@ class Consumer:
         """
         total, kept = [0, 0, 0, 0], set[bytes]()
         arguments: list[Any] = [
-            RECOVER_LIMIT, _milliseconds(MISSING_SECONDS), _milliseconds(self._settings.result_ttl),
-            self._settings.max_attempts, _milliseconds(self._settings.job_ttl),
-            _milliseconds(max(2 * self._settings.lease_seconds, _LONGEST_LEASE_SECONDS)),
-            _milliseconds(RETRY_CAP_SECONDS),
+            RECOVER_LIMIT, milliseconds(MISSING_SECONDS), milliseconds(self._settings.result_ttl),
+            self._settings.max_attempts, milliseconds(self._settings.job_ttl),
+            milliseconds(max(2 * self._settings.lease_seconds, _LONGEST_LEASE_SECONDS)),
+            milliseconds(RETRY_CAP_SECONDS),
         ]  # fmt: skip
         for model in list(self._models):
             with redis_errors():
@@ -655,7 +655,7 @@ class Consumer:
         if self._neighbour:
             queue: Any = _bytes(self._keys.queue(_text(self._neighbour)))
             with redis_errors():
-                job_ttl_ms = _milliseconds(self._settings.job_ttl)
+                job_ttl_ms = milliseconds(self._settings.job_ttl)
                 arguments = [self._neighbour, self._result_ttl_ms, job_ttl_ms, RECOVER_LIMIT]
                 self._call(scripts.FORGET, [queue], arguments)
         return Recovered(*total)
@@ -686,7 +686,7 @@ class Consumer:
         default = self._settings.default_model
         models = sorted(self._models, key=lambda model: (model != default, model))
         arguments = [
-            _bytes(job_id), _milliseconds(MISSING_SECONDS), self._lifetime_ms,
+            _bytes(job_id), milliseconds(MISSING_SECONDS), self._lifetime_ms,
             int(are_all_lists), *self._scan.lists,
         ]  # fmt: skip
         return cast(
@@ -695,12 +695,12 @@ class Consumer:
 
     @property
     def _result_ttl_ms(self) -> int:
-        return _milliseconds(self._settings.result_ttl)
+        return milliseconds(self._settings.result_ttl)
 
     @property
     def _lifetime_ms(self) -> int:
         """How long the keys of a job that has not ended are kept: until it failed as expired and was read."""
-        return _milliseconds(self._settings.job_ttl + self._settings.result_ttl)
+        return milliseconds(self._settings.job_ttl + self._settings.result_ttl)
 
     def _call_on_line(self, call: _Call) -> Any:  # noqa: ANN401 - as the script answers
         try:
@@ -758,10 +758,6 @@ def new_token() -> str:
 def retry_delay(attempt: int) -> float:
     """How long a job waits before its next try, in seconds; `attempt` failed, 1 for the first."""
     return full_jitter(attempt, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
 
 
 def _message(error: InferqError) -> bytes:

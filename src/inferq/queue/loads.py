@@ -14,7 +14,9 @@ import structlog
 from inferq.jobs import RedisUnavailableError
 from inferq.queue.connection import connect, redis_errors
 from inferq.queue.keys import Keys
+from inferq.queue.snapshot import text_from
 from inferq.settings import Settings
+from inferq.supervisor import is_running
 
 KEPT_SECONDS = 3600
 """How long a note is kept, and a model left out because of one, without a change in its folder."""
@@ -49,8 +51,8 @@ class Loads:
         A model by which that happened `MOST_DEATHS` times in a row is not to be loaded again.
         """
         notes = self._ask(lambda: cast("dict[bytes, bytes]", self._redis.hgetall(self._loading)), {})
-        for pid, note in ((_text(pid), _text(note)) for pid, note in notes.items()):
-            if pid == self._pid or not _is_running(pid):
+        for pid, note in ((text_from(pid), text_from(note)) for pid, note in notes.items()):
+            if pid == self._pid or not is_running(pid):
                 self._dead.append(pid)
                 number, _, stamp = note.partition(" ")
                 deaths = int(number) if re.fullmatch("[1-9]", number) else 1
@@ -80,7 +82,7 @@ class Loads:
             return reason
 
         reason = self._ask(note, None)
-        return None if reason is None else _text(reason)
+        return None if reason is None else text_from(reason)
 
     def condemn(self, stamp: str, reason: str) -> None:
         """Notes that a model must not be loaded again as it is."""
@@ -100,17 +102,3 @@ class Loads:
                 self._is_away = True  # a start must not wait for it model after model
                 log.debug("loads_not_noted", reason=error.message)
         return cast("T", otherwise)
-
-
-def _text(stored: bytes) -> str:
-    return stored.decode("utf-8", "replace")
-
-
-def _is_running(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, OverflowError, ProcessLookupError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True

@@ -7,7 +7,7 @@ from typing import Any
 from inferq.jobs import Priority, WorkerInfo
 from inferq.queue import scripts
 from inferq.queue.link import Link
-from inferq.queue.snapshot import worker_from
+from inferq.queue.snapshot import text_from, worker_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ async def read_overview(link: Link) -> Overview:
     async with link.bounded():
         queues, reports, webhooks, held = await link.call(scripts.OVERVIEW, [link.keys.models], [])
     found = (
-        worker_from(_text(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
+        worker_from(text_from(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
         for worker_id, report in reports
     )
     workers = sorted(filter(None, found), key=lambda worker: worker.started_at)
-    models = {_text(name): numbers for name, *numbers in sorted(queues)}
+    models = {text_from(name): numbers for name, *numbers in sorted(queues)}
     return Overview(
         {name: _numbers(numbers, _serving(name, workers)) for name, numbers in models.items()},
         workers,
@@ -98,7 +98,3 @@ def _numbers(numbers: list[Any], workers: int) -> QueueNumbers:
 
 def _serving(model: str, workers: list[WorkerInfo]) -> int:
     return sum(model in worker.models for worker in workers)
-
-
-def _text(stored: bytes) -> str:
-    return stored.decode("utf-8", "replace")

@@ -27,8 +27,8 @@ from inferq.queue.line import AsyncLine
 from inferq.queue.link import Link
 from inferq.queue.requirements import ServerCheck
 from inferq.queue.results import Results
-from inferq.queue.scripts import INLINE_BYTES, Script
-from inferq.queue.snapshot import job_from, time_from, worker_from
+from inferq.queue.scripts import INLINE_BYTES, Script, milliseconds
+from inferq.queue.snapshot import job_from, text_from, time_from, worker_from
 from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full, queue_heavy, queue_spoilt
 from inferq.settings import Settings
 
@@ -219,11 +219,10 @@ class Producer:
             pipeline.evalsha(script.digest, 1, *arguments)
             pipeline.execute_command("EXEC")
             if self._settings.durability == "fsync":
-                pipeline.execute_command("WAITAOF", 1, 0, _milliseconds(self._settings.redis_timeout))
+                pipeline.execute_command("WAITAOF", 1, 0, milliseconds(self._settings.redis_timeout))
             queued, done, synced = _split(await pipeline.execute(raise_on_error=False), 2 + len(large))
-            for (
-                answer
-            ) in queued:  # a command that is refused already when it is queued aborts the transaction
+            for answer in queued:
+                # a command that is refused already when it is queued aborts the transaction
                 if isinstance(answer, Exception):
                     raise answer
             answers = done[-1] if isinstance(done, list) else done
@@ -340,7 +339,7 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
-        arguments = [job_id, _milliseconds(self._settings.result_ttl), _new_token()]
+        arguments = [job_id, milliseconds(self._settings.result_ttl), _new_token()]
         async with self._bounded():
             state = await self._call(scripts.CANCEL, [self._keys.models], arguments)
         if state is None or state == b"ended":
@@ -367,7 +366,7 @@ class Producer:
         Raises:
             RedisUnavailableError: Redis does not answer in time. Some may have been ended.
         """
-        queue, ttl_ms = self._keys.queue(model), _milliseconds(self._settings.result_ttl)
+        queue, ttl_ms = self._keys.queue(model), milliseconds(self._settings.result_ttl)
         async with self._bounded():
             last = await self._redis.get(self._keys.sequence(model)) or 0
         count = 0
@@ -426,18 +425,18 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
-        arguments = [job_id, _milliseconds(self._settings.result_ttl)]
+        arguments = [job_id, milliseconds(self._settings.result_ttl)]
         async with self._bounded():
             status = await self._call(scripts.DROP, [self._keys.models], arguments)
         if status is None:
             raise _not_found(job_id)
         if status != b"dropped":
-            raise JobStateError(f"Job {job_id!r} is {status.decode('utf-8', 'replace')}; cancel it first.")
+            raise JobStateError(f"Job {job_id!r} is {text_from(status)}; cancel it first.")
 
     @property
     def _lifetime_ms(self) -> int:
         """How long the keys of a job that has not ended are kept: until it failed as expired and was read."""
-        return _milliseconds(self._settings.job_ttl + self._settings.result_ttl)
+        return milliseconds(self._settings.job_ttl + self._settings.result_ttl)
 
     async def announced_models(self) -> dict[str, bytes]:
         """The models that workers have announced.
@@ -450,7 +449,7 @@ class Producer:
         """
         async with self._bounded():
             documents = cast("dict[bytes, bytes]", await self._redis.hgetall(self._keys.models))
-        return {name.decode("utf-8", "replace"): document for name, document in documents.items()}
+        return {text_from(name): document for name, document in documents.items()}
 
     async def max_queued_bytes(self) -> int | None:
         """Most bytes of data that the jobs may have that have not ended; None if there is no such limit.
@@ -469,7 +468,7 @@ class Producer:
         """
         async with self._bounded():
             names = cast("set[bytes]", await self._redis.smembers(self._keys.queues))
-        return {name.decode("utf-8", "replace") for name in names}
+        return {text_from(name) for name in names}
 
     async def forget_models(self) -> None:
         """Drops all announcements; live workers make theirs again with their next heartbeat.
@@ -488,7 +487,7 @@ class Producer:
         """
         async with self._bounded():
             members = cast("list[bytes]", await self._redis.zrange(self._keys.workers, 0, -1))
-            ids = [member.decode("utf-8", "replace") for member in members]
+            ids = [text_from(member) for member in members]
             if not ids:
                 return []
             reports = self._redis.pipeline(transaction=False)
@@ -512,16 +511,12 @@ class Producer:
         """
         async with self._bounded():
             seen = cast("bytes | None", await self._redis.get(self._keys.workers_seen))
-        return time_from(seen.decode("utf-8", "replace")) if seen else None
+        return time_from(text_from(seen)) if seen else None
 
 
 def _new_token() -> str:
     """By which a script knows a call that the client library repeats, its answer having been lost."""
     return secrets.token_hex(8)
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
 
 
 def _split(replies: list[Any], queued: int) -> tuple[list[Any], Any, Any]:

@@ -14,15 +14,15 @@ from inferq.queue.connection import redis_errors, start_errors
 from inferq.queue.link import Link
 from inferq.settings import Settings
 
+LARGEST_VALUE_BYTES = 512 * 1024 * 1024
+"""Most that a server takes where nobody has changed `proto-max-bulk-len`."""
+
 _FIRST_SUPPORTED = (7, 0)
 _FIRST_WITH_WAITAOF = (7, 2)
 _FRESH_SECONDS = 60.0
 """How long is believed what the server says of itself; while it is not as it must be, each request asks."""
 _CONFIGURATION = ("appendfsync", "proto-max-bulk-len", "client-query-buffer-limit")
-_LARGEST_VALUE_BYTES = 512 * 1024 * 1024
-"""As servers have it where nobody has changed `proto-max-bulk-len`."""
 _ROOM_FOR_COMMAND_BYTES = 64 * 1024
-
 
 log = structlog.get_logger()
 
@@ -144,8 +144,8 @@ class ServerCheck:
 
     def _limits_of(self, info: dict[str, Any], configuration: dict[str, Any]) -> Limits:
         value = min(
-            int(configuration.get("proto-max-bulk-len", _LARGEST_VALUE_BYTES)),
-            int(configuration.get("client-query-buffer-limit", 2 * _LARGEST_VALUE_BYTES)),
+            int(configuration.get("proto-max-bulk-len", LARGEST_VALUE_BYTES)),
+            int(configuration.get("client-query-buffer-limit", 2 * LARGEST_VALUE_BYTES)),
         )
         memory = int(info.get("maxmemory") or 0)
         held, source = self._settings.max_queued_bytes, "INFERQ_MAX_QUEUED_BYTES"

@@ -29,6 +29,11 @@ class Script:
     digest: str
 
 
+def milliseconds(seconds: float) -> int:
+    """A time as the scripts take it, at least 1 ms: Redis knows no shorter lifetime."""
+    return max(1, round(seconds * 1000))
+
+
 def _read(name: str) -> str:
     return (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
 

@@ -50,7 +50,7 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         id=job_id,
         status=status,
         result=result if status is Status.COMPLETED and isinstance(result, bytes) else None,
-        error=_text(error) if error and status is Status.FAILED else None,
+        error=text_from(error) if error and status is Status.FAILED else None,
         error_kind=_error_kind(fields.get("error_kind")) if status is Status.FAILED else None,
         model=fields.get("model"),
         model_version=fields.get("version"),
@@ -121,7 +121,7 @@ def _utc(moment: datetime) -> datetime:
 
 def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Status:
     """The public state, also of jobs that outside programs wrote in part or in words of their own."""
-    text = stored and _text(stored)
+    text = stored and text_from(stored)
     if text and text in _STATUSES:
         return _STATUSES[text]
     if has_result:
@@ -129,7 +129,8 @@ def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Statu
     return Status.FAILED if has_error else Status.PENDING
 
 
-def _text(stored: bytes) -> str:
+def text_from(stored: bytes) -> str:
+    """Makes a text of what Redis holds, also of what is not UTF-8."""
     return stored.decode("utf-8", "replace")
 
 
@@ -183,9 +184,7 @@ def _decode(stored: object) -> dict[str, str]:
     """A hash as text. Any program may write to Redis: what is no hash, or no text, must not break a read."""
     if not isinstance(stored, dict):
         return {}
-    return {
-        name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()
-    }
+    return {text_from(name): text_from(value) for name, value in stored.items()}
 
 
 def _int(text: str | float | None) -> int | None:

@@ -9,9 +9,9 @@ from itertools import batched
 from typing import Any
 
 from inferq.jobs import IdempotencyConflictError, Priority, QueueFullError, RedisUnavailableError
+from inferq.queue.scripts import milliseconds
 
 _LONGEST_WAIT_SECONDS = 60.0
-
 
 _ID_BYTES = 16
 _IDS_AT_ONCE = 64
@@ -55,7 +55,7 @@ class Submission:
         """What is not usual about it, as `lua/submit.lua` wants it: JSON, or nothing."""
         options: dict[str, Any] = {}
         if self.timeout_seconds is not None:
-            options["timeout_ms"] = max(1, round(self.timeout_seconds * 1000))
+            options["timeout_ms"] = milliseconds(self.timeout_seconds)
         if self.owner:
             options["owner"] = self.owner
         if self.webhook is not None:
@@ -84,7 +84,7 @@ class Idempotency:
         return {
             "key": hashlib.sha256(f"{owner}\0{self.key}".encode()).hexdigest(),
             "fingerprint": hashlib.sha256(self.request).hexdigest(),
-            "ttl_ms": max(1, round(self.ttl_seconds * 1000)),
+            "ttl_ms": milliseconds(self.ttl_seconds),
         }
 
     def as_json(self, owner: str) -> str:

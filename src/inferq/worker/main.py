@@ -17,6 +17,7 @@ from inferq.logs import configure_logging
 from inferq.queue.connection import transfer_seconds
 from inferq.queue.consumer import Consumer
 from inferq.queue.outage import Outage
+from inferq.queue.requirements import LARGEST_VALUE_BYTES
 from inferq.settings import Settings, load_settings
 from inferq.supervisor import end_with_parent
 from inferq.webhooks.urls import UrlRules
@@ -28,8 +29,6 @@ from inferq.worker.runner import Runner, timed_out
 from inferq.worker.signals import StopSignals
 from inferq.worker.watch import Run, Watch, quietly, replace_process
 
-_LARGEST_VALUE_BYTES = 512 * 1024 * 1024
-"""What Redis takes at most, and so the most data that a job may be waiting for."""
 _RECOVER_SECONDS = 1.0
 _RENEW_SECONDS = 1.0
 """Longest pause between two renewals, which also tell of cancelled jobs."""
@@ -160,7 +159,7 @@ class Worker:
         held = self._loop.held
         longest = sum(self._runner.timeout_of(job) for job in held)  # should each have to run alone
         # their data comes before that, and a large result goes after it
-        carried = _LARGEST_VALUE_BYTES if self._consumer.awaiting_data else sum(len(job.data) for job in held)
+        carried = LARGEST_VALUE_BYTES if self._consumer.awaiting_data else sum(len(job.data) for job in held)
         longest += transfer_seconds(carried) + self._loop.storing_seconds
         running = dict.fromkeys(held, longest + slack)
         for job, answer in self._consumer.renew(running).items():
