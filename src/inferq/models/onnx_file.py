@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
+
+from inferq.models.protobuf import Field, as_integers, as_message, as_signed, as_text, read_fields
 
 _FORMATS = {1: "<f", 6: "<i", 7: "<q", 9: "<?", 11: "<d"}
 """How the elements of FP32, INT32, INT64, BOOL and FP64 are stored, by the number of the datatype."""
@@ -64,33 +66,33 @@ class Attribute:
     @cached_property
     def name(self) -> str:
         """Its name."""
-        return _text(next((value for number, value in _fields(self._view) if number == 1), b""))
+        return as_text(next((value for number, value in read_fields(self._view) if number == 1), b""))
 
     @cached_property
     def reference(self) -> str:
         """Within a function: the attribute of its call that this one stands for; else empty."""
-        return _text(self._first(21) or b"")
+        return as_text(self._first(21) or b"")
 
     @cached_property
     def integer(self) -> int:
         """Its value, if it is an integer; some writers leave 0 out."""
         value = self._first(3)
-        return _signed(value) if isinstance(value, int) else 0
+        return as_signed(value) if isinstance(value, int) else 0
 
     @cached_property
     def text(self) -> str:
         """Its value, if it is a string."""
-        return _text(self._first(4) or b"")
+        return as_text(self._first(4) or b"")
 
     @cached_property
     def integers(self) -> tuple[int, ...] | None:
         """Its value, if it is a list of integers and not an empty one."""
-        return _integers(value for number, value in _fields(self._view) if number == 8) or None
+        return as_integers(value for number, value in read_fields(self._view) if number == 8) or None
 
     @cached_property
     def strings(self) -> tuple[str, ...]:
         """Its value, if it is a list of strings."""
-        return tuple(_text(value) for number, value in _fields(self._view) if number == 9)
+        return tuple(as_text(value) for number, value in read_fields(self._view) if number == 9)
 
     @cached_property
     def constants(self) -> tuple[Constant, ...]:
@@ -98,24 +100,24 @@ class Attribute:
         found: list[Constant] = []
         for number, value in self._short_fields():
             if number in (5, 10):
-                found.append(_read_constant(_message(value)))
+                found.append(_read_constant(as_message(value)))
             elif number in (22, 23):
-                found += _read_sparse(_message(value))
+                found += _read_sparse(as_message(value))
         return tuple(found)
 
     @cached_property
     def graphs(self) -> "tuple[Graph, ...]":
         """Its sub-graphs, if it has any."""
         return tuple(
-            Graph.read(_message(value)) for number, value in self._short_fields() if number in (6, 11)
+            Graph.read(as_message(value)) for number, value in self._short_fields() if number in (6, 11)
         )
 
     def _first(self, wanted: int) -> "int | memoryview | None":
-        return next((value for number, value in _fields(self._view) if number == wanted), None)
+        return next((value for number, value in read_fields(self._view) if number == wanted), None)
 
-    def _short_fields(self) -> "Iterator[_Field]":
+    def _short_fields(self) -> "Iterator[Field]":
         """The fields of an attribute that is no list of numbers or strings."""
-        for entry in _fields(self._view):
+        for entry in read_fields(self._view):
             if entry.number in (7, 8, 9):
                 return
             yield entry
@@ -128,6 +130,7 @@ class Node:
     Attributes:
         operator: The operator's name.
         domain: The operator's domain; empty for ONNX's own.
+        overload: Which function of several with this name; mostly empty.
         name: The node's name; may be empty.
         inputs: Names of its inputs; empty where an optional one is left out.
         outputs: Names of its outputs, likewise.
@@ -146,23 +149,22 @@ class Node:
     def read(cls, view: memoryview) -> Self:
         """Decodes a NodeProto."""
         node = cls()
-        for number, value in _fields(view):
+        for number, value in read_fields(view):
             if number == 1:
-                node.inputs.append(_text(value))
+                node.inputs.append(as_text(value))
             elif number == 2:
-                node.outputs.append(_text(value))
+                node.outputs.append(as_text(value))
             elif number == 3:
-                node.name = _text(value)
+                node.name = as_text(value)
             elif number == 4:
-                node.operator = _text(value)
+                node.operator = as_text(value)
             elif number == 5:
-                attribute = Attribute(_message(value))
+                attribute = Attribute(as_message(value))
                 node.attributes[attribute.name] = attribute
             elif number == 7:
-                domain = _text(value)
-                node.domain = "" if domain == "ai.onnx" else domain
+                node.domain = _read_domain(value)
             elif number == 8:
-                node.overload = _text(value)
+                node.overload = as_text(value)
         return node
 
 
@@ -188,20 +190,20 @@ class Graph:
     def read(cls, view: memoryview) -> Self:
         """Decodes a GraphProto."""
         graph = cls()
-        for number, value in _fields(view):
+        for number, value in read_fields(view):
             if number == 1:
-                graph.nodes.append(Node.read(_message(value)))
+                graph.nodes.append(Node.read(as_message(value)))
             elif number == 5:
-                graph._add(_read_constant(_message(value)))
+                graph._add(_read_constant(as_message(value)))
             elif number == 11:
-                graph.inputs.append(_read_value(_message(value)))
+                graph.inputs.append(_read_value(as_message(value)))
             elif number == 12:
-                graph.outputs.append(_read_value(_message(value)))
+                graph.outputs.append(_read_value(as_message(value)))
             elif number == 13:
-                between = _read_value(_message(value))
+                between = _read_value(as_message(value))
                 graph.values[between.name] = between
             elif number == 15:
-                for constant in _read_sparse(_message(value)):
+                for constant in _read_sparse(as_message(value)):
                     graph._add(constant)
         return graph
 
@@ -269,13 +271,13 @@ class OnnxFile:
         # not closed by hand: attributes, decoded late, look into it
         with path.open("rb") as file:
             view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        for number, value in _fields(view):
+        for number, value in read_fields(view):
             if number == 7:
-                found.graph = Graph.read(_message(value))
+                found.graph = Graph.read(as_message(value))
             elif number == 8:
-                found.opsets.update(_read_opset(_message(value)))
+                found.opsets.update(_read_opset(as_message(value)))
             elif number == 25:
-                key, function = _read_function(_message(value))
+                key, function = _read_function(as_message(value))
                 found.functions[key] = function
         return found
 
@@ -285,154 +287,91 @@ class OnnxFile:
         return sorted({file for graph in graphs for file in graph.find_files()})
 
 
-class _Field(NamedTuple):
-    number: int
-    value: int | memoryview
-
-
-def _fields(view: memoryview) -> Iterator[_Field]:
-    """Yields the fields of a message: integers as they are, all else as bytes."""
-    at, end = 0, len(view)
-    while at < end:
-        tag, at = _varint(view, at)
-        kind = tag & 7
-        if kind == 0:
-            number, at = _varint(view, at)
-            yield _Field(tag >> 3, number)
-            continue
-        if kind == 2:
-            length, at = _varint(view, at)
-        elif kind in (1, 5):
-            length = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"a field of kind {kind}, which ONNX does not use")
-        if length > end - at:
-            raise ValueError(f"a field of {length} bytes where {end - at} are left")
-        yield _Field(tag >> 3, view[at : at + length])
-        at += length
-
-
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Returns the integer at a place, and the place behind it."""
-    value = shift = 0
-    while at < len(view) and shift < 70:
-        byte = view[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise ValueError("an integer that does not end")
-
-
-def _message(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("a number where a message belongs")  # noqa: TRY004 - of the file, not of the call
-    return value
-
-
-def _text(value: int | memoryview | bytes) -> str:
-    return str(value if isinstance(value, bytes) else _message(value), "utf-8")
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _integers(values: Iterator[int | memoryview]) -> tuple[int, ...]:
-    """Returns a repeated field, whose writer may have packed it or not."""
-    found: list[int] = []
-    for value in values:
-        found += [_signed(value)] if isinstance(value, int) else _unpack(value)
-    return tuple(found)
-
-
-def _unpack(view: memoryview) -> Iterator[int]:
-    at = 0
-    while at < len(view):
-        value, at = _varint(view, at)
-        yield _signed(value)
+def _read_domain(value: int | memoryview) -> str:
+    """Returns the domain of an operator; ONNX's own has two names."""
+    domain = as_text(value)
+    return "" if domain == "ai.onnx" else domain
 
 
 def _read_opset(view: memoryview) -> dict[str, int]:
     domain, version = "", 1
-    for number, value in _fields(view):
+    for number, value in read_fields(view):
         if number == 1:
-            domain = _text(value)
+            domain = _read_domain(value)
         elif number == 2 and isinstance(value, int):
             version = value
-    return {"" if domain == "ai.onnx" else domain: version}
+    return {domain: version}
 
 
 def _read_function(view: memoryview) -> tuple[tuple[str, str, str], Function]:
     function, name, domain, overload = Function(), "", "", ""
-    for number, value in _fields(view):
+    for number, value in read_fields(view):
         if number == 1:
-            name = _text(value)
+            name = as_text(value)
         elif number == 4:
-            function.body.inputs.append(Value(_text(value), None))
+            function.body.inputs.append(Value(as_text(value), None))
         elif number == 5:
-            function.body.outputs.append(Value(_text(value), None))
+            function.body.outputs.append(Value(as_text(value), None))
         elif number == 7:
-            function.body.nodes.append(Node.read(_message(value)))
+            function.body.nodes.append(Node.read(as_message(value)))
         elif number == 9:
-            function.opsets.update(_read_opset(_message(value)))
+            function.opsets.update(_read_opset(as_message(value)))
         elif number == 10:
-            domain = _text(value)
+            domain = _read_domain(value)
         elif number == 11:
-            attribute = Attribute(_message(value))
+            attribute = Attribute(as_message(value))
             function.defaults[attribute.name] = attribute
         elif number == 13:
-            overload = _text(value)
-    return ("" if domain == "ai.onnx" else domain, name, overload), function
+            overload = as_text(value)
+    return (domain, name, overload), function
 
 
 def _read_value(view: memoryview) -> Value:
     name, shape = "", None
-    for number, value in _fields(view):
+    for number, value in read_fields(view):
         if number == 1:
-            name = _text(value)
+            name = as_text(value)
         elif number == 2:
-            shape = _read_type(_message(value))
+            shape = _read_type(as_message(value))
     return Value(name, shape)
 
 
 def _read_type(view: memoryview) -> tuple[int | str | None, ...] | None:
-    for number, value in _fields(view):
+    for number, value in read_fields(view):
         if number == 1:
-            for inner, shape in _fields(_message(value)):
+            for inner, shape in read_fields(as_message(value)):
                 if inner == 2:
-                    axes = (axis for part, axis in _fields(_message(shape)) if part == 1)
-                    return tuple(_read_axis(_message(axis)) for axis in axes)
+                    axes = (axis for part, axis in read_fields(as_message(shape)) if part == 1)
+                    return tuple(_read_axis(as_message(axis)) for axis in axes)
     return None
 
 
 def _read_axis(view: memoryview) -> int | str | None:
     length: int | str | None = None
-    for number, value in _fields(view):
+    for number, value in read_fields(view):
         if number == 1 and isinstance(value, int):
-            length = _signed(value) if _signed(value) >= 0 else None
+            length = as_signed(value) if as_signed(value) >= 0 else None
         elif number == 2:
-            length = _text(value) or None
+            length = as_text(value) or None
     return length
 
 
 def _read_constant(view: memoryview) -> Constant:
     shape: list[int] = []
     datatype, name, file, is_external = 0, "", None, False
-    parts: list[_Field] = []
-    for entry in _fields(view):
+    parts: list[Field] = []
+    for entry in read_fields(view):
         number, value = entry
         if number == 1:
-            shape += _integers(iter([value]))
+            shape += as_integers(iter([value]))
         elif number == 2 and isinstance(value, int):
             datatype = value
         elif number in (4, 5, 7, 9, 10) and len(parts) <= _MOST_ELEMENTS:
             parts.append(entry)
         elif number == 8:
-            name = _text(value)
+            name = as_text(value)
         elif number == 13:
-            key, place = _read_entry(_message(value))
+            key, place = _read_entry(as_message(value))
             file = place if key == "location" else file
         elif number == 14:
             is_external = value == _EXTERNAL
@@ -441,22 +380,22 @@ def _read_constant(view: memoryview) -> Constant:
     return Constant(name, tuple(shape), elements, file if is_external else None)
 
 
-def _read_elements(parts: list[_Field], form: str) -> Iterator[float]:
+def _read_elements(parts: list[Field], form: str) -> Iterator[float]:
     for number, value in parts:
         if number in (5, 7):
-            yield from _integers(iter([value]))
+            yield from as_integers(iter([value]))
         else:
-            yield from (element for (element,) in struct.iter_unpack(form, _message(value)))
+            yield from (element for (element,) in struct.iter_unpack(form, as_message(value)))
 
 
 def _read_sparse(view: memoryview) -> list[Constant]:
     """Returns the tensor, by the name of its values, and that of its indices, which may be external too."""
-    parts = {number: _message(value) for number, value in _fields(view) if number in (1, 2)}
-    shape = _integers(value for number, value in _fields(view) if number == 3)
+    parts = {number: as_message(value) for number, value in read_fields(view) if number in (1, 2)}
+    shape = as_integers(value for number, value in read_fields(view) if number == 3)
     values, *rest = (_read_constant(parts[number]) for number in sorted(parts))
     return [Constant(values.name, shape, None, values.file), *rest]
 
 
 def _read_entry(view: memoryview) -> tuple[str, str]:
-    entry = {number: _text(value) for number, value in _fields(view)}
+    entry = {number: as_text(value) for number, value in read_fields(view)}
     return entry.get(1, ""), entry.get(2, "")
