@@ -294,7 +294,7 @@ class Webhook:
 
 
 class LargeResult(NamedTuple):
-    """A result that is too large to be read with its job; see `queue.results`.
+    """A result that is too large to be read with its job; see `queue.large_results`.
 
     Attributes:
         length: Its length, bytes.

@@ -17,9 +17,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from inferq.proxy import problems
 from inferq.proxy.access import Access
 from inferq.proxy.bounded import BoundedProtocol
+from inferq.proxy.job_views import PartedResponse, whole_or_cut
 from inferq.proxy.lean import LeanRoute, LeanTable
-from inferq.proxy.results import PartedResponse, whole_or_cut
-from inferq.proxy.upload import WHOLE_BODY
+from inferq.proxy.receiving import WHOLE_BODY
 
 _MOST_BODY_BYTES = 65536
 """Of a longer body the long way reads no more, at a time, than it can use."""

@@ -15,7 +15,7 @@ from inferq.jobs import (
 from inferq.proxy import problems
 from inferq.proxy.checking import Message, check_message
 from inferq.proxy.following import Following
-from inferq.proxy.results import whole_view
+from inferq.proxy.job_views import whole_view
 from inferq.proxy.state import body_budget_of, producer_of, settings_of
 from inferq.proxy.submitting import checked
 

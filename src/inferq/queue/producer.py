@@ -23,10 +23,10 @@ from inferq.queue import scripts
 from inferq.queue.bulk import Bulk
 from inferq.queue.connection import close_async, connect_async
 from inferq.queue.grouping import MOST_CALLS, Group
+from inferq.queue.large_results import LargeResults
 from inferq.queue.line import AsyncLine
 from inferq.queue.link import Link
 from inferq.queue.requirements import ServerCheck
-from inferq.queue.results import Results
 from inferq.queue.scripts import INLINE_BYTES, Script, milliseconds
 from inferq.queue.snapshot import job_from, text_from, time_from, worker_from
 from inferq.queue.submission import Idempotency, Submission, ids_of, queue_full, queue_heavy, queue_spoilt
@@ -58,7 +58,7 @@ class Producer:
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
         self.link = Link(client, settings)
-        self.results = Results(self.link)
+        self.results = LargeResults(self.link)
         self._settings = settings
         self._redis, self._keys = self.link.redis, self.link.keys
         self._bounded, self._call = self.link.bounded, self.link.call

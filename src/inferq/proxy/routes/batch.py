@@ -10,12 +10,12 @@ from inferq.proxy.answers import JSON, JsonResponse, answers
 from inferq.proxy.batch import parse_ids
 from inferq.proxy.checking import check_batch
 from inferq.proxy.following import LONGEST_JOB_ID
+from inferq.proxy.job_views import list_response
 from inferq.proxy.lists import BatchRequest, JobStatuses, StatusRequest, SubmittedBatch
 from inferq.proxy.offloading import LONGEST_ON_LOOP_BYTES
-from inferq.proxy.results import list_response
+from inferq.proxy.receiving import read_body
 from inferq.proxy.state import body_budget_of, offload_pool_of, owner_of, producer_of
 from inferq.proxy.submitting import BODY_REFUSALS, IDEMPOTENCY_KEY, REFUSALS, checked, idempotency_of
-from inferq.proxy.upload import read_body
 from inferq.queue.listing import LARGEST_PAGE_BYTES
 
 _BYTES_OF_A_JOB = 300

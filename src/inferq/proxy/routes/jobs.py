@@ -12,12 +12,12 @@ from inferq.proxy.answers import JSON, JsonResponse, accepted, answers, may_wait
 from inferq.proxy.body import PredictBody
 from inferq.proxy.checking import check_predict, new_submission
 from inferq.proxy.following import Following, read_job
+from inferq.proxy.job_views import job_response
 from inferq.proxy.prompt import PromptRoute
-from inferq.proxy.results import job_response
+from inferq.proxy.receiving import read_body
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
 from inferq.proxy.state import body_budget_of, catalog_of, owner_of, producer_of, settings_of
 from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, checked, idempotency_of
-from inferq.proxy.upload import read_body
 from inferq.proxy.waiting import wait_asked_for, wait_preferred
 from inferq.queue.submission import Submission
 

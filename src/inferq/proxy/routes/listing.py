@@ -8,8 +8,8 @@ from pydantic_core import to_json
 from inferq.jobs import ErrorKind, Status
 from inferq.proxy.answers import JsonResponse, answers
 from inferq.proxy.cursor import Cursors
+from inferq.proxy.job_views import list_response
 from inferq.proxy.lists import CancelledJobs, JobList, QueueView
-from inferq.proxy.results import list_response
 from inferq.proxy.state import catalog_of, listing_of, owner_of, producer_of, settings_of
 from inferq.queue.overview import read_overview
 from inferq.views import overview_json

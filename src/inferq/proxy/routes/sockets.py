@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
 
 from inferq.jobs import InferqError, Job, JobNotFoundError, RedisUnavailableError
 from inferq.proxy.following import Following
-from inferq.proxy.results import whole_view
+from inferq.proxy.job_views import whole_view
 from inferq.proxy.session import Session
 from inferq.proxy.state import producer_of
 

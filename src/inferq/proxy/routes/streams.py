@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 from inferq.jobs import ErrorKind, Job, JobNotFoundError
 from inferq.proxy.answers import add_problem, not_found
 from inferq.proxy.following import Following, revision_of
+from inferq.proxy.job_views import view_lines, whole_or_cut
 from inferq.proxy.lean import LeanRoute
-from inferq.proxy.results import view_lines, whole_or_cut
 from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView
 from inferq.proxy.state import producer_of
 from inferq.views import job_json

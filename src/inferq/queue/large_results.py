@@ -13,7 +13,7 @@ PARTS_AT_ONCE = 4
 """Most parts on their way to one process, however many read: the way to Redis is others' as well."""
 
 
-class Results:
+class LargeResults:
     """Reads large results.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from inferq.jobs import Outcome
-from inferq.queue.results import PART_BYTES, PARTS_AT_ONCE
+from inferq.queue.large_results import PART_BYTES, PARTS_AT_ONCE
 from tests.integration.proxy.links import slow_link
 from tests.integration.proxy.serving import serving
 from tests.integration.proxy.test_routes import DATA
@@ -138,7 +138,7 @@ async def test_result_from_outside_that_is_no_unicode_can_be_sent_over_a_socket(
 async def test_result_from_outside_too_long_to_be_parsed_is_known_by_its_ends(
     client, redis_client, monkeypatch
 ):
-    monkeypatch.setattr("inferq.proxy.results.MOST_PARSED_BYTES", 100_000)
+    monkeypatch.setattr("inferq.proxy.job_views.MOST_PARSED_BYTES", 100_000)
     for stored, shown in ((b" [" + b"1," * 100_000 + b"1]\n", list), (b"x" * 200_000, str)):
         [job_id] = await submitted(client)
         end_outside(redis_client, job_id, stored)

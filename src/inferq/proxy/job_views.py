@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from inferq.jobs import Job, JobNotFoundError, LargeResult, RedisUnavailableError
 from inferq.proxy.answers import JSON, JsonResponse
+from inferq.queue.large_results import PART_BYTES, LargeResults
 from inferq.queue.producer import Producer
-from inferq.queue.results import PART_BYTES, Results
 from inferq.views import is_json, job_frame, job_json
 
 MOST_PARSED_BYTES = 16 * 1024 * 1024
@@ -158,14 +158,14 @@ async def _join_views(producer: Producer, jobs: Sequence[Job | None]) -> AsyncIt
 class _Shown:
     """A job with a large result, as it is shown. What is not JSON is shown as a string, as with any other."""
 
-    def __init__(self, results: Results, job: Job, first: bytes) -> None:
+    def __init__(self, results: LargeResults, job: Job, first: bytes) -> None:
         self._results, self._job, self._first = results, job, first
         self._head, self._tail = job_frame(job)
         self._is_json = True
         self.length = 0
 
     @classmethod
-    async def of(cls, results: Results, job: Job, large: LargeResult) -> "_Shown":
+    async def of(cls, results: LargeResults, job: Job, large: LargeResult) -> "_Shown":
         """Looks at the result as far as need be.
 
         Raises:
