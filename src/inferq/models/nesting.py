@@ -72,7 +72,7 @@ def describe(value: object) -> str:
             # Python refuses to print integers of more than 4300 digits
             return f"the number {value}" if value.bit_length() <= 128 else "an integer of more than 128 bits"
         case float():
-            return f"the number {value}" if math.isfinite(value) else _spell(value)
+            return f"the number {value}" if math.isfinite(value) else spell(value)
         case str():
             return f"the string {quote(value)}"
         case list():
@@ -83,7 +83,8 @@ def describe(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def _spell(value: float) -> str:
+def spell(value: float) -> str:
+    """Names a float that is not finite as `data` and results do."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 

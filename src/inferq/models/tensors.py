@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inferq.models.nesting import spell
 from inferq.models.signature import Datatype, Tensor
 
 Array = npt.NDArray[Any]
@@ -161,7 +162,7 @@ def _spell(array: Array) -> Any:  # noqa: ANN401 - nested lists, or an array whe
         return np.ascontiguousarray(array) if array.ndim else array[()]
     flat: list[Any] = list(array.reshape(-1))
     for place in np.flatnonzero(~finite):
-        flat[place] = "NaN" if np.isnan(flat[place]) else "Infinity" if flat[place] > 0 else "-Infinity"
+        flat[place] = spell(flat[place])
     spelled = np.empty(array.size, dtype=np.object_)
     spelled[:] = flat
     return spelled.reshape(array.shape).tolist()
