@@ -293,7 +293,7 @@ def test_models_that_cannot_be_served_or_kill_a_worker_are_named_and_the_others_
 def test_outside_server_that_refuses_the_database_is_one_clear_line(start, outside_server):
     url = outside_server.url.removesuffix("0") + "99"
     program = start("inferq", "up", "--port", free_port(), "--redis-url", url)
-    expect_one_clear_line(program, "the server refuses it: DB index is out of range.")
+    expect_one_clear_line(program, "DB index is out of range.")
 
 
 def test_outside_server_out_of_reach_is_one_clear_line(start, tmp_path):

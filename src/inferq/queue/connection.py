@@ -242,11 +242,8 @@ def start_errors() -> Iterator[None]:
     except RedisUnavailableError as error:
         cause = error.__cause__
         if isinstance(cause, AuthenticationError) or is_lasting_refusal(cause):
-            reason = str(cause).rstrip(".")
-            if "already authenticated" in reason:  # NOAUTH, as a client hears it that says HELLO first
-                reason = "a password is required"
             raise InvalidSettingError(
-                f"INFERQ_REDIS_URL cannot be used, the server refuses it: {reason}. Check its user and "
+                f"INFERQ_REDIS_URL cannot be used: {error.message} Check its user and "
                 "password, its database, and what the user may do (SPECIFICATION.md, Settings)."
             ) from error
         raise

@@ -20,7 +20,8 @@ _BY_WORDS = {
     "redis-cli SCRIPT KILL.",
     "invalid username-password": "Redis does not know this user or password (WRONGPASS). Set "
     "INFERQ_REDIS_URL to redis://user:password@host.",
-    "Authentication required": "Redis wants a password (NOAUTH). Set INFERQ_REDIS_URL to "
+    # NOAUTH, as a client hears it that says HELLO first
+    "already authenticated": "Redis wants a password (NOAUTH). Set INFERQ_REDIS_URL to "
     "redis://:password@host.",
 }
 _BY_TYPE: dict[type[Exception], str] = {

@@ -3,7 +3,7 @@
 import pytest
 from redis import exceptions
 
-from inferq.queue.refusals import is_refusal, sentence_of
+from inferq.queue.refusals import is_lasting_refusal, is_refusal, sentence_of
 
 SCRIPT = " script: 5f3aa0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f7, on @user_script:12."
 ERRORS = [
@@ -17,7 +17,13 @@ ERRORS = [
     (exceptions.BusyLoadingError("Redis is loading the dataset in memory"), "LOADING"),
     (exceptions.NoPermissionError("this user has no permissions to run the 'evalsha' command"), "NOPERM"),
     (exceptions.AuthenticationError("invalid username-password pair or user is disabled."), "WRONGPASS"),
-    (exceptions.AuthenticationError("Authentication required."), "NOAUTH"),
+    (
+        exceptions.AuthenticationError(
+            "HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
+            "<user> <pass> option can be used to authenticate the client"
+        ),
+        "NOAUTH",
+    ),
     (exceptions.ConnectionError("max number of clients reached"), "maxclients"),
     (
         exceptions.MasterDownError("Link with MASTER is down and replica-serve-stale-data is 'no'."),
@@ -49,6 +55,13 @@ def test_place_in_a_script_is_left_out(text):
     assert sentence_of(exceptions.ResponseError(text)) == (
         "Redis does not serve us: WRONGTYPE Operation against a key holding the wrong kind of value."
     )
+
+
+def test_refusal_lasts_that_has_no_code_of_its_own():
+    assert is_lasting_refusal(exceptions.ResponseError("DB index is out of range"))
+    assert is_lasting_refusal(exceptions.NoPermissionError("this user has no permissions"))
+    for passing in (exceptions.ResponseError("MISCONF x"), exceptions.ReadOnlyError("x"), TimeoutError()):
+        assert not is_lasting_refusal(passing)
 
 
 def test_only_what_the_server_has_answered_is_a_refusal():
