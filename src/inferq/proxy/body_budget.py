@@ -5,6 +5,8 @@ from typing import Self
 
 from inferq.jobs import OverloadedError
 
+SMALL_BYTES = 65536
+"""What a server holds of each connection anyway: it is not counted."""
 _SLOWEST_BYTES_PER_SECOND = 1024
 
 

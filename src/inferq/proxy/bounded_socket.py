@@ -6,12 +6,11 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from inferq.jobs import OverloadedError
-from inferq.proxy.body_budget import Holding, next_due
+from inferq.proxy.body_budget import SMALL_BYTES, Holding, next_due
 from inferq.proxy.bounded import patience_of
 
 _FRAME_BYTES = 64
 """What each frame takes besides its bytes."""
-_SMALL_BYTES = 65536
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
@@ -78,7 +77,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def _hold(self, count: int) -> None:
-        counted = count if count > _SMALL_BYTES else 0
+        counted = count if count > SMALL_BYTES else 0
         self._holding.take(counted - self._holding.held)
         self._held = count
 

@@ -14,6 +14,7 @@ REST_SECONDS = 30.0
 REST_BYTES = 64 * 1024 * 1024
 """How long, and how much, is still taken in of what comes behind an early answer."""
 _SHORT_REST_BYTES = 65536
+"""A longer body, answered early, costs the connection, which closes behind the answer."""
 
 
 class Edge:

@@ -12,15 +12,13 @@ from inferq.jobs import (
     RequestTimeoutError,
     UnsupportedEncodingError,
 )
-from inferq.proxy.body_budget import Holding, next_due
+from inferq.proxy.body_budget import SMALL_BYTES, Holding, next_due
 from inferq.proxy.state import settings_of
 
 WHOLE_BODY = "inferq.body"
 """Where a server that has the whole body puts it into the scope."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_SMALL_BYTES = 65536
-"""What a server holds of each connection anyway."""
 
 
 async def read_body(request: Request, held: Holding) -> bytes:
@@ -85,7 +83,7 @@ async def _receive(request: Request, held: Holding, limit: int, patience_seconds
             raise _too_large(limit)
         chunks.append(chunk)
         is_last = not message.get("more_body")
-        if length > _SMALL_BYTES or not is_last:
+        if length > SMALL_BYTES or not is_last:
             held.take(len(chunk))
         if is_last:
             return b"".join(chunks)
