@@ -31,7 +31,7 @@ class CrossSite:
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
         self._app = app
-        self._allowed = frozenset(allowed)
+        self._allowed = frozenset(allowed) - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request, or answers it with 403."""

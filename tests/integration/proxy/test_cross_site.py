@@ -12,6 +12,7 @@ from tests.integration.proxy.test_prompt import BODY
 FOREIGN = [
     {"Origin": "https://any-site.example"},
     {"Origin": "null"},
+    {"Origin": ""},
     {"Origin": "http://proxy:81"},
     {"Origin": "http://proxy.example"},
     {"Origin": "no origin"},
