@@ -12,23 +12,10 @@ import pytest
 from inferq.client.data import write_json
 from inferq.client.frames import fit, has_names
 from inferq.jobs import InvalidInputError
+from tests.model_documents import SEVERAL_INPUTS, document_of
 
-
-def model(*shape, datatype="FP32", features=None):
-    inputs = [{"name": "x", "datatype": datatype, "shape": list(shape)}]
-    return {"name": "m", "inputs": inputs, "feature_names": features}
-
-
-TWO = model(-1, 2, features=["a", "b"])
-BARE = model(-1, 2)
-SEVERAL = {
-    "name": "m",
-    "inputs": [
-        {"name": "age", "datatype": "INT64", "shape": [-1, 1]},
-        {"name": "name", "datatype": "BYTES", "shape": [-1]},
-    ],
-    "feature_names": None,
-}
+TWO = document_of(-1, 2, features=["a", "b"])
+BARE = document_of(-1, 2)
 Row = namedtuple("Row", ["b", "a"])
 
 
@@ -110,19 +97,19 @@ def test_named_columns_go_by_position_where_the_model_has_no_names(form):
 def test_columns_of_a_model_with_several_inputs_are_its_inputs():
     columns = {"name": ["ann", "bob"], "age": [3, 4]}
     for name in ("pandas", "polars", "pyarrow table", "pyarrow batch", "dict of columns", "records"):
-        assert sent(FORMS[name](columns), SEVERAL) == {"name": ["ann", "bob"], "age": [[3], [4]]}
+        assert sent(FORMS[name](columns), SEVERAL_INPUTS) == {"name": ["ann", "bob"], "age": [[3], [4]]}
 
 
 def test_model_with_several_inputs_takes_no_other_columns():
     for columns in ({"age": [1], "nom": ["x"]}, {"age": [1]}, {0: [1], 1: ["x"]}):
         with pytest.raises(InvalidInputError, match=r"has several inputs.*'age', 'name'"):
-            sent(pandas.DataFrame(columns), SEVERAL)
+            sent(pandas.DataFrame(columns), SEVERAL_INPUTS)
 
 
 def test_dict_of_named_inputs_stays_one_and_its_frames_go_by_name():
     assert not has_names({"x": [[1.0, 2.0]]})
     assert sent({"x": pandas.DataFrame({"b": [2], "a": [1]})}, TWO) == {"x": [[1, 2]]}
-    assert sent({"age": [1, 2], "name": np.array(["a", "b"])}, SEVERAL) == {
+    assert sent({"age": [1, 2], "name": np.array(["a", "b"])}, SEVERAL_INPUTS) == {
         "age": [[1], [2]],
         "name": ["a", "b"],
     }
@@ -162,12 +149,12 @@ def test_rows_without_names_need_no_document():
     "series", [pandas.Series([1.5, 2.5], name="v"), polars.Series("v", [1.5, 2.5])], ids=type
 )
 def test_series_is_one_column(series):
-    assert sent(series, model(-1)) == [1.5, 2.5]
-    assert sent(series, model(-1, 1)) == [[1.5], [2.5]]
-    assert sent(series, model(-1, 1, features=["v"])) == [[1.5], [2.5]]
+    assert sent(series, document_of(-1)) == [1.5, 2.5]
+    assert sent(series, document_of(-1, 1)) == [[1.5], [2.5]]
+    assert sent(series, document_of(-1, 1, features=["v"])) == [[1.5], [2.5]]
     with pytest.raises(InvalidInputError, match="unknown: 'v'"):
-        sent(series, model(-1, 1, features=["w"]))
-    assert sent(series.rename(None) if hasattr(series, "iloc") else series.rename(""), model(-1)) == [
+        sent(series, document_of(-1, 1, features=["w"]))
+    assert sent(series.rename(None) if hasattr(series, "iloc") else series.rename(""), document_of(-1)) == [
         1.5,
         2.5,
     ]
@@ -194,13 +181,13 @@ def test_missing_values_become_null_where_the_datatype_is_a_float():
 @pytest.mark.parametrize("datatype", ["INT64", "BYTES", "BOOL"])
 def test_missing_value_is_refused_where_the_datatype_has_none(values, datatype):
     with pytest.raises(InvalidInputError, match=f"Column 'v' has .* in row 1, which {datatype}"):
-        sent(pandas.DataFrame({"v": values}), model(-1, 1, datatype=datatype))
+        sent(pandas.DataFrame({"v": values}), document_of(-1, 1, datatype=datatype))
 
 
 def test_whole_numbers_stay_whole_beside_other_columns():
     large = 2**62 + 1
     frame = pandas.DataFrame({"a": [large], "b": [True], "c": pandas.Categorical([7])})
-    assert sent(frame, model(-1, 3, datatype="INT64")) == [[large, True, 7]]
+    assert sent(frame, document_of(-1, 3, datatype="INT64")) == [[large, True, 7]]
 
 
 def test_categories_are_sent_as_their_values():
@@ -209,7 +196,7 @@ def test_categories_are_sent_as_their_values():
         polars.DataFrame({"c": ["x", "y"]}, schema={"c": polars.Categorical}),
         pyarrow.table({"c": pyarrow.array(["x", "y"]).dictionary_encode()}),
     ):
-        assert sent(frame, model(-1, datatype="BYTES")) == ["x", "y"]
+        assert sent(frame, document_of(-1, datatype="BYTES")) == ["x", "y"]
 
 
 def test_decimals_are_numbers():

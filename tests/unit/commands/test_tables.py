@@ -2,25 +2,12 @@ import pytest
 
 from inferq.commands.tables import read_csv
 from inferq.jobs import InvalidInputError
+from tests.model_documents import SEVERAL_INPUTS, document_of
 
-
-def model(*shape, datatype="FP32", features=None):
-    inputs = [{"name": "x", "datatype": datatype, "shape": list(shape)}]
-    return {"name": "m", "inputs": inputs, "feature_names": features}
-
-
-TWO = model(-1, 2, features=["a", "b"])
-NAMELESS = model(-1, 2)
-WHOLE = model(-1, 2, datatype="INT64")
-TEXT = model(-1, 1, datatype="BYTES")
-SEVERAL = {
-    "name": "m",
-    "inputs": [
-        {"name": "age", "datatype": "INT64", "shape": [-1, 1]},
-        {"name": "name", "datatype": "BYTES", "shape": [-1]},
-    ],
-    "feature_names": None,
-}
+TWO = document_of(-1, 2, features=["a", "b"])
+NAMELESS = document_of(-1, 2)
+WHOLE = document_of(-1, 2, datatype="INT64")
+TEXT = document_of(-1, 1, datatype="BYTES")
 
 
 def rows(text, document, **options):
@@ -63,7 +50,7 @@ def test_first_of_several_texts_is_asked_about():
     assert rows("good\nbad\nugly\n", TEXT, has_header=True) == [["bad"], ["ugly"]]
 
 
-@pytest.mark.parametrize("document", [TEXT, model(-1, 1, datatype="BYTES", features=["x"])])
+@pytest.mark.parametrize("document", [TEXT, document_of(-1, 1, datatype="BYTES", features=["x"])])
 def test_header_of_texts_is_known_by_the_name_of_the_input_or_feature(document):
     assert read_csv("x\ngood\n", document).data in ({"x": [["good"]]}, [("good",)])
 
@@ -83,10 +70,13 @@ def test_texts_are_taken_exactly_as_they_are_written():
 
 
 def test_columns_of_several_inputs_go_by_name():
-    assert read_csv("name,age\nann,3\n007,4\n", SEVERAL).data == {"name": ["ann", "007"], "age": [[3], [4]]}
+    assert read_csv("name,age\nann,3\n007,4\n", SEVERAL_INPUTS).data == {
+        "name": ["ann", "007"],
+        "age": [[3], [4]],
+    }
     for text, has_header in (("ann,3\n", None), ("name,age\nann,3\n", False)):
         with pytest.raises(InvalidInputError):
-            read_csv(text, SEVERAL, has_header=has_header)
+            read_csv(text, SEVERAL_INPUTS, has_header=has_header)
 
 
 def test_empty_cell_is_a_missing_number_only_among_floats():
@@ -105,7 +95,7 @@ def test_empty_cell_is_a_missing_number_only_among_floats():
         (TWO, "5", "N/A"),
         (WHOLE, "5", "1.0"),
         (WHOLE, "5", "1_0"),
-        (model(-1, 2, datatype="BOOL"), "true", "1"),
+        (document_of(-1, 2, datatype="BOOL"), "true", "1"),
     ],
 )
 def test_cell_that_is_not_of_the_datatype_is_named_by_its_line_and_column(document, good, bad):
@@ -114,12 +104,12 @@ def test_cell_that_is_not_of_the_datatype_is_named_by_its_line_and_column(docume
 
 
 def test_booleans_are_read_however_they_are_written():
-    assert rows("True,FALSE\n", model(-1, 2, datatype="BOOL")) == [[True, False]]
+    assert rows("True,FALSE\n", document_of(-1, 2, datatype="BOOL")) == [[True, False]]
 
 
 @pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs")])
 def test_other_delimiters_are_found_by_the_number_of_columns_and_said(delimiter, name):
-    for document in (TWO, NAMELESS, model(-1, -1)):
+    for document in (TWO, NAMELESS, document_of(-1, -1)):
         read = read_csv(f"5.1{delimiter}6\n", document)
         assert read.data == [(5.1, 6)]
         assert f"The cells are separated by {name}." in read.notes
