@@ -246,7 +246,11 @@ def submit(
     learned: Learned,
     retries: int,
 ) -> Steps[str]:
-    """Submits a job and returns its id. With a key of its own it can be repeated without harm."""
+    """Submits a job and returns its id. With a key of its own it can be repeated without harm.
+
+    Raises:
+        InvalidInputError: The key, or something in the data, cannot be sent.
+    """
     key = secrets.token_hex(16) if key is None else key
     if not _KEY.fullmatch(key):
         raise jobs.InvalidInputError(
