@@ -57,13 +57,21 @@ def read_csv(text: str, document: Mapping[str, Any], *, has_header: bool | None 
     lines = _lines(text, delimiter)
     if not lines:
         raise InvalidInputError("The CSV file is empty. Expected lines of cells with commas between.")
+    first = repr(delimiter.join(lines[0].cells)[:80])
     if has_header is None:
         has_header = _has_header(lines[0].cells, wanted, document)
+    if has_header is None:
+        raise InvalidInputError(
+            f"The first line of the CSV file, {first}, may be a header or a row. Say --header or --no-header."
+        )
     notes = [f"The cells are separated by {_DELIMITERS[delimiter]}."] if delimiter != "," else []
     notes.append(f"The first line is {'a header' if has_header else 'a row, not a header'}.")
     header = lines.pop(0).cells if has_header else None
     if not lines:
-        raise InvalidInputError("The CSV file has no rows behind its header.")
+        raise InvalidInputError(
+            f"The only line of the CSV file, {first}, is taken for a header. Add rows, or say --no-header if "
+            "this is a row."
+        )
     columns: list[Sequence[str]] = list(zip(*(line.cells for line in lines), strict=True))
     names = [name.strip() for name in header] if header else None
     if names and wanted and set(wanted) < set(names):
@@ -135,23 +143,19 @@ def _lines(text: str, delimiter: str, at_most: int = sys.maxsize) -> list[_Line]
     return lines
 
 
-def _has_header(first: Sequence[str], wanted: list[str] | None, document: Mapping[str, Any]) -> bool:
-    """Whether the first line is a header.
-
-    Raises:
-        InvalidInputError: It may be one or not.
-    """
+def _has_header(first: Sequence[str], wanted: list[str] | None, document: Mapping[str, Any]) -> bool | None:
+    """Whether the first line is a header; None where it may be one or not."""
     inputs = document["inputs"]
     names = [name.strip() for name in first]
     if len(inputs) > 1 or names == [inputs[0]["name"]] or (wanted and set(wanted) <= set(names)):
         return True
     datatype = inputs[0]["datatype"]
-    if datatype == "BYTES" or are_numbers(names):
-        raise InvalidInputError(
-            f"The first line of the CSV file, {','.join(first)[:80]!r}, may be a header or a row. Say "
-            "--header or --no-header."
-        )
-    return not all(_fits(cell, datatype) for cell in first)
+    # an empty cell is a missing value in a row, and in a header the name of pandas' index
+    fitting = {_fits(name, datatype) for name in names if name}
+    # a line with both is a row with a bad cell more often than a header, as which it would be lost
+    if datatype == "BYTES" or are_numbers(names) or len(fitting) > 1:
+        return None
+    return False in fitting
 
 
 def _fits(cell: str, datatype: str) -> bool:

@@ -43,6 +43,25 @@ def test_words_are_a_header_of_numbers():
         read_csv("a,c\n1,2\n", TWO)
 
 
+@pytest.mark.parametrize("document", [TWO, NAMELESS, WHOLE], ids=["features", "no features", "whole numbers"])
+def test_first_row_with_a_bad_cell_is_asked_about_and_never_lost(document):
+    with pytest.raises(InvalidInputError, match=r"'5,n/a', may be a header or a row. Say --header or --no"):
+        read_csv("5,n/a\n6,7\n", document)
+    with pytest.raises(InvalidInputError, match="Line 1 of the CSV file, column '1'"):
+        read_csv("5,n/a\n6,7\n", document, has_header=False)
+
+
+def test_empty_name_of_an_index_leaves_a_header_one():
+    read = read_csv(",a,b\n0,5,6\n", TWO)
+    assert read.data == [(5, 6)]
+    assert rows(",p\n1,2\n", NAMELESS) == [[1, 2]]
+
+
+def test_only_line_that_is_taken_for_a_header_is_shown():
+    with pytest.raises(InvalidInputError, match=r"'5,1;6,2', is taken for a header.*--no-header"):
+        read_csv("5,1;6,2\n", TWO)
+
+
 def test_first_of_several_texts_is_asked_about():
     with pytest.raises(InvalidInputError, match="--no-header"):
         read_csv("good\nbad\nugly\n", TEXT)
