@@ -9,6 +9,7 @@ _PLACE_IN_SCRIPT = re.compile(
     r"(ERR )?(Error running script.*?: )?@?user_script: ?\d+: |,? ?script: [0-9a-f]{40}.*"
 )
 _HAS_CODE = re.compile(r"[A-Z]{3,} ")
+_NOAUTH = "Redis wants a password (NOAUTH). Set INFERQ_REDIS_URL to redis://:password@host."
 _BY_WORDS = {
     "MISCONF": "Redis takes no writes, since it cannot save its data to disk (MISCONF). Make room on its "
     "disk, or see its log.",
@@ -20,9 +21,8 @@ _BY_WORDS = {
     "redis-cli SCRIPT KILL.",
     "invalid username-password": "Redis does not know this user or password (WRONGPASS). Set "
     "INFERQ_REDIS_URL to redis://user:password@host.",
-    # NOAUTH, as a client hears it that says HELLO first
-    "already authenticated": "Redis wants a password (NOAUTH). Set INFERQ_REDIS_URL to "
-    "redis://:password@host.",
+    "Authentication required": _NOAUTH,
+    "already authenticated": _NOAUTH,  # as a client hears it that says HELLO first
 }
 _BY_TYPE: dict[type[Exception], str] = {
     exceptions.OutOfMemoryError: "Redis has reached its memory limit (maxmemory) and takes no new jobs. "

@@ -17,6 +17,7 @@ ERRORS = [
     (exceptions.BusyLoadingError("Redis is loading the dataset in memory"), "LOADING"),
     (exceptions.NoPermissionError("this user has no permissions to run the 'evalsha' command"), "NOPERM"),
     (exceptions.AuthenticationError("invalid username-password pair or user is disabled."), "WRONGPASS"),
+    (exceptions.AuthenticationError("Authentication required."), "NOAUTH"),
     (
         exceptions.AuthenticationError(
             "HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
