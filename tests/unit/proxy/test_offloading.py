@@ -38,14 +38,12 @@ async def test_function_is_called_elsewhere_and_its_outcome_comes_back(pool):
 
 async def test_event_loop_serves_others_meanwhile(pool):
     await pool.call(os.getpid)
-    began = time.monotonic()
     call = asyncio.create_task(pool.call(parse_object, SLOW, ""))
-    longest = 0.0
+    turns = 0
     while not call.done():
-        before = time.monotonic()
         await asyncio.sleep(0.001)
-        longest = max(longest, time.monotonic() - before)
-    assert longest < (time.monotonic() - began) / 2
+        turns += 1
+    assert turns > 20  # a thread would hold the lock of the interpreter for nearly all of the time
 
 
 async def test_whoever_finds_all_processes_busy_for_long_is_refused(pool):
