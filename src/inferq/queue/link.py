@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
@@ -26,14 +25,31 @@ _MOSTLY_LEFT = 0.9
 """A request of whose time for Redis less than this share is left has waited for long."""
 
 
-@dataclass(slots=True)
-class _Allowance:
-    """How many seconds a request may still wait for Redis."""
+class TimeLimit:
+    """A context in which all calls together have so many seconds; see `Link.one_time_limit`.
 
-    seconds: float
+    A class, since every request passes it: a generator would take thrice the time.
+
+    Args:
+        seconds: How many.
+
+    Attributes:
+        seconds: How many are left.
+    """
+
+    __slots__ = ("_before", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> None:
+        self._before = _allowance.set(self)
+
+    def __exit__(self, *_error: object) -> None:
+        _allowance.reset(self._before)
 
 
-_allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
+_allowance: ContextVar[TimeLimit | None] = ContextVar("allowance", default=None)
 
 
 class Link:
@@ -78,18 +94,13 @@ class Link:
         except NoScriptError:
             return await self.redis.eval(script.source, *rest)
 
-    @contextmanager
-    def one_time_limit(self, size: int = 0) -> Iterator[None]:
+    def one_time_limit(self, size: int = 0) -> "TimeLimit":
         """Lets all calls within it, together, wait no longer for Redis than one of them would.
 
         Args:
             size: How many bytes they carry.
         """
-        before = _allowance.set(_Allowance(self._seconds + transfer_seconds(size)))
-        try:
-            yield
-        finally:
-            _allowance.reset(before)
+        return TimeLimit(self._seconds + transfer_seconds(size))
 
     @property
     def has_waited(self) -> bool:
