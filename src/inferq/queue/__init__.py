@@ -32,6 +32,7 @@ The data model, with `{prefix}` before every key:
 | `claim:{token}` | list | model, and ids of the jobs that are still leased by a claim |
 | `worker:{id}` | hash | a live worker; expires |
 | `loading:{host}` | hash | process id of a worker to a stamp of what it is loading |
+| `loaded:{stamp}` | string | there while a worker has loaded the model with this stamp of late |
 | `unloadable:{stamp}` | string | why the model in the folder with this stamp must not be loaded |
 | `workers` | sorted set | worker ids by last heartbeat in ms |
 | `workers:seen` | string | the last heartbeat of any worker in ms |

@@ -89,6 +89,10 @@ class Keys:
         """What each worker process of a host is loading, by process id."""
         return f"{self.prefix}loading:{host}"
 
+    def loaded(self, stamp: str) -> str:
+        """There while a worker has loaded the model in a folder with this stamp of late."""
+        return f"{self.prefix}loaded:{stamp}"
+
     def unloadable(self, stamp: str) -> str:
         """Why the model in a folder with this stamp must not be loaded."""
         return f"{self.prefix}unloadable:{stamp}"

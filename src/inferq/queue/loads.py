@@ -7,6 +7,7 @@ the host finds it, and is careful. What must not be loaded at all is noted by a 
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -39,7 +40,7 @@ class Loads:
     def __init__(self, settings: Settings, host: str) -> None:
         keys = Keys(settings.key_prefix)
         self._redis = connect(settings)
-        self._loading, self._unloadable = keys.loading(host), keys.unloadable
+        self._loading, self._loaded, self._unloadable = keys.loading(host), keys.loaded, keys.unloadable
         self._pid = str(os.getpid())
         self._dead: list[str] = []
         self._deaths: dict[str, int] = {}
@@ -48,7 +49,8 @@ class Loads:
     def find_dead(self) -> bool:
         """Whether workers of this host died while they loaded a model.
 
-        A model by which that happened `MOST_DEATHS` times in a row is not to be loaded again.
+        A model by which that happened `MOST_DEATHS` times in a row is not to be loaded again, unless some
+        worker has loaded it of late: then somebody else has killed them.
         """
         notes = self._ask(lambda: cast("dict[bytes, bytes]", self._redis.hgetall(self._loading)), {})
         for pid, note in ((text_from(pid), text_from(note)) for pid, note in notes.items()):
@@ -58,31 +60,39 @@ class Loads:
                 deaths = int(number) if re.fullmatch("[1-9]", number) else 1
                 self._deaths[stamp] = max(deaths, self._deaths.get(stamp, 0))
         for stamp, deaths in self._deaths.items():
-            if deaths >= MOST_DEATHS:
+            if deaths >= MOST_DEATHS and not self._ask(partial(self._redis.exists, self._loaded(stamp)), 1):
                 self.condemn(stamp, f"{deaths} workers in a row died while they loaded it.")
         return bool(self._dead)
 
-    def begin(self, stamp: str) -> str | None:
-        """Notes what this process is about to load.
+    def find_reason(self, stamp: str) -> str | None:
+        """Why a model must not be loaded; None if it may.
 
         Args:
             stamp: Stamp of the model's folder.
+        """
+        get = cast("Callable[[], bytes | None]", partial(self._redis.get, self._unloadable(stamp)))
+        reason = self._ask(get, None)
+        return None if reason is None else text_from(reason)
 
-        Returns:
-            Why it must not be loaded; None if it may.
+    def begin(self, stamp: str) -> None:
+        """Notes what is about to be loaded, by this process or one that it has started.
+
+        Args:
+            stamp: Stamp of the model's folder.
         """
         number = self._deaths.get(stamp, 0) + 1  # of the death that this would be
 
-        def note() -> bytes | None:
+        def note() -> None:
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.get(self._unloadable(stamp))
             pipeline.hset(self._loading, self._pid, f"{number} {stamp}")
             pipeline.expire(self._loading, KEPT_SECONDS)
-            reason: bytes | None = pipeline.execute()[0]
-            return reason
+            pipeline.execute()
 
-        reason = self._ask(note, None)
-        return None if reason is None else text_from(reason)
+        self._ask(note, None)
+
+    def note_loaded(self, stamp: str) -> None:
+        """Notes that a model has been loaded, so that deaths are not its fault."""
+        self._ask(lambda: self._redis.set(self._loaded(stamp), "1", ex=KEPT_SECONDS), None)
 
     def condemn(self, stamp: str, reason: str) -> None:
         """Notes that a model must not be loaded again as it is."""

@@ -89,10 +89,13 @@ class Loader:
 
     def _load(self, folder: Path, runner: Runner) -> Model:
         stamp = self.stamp_of(folder)
-        if reason := self._loads.begin(stamp) or self._deadly.get(stamp):
+        if reason := self._deadly.get(stamp) or self._loads.find_reason(stamp):
             raise _left_out(reason)
+        self._loads.begin(stamp)
         with self._within_limit(folder, stamp) as handle:
-            return prepare(folder, self._settings, runner, handle)
+            model = prepare(folder, self._settings, runner, handle)
+        self._loads.note_loaded(stamp)
+        return model
 
     def stamp_of(self, folder: Path) -> str:
         """By which it is known that nothing has changed in a model's folder, nor in the limit."""
@@ -106,7 +109,7 @@ class Loader:
 
     def _find_deadly(self, folders: Sequence[Path]) -> None:
         """Has another process load models, and notes which of them it dies of or does not get ready."""
-        folders = [folder for folder in folders if not self._loads.begin(self.stamp_of(folder))]
+        folders = [folder for folder in folders if not self._loads.find_reason(self.stamp_of(folder))]
         while folders:
             begun, reason = self._load_elsewhere(folders)
             if not reason or not begun:

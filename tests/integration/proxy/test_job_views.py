@@ -122,7 +122,7 @@ async def test_large_result_from_outside_that_is_no_json_is_shown_as_a_string(cl
 async def test_result_from_outside_that_is_no_unicode_can_be_sent_over_a_socket(
     proxy, client, redis_client, monkeypatch
 ):
-    monkeypatch.setattr("inferq.proxy.results.MOST_PARSED_BYTES", 100_000)
+    monkeypatch.setattr("inferq.proxy.job_views.MOST_PARSED_BYTES", 100_000)
     [job_id] = await submitted(client)
     end_outside(redis_client, job_id, b'["' + b"\xff" * 200_000 + b'"]')
     async with (

@@ -164,16 +164,28 @@ async def test_model_that_took_its_worker_along_even_from_a_process_of_its_own_i
     chosen = settings.model_copy(update={"models_dir": models})
     loader = Loader(chosen)
     stamp = loader.stamp_of(models / "deep")
-    for number in range(
-        1, MOST_DEATHS + 1
-    ):  # notes of this very process, which is taken for its own successor
-        dead = Loads(chosen, loader._host)
-        assert dead.find_dead() == (number > 1)
-        assert dead.begin(stamp) is None
-    runner = Runner({}, Watch(1.0, lambda _run: None), chosen)
-    loaded = loader.load_into(runner)
+    die_while_loading(chosen, loader, stamp)
+    loaded = loader.load_into(Runner({}, Watch(1.0, lambda _run: None), chosen))
     assert list(loaded.models) == ["iris"]
     assert "3 workers in a row died" in loaded.left_out["deep"]
+
+
+def die_while_loading(settings, loader, stamp):
+    """Leaves the notes of workers that died in a row: of this very process, taken for its own successor."""
+    for number in range(1, MOST_DEATHS + 1):
+        dead = Loads(settings, loader._host)
+        assert dead.find_dead() == (number > 1)
+        dead.begin(stamp)
+
+
+async def test_model_that_a_worker_has_loaded_is_not_left_out_however_often_workers_are_killed(
+    settings, models, redis_client
+):
+    chosen = settings.model_copy(update={"models_dir": models})
+    for _ in range(2):
+        loader = Loader(chosen)
+        assert loader.load_into(Runner({}, Watch(1.0, lambda _run: None), chosen)).left_out == {}
+        die_while_loading(chosen, loader, loader.stamp_of(models / "iris"))
 
 
 async def test_note_of_a_worker_that_still_loads_makes_nobody_careful(settings, redis_client):
@@ -187,11 +199,12 @@ async def test_keys_that_another_program_has_spoilt_stop_no_start(settings, redi
     redis_client.set("loading:host", "odd")
     loads = Loads(settings, "host")
     assert not loads.find_dead()
-    assert loads.begin("stamp") is None
+    assert loads.find_reason("stamp") is None
+    loads.begin("stamp")
     loads.condemn("stamp", "It is broken.")
     loads.end()
     redis_client.delete("loading:host")
-    assert Loads(settings, "host").begin("stamp") == "It is broken."
+    assert Loads(settings, "host").find_reason("stamp") == "It is broken."
 
 
 def test_worker_without_a_model_that_can_be_served_says_so_and_ends(redis_url, models):
