@@ -27,7 +27,10 @@ async def slow_link(port, bytes_per_second=inf, seconds=0.0):
         finally:
             writer.close()
 
+    connections = set()
+
     async def connect_through(reader, writer):
+        connections.add(asyncio.current_task())
         onward, back = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(pump(reader, back, 0.0), pump(onward, writer, seconds))
 
@@ -36,3 +39,7 @@ async def slow_link(port, bytes_per_second=inf, seconds=0.0):
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.sleep(0)  # sockets are closed at the loop's next turn
