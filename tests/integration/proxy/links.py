@@ -32,7 +32,11 @@ async def slow_link(port, bytes_per_second=inf, seconds=0.0):
     async def connect_through(reader, writer):
         connections.add(asyncio.current_task())
         onward, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, back, 0.0), pump(onward, writer, seconds))
+        try:
+            await asyncio.gather(pump(reader, back, 0.0), pump(onward, writer, seconds))
+        finally:  # though something is still to be sent
+            back.transport.abort()
+            writer.transport.abort()
 
     server = await asyncio.start_server(connect_through, "127.0.0.1", 0)
     try:

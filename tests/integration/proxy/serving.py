@@ -48,7 +48,14 @@ def serving(settings, http=PromptProtocol, **options):
     options = {"access_log": False, "log_level": "critical", "timeout_graceful_shutdown": 1, **options}
     config = uvicorn.Config(app, http=http, port=free_port(), **options)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+
+    async def serve():
+        await server.serve()
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()  # a process would take them along when it ends
+        await asyncio.sleep(0)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     wait_until(lambda: server.started, what="the proxy's start")
     try:
