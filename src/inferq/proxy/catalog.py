@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -36,30 +36,18 @@ class Catalog:
     def __init__(self, producer: Producer, settings: Settings) -> None:
         self._producer = producer
         self._settings = settings
-        self._entries: dict[str, Entry] = {}
-        self._unavailable: dict[str, str] = {}
         self._models = Models({}, {}, settings.default_model, settings.default_model)
         self._unreadable: dict[str, bytes] = {}
         self._read_at = -FRESH_SECONDS
         self._reading: asyncio.Task[None] | None = None
 
-    async def entries(self) -> dict[str, Entry]:
+    async def entries(self) -> Mapping[str, Entry]:
         """All announced models by name.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
-        await self._refresh()
-        return self._entries
-
-    async def unavailable(self) -> dict[str, str]:
-        """Name to reason of the models that live workers have left out, and none serves.
-
-        Raises:
-            RedisUnavailableError: Redis does not answer in time.
-        """
-        await self._refresh()
-        return self._unavailable
+        return (await self.models()).entries
 
     async def default_name(self) -> str:
         """Name of the default model: the setting's; where that is not set, of the only model if there is one.
@@ -75,15 +63,12 @@ class Catalog:
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
-        await self._refresh()
-        return self._models
-
-    async def _refresh(self) -> None:
         if not self._is_fresh():
             # all requests share one reading and its failure: in a queue each would wait for Redis anew
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._read())
             await asyncio.shield(self._reading)
+        return self._models
 
     async def find(self, name: str) -> Entry | None:
         """The model of this name; None for the default model before any worker has announced one.
@@ -126,13 +111,13 @@ class Catalog:
 
     async def _read(self) -> None:
         announced, workers = await asyncio.gather(self._producer.announced_models(), self._workers())
-        self._take_over(announced)
-        self._unavailable = find_unavailable(workers)
-        names = {*self._entries, *self._unavailable}
+        entries, unavailable = self._entries_of(announced), find_unavailable(workers)
+        names = {*entries, *unavailable}
         default = self._settings.default_model
         is_set = "default_model" in self._settings.model_fields_set
         named = names.pop() if len(names) == 1 and not is_set else default
-        self._models = Models(self._entries, self._unavailable, named, default)
+        self._models = Models(entries, unavailable, named, default)
+        self._read_at = time.monotonic()
 
     async def _workers(self) -> list[WorkerInfo]:
         """The live workers; none where another program has spoilt their keys: requests must go on."""
@@ -144,13 +129,12 @@ class Catalog:
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._read_at < FRESH_SECONDS
 
-    def _take_over(self, announced: dict[str, bytes]) -> None:
+    def _entries_of(self, announced: dict[str, bytes]) -> dict[str, Entry]:
         entries = {name: self._entry(name, document) for name, document in sorted(announced.items())}
-        self._entries = {name: entry for name, entry in entries.items() if entry is not None}
-        self._read_at = time.monotonic()
+        return {name: entry for name, entry in entries.items() if entry is not None}
 
     def _entry(self, name: str, announced: bytes) -> Entry | None:
-        known = self._entries.get(name)
+        known = self._models.entries.get(name)
         if known is not None and known.announced == announced:
             return known
         if self._unreadable.get(name) == announced:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -109,18 +109,23 @@ class Loader:
 
     def _find_deadly(self, folders: Sequence[Path]) -> None:
         """Has another process load models, and notes which of them it dies of or does not get ready."""
-        folders = [folder for folder in folders if not self._loads.find_reason(self.stamp_of(folder))]
-        while folders:
-            begun, reason = self._load_elsewhere(folders)
+        stamps = {folder: self.stamp_of(folder) for folder in folders}
+        left = [folder for folder in folders if not self._loads.find_reason(stamps[folder])]
+        while left:
+            begun, reason = self._load_elsewhere(left, stamps)
             if not reason or not begun:
                 return
-            stamp = self.stamp_of(folders[begun - 1])
+            stamp = stamps[left[begun - 1]]
             self._deadly[stamp] = reason
             self._loads.condemn(stamp, reason)
-            folders = folders[begun:]
+            left = left[begun:]
 
-    def _load_elsewhere(self, folders: Sequence[Path]) -> tuple[int, str]:
+    def _load_elsewhere(self, folders: Sequence[Path], stamps: Mapping[Path, str]) -> tuple[int, str]:
         """Has another process load models, one after the other.
+
+        Args:
+            folders: Their folders.
+            stamps: The stamp of each.
 
         Returns:
             How many it began with; and why the last of these must not be loaded, or nothing.
@@ -138,7 +143,7 @@ class Loader:
             while select.select([marks], [], [], self._settings.warm_up_seconds + _START_SECONDS)[0]:
                 if not os.read(marks.fileno(), 1):
                     break
-                self._loads.begin(self.stamp_of(folders[begun]))
+                self._loads.begin(stamps[folders[begun]])
                 begun += 1
             else:
                 child.kill()

@@ -35,12 +35,11 @@ async def metadata(request: Request) -> Response:
 )
 async def models(request: Request) -> Response:
     """Lists the models that workers have announced, and those that they cannot serve."""
-    catalog = catalog_of(request)
-    unavailable = await catalog.unavailable()
+    known = await catalog_of(request).models()
     body = {
-        "models": [name for name in await catalog.entries() if name not in unavailable],
-        "default": await catalog.default_name(),
-        "unavailable": unavailable,
+        "models": [name for name in known.entries if name not in known.unavailable],
+        "default": known.default_name,
+        "unavailable": known.unavailable,
     }
     return JsonResponse(to_json(body))
 
