@@ -18,7 +18,7 @@ import uvloop
 
 from benchmarks.idle import resident_megabytes
 from benchmarks.processes import BODY, BenchmarkError, run_python
-from inferq.proxy.listener import allow_many_connections
+from inferq.proxy.transport.listen import allow_many_connections
 
 HELD_KEY = "benchmark:held"
 """Is set once every client waits: from now on jobs are to be ended."""

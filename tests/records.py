@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from inferq.queue.record import POSITIONAL, fields_of
+from inferq.queue.schema.record import POSITIONAL, fields_of
 
 TIMES = ("submitted_ms", "started_ms", "missing_ms", "ended_ms", "webhook_ms")
 

@@ -18,8 +18,8 @@ from pydantic_core import from_json, to_json
 from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import ROOT, can_connect, free_port, program, python, redis_server, wait_until
 from benchmarks.rounds import rounds, tell
+from inferq.models.model import Model
 from inferq.models.repository import load_model
-from inferq.models.session import Model
 
 _IMAGE = (1, 3, 224, 224)
 _ROWS = 100_000

@@ -17,9 +17,9 @@ from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import redis_server
 from benchmarks.rounds import tell
 from inferq.jobs import ClaimedJob
-from inferq.queue import scripts
-from inferq.queue.consumer import Consumer
-from inferq.queue.producer import Producer
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.producer import Producer
+from inferq.queue.redis_client import scripts
 from inferq.settings import Settings, load_settings
 
 _DEPTHS = (1_000, 100_000, 1_000_000)

@@ -18,9 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import BenchmarkError, program, python, redis_server, wait_until
 from benchmarks.rounds import rounds, tell
-from inferq.models.session import open_session
-from inferq.queue.producer import Producer
-from inferq.queue.record import fields_of
+from inferq.models.model import open_session
+from inferq.queue.producer.producer import Producer
+from inferq.queue.schema.record import fields_of
 from inferq.settings import Settings, load_settings
 
 _WIDTH = 64

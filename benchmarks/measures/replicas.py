@@ -9,8 +9,8 @@ import redis
 from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import program, python, redis_server, wait_until
 from benchmarks.rounds import tell
-from inferq.queue.producer import Producer
-from inferq.queue.record import fields_of
+from inferq.queue.producer.producer import Producer
+from inferq.queue.schema.record import fields_of
 from inferq.settings import Settings, load_settings
 
 _SECONDS = 0.1

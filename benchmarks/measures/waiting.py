@@ -17,7 +17,7 @@ from benchmarks.rounds import interleave, tell
 from benchmarks.targets import SUBJECT
 from benchmarks.waiters import HELD_KEY, LAST_KEY, Crowd, Told, let_wait
 from inferq.jobs import Outcome
-from inferq.queue.consumer import Consumer
+from inferq.queue.consumer.consumer import Consumer
 from inferq.settings import Settings
 
 _BUSY = 0.8

@@ -3,7 +3,7 @@
 import asyncio
 
 from benchmarks.rivals import iris
-from inferq.queue.producer import Producer
+from inferq.queue.producer.producer import Producer
 from inferq.settings import load_settings
 
 _AT_ONCE = 16

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnreachableError,
     )
-    from inferq.jobs import (
+    from inferq.errors import (
         InferqError,
         InvalidInputError,
         JobNotFoundError,
@@ -42,10 +42,10 @@ __all__ = [
     "UnreachableError",
 ]
 
-_OF_JOBS = ("InferqError", "InvalidInputError", "JobNotFoundError", "QueueFullError", "UnknownModelError")
+_OF_ERRORS = ("InferqError", "InvalidInputError", "JobNotFoundError", "QueueFullError", "UnknownModelError")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of several classes
     if name not in __all__:
         raise AttributeError(f"module 'inferq' has no attribute {name!r}")
-    return getattr(import_module("inferq.jobs" if name in _OF_JOBS else "inferq.client"), name)
+    return getattr(import_module("inferq.errors" if name in _OF_ERRORS else "inferq.client"), name)

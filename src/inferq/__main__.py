@@ -1,5 +1,5 @@
 """`python -m inferq` is the command `inferq`."""
 
-from inferq.cli import main
+from inferq.cli.app import main
 
 main()

@@ -7,7 +7,7 @@ from random import Random
 
 import orjson
 
-from inferq.jobs import ErrorKind
+from inferq.errors import ErrorKind
 from inferq.models.repository import load_repository
 from tests.chaos.cluster import ROOT
 from tests.chaos.worker_entry import KILLER_DATA

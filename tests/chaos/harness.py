@@ -15,7 +15,7 @@ import orjson
 import redis
 import redis.asyncio
 
-from inferq.queue.producer import Producer
+from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 from tests.chaos.cases import Cases
 from tests.chaos.cluster import Child, Cluster

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from inferq.jobs import ErrorKind, Status
+from inferq.errors import ErrorKind
+from inferq.jobs import Status
 
 ROLL_BACK_SECONDS = 4.0
 """A killed server may have lost what it wrote in so many last seconds: with appendfsync everysec it holds

@@ -9,8 +9,8 @@ import httpx
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from inferq.jobs import JobStateError, RedisUnavailableError
-from inferq.queue.producer import Producer
+from inferq.errors import JobStateError, RedisUnavailableError
+from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 from tests.chaos.cases import KILLER, Case, Cases
 from tests.chaos.journal import Entry, Journal, Origin

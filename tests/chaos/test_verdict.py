@@ -2,7 +2,7 @@
 
 import pytest
 
-from inferq.jobs import ErrorKind
+from inferq.errors import ErrorKind
 from tests.chaos.journal import Entry, Journal, Origin
 from tests.chaos.verdict import Verdict
 from tests.chaos.watchers import EventWatcher

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import redis
 
-from inferq.jobs import ErrorKind, Priority, Status
-from inferq.queue.record import fields_of
+from inferq.errors import ErrorKind
+from inferq.jobs import Priority, Status
+from inferq.queue.schema.record import fields_of
 from tests.chaos.journal import Entry, Journal
 from tests.chaos.watchers import EventWatcher
 

@@ -20,13 +20,14 @@ from unittest.mock import patch
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from inferq.jobs import ClaimedJob, Outcome, RedisUnavailableError
-from inferq.models.session import Inputs, Model, RunHandle
-from inferq.queue import consumer, rescue
-from inferq.queue.connection import redis_errors
-from inferq.queue.consumer import BLOCK_SECONDS, Consumer, Popped
-from inferq.queue.exchange import Answer, Exchange
-from inferq.queue.line import Line
+from inferq.errors import RedisUnavailableError
+from inferq.jobs import ClaimedJob, Outcome
+from inferq.models.model import Inputs, Model, RunHandle
+from inferq.queue.consumer import consumer, orphans
+from inferq.queue.consumer.consumer import BLOCK_SECONDS, Consumer, Popped
+from inferq.queue.consumer.prefetch import Answer, Exchange
+from inferq.queue.redis_client.connection import redis_errors
+from inferq.queue.redis_client.pipelined import Line
 from inferq.settings import Settings
 from inferq.worker import main as worker
 
@@ -197,7 +198,7 @@ def hurry(factor: float) -> None:
     for module, name in (
         (consumer, "MISSING_SECONDS"),
         (consumer, "RETRY_BASE_SECONDS"),
-        (rescue, "ROUND_SECONDS"),
+        (orphans, "ROUND_SECONDS"),
     ):
         patch.object(module, name, getattr(module, name) / factor).start()
 

@@ -8,11 +8,12 @@ import sys
 import httpx
 import pytest
 
-from inferq.jobs import InvalidInputError, Outcome
+from inferq.errors import InvalidInputError
+from inferq.jobs import Outcome
 from inferq.models.repository import load_model
 from inferq.proxy.app import create_app
-from inferq.queue.consumer import Consumer
-from inferq.queue.producer import Producer
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 from tests.e2e.processes import ROOT
 from tests.servers import Server, wait_until

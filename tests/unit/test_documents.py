@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from inferq.jobs import ErrorKind
-from inferq.proxy.problems import TYPES
+from inferq.errors import ErrorKind
+from inferq.proxy.http.problems import TYPES
 from inferq.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ It needs httpx alone, besides what every part of inferq needs.
 from inferq.client.asynchronous import AsyncClient, AsyncJob
 from inferq.client.core import JobFailedError
 from inferq.client.synchronous import Client, Job
-from inferq.jobs import NotEndedError, UnauthorizedError, UnreachableError
+from inferq.errors import NotEndedError, UnauthorizedError, UnreachableError
 
 __all__ = [
     "AsyncClient",

@@ -16,11 +16,11 @@ from urllib.parse import quote
 
 import httpx
 
-from inferq import jobs
-from inferq.client.addresses import unexpected, unreachable
-from inferq.client.data import write_json
-from inferq.client.frames import fit, has_names, is_table
-from inferq.jobs import ErrorKind, InferqError, NotEndedError, UnexpectedAnswerError, UnreachableError
+from inferq import errors
+from inferq.client.data_frames import fit, has_names, is_table
+from inferq.client.encoding import write_json
+from inferq.client.service_url import unexpected, unreachable
+from inferq.errors import ErrorKind, InferqError, NotEndedError, UnexpectedAnswerError, UnreachableError
 
 LONGEST_WAIT_SECONDS = 20.0
 """How long one request waits for a job; a longer wait takes several."""
@@ -44,21 +44,21 @@ View = dict[str, Any]
 _ERRORS: dict[str, type[InferqError]] = {
     one.kind: one
     for one in (
-        jobs.InvalidJsonError,
-        jobs.InvalidInputError,
-        jobs.UnknownModelError,
-        jobs.BodyTooLargeError,
-        jobs.UnsupportedEncodingError,
-        jobs.RequestTimeoutError,
-        jobs.OverloadedError,
-        jobs.JobNotFoundError,
-        jobs.UnauthorizedError,
-        jobs.JobStateError,
-        jobs.IdempotencyConflictError,
-        jobs.QueueFullError,
-        jobs.RedisUnavailableError,
-        jobs.NoWorkerError,
-        jobs.ModelUnavailableError,
+        errors.InvalidJsonError,
+        errors.InvalidInputError,
+        errors.UnknownModelError,
+        errors.BodyTooLargeError,
+        errors.UnsupportedEncodingError,
+        errors.RequestTimeoutError,
+        errors.OverloadedError,
+        errors.JobNotFoundError,
+        errors.UnauthorizedError,
+        errors.JobStateError,
+        errors.IdempotencyConflictError,
+        errors.QueueFullError,
+        errors.RedisUnavailableError,
+        errors.NoWorkerError,
+        errors.ModelUnavailableError,
     )
 }
 
@@ -214,7 +214,7 @@ def job_path(job_id: str, action: str = "") -> str:
         JobNotFoundError: No path says this id: it would mean another one.
     """
     if any(part in ("", ".", "..") for part in job_id.split("/")) or not _is_text(job_id):
-        raise jobs.JobNotFoundError(f"There is no job {job_id!r}: no job's id is like that.")
+        raise errors.JobNotFoundError(f"There is no job {job_id!r}: no job's id is like that.")
     return f"/job/{quote(job_id)}{action}"
 
 
@@ -225,7 +225,7 @@ def model_path(name: str) -> str:
         UnknownModelError: No path says this name.
     """
     if not _is_text(name):
-        raise jobs.UnknownModelError(f"There is no model {name!r}: no model's name is like that.")
+        raise errors.UnknownModelError(f"There is no model {name!r}: no model's name is like that.")
     return f"/models/{quote(name, safe='')}"
 
 
@@ -253,7 +253,7 @@ def submit(
     """
     key = secrets.token_hex(16) if key is None else key
     if not _KEY.fullmatch(key):
-        raise jobs.InvalidInputError(
+        raise errors.InvalidInputError(
             "An idempotency key must be 1 to 255 visible ASCII characters, such as a UUID."
         )
     body = yield from _body_of(data, options, learned, retries)
@@ -272,11 +272,11 @@ def _body_of(
         known = learned.documents.get(options.model)
         try:
             data = fit(data, (yield from _document(options.model, learned, retries)))
-        except jobs.NoWorkerError:
+        except errors.NoWorkerError:
             if not isinstance(data, Mapping):
                 raise
             # named inputs are taken for a model that no worker has announced yet
-        except jobs.InvalidInputError:
+        except errors.InvalidInputError:
             if learned.documents.pop(options.model, None) is not known:
                 raise
             data = fit(data, (yield from _document(options.model, learned, retries)))  # that was an old one
@@ -315,7 +315,7 @@ class Feed:
         largest_group: int = MOST_JOBS_PER_REQUEST,
     ) -> None:
         if is_table(items) or isinstance(items, Mapping | str | bytes):
-            raise jobs.InvalidInputError(
+            raise errors.InvalidInputError(
                 f"items must be a list of the data of several jobs, got one {type(items).__name__}. Submit "
                 "it as one job, or cut it into several: [frame.iloc[0:100], frame.iloc[100:200]]."
             )
@@ -350,7 +350,7 @@ class Feed:
         call = Call("POST", "/predict/batch", body, {"Idempotency-Key": secrets.token_hex(16)})
         try:
             ids: list[str] = (yield from ask(call, self._retries))["job_ids"]
-        except jobs.BodyTooLargeError:
+        except errors.BodyTooLargeError:
             if len(group) == 1:
                 raise
             self._learned.largest_body_bytes = len(body) // 2
@@ -377,7 +377,7 @@ def cancel(job_id: str, retries: int) -> Steps[View]:
     """Cancels a job. One that was cancelled before, perhaps by a request whose answer was lost, is well."""
     try:
         view: View = yield from ask(Call("DELETE", job_path(job_id)), retries)
-    except jobs.JobStateError:
+    except errors.JobStateError:
         view = yield from read(job_id, retries)
         if view["error_kind"] != ErrorKind.CANCELLED:
             raise
@@ -417,12 +417,12 @@ def wait(job_id: str, seconds: float | None, retries: int) -> Steps[View]:
         asked, began = max(0.0, min(patience.left, longest)), time.monotonic()
         try:
             view = yield from read(job_id, retries, asked)
-        except jobs.InvalidInputError:  # the service lets nobody wait so long
+        except errors.InvalidInputError:  # the service lets nobody wait so long
             if not longest:
                 raise
             longest = longest / 4 if longest > _SHORTEST_WAIT_SECONDS else 0.0
             continue
-        except (UnreachableError, jobs.RedisUnavailableError) as error:
+        except (UnreachableError, errors.RedisUnavailableError) as error:
             yield patience.after(error)
             continue
         if has_ended(view):

@@ -11,12 +11,12 @@ from typing import Any, Self
 import httpx
 
 from inferq.client import core
-from inferq.client.addresses import unreachable
-from inferq.client.connection import Connection
+from inferq.client.base_client import Connection
+from inferq.client.base_job import JobView
 from inferq.client.core import Call, Feed, Options, Pause, Steps
-from inferq.client.events import EventReader
 from inferq.client.progress import IN_FLIGHT, progress_bar
-from inferq.client.views import JobView
+from inferq.client.service_url import unreachable
+from inferq.client.sse import EventReader
 from inferq.settings import load_settings
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from inferq.models.dependence import find_dependence
 from inferq.models.onnx_file import OnnxFile, Value
+from inferq.models.row_dependence import find_dependence
 
 log = structlog.get_logger(__name__)
 

@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 import structlog
 
-from inferq.jobs import InvalidInputError, InvalidModelError
-from inferq.models.card import ModelCard, read_card
+from inferq.errors import InvalidInputError, InvalidModelError
+from inferq.models.arrays import find_datatype
+from inferq.models.config import ModelCard, read_card
+from inferq.models.encoders import ClassifierEncoder, choose_encoder
 from inferq.models.graph import read_graph
-from inferq.models.results import ClassifierEncoder, choose_encoder
-from inferq.models.session import Model, open_session, read_inputs, read_outputs
-from inferq.models.signature import ModelDocument, Tensor
-from inferq.models.tensors import find_datatype
-from inferq.models.validation import DataValidator
+from inferq.models.model import Model, open_session, read_inputs, read_outputs
 from inferq.settings import MODEL_NAME_PATTERN
+from inferq.tensors.signature import ModelDocument, Tensor
+from inferq.tensors.validation import DataValidator
 from inferq.terminal import printable
 
 _VERSION_DIGITS = 12

@@ -10,28 +10,28 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from inferq.jobs import ErrorKind
-from inferq.logs import configure_logging
-from inferq.proxy import problems
-from inferq.proxy.access import Access
-from inferq.proxy.answers import JSON, add_problem
-from inferq.proxy.body_budget import BodyBudget
-from inferq.proxy.catalog import Catalog
-from inferq.proxy.checking import Terms
-from inferq.proxy.cross_site import CrossSite
-from inferq.proxy.edge import Edge
-from inferq.proxy.health import Health
-from inferq.proxy.lean import LeanPaths
-from inferq.proxy.offloading import OffloadPool
-from inferq.proxy.prompt import PromptWay
+from inferq.errors import ErrorKind
+from inferq.observability.logs import configure_logging
+from inferq.proxy.http import problems
+from inferq.proxy.http.auth import Access
+from inferq.proxy.http.body_budget import BodyBudget
+from inferq.proxy.http.cross_site import CrossSite
+from inferq.proxy.http.openapi import JSON, add_problem
+from inferq.proxy.http.schemas import Problem
 from inferq.proxy.routes import lean_table, router
-from inferq.proxy.schemas import Problem
-from inferq.proxy.stopping import before_stopping
-from inferq.queue.listing import Listing
-from inferq.queue.notices import Notices
-from inferq.queue.producer import Producer
+from inferq.proxy.services.health import Health
+from inferq.proxy.services.model_catalog import Catalog
+from inferq.proxy.services.process_pool import OffloadPool
+from inferq.proxy.services.request_checks import Terms
+from inferq.proxy.transport.edge import Edge
+from inferq.proxy.transport.fast_protocol import PromptWay
+from inferq.proxy.transport.fast_route import LeanPaths
+from inferq.proxy.transport.shutdown import before_stopping
+from inferq.queue.events.subscriber import Notices
+from inferq.queue.inspection.listing import Listing
+from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings, load_settings
-from inferq.webhooks.urls import UrlRules
+from inferq.webhooks.url_policy import UrlRules
 
 _TAGS = [
     {"name": "jobs", "description": "Hand in data, come back for the result."},

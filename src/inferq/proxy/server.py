@@ -10,18 +10,13 @@ import socket
 import structlog
 import uvicorn
 
-from inferq.jobs import RedisUnavailableError
+from inferq.errors import RedisUnavailableError
 from inferq.proxy.app import create_app
-from inferq.proxy.bounded_socket import BoundedWebSocket
-from inferq.proxy.listener import (
-    allow_many_connections,
-    is_loopback,
-    listen,
-    refuse_new_connections,
-)
-from inferq.proxy.prompt import PromptProtocol
-from inferq.queue.connection import connect
-from inferq.queue.requirements import check_server
+from inferq.proxy.transport.fast_protocol import PromptProtocol
+from inferq.proxy.transport.limited_websocket import BoundedWebSocket
+from inferq.proxy.transport.listen import allow_many_connections, is_loopback, listen, refuse_new_connections
+from inferq.queue.redis_client.connection import connect
+from inferq.queue.redis_client.requirements import check_server
 from inferq.settings import Settings
 
 _SHUTDOWN_SECONDS = 8

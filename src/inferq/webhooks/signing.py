@@ -11,8 +11,8 @@ from urllib.parse import quote
 from pydantic_core import to_json
 from standardwebhooks import Webhook
 
+from inferq.job_json import job_json, rfc3339
 from inferq.jobs import Job, Status
-from inferq.views import job_json, rfc3339
 
 
 class Signer:

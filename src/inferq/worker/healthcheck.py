@@ -8,8 +8,8 @@ import asyncio
 import socket
 import sys
 
-from inferq.jobs import InferqError
-from inferq.queue.producer import Producer
+from inferq.errors import InferqError
+from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings, load_settings
 
 

@@ -12,22 +12,23 @@ from functools import partial
 
 import structlog
 
-from inferq.jobs import InferqError, Outcome, WorkerInfo
-from inferq.logs import configure_logging
-from inferq.queue.connection import transfer_seconds
-from inferq.queue.consumer import Consumer
-from inferq.queue.outage import Outage
-from inferq.queue.requirements import LARGEST_VALUE_BYTES
+from inferq.errors import InferqError
+from inferq.jobs import Outcome, WorkerInfo
+from inferq.local.supervisor import end_with_parent
+from inferq.observability.logs import configure_logging
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.redis_client.connection import transfer_seconds
+from inferq.queue.redis_client.outage import Outage
+from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES
 from inferq.settings import Settings, load_settings
-from inferq.supervisor import end_with_parent
-from inferq.webhooks.urls import UrlRules
-from inferq.worker.loading import Loader
-from inferq.worker.loop import Loop
+from inferq.webhooks.url_policy import UrlRules
+from inferq.worker.executor import Runner, timed_out
+from inferq.worker.model_loader import Loader
 from inferq.worker.periodic import Periodic
-from inferq.worker.reporter import Reporter
-from inferq.worker.runner import Runner, timed_out
+from inferq.worker.processor import Loop
 from inferq.worker.signals import StopSignals
-from inferq.worker.watch import Run, Watch, quietly, replace_process
+from inferq.worker.watchdog import Run, Watch, quietly, replace_process
+from inferq.worker.webhook_delivery import Reporter
 
 _RECOVER_SECONDS = 1.0
 _RENEW_SECONDS = 1.0

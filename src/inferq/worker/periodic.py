@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import structlog
 
-from inferq.jobs import RedisUnavailableError
-from inferq.queue.outage import Outage
+from inferq.errors import RedisUnavailableError
+from inferq.queue.redis_client.outage import Outage
 
 log = structlog.get_logger()
 

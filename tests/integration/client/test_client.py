@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 
 import inferq
-from inferq.jobs import BodyTooLargeError, IdempotencyConflictError, JobStateError
+from inferq.errors import BodyTooLargeError, IdempotencyConflictError, JobStateError
 from tests.integration.client.conftest import is_healthy
 from tests.servers import free_port, wait_until
 

@@ -5,7 +5,7 @@ import pytest
 
 from inferq.models.repository import load_repository
 from inferq.proxy.app import create_app
-from inferq.queue.consumer import Consumer
+from inferq.queue.consumer.consumer import Consumer
 from tests.integration.proxy.serving import serving
 
 

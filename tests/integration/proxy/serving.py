@@ -10,8 +10,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from inferq.proxy.app import create_app
-from inferq.proxy.prompt import PromptProtocol
-from inferq.queue.notices import Notices
+from inferq.proxy.transport.fast_protocol import PromptProtocol
+from inferq.queue.events.subscriber import Notices
 from tests.servers import free_port, wait_until
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from inferq.queue.consumer import Consumer
-from inferq.queue.producer import Producer
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.producer import Producer
 
 
 @pytest.fixture

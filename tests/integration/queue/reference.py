@@ -7,7 +7,8 @@ a lost job is found), the model is told what was seen and says whether that was 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from inferq.jobs import ErrorKind, Priority, Status
+from inferq.errors import ErrorKind
+from inferq.jobs import Priority, Status
 
 LEASE = 1000.0
 GRACE = 300.0

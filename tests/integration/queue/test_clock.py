@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from inferq.jobs import ModelError, Outcome, Status, WorkerInfo
-from inferq.queue import consumer as consumer_module
-from inferq.queue.consumer import Consumer
-from inferq.queue.overview import read_overview
-from inferq.queue.reports import Reports
+from inferq.errors import ModelError
+from inferq.jobs import Outcome, Status, WorkerInfo
+from inferq.queue.consumer import consumer as consumer_module
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.inspection.stats import read_overview
+from inferq.queue.webhook_outbox import Reports
 from tests.records import leased, turn_clock
 from tests.servers import wait_until
 

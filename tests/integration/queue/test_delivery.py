@@ -5,25 +5,23 @@ import threading
 
 import pytest
 
-from inferq.jobs import (
+from inferq.errors import (
     ErrorKind,
     InvalidInputError,
     InvalidSettingError,
     JobNotFoundError,
     JobStateError,
     ModelError,
-    Outcome,
-    Priority,
     QueueFullError,
     RedisUnavailableError,
-    Status,
 )
-from inferq.queue.consumer import Consumer, Popped, new_token
-from inferq.queue.listing import Listing
-from inferq.queue.producer import Producer
-from inferq.queue.submission import Submission
+from inferq.jobs import Outcome, Priority, Status
+from inferq.queue.consumer.consumer import Consumer, Popped, new_token
+from inferq.queue.inspection.listing import Listing
+from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
-from tests.integration.queue.taking import take
+from tests.integration.queue.consumer.taking import take
 from tests.records import known
 from tests.servers import wait_until
 
@@ -170,17 +168,17 @@ async def test_cancel_repeated_since_its_answer_was_lost_gets_the_same_answer(
     job_id = await producer.submit("iris", DATA)
     if is_claimed:
         consumer.claim(1)
-    monkeypatch.setattr("inferq.queue.producer._new_token", lambda: "0a")
+    monkeypatch.setattr("inferq.queue.producer.producer._new_token", lambda: "0a")
     expected = Status.PROCESSING if is_claimed else Status.PENDING
 
     assert await producer.cancel(job_id) is expected
     assert await producer.cancel(job_id) is expected
 
-    monkeypatch.setattr("inferq.queue.producer._new_token", lambda: "0b")
+    monkeypatch.setattr("inferq.queue.producer.producer._new_token", lambda: "0b")
     with pytest.raises(JobStateError):
         await producer.cancel(job_id)
     await producer.revive(job_id)
-    monkeypatch.setattr("inferq.queue.producer._new_token", lambda: "0a")
+    monkeypatch.setattr("inferq.queue.producer.producer._new_token", lambda: "0a")
     assert await producer.cancel(job_id) is expected
     assert (await producer.read(job_id)).status is Status.PENDING
 
@@ -190,7 +188,7 @@ async def test_revive_repeated_since_its_answer_was_lost_changes_nothing(
 ):
     job_id = await producer.submit("iris", DATA)
     fail(consumer, consumer.claim(1)[0])
-    monkeypatch.setattr("inferq.queue.producer._new_token", lambda: "0a")
+    monkeypatch.setattr("inferq.queue.producer.producer._new_token", lambda: "0a")
 
     await producer.revive(job_id)
     await producer.revive(job_id)
@@ -249,7 +247,7 @@ async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(set
 
 
 async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client, monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
+    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.1)
     for job_id in ("lost", "waiting"):
         redis_client.set(f"job:{job_id}:data", DATA)
         redis_client.set(f"job:{job_id}:status", "pending")
@@ -270,7 +268,7 @@ async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client
 async def test_outside_job_in_the_list_of_a_model_that_no_worker_has_yet_is_not_rescued_to_another(
     consumer, redis_client, monkeypatch, waits_in
 ):
-    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.05)
+    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.05)
     for job_id in ("lost", "waiting"):
         redis_client.set(f"job:{job_id}:data", DATA)
         redis_client.set(f"job:{job_id}:status", "pending")
@@ -287,7 +285,7 @@ async def test_outside_job_in_the_list_of_a_model_that_no_worker_has_yet_is_not_
 async def test_lost_job_is_found_behind_many_that_outside_workers_run(
     producer, consumer, redis_client, monkeypatch
 ):
-    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.05)
+    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.05)
     outside = [await producer.submit("iris", DATA) for _ in range(350)]
     for job_id in outside:
         redis_client.rpop("queue:iris")
@@ -408,7 +406,7 @@ async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(setti
 @pytest.fixture
 async def ended_by_a_slow_outside_worker(producer, consumer, redis_client, monkeypatch):
     """A job put back in line since its outside worker said nothing, and then ended by that worker."""
-    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.05)
+    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.05)
     job_id = await producer.submit("iris", DATA)
     redis_client.brpop(["queue:iris"])
     wait_until(lambda: consumer.recover().missing, what="the missing job")

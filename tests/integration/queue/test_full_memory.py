@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from inferq.jobs import Outcome, RedisUnavailableError
-from inferq.queue.consumer import new_token
+from inferq.errors import RedisUnavailableError
+from inferq.jobs import Outcome
+from inferq.queue.consumer.consumer import new_token
 from tests.integration.queue.test_queue import stored_result
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"

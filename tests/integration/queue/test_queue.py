@@ -6,22 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from inferq.jobs import (
+from inferq.errors import (
     ErrorKind,
     InvalidInputError,
     InvalidSettingError,
     JobNotFoundError,
     ModelError,
-    Outcome,
-    Priority,
     QueueFullError,
-    Status,
 )
-from inferq.queue import scripts
-from inferq.queue.consumer import Consumer, new_token
-from inferq.queue.producer import Producer
-from inferq.queue.submission import Submission
-from tests.integration.queue.taking import take
+from inferq.jobs import Outcome, Priority, Status
+from inferq.queue.consumer.consumer import Consumer, new_token
+from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
+from inferq.queue.redis_client import scripts
+from tests.integration.queue.consumer.taking import take
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -217,7 +215,7 @@ async def test_first_success_counts_even_when_the_lease_has_passed_on(settings, 
 
 
 async def test_job_popped_but_never_claimed_is_found_again(producer, consumer, redis_client, monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", 0.1)
+    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.1)
     job_id = await producer.submit("iris", DATA)
     redis_client.brpop("queue:iris")
 

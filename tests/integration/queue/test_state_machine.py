@@ -19,21 +19,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from inferq.jobs import (
-    ClaimedJob,
-    InvalidInputError,
-    JobNotFoundError,
-    JobStateError,
-    ModelError,
-    Outcome,
-    Priority,
-    Status,
-)
-from inferq.queue.consumer import Consumer, Popped
-from inferq.queue.keys import Keys
-from inferq.queue.producer import Producer
-from inferq.queue.record import fields_of
-from inferq.queue.submission import Submission
+from inferq.errors import InvalidInputError, JobNotFoundError, JobStateError, ModelError
+from inferq.jobs import ClaimedJob, Outcome, Priority, Status
+from inferq.queue.consumer.consumer import Consumer, Popped
+from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
+from inferq.queue.schema.keys import Keys
+from inferq.queue.schema.record import fields_of
 from tests.integration.queue import reference
 from tests.integration.queue.reference import Reference
 from tests.records import leased, record, turn_clock
@@ -428,9 +420,9 @@ class QueueMachine(RuleBasedStateMachine):
 
 @pytest.fixture
 def slow_clock(monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.MISSING_SECONDS", reference.GRACE)
-    monkeypatch.setattr("inferq.queue.consumer.retry_delay", reference.backoff)
-    monkeypatch.setattr("inferq.queue.consumer.RETRY_CAP_SECONDS", 10_000.0)
+    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", reference.GRACE)
+    monkeypatch.setattr("inferq.queue.consumer.consumer.retry_delay", reference.backoff)
+    monkeypatch.setattr("inferq.queue.consumer.consumer.RETRY_CAP_SECONDS", 10_000.0)
 
 
 def test_every_accepted_job_has_one_outcome_whatever_happens_in_any_order(redis_client, settings, slow_clock):

@@ -3,13 +3,13 @@ import contextlib
 import pytest
 
 from inferq.jobs import Outcome
-from inferq.queue.consumer import Consumer
-from inferq.queue.outage import Outage
-from inferq.queue.producer import Producer
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.producer import Producer
+from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
-from inferq.webhooks.urls import UrlRules
-from inferq.worker import reporter as reporter_module
-from inferq.worker.reporter import Reporter
+from inferq.webhooks.url_policy import UrlRules
+from inferq.worker import webhook_delivery as reporter_module
+from inferq.worker.webhook_delivery import Reporter
 from tests.integration.worker.processes import WorkerProcess
 from tests.receivers import SECRET, Receiver
 

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from inferq.jobs import ErrorKind, Status
+from inferq.errors import ErrorKind
+from inferq.jobs import Status
 from inferq.models.repository import load_model
 from tests import onnx_models
 from tests.integration.worker.processes import WorkerProcess, ended

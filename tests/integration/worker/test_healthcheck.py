@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime
 
 from inferq.jobs import WorkerInfo
-from inferq.queue.consumer import Consumer
+from inferq.queue.consumer.consumer import Consumer
 from tests.servers import free_port
 
 

@@ -6,13 +6,15 @@ import threading
 
 import pytest
 
-from inferq.jobs import ErrorKind, Outcome, ResultTooLargeError, Status
-from inferq.queue import connection, upload
-from inferq.queue.consumer import Consumer
-from inferq.queue.outage import Outage
-from inferq.queue.producer import Producer
+from inferq.errors import ErrorKind, ResultTooLargeError
+from inferq.jobs import Outcome, Status
+from inferq.queue.consumer import upload
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.producer import Producer
+from inferq.queue.redis_client import connection
+from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
-from inferq.worker.loop import Loop
+from inferq.worker.processor import Loop
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.onnx_models import write_repeat
 from tests.servers import Wire, wait_until

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from inferq.jobs import RedisUnavailableError, Status
-from inferq.queue.producer import Producer
+from inferq.errors import RedisUnavailableError
+from inferq.jobs import Status
+from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.integration.worker.test_worker import DATA

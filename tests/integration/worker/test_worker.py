@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from inferq.jobs import ErrorKind, Status
+from inferq.errors import ErrorKind
+from inferq.jobs import Status
 from inferq.models.repository import load_repository
-from inferq.queue.producer import Producer
+from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.onnx_models import write_failing_model, write_labels, write_one_long_node, write_slow_loop

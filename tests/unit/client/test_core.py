@@ -10,10 +10,10 @@ import pyarrow
 import pytest
 
 from inferq.client import Client, core
+from inferq.client.base_job import JobView
 from inferq.client.core import Call, Feed, Learned, Options, Pause
-from inferq.client.events import EventReader
-from inferq.client.views import JobView
-from inferq.jobs import (
+from inferq.client.sse import EventReader
+from inferq.errors import (
     BodyTooLargeError,
     InvalidInputError,
     InvalidSettingError,
@@ -150,7 +150,7 @@ for name in absent.split():
 import inferq
 inferq.Client("http://localhost:1")
 inferq.AsyncClient("http://localhost:1")
-import inferq.cli
+import inferq.cli.app
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

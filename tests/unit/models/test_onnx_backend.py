@@ -21,9 +21,9 @@ from onnx import numpy_helper
 from onnx.backend.test import loader
 from pydantic_core import to_json
 
-from inferq.jobs import InvalidModelError
+from inferq.errors import InvalidModelError
 from inferq.models.repository import load_model
-from inferq.models.validation import DataValidator
+from inferq.tensors.validation import DataValidator
 
 # 20 s on a machine that does nothing else
 pytestmark = pytest.mark.timeout(600)

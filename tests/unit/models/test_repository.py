@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 from structlog.testing import capture_logs
 
-from inferq.jobs import InvalidModelError
+from inferq.errors import InvalidModelError
 from inferq.models.repository import load_each, load_model, load_repository
-from inferq.models.signature import Datatype, ModelDocument, Tensor
+from inferq.tensors.signature import Datatype, ModelDocument, Tensor
 from tests import onnx_models
 
 REPOSITORY = Path(__file__).parents[3] / "models"

@@ -6,7 +6,8 @@ import pytest
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from inferq.jobs import InvalidSettingError, Job, Status
+from inferq.errors import InvalidSettingError
+from inferq.jobs import Job, Status
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.signing import Signer, message, message_id
 

@@ -2,8 +2,8 @@ import threading
 
 import structlog
 
-from inferq.jobs import RedisUnavailableError
-from inferq.queue.outage import Outage
+from inferq.errors import RedisUnavailableError
+from inferq.queue.redis_client.outage import Outage
 from inferq.worker.periodic import Periodic
 
 

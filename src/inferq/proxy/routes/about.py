@@ -6,10 +6,10 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from inferq.jobs import ErrorKind, RedisUnavailableError
-from inferq.proxy.answers import JsonResponse, answers
-from inferq.proxy.schemas import Health, Information, State
-from inferq.proxy.state import catalog_of, health_of, settings_of
+from inferq.errors import ErrorKind, RedisUnavailableError
+from inferq.proxy.http.openapi import JsonResponse, answers
+from inferq.proxy.http.schemas import Health, Information, State
+from inferq.proxy.services.dependencies import catalog_of, health_of, settings_of
 
 router = APIRouter()
 

@@ -7,19 +7,20 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic_core import to_json
 
-from inferq.jobs import ErrorKind, Job, JobNotFoundError, RedisUnavailableError, UnknownModelError
-from inferq.proxy.answers import JSON, JsonResponse, accepted, answers, may_wait
-from inferq.proxy.body import PredictBody
-from inferq.proxy.checking import check_predict, new_submission
-from inferq.proxy.following import Following, read_job
-from inferq.proxy.job_views import job_response
-from inferq.proxy.prompt import PromptRoute
-from inferq.proxy.receiving import read_body
-from inferq.proxy.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
-from inferq.proxy.state import body_budget_of, catalog_of, owner_of, producer_of, settings_of
-from inferq.proxy.submitting import IDEMPOTENCY_KEY, REFUSALS, checked, idempotency_of
-from inferq.proxy.waiting import wait_asked_for, wait_preferred
-from inferq.queue.submission import Submission
+from inferq.errors import ErrorKind, JobNotFoundError, RedisUnavailableError, UnknownModelError
+from inferq.jobs import Job
+from inferq.proxy.http.body_reader import read_body
+from inferq.proxy.http.openapi import JSON, JsonResponse, accepted, answers, may_wait
+from inferq.proxy.http.predict_body import PredictBody
+from inferq.proxy.http.prefer import wait_asked_for, wait_preferred
+from inferq.proxy.http.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, Submitted
+from inferq.proxy.services.dependencies import body_budget_of, catalog_of, owner_of, producer_of, settings_of
+from inferq.proxy.services.job_responses import job_response
+from inferq.proxy.services.job_submission import IDEMPOTENCY_KEY, REFUSALS, checked, idempotency_of
+from inferq.proxy.services.job_subscription import Following, read_job
+from inferq.proxy.services.request_checks import check_predict, new_submission
+from inferq.proxy.transport.fast_protocol import PromptRoute
+from inferq.queue.producer.submission import Submission
 
 router = APIRouter(tags=["jobs"])
 lean = APIRouter(tags=["jobs"], route_class=PromptRoute)

@@ -3,12 +3,12 @@
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from inferq.jobs import ErrorKind, UnknownModelError
-from inferq.models.signature import ModelDocument
-from inferq.proxy import problems
-from inferq.proxy.answers import JsonResponse, answers, described, not_found
-from inferq.proxy.schemas import EXAMPLE_MODEL, ModelList
-from inferq.proxy.state import catalog_of
+from inferq.errors import ErrorKind, UnknownModelError
+from inferq.proxy.http import problems
+from inferq.proxy.http.openapi import JsonResponse, answers, described, not_found
+from inferq.proxy.http.schemas import EXAMPLE_MODEL, ModelList
+from inferq.proxy.services.dependencies import catalog_of
+from inferq.tensors.signature import ModelDocument
 
 router = APIRouter(tags=["models"])
 

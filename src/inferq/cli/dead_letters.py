@@ -1,0 +1,189 @@
+"""The commands `inferq dead`: look at failed jobs, try them again, or drop them."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from inferq.cli.output import print_json, print_table, say
+from inferq.errors import InferqError, InvalidInputError, JobNotFoundError
+from inferq.jobs import Job, Status
+
+if TYPE_CHECKING:
+    from inferq.queue.producer.producer import Producer
+
+app = typer.Typer(help="Failed jobs: look at them, try them again, or drop them.", no_args_is_help=True)
+
+_PAGE = 500
+_LONGEST_ERROR = 100
+
+RedisUrl = Annotated[
+    str | None, typer.Option(help="The Redis or Valkey server.", envvar="INFERQ_REDIS_URL", show_envvar=True)
+]
+Model = Annotated[str | None, typer.Option(help="Only jobs of this model.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs, one job a line.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids of the jobs.", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="All failed jobs, instead of ids.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command("list")
+def list_failed(
+    model: Model = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most jobs.")] = 50,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+) -> None:
+    """List failed jobs, the latest first."""
+    _run(_list(redis_url, model, limit, as_json=as_json))
+
+
+@app.command()
+def show(job_id: Annotated[str, typer.Argument(metavar="ID")], redis_url: RedisUrl = None) -> None:
+    """Show a job with all its attempts, as JSON."""
+    _run(_show(redis_url, job_id))
+
+
+@app.command()
+def retry(
+    ids: Ids = None, every: All = False, model: Model = None, yes: Yes = False, redis_url: RedisUrl = None
+) -> None:
+    """Put failed jobs in line again, each under its id."""
+    _run(_each(redis_url, ids or [], every, model, yes, "retry", lambda queue: queue.revive))
+
+
+@app.command()
+def drop(
+    ids: Ids = None, every: All = False, model: Model = None, yes: Yes = False, redis_url: RedisUrl = None
+) -> None:
+    """Delete failed jobs at once, with their data."""
+    _run(_each(redis_url, ids or [], every, model, yes, "drop", lambda queue: queue.drop))
+
+
+def _run(work: Coroutine[Any, Any, int]) -> None:
+    code = asyncio.run(work)
+    if code:
+        raise typer.Exit(code)
+
+
+@asynccontextmanager
+async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
+    from inferq.observability.logs import configure_logging
+    from inferq.queue.producer.producer import Producer
+    from inferq.settings import load_settings
+
+    settings = load_settings(**({} if redis_url is None else {"redis_url": redis_url}))
+    configure_logging(settings.model_copy(update={"log_level": "error"}))  # what goes wrong is said once
+    producer = Producer.from_settings(settings)
+    try:
+        yield producer
+    finally:
+        await producer.close()
+
+
+async def _failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]:
+    """All failed jobs that can still be read, the latest first."""
+    from inferq.queue.inspection.listing import Listing
+
+    models = [model] if model else list(await producer.announced_models())
+    listing, position = Listing(producer), None
+    while True:
+        page = await listing.page(models, status=Status.FAILED, after=position, limit=_PAGE)
+        for job in page.jobs:
+            yield job
+        position = page.last
+        if position is None:
+            return
+
+
+async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json: bool) -> int:
+    from inferq.job_json import job_json
+
+    jobs: list[Job] = []
+    async with _producer(redis_url) as producer:
+        async for job in _failed(producer, model):
+            jobs.append(job)
+            if len(jobs) == limit:
+                break
+    if as_json:
+        for job in jobs:
+            print_json(json.loads(job_json(job)))
+    elif jobs:
+        _print_jobs(jobs)
+    else:
+        say("No job has failed.")
+    return 0
+
+
+def _print_jobs(jobs: Sequence[Job]) -> None:
+    from inferq.job_json import rfc3339
+
+    rows = []
+    for job in jobs:
+        error = job.error or ""
+        shortened = error if len(error) <= _LONGEST_ERROR else f"{error[: _LONGEST_ERROR - 1]}…"
+        rows.append(
+            (job.id, job.model, job.error_kind, job.attempts, rfc3339(job.finished_at), shortened),
+        )
+    print_table(("job", "model", "kind", "attempts", "failed at", "error"), rows)
+
+
+async def _show(redis_url: str | None, job_id: str) -> int:
+    from inferq.job_json import job_json
+
+    async with _producer(redis_url) as producer:
+        job = await producer.read(job_id)
+    print_json(json.loads(job_json(job)), indent=2)
+    return 0
+
+
+async def _each(
+    redis_url: str | None,
+    ids: Sequence[str],
+    every: bool,
+    model: str | None,
+    yes: bool,
+    verb: str,
+    action_of: "Callable[[Producer], Callable[[str], Awaitable[None]]]",
+) -> int:
+    """Does something with each job; those with which it cannot be done are named on standard error."""
+    if every == bool(ids):
+        raise InvalidInputError(f"Name the jobs to {verb}, or say --all.")
+    if model and not every:
+        raise InvalidInputError("--model goes with --all.")
+    async with _producer(redis_url) as producer:
+        if every:
+            ids = [job.id async for job in _failed(producer, model)]
+            _confirm(len(ids), verb, yes=yes)
+        done = 0
+        for job_id in ids:
+            try:
+                await _only_failed(producer, job_id)
+                await action_of(producer)(job_id)
+                done += 1
+            except JobNotFoundError as error:
+                say(f"inferq: {error.message}", err=True)
+            except InferqError as error:
+                say(f"inferq: {job_id}: {error.message}", err=True)
+    say(f"{done} of {len(ids)} jobs: {verb} done.")
+    return 0 if done == len(ids) else 1
+
+
+async def _only_failed(producer: "Producer", job_id: str) -> None:
+    status = (await producer.read(job_id)).status
+    if status is not Status.FAILED:
+        raise InvalidInputError(f"The job is {status}; these commands are for failed jobs.")
+
+
+def _confirm(count: int, verb: str, *, yes: bool) -> None:
+    if yes or not count:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInputError(
+            f"{count} jobs would be concerned. Say --yes, since nobody can be asked here."
+        )
+    typer.confirm(f"{verb.capitalize()} {count} failed jobs?", abort=True)

@@ -1,0 +1,68 @@
+"""What the commands share: which service they talk to, and how they show what it says."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from inferq.errors import ErrorKind, InferqError
+from inferq.terminal import json_text, printable
+
+if TYPE_CHECKING:
+    from inferq.client import Client
+
+Url = Annotated[str | None, typer.Option(help="Where the service is.", envvar="INFERQ_URL", show_envvar=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs, one document a line.")]
+
+EXIT_CODES = {
+    ErrorKind.JOB_NOT_FOUND: 3,
+    ErrorKind.UNKNOWN_MODEL: 3,
+    ErrorKind.NOT_ENDED: 4,
+    ErrorKind.UNREACHABLE: 5,
+    ErrorKind.REDIS_UNAVAILABLE: 5,
+    ErrorKind.QUEUE_FULL: 5,
+    ErrorKind.OVERLOADED: 5,
+    ErrorKind.NO_WORKER: 5,
+    ErrorKind.MODEL_UNAVAILABLE: 5,
+    ErrorKind.UNEXPECTED: 5,
+}
+"""Exit codes other than 1, by what went wrong. 2 is a command that was not understood."""
+
+
+def exit_code(error: InferqError) -> int:
+    """The exit code for an error."""
+    return EXIT_CODES.get(error.kind, 1)
+
+
+def service(url: str | None) -> "Client":
+    """The service to talk to; its key is read from `INFERQ_API_KEY`, never from the command line."""
+    from inferq.client import Client
+
+    return Client(url)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Prints a line, whatever others have put into it."""
+    typer.echo(printable(text), err=err)
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:  # noqa: ANN401 - JSON
+    """Prints a document, on one line or with so many spaces for each level."""
+    typer.echo(json_text(value, indent))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Prints a table; what is piped into another program is not cut to the width of a terminal."""
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        cells = ["" if value is None else printable(str(value)) for value in row]
+        table.add_row(*map(Text, cells))
+        name = table.columns[0]
+        name.min_width = max(name.min_width or 0, cell_len(cells[0]))  # a name that is cut is of no use
+    Console(width=None if sys.stdout.isatty() else 1000, highlight=False).print(table)

@@ -1,0 +1,251 @@
+"""Data frames and other columns with names, put into the form that a model's document asks for.
+
+Nothing of pandas, polars or pyarrow is imported: a frame is known by what it can do.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from inferq.client.encoding import plain, shortest
+from inferq.errors import InvalidInputError
+
+_PLAIN = {int, float, str, bool, list, tuple}
+_SHORT_FLOATS = ("float16", "float32", "halffloat", "float")
+"""How pandas, polars and pyarrow name floats of 16 and 32 bits."""
+
+type Reader = Callable[[Any, str, str], list[Any]]
+"""Reads a column: the column, the datatype of the input that it is for, its name for a person."""
+
+
+class Frame(NamedTuple):
+    """Columns of the same length.
+
+    Attributes:
+        names: Their names; None where they have none.
+        columns: The columns: of pandas, polars, pyarrow or NumPy, or lists.
+    """
+
+    names: list[str] | None
+    columns: Sequence[Any]
+
+
+def has_names(data: Any) -> bool:  # noqa: ANN401 - whatever users hold
+    """Whether data has names of columns, so that its form depends on the model."""
+    if isinstance(data, Mapping):
+        return any(_frame_of(one) is not None for one in data.values()) or _are_columns(data)
+    return _frame_of(data) is not None
+
+
+def is_table(data: Any) -> bool:  # noqa: ANN401 - whatever users hold
+    """Whether it is one data frame, rather than several things."""
+    return _table_of(data) is not None
+
+
+def fit(data: Any, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever users hold
+    """Brings data for which `has_names` is true into the form that a model takes.
+
+    Args:
+        data: A data frame, a list of records, or a mapping of names to columns or data frames.
+        document: The model's document.
+
+    Returns:
+        Rows for a model of one input, in the order of its features; or a dict of named inputs.
+
+    Raises:
+        InvalidInputError: The names contradict the model's, or a column has what JSON has not.
+    """
+    frame = Frame([str(name) for name in data], list(data.values())) if _are_columns(data) else None
+    frame = frame or _frame_of(data)
+    if frame is not None:
+        return arrange(frame, document, _cells)
+    parts = {tensor["name"]: {**document, "inputs": [tensor]} for tensor in document["inputs"]}
+    return {
+        name: fit(one, parts[name]) if name in parts and has_names(one) else one for name, one in data.items()
+    }
+
+
+def arrange(frame: Frame, document: Mapping[str, Any], read: Reader) -> Any:  # noqa: ANN401 - JSON
+    """Gives each column its place by its name, or by its position where no name says anything else.
+
+    Args:
+        frame: The columns.
+        document: The model's document.
+        read: Makes a list of a column.
+
+    Raises:
+        InvalidInputError: The names contradict the model's.
+    """
+    names, columns = frame
+    inputs = {tensor["name"]: tensor for tensor in document["inputs"]}
+    if names is not None and sorted(names) == sorted(inputs):
+        return {
+            name: _shaped(read(column, inputs[name]["datatype"], name), inputs[name]["shape"])
+            for name, column in zip(names, columns, strict=True)
+        }
+    if len(inputs) != 1:
+        raise InvalidInputError(
+            f"Model {document['name']!r} has several inputs: name the columns as they are named, "
+            f"{_listed(inputs)}; got {_listed(names or ())}."
+        )
+    [tensor] = inputs.values()
+    places = _places(names, len(columns), document)
+    values = [
+        read(columns[place], tensor["datatype"], names[place] if names else str(place)) for place in places
+    ]
+    if len({len(one) for one in values}) > 1:
+        raise InvalidInputError(f"The columns have different lengths: {_listed(len(one) for one in values)}.")
+    if len(values) == 1 and len(tensor["shape"]) == 1:
+        return values[0]
+    return list(zip(*values, strict=True))
+
+
+def are_numbers(names: Sequence[str]) -> bool:
+    """Whether columns are only numbered, in order, as pandas and polars do where nobody named them."""
+    return any(
+        list(names) == [f"{prefix}{place}" for place in range(len(names))] for prefix in ("", "column_")
+    )
+
+
+def _places(names: list[str] | None, count: int, document: Mapping[str, Any]) -> Sequence[int]:
+    """Where each of the values of a row is found."""
+    features: list[str] | None = document.get("feature_names")
+    if names is None or names == features or are_numbers(names):
+        return range(count)
+    if not features:
+        if are_numbers(sorted(names, key=lambda name: (len(name), name))):
+            raise InvalidInputError(
+                f"The columns are numbered, but not in order: {_listed(names)}. Put them in order, or name "
+                "them."
+            )
+        return range(count)
+    if sorted(names) != sorted(features):
+        faults = {
+            "missing": [name for name in features if name not in names],
+            "unknown": [name for name in names if name not in features],
+            "there twice": sorted({name for name in names if names.count(name) > 1}),
+        }
+        said = "; ".join(f"{fault}: {_listed(which)}" for fault, which in faults.items() if which)
+        raise InvalidInputError(
+            f"The columns are not those of model {document['name']!r}. {said[0].upper()}{said[1:]}. It takes "
+            f"{_listed(features)}, in any order; or columns without names, in this order."
+        )
+    return [names.index(name) for name in features]
+
+
+def _listed(names: Any) -> str:  # noqa: ANN401 - any iterable of anything
+    return ", ".join(map(repr, names)) or "none"
+
+
+def _shaped(values: list[Any], shape: Sequence[int]) -> list[Any]:
+    """A column as an input: single values get the axes of length 1 that its rows have."""
+    if values and isinstance(values[0], list | tuple):
+        return values
+    for size in shape[1:]:
+        if size not in (1, -1):
+            break  # the service says what does not fit
+        values = [[value] for value in values]
+    return values
+
+
+def _frame_of(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
+    return _table_of(data) or _records_of(data)
+
+
+def _table_of(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
+    """A data frame or a series of pandas or polars, a table of pyarrow, a structured array of NumPy."""
+    fields = getattr(getattr(data, "dtype", None), "names", None)
+    if fields and getattr(data, "ndim", None) == 1:
+        return Frame(list(fields), [data[name] for name in fields])
+    kind = type(data)  # whose properties can be looked for without being worked out
+    if hasattr(kind, "iloc") and hasattr(kind, "columns"):
+        names = list(map(str, data.columns))
+        return Frame(names, [data.iloc[:, place] for place in range(len(names))])
+    for names_of, columns_of in (("columns", "get_columns"), ("column_names", "columns")):
+        if hasattr(kind, names_of) and hasattr(kind, columns_of):
+            columns = getattr(data, columns_of)
+            return Frame(list(getattr(data, names_of)), list(columns() if callable(columns) else columns))
+    if hasattr(kind, "to_frame") and hasattr(kind, "name"):
+        return Frame(None if data.name in (None, "") else [str(data.name)], [data])
+    if hasattr(kind, "columns"):
+        raise InvalidInputError(
+            f"A {kind.__name__} is no data frame that can be read here. Make one of pandas, polars or "
+            "pyarrow of it first."
+        )
+    return None
+
+
+def _records_of(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
+    """The columns of rows that say the names of their values: dicts, named tuples, rows of a pandas frame."""
+    if not isinstance(data, list | tuple) or not data or (first := _record(data[0])) is None:
+        return None
+    rows = [_record(row) for row in data]
+    for number, row in enumerate(rows):
+        if row is None or row.keys() != first.keys():
+            raise InvalidInputError(
+                f"Row {number} has the names {_listed(row or ())}, but the first has {_listed(first)}."
+            )
+    return Frame(list(first), [[row[name] for row in rows if row] for name in first])
+
+
+def _record(row: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever users hold
+    """The values of a row by name; None where they have no names."""
+    if isinstance(row, Mapping):
+        named = dict(row)
+    elif isinstance(row, tuple) and hasattr(row, "_asdict"):
+        named = row._asdict()
+    elif hasattr(row, "iloc") and hasattr(row, "to_dict") and not hasattr(row, "columns"):
+        named = row.to_dict()
+    elif fields := getattr(getattr(row, "dtype", None), "names", None):
+        named = {name: row[name] for name in fields} if getattr(row, "ndim", 0) == 0 else {}
+    else:
+        return None
+    named = {str(name): value for name, value in named.items()}
+    return named if named and not are_numbers(list(named)) else None
+
+
+def _are_columns(data: Any) -> bool:  # noqa: ANN401 - whatever users hold
+    """Whether every value of a mapping is a flat list or array."""
+    return isinstance(data, Mapping) and bool(data) and all(map(_is_flat, data.values()))
+
+
+def _is_flat(value: Any) -> bool:  # noqa: ANN401 - whatever users hold
+    if isinstance(value, list | tuple):
+        return not value or isinstance(value[0], str) or not hasattr(value[0], "__len__")
+    return getattr(value, "ndim", None) == 1 or hasattr(value, "to_pylist") or hasattr(value, "to_list")
+
+
+def _cells(column: Any, datatype: str, name: str) -> list[Any]:  # noqa: ANN401 - of whatever library
+    """The values of a column as JSON has them.
+
+    Raises:
+        InvalidInputError: It has one for which JSON or the datatype has nothing.
+    """
+    values = _listing(column)
+    if set(map(type, values)) - _PLAIN:
+        try:
+            values = [value if type(value) in _PLAIN or value is None else plain(value) for value in values]
+        except InvalidInputError as error:
+            raise InvalidInputError(f"Column {name!r} cannot be sent: {error.message}") from error
+    if not datatype.startswith("FP"):
+        for row, value in enumerate(values):
+            # an infinity is sent as a word, which a text model would take for a text
+            if value is None or (isinstance(value, float) and not math.isfinite(value)):
+                raise InvalidInputError(
+                    f"Column {name!r} has {value} in row {row}, which {datatype} cannot say. Fill or drop it "
+                    "first."
+                )
+    return values
+
+
+def _listing(column: Any) -> list[Any]:  # noqa: ANN401 - of whatever library
+    if str(getattr(column, "dtype", getattr(column, "type", ""))).lower() in _SHORT_FLOATS:
+        with suppress(ValueError, ImportError):  # nulls in pyarrow; polars without NumPy
+            array = column.to_numpy() if hasattr(column, "to_numpy") else column
+            if array.dtype.kind == "f":
+                return list(shortest(array).tolist())
+    for method in ("to_list", "to_pylist", "tolist"):
+        if callable(convert := getattr(column, method, None)):
+            return list(convert())
+    return list(column)

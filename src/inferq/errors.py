@@ -1,0 +1,215 @@
+"""What can go wrong: one hierarchy of errors, and the kinds by which programs tell them apart."""
+
+from enum import StrEnum
+from typing import Any
+
+
+class ErrorKind(StrEnum):
+    """What went wrong. By it the queue decides on retries, the proxy on the HTTP status."""
+
+    # the request is refused; no job exists
+    INVALID_JSON = "invalid-json"
+    INVALID_INPUT = "invalid-input"
+    UNKNOWN_MODEL = "unknown-model"
+    BODY_TOO_LARGE = "body-too-large"
+    UNSUPPORTED_ENCODING = "unsupported-encoding"
+    REQUEST_TIMEOUT = "request-timeout"
+    OVERLOADED = "overloaded"
+    JOB_NOT_FOUND = "job-not-found"
+    JOB_STATE = "job-state"
+    IDEMPOTENCY_CONFLICT = "idempotency-conflict"
+    UNAUTHORIZED = "unauthorized"
+    QUEUE_FULL = "queue-full"
+    REDIS_UNAVAILABLE = "redis-unavailable"
+    NO_WORKER = "no-worker"
+    MODEL_UNAVAILABLE = "model-unavailable"
+    # a job failed; so can `invalid-input` and `invalid-model` be: what only the worker can see
+    MODEL_ERROR = "model-error"
+    TIMED_OUT = "timed-out"
+    CRASHED = "crashed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    RESULT_TOO_LARGE = "result-too-large"
+    # what a client of the service meets
+    UNREACHABLE = "unreachable"
+    NOT_ENDED = "not-ended"
+    UNEXPECTED = "unexpected"
+    # a process cannot start
+    INVALID_MODEL = "invalid-model"
+    INVALID_SETTING = "invalid-setting"
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether a job that failed this way may succeed when it runs again."""
+        return self in (ErrorKind.MODEL_ERROR, ErrorKind.TIMED_OUT, ErrorKind.CRASHED)
+
+
+class InferqError(Exception):
+    """Any error of inferq's own: a kind for programs, and a message for people.
+
+    Args:
+        message: A sentence that says what was expected, what was got, and what to do.
+        retry_after_seconds: When trying again may help, where that can be told.
+        problem: The problem document (RFC 9457) that a service answered, where one did.
+    """
+
+    kind: ErrorKind
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        problem: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+        self.problem = problem
+
+
+class InvalidJsonError(InferqError):
+    """The request body is not JSON, or not an object."""
+
+    kind = ErrorKind.INVALID_JSON
+
+
+class InvalidInputError(InferqError):
+    """`data` does not fit the model's signature."""
+
+    kind = ErrorKind.INVALID_INPUT
+
+
+class UnknownModelError(InferqError):
+    """No worker has announced a model of this name."""
+
+    kind = ErrorKind.UNKNOWN_MODEL
+
+
+class BodyTooLargeError(InferqError):
+    """The request body is longer than the proxy accepts."""
+
+    kind = ErrorKind.BODY_TOO_LARGE
+
+
+class UnsupportedEncodingError(InferqError):
+    """The request body is compressed in a way that the proxy does not know."""
+
+    kind = ErrorKind.UNSUPPORTED_ENCODING
+
+
+class RequestTimeoutError(InferqError):
+    """The request body comes too slowly."""
+
+    kind = ErrorKind.REQUEST_TIMEOUT
+
+
+class OverloadedError(InferqError):
+    """The proxy has so much under way that it takes no more of this kind."""
+
+    kind = ErrorKind.OVERLOADED
+
+
+class JobNotFoundError(InferqError):
+    """No job has this id: it never existed, or its keys have expired."""
+
+    kind = ErrorKind.JOB_NOT_FOUND
+
+
+class UnauthorizedError(InferqError):
+    """The service wants a key that it knows."""
+
+    kind = ErrorKind.UNAUTHORIZED
+
+
+class JobStateError(InferqError):
+    """The job is not in a state in which this can be done with it."""
+
+    kind = ErrorKind.JOB_STATE
+
+
+class IdempotencyConflictError(InferqError):
+    """The request's Idempotency-Key belongs to another request."""
+
+    kind = ErrorKind.IDEMPOTENCY_CONFLICT
+
+
+class QueueFullError(InferqError):
+    """As many jobs wait as the queue may hold."""
+
+    kind = ErrorKind.QUEUE_FULL
+
+
+class RedisUnavailableError(InferqError):
+    """Redis does not answer, or cannot take writes."""
+
+    kind = ErrorKind.REDIS_UNAVAILABLE
+
+
+class NoWorkerError(InferqError):
+    """No worker has announced the model yet, so nothing is known of it."""
+
+    kind = ErrorKind.NO_WORKER
+
+
+class ModelUnavailableError(InferqError):
+    """The workers that should serve the model have left it out, and none serves it."""
+
+    kind = ErrorKind.MODEL_UNAVAILABLE
+
+
+class ModelError(InferqError):
+    """ONNX Runtime failed to run the model."""
+
+    kind = ErrorKind.MODEL_ERROR
+
+
+class TimedOutError(InferqError):
+    """A run took longer than its job, or its model, allows."""
+
+    kind = ErrorKind.TIMED_OUT
+
+
+class ResultTooLargeError(InferqError):
+    """A job's result is too large to be stored, or is refused by the server."""
+
+    kind = ErrorKind.RESULT_TOO_LARGE
+
+
+class UnreachableError(InferqError):
+    """The service did not answer."""
+
+    kind = ErrorKind.UNREACHABLE
+
+
+class UnexpectedAnswerError(InferqError):
+    """The service answered something that inferq does not say."""
+
+    kind = ErrorKind.UNEXPECTED
+
+
+class NotEndedError(InferqError):
+    """The job had not ended when the time to wait was up. It goes on.
+
+    Args:
+        message: See `InferqError`.
+        job_id: The job's id.
+    """
+
+    kind = ErrorKind.NOT_ENDED
+
+    def __init__(self, message: str, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class InvalidModelError(InferqError):
+    """A folder of the model repository cannot be served."""
+
+    kind = ErrorKind.INVALID_MODEL
+
+
+class InvalidSettingError(InferqError):
+    """A setting, or the server it points to, cannot be used."""
+
+    kind = ErrorKind.INVALID_SETTING

@@ -1,0 +1,134 @@
+"""What is shown of a job, and of the queues: JSON bytes, with the result exactly as its worker stored it."""
+
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pydantic_core import from_json, to_json
+
+from inferq.jobs import Job, Webhook
+
+if TYPE_CHECKING:
+    from inferq.queue.inspection.stats import Overview
+
+_MOMENTS = 1024
+"""So many times are kept as text: jobs that were stored, claimed or ended together share them."""
+
+
+def job_json(job: Job) -> bytes:
+    """Returns the JSON of `GET /job/{id}`; see `proxy.schemas.JobView`. For a job without a large result."""
+    head, tail = job_frame(job)
+    return b"".join((head, _result_json(job.result), tail))
+
+
+def job_frame(job: Job) -> tuple[bytes, bytes]:
+    """Returns the same without the result: what stands before it, and after it."""
+    head = to_json({"job_id": job.id, "status": job.status})
+    started_at, finished_at = rfc3339(job.started_at), rfc3339(job.finished_at)
+    tail = to_json(
+        {
+            "error": job.error,
+            "error_kind": job.error_kind,
+            "model": job.model,
+            "model_version": job.model_version,
+            "priority": job.priority,
+            "submitted_at": rfc3339(job.submitted_at),
+            "started_at": started_at,
+            "finished_at": finished_at,
+            "attempts": job.attempts,
+            "queue_position": job.queue_position,
+            "history": [
+                {
+                    "attempt": attempt.number,
+                    # the latest attempt mostly shares its times with the job
+                    "started_at": started_at
+                    if attempt.started_at is job.started_at
+                    else rfc3339(attempt.started_at),
+                    "finished_at": finished_at
+                    if attempt.finished_at is job.finished_at
+                    else rfc3339(attempt.finished_at),
+                    "worker": attempt.worker,
+                    "error_kind": attempt.kind,
+                    "error": attempt.reason,
+                }
+                for attempt in job.history
+            ],
+            "webhook": _webhook(job.webhook),
+        }
+    )
+    return b'%b,"result":' % head[:-1], b",%b" % tail[1:]
+
+
+def overview_json(overview: "Overview", max_queued_bytes: int | None) -> bytes:
+    """Returns the JSON of `GET /queue`; see `proxy.lists.QueueView`.
+
+    Args:
+        overview: The numbers.
+        max_queued_bytes: What `queued_bytes` may be; None where there is no limit, or none is known.
+    """
+    return to_json(
+        {
+            "models": {
+                name: {
+                    "waiting": queue.waiting,
+                    "running": queue.running,
+                    "retrying": queue.retrying,
+                    "failed": queue.failed,
+                    "oldest_wait_seconds": queue.oldest_wait_seconds,
+                    "jobs_per_second": queue.jobs_per_second,
+                    "workers": queue.workers,
+                }
+                for name, queue in overview.models.items()
+            },
+            "workers": [
+                {
+                    "id": worker.id,
+                    "host": worker.host,
+                    "pid": worker.pid,
+                    "models": worker.models,
+                    "started_at": rfc3339(worker.started_at),
+                    "seen_at": rfc3339(worker.seen_at),
+                    "jobs_done": worker.jobs_done,
+                }
+                for worker in overview.workers
+            ],
+            "webhooks_waiting": overview.webhooks_waiting,
+            "queued_bytes": overview.queued_bytes,
+            "max_queued_bytes": max_queued_bytes,
+        }
+    )
+
+
+@lru_cache(maxsize=_MOMENTS)
+def rfc3339(moment: datetime | None) -> str | None:
+    """Returns a UTC time such as 2026-01-31T12:00:00.004Z."""
+    # written without a zone it takes half the time
+    return None if moment is None else f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def _webhook(webhook: Webhook | None) -> dict[str, object] | None:
+    if webhook is None:
+        return None
+    return {
+        "url": webhook.url,
+        "status": webhook.status,
+        "attempts": webhook.attempts,
+        "last_attempt_at": rfc3339(webhook.last_attempt_at),
+        "error": webhook.error,
+    }
+
+
+def _result_json(stored: bytes | None) -> bytes:
+    """The stored result; what an outside worker wrote that is no JSON is shown as a string."""
+    if stored is None:
+        return b"null"
+    return stored if is_json(stored) else to_json(stored.decode("utf-8", "replace"))
+
+
+def is_json(stored: bytes) -> bool:
+    """Whether it is JSON as the standard has it."""
+    try:
+        from_json(stored, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True

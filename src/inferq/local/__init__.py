@@ -1,0 +1,1 @@
+"""The whole service on this machine: supervised processes, and an embedded server."""

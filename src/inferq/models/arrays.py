@@ -1,0 +1,168 @@
+"""Tensors between JSON, NumPy and ONNX Runtime: which datatype is which.
+
+What a model gives that is no tensor becomes an array all the same: a sequence of maps becomes a table,
+`MapRows`, whose rows are its entries; any other sequence, a map, or an optional output that is absent becomes
+an array without axes that holds the value, so that it is never taken apart by rows.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferq.tensors.nested_arrays import spell
+from inferq.tensors.signature import Datatype, Tensor
+
+Array = npt.NDArray[Any]
+
+_ONNX_DATATYPES = {
+    "tensor(bool)": Datatype.BOOL,
+    "tensor(uint8)": Datatype.UINT8,
+    "tensor(uint16)": Datatype.UINT16,
+    "tensor(uint32)": Datatype.UINT32,
+    "tensor(uint64)": Datatype.UINT64,
+    "tensor(int8)": Datatype.INT8,
+    "tensor(int16)": Datatype.INT16,
+    "tensor(int32)": Datatype.INT32,
+    "tensor(int64)": Datatype.INT64,
+    "tensor(float16)": Datatype.FP16,
+    "tensor(float)": Datatype.FP32,
+    "tensor(double)": Datatype.FP64,
+    "tensor(string)": Datatype.BYTES,
+}
+
+_NUMPY_DTYPES: dict[Datatype, np.dtype[Any]] = {
+    Datatype.BOOL: np.dtype(np.bool_),
+    Datatype.UINT8: np.dtype(np.uint8),
+    Datatype.UINT16: np.dtype(np.uint16),
+    Datatype.UINT32: np.dtype(np.uint32),
+    Datatype.UINT64: np.dtype(np.uint64),
+    Datatype.INT8: np.dtype(np.int8),
+    Datatype.INT16: np.dtype(np.int16),
+    Datatype.INT32: np.dtype(np.int32),
+    Datatype.INT64: np.dtype(np.int64),
+    Datatype.FP16: np.dtype(np.float16),
+    Datatype.FP32: np.dtype(np.float32),
+    Datatype.FP64: np.dtype(np.float64),
+    Datatype.BYTES: np.dtype(np.object_),
+}
+
+
+_INNERMOST = re.compile(r"(?<!_)tensor\(\w+\)")
+
+
+class MapRows(np.ndarray[Any, Any]):
+    """A sequence of maps with the same keys, as ZipMap makes it: a row for each map, a column for each key.
+
+    Attributes:
+        keys: What the columns are called.
+    """
+
+    keys: list[int | str]
+
+    def __array_finalize__(self, origin: object) -> None:
+        """Lets some rows of a table keep its keys."""
+        self.keys = getattr(origin, "keys", [])
+
+
+def find_datatype(onnx_type: str) -> Datatype | None:
+    """Returns the datatype of the values in a type of ONNX Runtime's, or None for what JSON cannot carry."""
+    innermost = _INNERMOST.search(onnx_type)
+    return _ONNX_DATATYPES.get(innermost[0]) if innermost else None
+
+
+def make_array(value: object, tensor: Tensor) -> Array:
+    """Returns validated nested lists as the array ONNX Runtime takes for this input."""
+    array = np.array(value, dtype=_NUMPY_DTYPES[tensor.datatype])
+    if not array.size:  # what an empty list would hold is for the signature to say
+        array = array.reshape(*array.shape, *(max(size, 0) for size in tensor.shape[array.ndim :]))
+    return array
+
+
+def make_zeros(tensor: Tensor, shape: Sequence[int] | None = None) -> Array:
+    """Returns an input of zeros (false, empty strings), by default with each dynamic axis of length 1."""
+    if shape is None:
+        shape = [1 if size < 0 else size for size in tensor.shape]
+    if tensor.datatype is Datatype.BYTES:
+        return np.full(shape, "", dtype=np.object_)
+    return np.zeros(shape, dtype=_NUMPY_DTYPES[tensor.datatype])
+
+
+def vary(array: Array, rows: int = 8) -> Array:
+    """Returns inputs of the same kind as a sample's, with values that differ, for so many rows."""
+    varied = np.repeat(array[:1], rows, axis=0)
+    places = np.arange(varied.size).reshape(varied.shape)
+    if array.dtype.kind == "f":
+        with np.errstate(all="ignore"):  # of infinities
+            varied += ((1 + np.abs(varied)) * np.sin(places * places)).astype(array.dtype)
+    return varied
+
+
+def take_output(value: object, tensor: Tensor) -> Array:
+    """Returns what ONNX Runtime gives for an output as an array; see the head of this module."""
+    if isinstance(value, np.ndarray):
+        return value
+    dtype = _NUMPY_DTYPES[tensor.datatype]
+    if isinstance(value, list) and (tensor.onnx_type or "").startswith("seq(map("):
+        if len({tuple(one) for one in value}) <= 1:
+            keys = list(value[0]) if value else []
+            rows = np.array([list(one.values()) for one in value], dtype=dtype)
+            table = rows.reshape(len(value), len(keys)).view(MapRows)
+            table.keys = keys
+            return table
+        value = [{key: dtype.type(number) for key, number in one.items()} for one in value]
+    holder = np.empty((), dtype=np.object_)
+    holder[()] = value
+    return holder
+
+
+def make_jsonable(array: Array, *, spells_non_finite: bool = False) -> object:
+    """Returns an array as something that orjson writes natively.
+
+    float16 and float32 keep their type, so that they print as their own shortest decimal (0.971, not
+    0.9710000157356262).
+
+    Args:
+        array: What `take_output` gives.
+        spells_non_finite: Whether NaN and infinities are written as strings; orjson writes them as null.
+    """
+    if array.dtype == np.object_:
+        return array.tolist() if array.ndim else _make_value_jsonable(array[()], spells_non_finite)
+    if isinstance(array, MapRows):
+        names = [str(key) for key in array.keys]
+        rows: Any = _spell(array) if spells_non_finite else np.asarray(array)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+    if spells_non_finite and array.dtype.kind == "f":
+        return _spell(array)
+    if array.ndim == 0:
+        # orjson knows numpy's floats, but not every one of its integers (ONNX Runtime gives numpy.longlong)
+        return array[()] if array.dtype.kind == "f" else array.item()
+    return np.ascontiguousarray(array)
+
+
+def _make_value_jsonable(value: object, spells_non_finite: bool) -> object:
+    match value:
+        case np.ndarray():
+            return make_jsonable(value, spells_non_finite=spells_non_finite)
+        case list():
+            return [_make_value_jsonable(one, spells_non_finite) for one in value]
+        case dict():
+            return {str(key): _make_value_jsonable(one, spells_non_finite) for key, one in value.items()}
+        case np.floating():
+            return make_jsonable(np.array(value), spells_non_finite=spells_non_finite)
+        case _:
+            return value
+
+
+def _spell(array: Array) -> Any:  # noqa: ANN401 - nested lists, or an array where all is finite
+    finite = np.isfinite(array)
+    if finite.all():
+        return np.ascontiguousarray(array) if array.ndim else array[()]
+    flat: list[Any] = list(array.reshape(-1))
+    for place in np.flatnonzero(~finite):
+        flat[place] = spell(flat[place])
+    spelled = np.empty(array.size, dtype=np.object_)
+    spelled[:] = flat
+    return spelled.reshape(array.shape).tolist()

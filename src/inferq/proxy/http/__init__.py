@@ -1,0 +1,1 @@
+"""HTTP as the interface speaks it: bodies, preferences, authentication, problems, schemas."""

@@ -1,0 +1,54 @@
+"""Who may use the service: keys that are known by their SHA-256, as `Authorization: Bearer`."""
+
+import hashlib
+from hmac import compare_digest
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from inferq.errors import ErrorKind
+from inferq.proxy.http import problems
+
+_OPEN = "/health"
+_REFUSAL = problems.Refusal(401, problems.TYPES[ErrorKind.UNAUTHORIZED].example, ErrorKind.UNAUTHORIZED)
+
+
+class Access:
+    """Lets requests pass that come with a known key, and notes whose it is in `request.state.owner`.
+
+    The paths under `/health` need none.
+
+    Args:
+        app: What it guards.
+        api_keys: The setting of that name: `name:sha256` pairs.
+    """
+
+    def __init__(self, app: ASGIApp, api_keys: str) -> None:
+        self._app = app
+        pairs = (pair.split(":") for pair in api_keys.split(","))
+        self._keys = [(bytes.fromhex(digest), name) for name, digest in pairs]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers 401 instead of the application where no known key is given, also a WebSocket."""
+        if scope["type"] not in ("http", "websocket") or _is_open(scope):
+            return await self._app(scope, receive, send)
+        owner = self.owner_of(scope)
+        if owner is None:
+            return await _REFUSAL(scope, receive, send)
+        scope.setdefault("state", {})["owner"] = owner
+        return await self._app(scope, receive, send)
+
+    def owner_of(self, scope: Scope) -> str | None:
+        """Name of the key that a request comes with; None if it comes with none that is known."""
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        digest = hashlib.sha256(key.strip().encode("latin-1")).digest()
+        owner = None
+        for known, name in self._keys:  # all of them, so that the time tells nothing
+            if compare_digest(known, digest):
+                owner = name
+        return owner if scheme.lower() == "bearer" else None
+
+
+def _is_open(scope: Scope) -> bool:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return bool(path == _OPEN or path.startswith(f"{_OPEN}/"))

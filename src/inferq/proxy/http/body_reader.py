@@ -1,0 +1,117 @@
+"""Request bodies as they come in: how long they may be, how slow, and how they may be compressed."""
+
+import asyncio
+import zlib
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from inferq.errors import BodyTooLargeError, InvalidJsonError, RequestTimeoutError, UnsupportedEncodingError
+from inferq.proxy.http.body_budget import SMALL_BYTES, Holding, next_due
+from inferq.proxy.services.dependencies import settings_of
+
+WHOLE_BODY = "inferq.body"
+"""Where a server that has the whole body puts it into the scope."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+async def read_body(request: Request, held: Holding) -> bytes:
+    """Reads the request body, decompressed, without a byte order mark.
+
+    Args:
+        request: The request.
+        held: What it is counted in, if it is long.
+
+    Raises:
+        BodyTooLargeError: It is longer than `max_body_bytes`; the rest is not read.
+        UnsupportedEncodingError: It is compressed, and not with gzip or deflate.
+        InvalidJsonError: It cannot be decompressed.
+        RequestTimeoutError: It comes too slowly.
+        OverloadedError: Too much is under way.
+        ClientDisconnect: The client has gone away.
+    """
+    whole: bytes | None = request.scope.get(WHOLE_BODY)
+    if whole is not None:
+        return whole.removeprefix(_BYTE_ORDER_MARK)
+    settings = settings_of(request)
+    limit = settings.max_body_bytes
+    codings = []
+    for name, value in request.scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise _too_large(limit)
+        if name == b"content-encoding":
+            codings += [coding.strip().lower() for coding in value.split(b",")]
+    codings = [coding for coding in codings if coding not in (b"", b"identity")]
+    if codings and (len(codings) > 1 or codings[0] not in (b"gzip", b"x-gzip", b"deflate")):
+        named = b", ".join(codings).decode("latin-1")[:80]
+        raise UnsupportedEncodingError(
+            f"Content-Encoding {named!r} is not known. Send the body as it is, or compressed with gzip or "
+            "deflate."
+        )
+    raw = await _receive(request, held, limit, settings.request_timeout_seconds)
+    if codings:  # in a thread: zlib lets go of the interpreter's lock
+        raw = await asyncio.to_thread(_decompress, raw, codings[0], limit)
+        held.take(len(raw))
+    return raw.removeprefix(_BYTE_ORDER_MARK)
+
+
+async def _receive(request: Request, held: Holding, limit: int, patience_seconds: float) -> bytes:
+    clock = asyncio.get_running_loop().time
+    due = clock() + patience_seconds
+    chunks = []
+    length = 0
+    while True:
+        try:
+            async with asyncio.timeout_at(due):
+                message = await request.receive()
+        except TimeoutError as error:
+            raise RequestTimeoutError(
+                f"{length} bytes of the request body have come, and the rest did not come in time "
+                "(INFERQ_REQUEST_TIMEOUT_SECONDS). Send it again, without pauses."
+            ) from error
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        length += len(chunk)
+        if length > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        is_last = not message.get("more_body")
+        if length > SMALL_BYTES or not is_last:
+            held.take(len(chunk))
+        if is_last:
+            return b"".join(chunks)
+        due = next_due(due, clock(), patience_seconds, len(chunk))
+
+
+def _decompress(raw: bytes, coding: bytes, limit: int) -> bytes:
+    is_zlib = len(raw) > 1 and raw[0] & 15 == zlib.DEFLATED and int.from_bytes(raw[:2]) % 31 == 0
+    # some call the bare format deflate, which has no header
+    window = (15 if is_zlib else -15) if coding == b"deflate" else 31
+    decoder = zlib.decompressobj(window)
+    try:
+        whole = decoder.decompress(raw, limit + 1)
+    except zlib.error as error:
+        raise _not_compressed(coding) from error
+    if len(whole) > limit:
+        raise _too_large(limit)
+    if not decoder.eof or decoder.unused_data:
+        raise _not_compressed(coding)
+    return whole
+
+
+def _not_compressed(coding: bytes) -> InvalidJsonError:
+    name = coding.decode("latin-1")
+    return InvalidJsonError(
+        f"The request body is not compressed with {name}, as its Content-Encoding says, or not to its end. "
+        "Compress it whole, or leave the header out."
+    )
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(
+        f"The request body is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Send fewer rows in each "
+        "job; if a single input is as long, write its numbers with fewer digits and without spaces, or ask "
+        "the operator for more."
+    )

@@ -1,0 +1,75 @@
+"""Where a page of jobs ends, as an opaque text that the next request brings back.
+
+A page may end at a job that the asking key must not know of. Cursors are therefore sealed with a secret that
+all proxies have and no holder of a single key can know: the digests of all keys. The seal is a synthetic
+initialisation vector (the construction of RFC 5297, with the standard library's BLAKE2 and SHAKE): the keyed
+digest of the content is both its proof and that by which the key stream that hides it is chosen.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from hmac import compare_digest
+
+from inferq.errors import InvalidInputError
+from inferq.queue.inspection.listing import Position
+from inferq.settings import Settings
+
+_DIGEST_BYTES = 16
+_BLOCK_BYTES = 128
+
+
+class Cursors:
+    """Makes and reads the cursors of one listing: those of another one are refused.
+
+    Args:
+        settings: The API keys, by whose digests cursors are sealed.
+        owner: Name of the key that asks; None where none is needed.
+        status: The status listed; None for all.
+        model: The model listed; None for all.
+    """
+
+    def __init__(self, settings: Settings, owner: str | None, status: str | None, model: str | None) -> None:
+        listing = json.dumps([settings.api_keys, owner, status, model])
+        self._key = hashlib.sha256(listing.encode("utf-8", "surrogatepass")).digest()
+
+    def seal(self, position: Position) -> str:
+        """Makes a cursor of a page's end."""
+        fields = [position.is_ended, position.model, position.score, position.id.hex()]
+        content = json.dumps(fields).encode()
+        content = content.ljust(-(-len(content) // _BLOCK_BYTES) * _BLOCK_BYTES)  # the length tells nothing
+        digest = self._digest(content)
+        return base64.urlsafe_b64encode(digest + self._hide(digest, content)).decode()
+
+    def open(self, cursor: str) -> Position:
+        """Reads a cursor.
+
+        Raises:
+            InvalidInputError: `seal` has not made it, or for another listing.
+        """
+        try:
+            sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
+        except (UnicodeEncodeError, binascii.Error) as error:
+            raise _invalid(cursor) from error
+        digest, hidden = sealed[:_DIGEST_BYTES], sealed[_DIGEST_BYTES:]
+        content = self._hide(digest, hidden)
+        if not compare_digest(digest, self._digest(content)):
+            raise _invalid(cursor)
+        is_ended, model, score, job_id = json.loads(content)
+        return Position(is_ended, model, score, bytes.fromhex(job_id))
+
+    def _digest(self, content: bytes) -> bytes:
+        return hashlib.blake2b(content, key=self._key, digest_size=_DIGEST_BYTES).digest()
+
+    def _hide(self, digest: bytes, content: bytes) -> bytes:
+        """Hides the content, or shows it again."""
+        stream = hashlib.shake_256(self._key + digest).digest(len(content))
+        return bytes(one ^ other for one, other in zip(content, stream, strict=True))
+
+
+def _invalid(cursor: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"cursor must be the member 'next' of an earlier page of the same listing, got {cursor[:80]!r}. "
+        "Leave it out for the first page."
+    )

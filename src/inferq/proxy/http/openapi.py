@@ -1,0 +1,112 @@
+"""What the OpenAPI document says of each endpoint's answers: good ones, and every kind of problem."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Response
+from pydantic import BaseModel
+
+from inferq.errors import ErrorKind
+from inferq.proxy.http import problems
+
+Answers = dict[int | str, dict[str, Any]]
+JSON = "application/json"
+
+
+class JsonResponse(Response):
+    """A body that is JSON already. Made without a look at each header, since nearly every answer is one.
+
+    Args:
+        body: The JSON.
+        status: HTTP status.
+        location: The header of that name, ASCII.
+    """
+
+    def __init__(self, body: bytes, status: int = 200, *, location: str | None = None) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        if location is not None:
+            self.raw_headers.append((b"location", location.encode("ascii")))
+
+
+def answers(
+    path: str, model: type[BaseModel], description: str, *kinds: ErrorKind, status: int = 200
+) -> Answers:
+    """Documents an endpoint's answers, each with an example.
+
+    Args:
+        path: The endpoint's path with an example in place of each parameter.
+        model: Shape of the good answer; its schema holds the examples.
+        description: What the good answer means.
+        *kinds: The problems that there may be instead.
+        status: HTTP status of the good answer.
+    """
+    documented: Answers = {status: {"model": model, "description": description}}
+    for kind in kinds:
+        add_problem(documented, kind, path)
+    return documented
+
+
+def accepted(path: str, model: type[BaseModel], *kinds: ErrorKind) -> Answers:
+    """Documents the answers of an endpoint that stores a job."""
+    stored = "The job is stored and will end as completed or failed."
+    documented = answers(path, model, stored, *kinds, status=202)
+    documented[202]["headers"] = {
+        "Location": {"schema": {"type": "string"}, "description": "Where to ask for the result."}
+    }
+    return documented
+
+
+def may_wait(documented: Answers, ended: type[BaseModel]) -> Answers:
+    """Documents that an endpoint which stores a job answers with the ended job if it is asked to wait.
+
+    Args:
+        documented: What `accepted` made.
+        ended: Shape of the job.
+    """
+    applied = {
+        "schema": {"type": "string"},
+        "description": "`wait=5`: how long the answer was held back at most, if that was asked for.",
+    }
+    documented[200] = {
+        "model": ended,
+        "description": "The job has ended within the time that the request preferred to wait.",
+        "headers": {"Preference-Applied": applied},
+    }
+    documented[202]["headers"]["Preference-Applied"] = applied
+    return documented
+
+
+def described(path: str, example: dict[str, Any], model: type[BaseModel], *kinds: ErrorKind) -> Answers:
+    """Documents the answers of an endpoint that describes a model, whose schema holds no example."""
+    documented = answers(path, model, "The model's description.", *kinds)
+    documented[200]["content"] = {JSON: {"example": example}}
+    return documented
+
+
+def not_found(documented: Answers, kind: ErrorKind, path: str) -> Answers:
+    """Adds a problem that is a 404 here, since the path names what is not known, and not the body."""
+    add_problem(documented, kind, path, 404)
+    return documented
+
+
+def add_problem(documented: Answers, kind: ErrorKind, path: str, status: int | None = None) -> None:
+    """Adds a problem; under another status than usual if one is given."""
+    status = status or problems.TYPES[kind].status
+    title = problems.TYPES[kind].title
+    content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}
+    answer = documented.setdefault(status, {"description": "", "content": content})
+    answer["description"] = f"{answer['description']} {title}.".lstrip()
+    answer["content"][problems.MEDIA_TYPE]["examples"][kind.value] = {
+        "summary": title,
+        "value": problems.example(kind, path, status),
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer["headers"] = {
+            "Retry-After": {
+                "schema": {"type": "integer"},
+                "description": "Seconds to wait before trying again.",
+            }
+        }

@@ -1,0 +1,59 @@
+"""How long a request wants to wait: `?wait=` and the preference of that name (RFC 7240)."""
+
+import math
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qs
+
+from inferq.errors import InvalidInputError
+
+_LONGEST_HEADER = 1000
+_BETWEEN_COMMAS = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*")+')
+_WAIT = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9}(?:\.\d{1,9})?)\1\s*(?:;.*)?', re.IGNORECASE | re.ASCII)
+_ANY_WAIT = re.compile(r"\s*wait\s*(?:[=;]|$)", re.IGNORECASE)
+
+
+def wait_asked_for(query: bytes, longest: float) -> float:
+    """Reads the query parameter `wait`.
+
+    Args:
+        query: The query as it came.
+        longest: Largest value to accept, seconds.
+
+    Returns:
+        Seconds; 0 where there is no such parameter.
+
+    Raises:
+        InvalidInputError: It is no number, or one below 0 or above the longest.
+    """
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("wait")
+    if given is None:
+        return 0.0
+    try:
+        seconds = math.nan if "_" in given[-1] else float(given[-1])
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= longest:
+        raise InvalidInputError(
+            f"wait must be seconds from 0 to {longest:g} (INFERQ_MAX_WAIT_SECONDS), got {given[-1][:80]!r}."
+        )
+    return seconds
+
+
+def wait_preferred(headers: Iterable[tuple[bytes, bytes]], longest: float) -> float | None:
+    """Reads the preference `wait` of a request's `Prefer` headers.
+
+    Args:
+        headers: Names in lower case, and values.
+        longest: What a larger value is reduced to, seconds.
+
+    Returns:
+        Seconds, of the first such preference; None where there is none, or it cannot be read.
+    """
+    for name, value in headers:
+        if name == b"prefer" and len(value) <= _LONGEST_HEADER:
+            for preference in _BETWEEN_COMMAS.findall(value.decode("latin-1")):
+                if _ANY_WAIT.match(preference):
+                    found = _WAIT.fullmatch(preference)
+                    return min(float(found[2]), longest) if found else None
+    return None

@@ -1,0 +1,179 @@
+"""The shapes of requests and answers about many jobs, and of the queues, as OpenAPI shows them."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inferq.proxy.http.batch_body import MOST_JOBS
+from inferq.proxy.http.schemas import EXAMPLE_JOB_ID, EXAMPLE_JOBS, JobView, PredictRequest
+
+_OTHER_JOB_ID = "b9d1f0c27a6e4d3c9a58e7f60b1c2d34"
+
+
+def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of one prediction request, to stand within another without a reference."""
+    return {name: value for name, value in schema.items() if name not in ("title", "examples")}
+
+
+class BatchRequest(BaseModel):
+    """Many prediction requests."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "jobs": [
+                        {"data": [[5.1, 3.5, 1.4, 0.2]]},
+                        {"data": [[6.3, 3.3, 6.0, 2.5]], "priority": "low"},
+                    ]
+                }
+            ]
+        },
+    )
+
+    # no reference: it is shown outside of components
+    jobs: list[dict[str, Any]] = Field(
+        min_length=1,
+        max_length=MOST_JOBS,
+        description="Each like a body of POST /predict.",
+        json_schema_extra={"items": _without_titles(PredictRequest.model_json_schema())},
+    )
+
+
+class SubmittedBatch(BaseModel):
+    """All jobs were accepted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"job_ids": [EXAMPLE_JOB_ID, _OTHER_JOB_ID]}]})
+
+    job_ids: list[str] = Field(description="A ticket for each job, in order.")
+
+
+class StatusRequest(BaseModel):
+    """Ids of jobs."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"job_ids": [EXAMPLE_JOB_ID, _OTHER_JOB_ID]}]}
+    )
+
+    job_ids: list[str] = Field(min_length=1, max_length=MOST_JOBS)
+
+
+class JobStatuses(BaseModel):
+    """Jobs, in the order asked for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"jobs": [EXAMPLE_JOBS[0], None]}]})
+
+    jobs: list[JobView | None] = Field(description="Null where there is no such job, or it is left out.")
+    left_out: list[str] = Field(
+        default=[],
+        description="Ids of jobs that are to be asked for again: the results of those before them are longer "
+        "than 64 MiB. Absent where there are none.",
+    )
+
+
+class JobList(BaseModel):
+    """A page of jobs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"jobs": EXAMPLE_JOBS, "next": "3q2-7w8Sd0lGk1h2bQp9vXo1"},
+                {"jobs": EXAMPLE_JOBS[-1:], "next": None},
+            ]
+        }
+    )
+
+    jobs: list[JobView]
+    next: str | None = Field(description="`cursor` of the next page; null on the last one.")
+
+
+class CancelledJobs(BaseModel):
+    """Jobs that waited were cancelled."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"cancelled": 17}]})
+
+    cancelled: int = Field(description="How many have been ended by this request.")
+
+
+class WaitingView(BaseModel):
+    """Jobs in line, by priority."""
+
+    high: int
+    normal: int
+    low: int
+
+
+class QueueNumbersView(BaseModel):
+    """One model's queue."""
+
+    waiting: WaitingView
+    running: int
+    retrying: int = Field(description="Jobs that wait for another try.")
+    failed: int = Field(description="Failed jobs that can still be read.")
+    oldest_wait_seconds: float | None = Field(
+        description="How long the longest waiting job has waited; null where none waits."
+    )
+    jobs_per_second: float = Field(description="How many have ended of late: a mean over about 10 s.")
+    workers: int = Field(description="Live workers that serve the model.")
+
+
+class WorkerView(BaseModel):
+    """A live worker."""
+
+    id: str
+    host: str
+    pid: int
+    models: list[str]
+    started_at: datetime
+    seen_at: datetime | None = Field(description="Its last report.")
+    jobs_done: int
+
+
+class QueueView(BaseModel):
+    """How the queues are, and who serves them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "models": {
+                        "iris": {
+                            "waiting": {"high": 0, "normal": 3, "low": 0},
+                            "running": 1,
+                            "retrying": 0,
+                            "failed": 2,
+                            "oldest_wait_seconds": 1.2,
+                            "jobs_per_second": 12.3,
+                            "workers": 1,
+                        }
+                    },
+                    "workers": [
+                        {
+                            "id": "host-1-4f2a",
+                            "host": "host",
+                            "pid": 1,
+                            "models": ["iris"],
+                            "started_at": "2026-01-31T11:58:00.000Z",
+                            "seen_at": "2026-01-31T12:00:00.000Z",
+                            "jobs_done": 1432,
+                        }
+                    ],
+                    "webhooks_waiting": 0,
+                    "queued_bytes": 108,
+                    "max_queued_bytes": 8589934592,
+                }
+            ]
+        }
+    )
+
+    models: dict[str, QueueNumbersView] = Field(
+        description="By name, those that workers have announced, and others of which jobs are kept."
+    )
+    workers: list[WorkerView]
+    webhooks_waiting: int = Field(description="Ended jobs whose end is still to be reported.")
+    queued_bytes: int = Field(description="Bytes of data that the jobs have that have not ended.")
+    max_queued_bytes: int | None = Field(
+        description="What that may be (INFERQ_MAX_QUEUED_BYTES); null where there is no limit."
+    )

@@ -1,0 +1,309 @@
+"""The shapes of requests and answers, as OpenAPI shows them."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict, JsonValue
+
+from inferq.errors import ErrorKind
+from inferq.jobs import Priority, Status, WebhookStatus
+
+EXAMPLE_JOB_ID = "3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071"
+_COMPLETED: JsonDict = {
+    "job_id": EXAMPLE_JOB_ID,
+    "status": "completed",
+    "result": {"prediction": 0, "class_name": "setosa", "probabilities": [0.984, 0.016, 0.0]},
+    "error": None,
+    "error_kind": None,
+    "model": "iris",
+    "model_version": "9f2c51d07a34",
+    "priority": "normal",
+    "submitted_at": "2026-01-31T12:00:00.000Z",
+    "started_at": "2026-01-31T12:00:00.002Z",
+    "finished_at": "2026-01-31T12:00:00.004Z",
+    "attempts": 1,
+    "queue_position": None,
+    "history": [
+        {
+            "attempt": 1,
+            "started_at": "2026-01-31T12:00:00.002Z",
+            "finished_at": "2026-01-31T12:00:00.004Z",
+            "worker": "host-1-4f2a",
+            "error_kind": None,
+            "error": None,
+        }
+    ],
+    "webhook": {
+        "url": "https://example.com/inferq",
+        "status": "delivered",
+        "attempts": 1,
+        "last_attempt_at": "2026-01-31T12:00:00.950Z",
+        "error": None,
+    },
+}
+_PENDING: JsonDict = _COMPLETED | {
+    "status": "pending",
+    "result": None,
+    "model_version": None,
+    "started_at": None,
+    "finished_at": None,
+    "attempts": 0,
+    "queue_position": 3,
+    "history": [],
+    "webhook": {
+        "url": "https://example.com/inferq",
+        "status": "waiting",
+        "attempts": 0,
+        "last_attempt_at": None,
+        "error": None,
+    },
+}
+_FAILED: JsonDict = _COMPLETED | {
+    "status": "failed",
+    "result": None,
+    "error": "The model 'iris' failed: in MatMul: dimensions do not match. (after 3 attempts)",
+    "error_kind": "model-error",
+    "attempts": 3,
+    "history": [
+        {
+            "attempt": number,
+            "started_at": f"2026-01-31T12:00:0{second}.002Z",
+            "finished_at": f"2026-01-31T12:00:0{second}.004Z",
+            "worker": "host-1-4f2a",
+            "error_kind": "model-error",
+            "error": "The model 'iris' failed: in MatMul: dimensions do not match.",
+        }
+        for number, second in enumerate((0, 1, 3), 1)
+    ],
+    "webhook": None,
+}
+EXAMPLE_JOBS: list[JsonValue] = [_PENDING, _COMPLETED, _FAILED]
+EXAMPLE_MODEL: dict[str, Any] = {
+    "name": "iris",
+    "version": "9f2c51d07a34",
+    "versions": ["9f2c51d07a34"],
+    "platform": "onnxruntime_onnx",
+    "description": "Which of three species an iris flower is, by its measurements in cm.",
+    "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 4]}],
+    "outputs": [
+        {"name": "label", "datatype": "INT64", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},
+    ],
+    "class_names": ["setosa", "versicolor", "virginica"],
+    "feature_names": ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"],
+    "example": [[5.1, 3.5, 1.4, 0.2]],
+}
+
+
+class PredictRequest(BaseModel):
+    """A prediction request."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"data": [[5.1, 3.5, 1.4, 0.2]]},
+                {"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]], "model": "iris", "timeout": 30},
+                {
+                    "data": [[5.1, 3.5, 1.4, 0.2]],
+                    "priority": "high",
+                    "webhook": "https://example.com/inferq",
+                },
+            ]
+        },
+    )
+
+    data: list[Any] | dict[str, Any] = Field(
+        description="Nested arrays for a model with one input, rows first; or an object of named inputs."
+    )
+    model: str | None = Field(None, description="Name of the model; the default model if left out.")
+    timeout: float | None = Field(
+        None,
+        gt=0,
+        description="Longest run, s, at most INFERQ_MAX_TIMEOUT_SECONDS; the model's own if left out.",
+    )
+    priority: Literal["high", "normal", "low"] | None = (
+        Field(  # no reference: it is shown outside of components
+            None, description="Jobs of a higher priority are taken first; normal if left out."
+        )
+    )
+    webhook: str | None = Field(
+        None,
+        max_length=2048,
+        pattern="^https?://",
+        description="Where the job's end is reported by a signed POST: an http or https URL, public. "
+        "Refused where INFERQ_WEBHOOK_SECRET is not set.",
+    )
+
+
+class Submitted(BaseModel):
+    """A job was accepted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"job_id": EXAMPLE_JOB_ID}]})
+
+    job_id: str = Field(description="The ticket: ask for the result at /job/{job_id}.")
+
+
+class AttemptView(BaseModel):
+    """One time that the job was handed to a worker."""
+
+    attempt: int = Field(description="1 for the first.")
+    started_at: datetime | None
+    finished_at: datetime | None
+    worker: str
+    error_kind: ErrorKind | None = Field(description="Why it failed; null while it runs and if it succeeded.")
+    error: str | None = Field(description="The same for a person.")
+
+
+class WebhookView(BaseModel):
+    """Where the job's end is reported, and how that went."""
+
+    url: str
+    status: WebhookStatus = Field(
+        description="waiting: the job has not ended; pending: it is to be delivered, or tried again."
+    )
+    attempts: int = Field(description="How often it was tried.")
+    last_attempt_at: datetime | None
+    error: str | None = Field(description="How the last try failed.")
+
+
+class JobView(BaseModel):
+    """A job."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_COMPLETED, _PENDING, _FAILED]})
+
+    job_id: str
+    status: Status
+    result: Any = Field(
+        description="Once completed. Of a classifier and one row: prediction, class_name, probabilities; of "
+        "n rows the same three, each a list of n. Of any other model: outputs, an object of named arrays."
+    )
+    error: str | None = Field(description="What went wrong, once failed.")
+    error_kind: ErrorKind | None = Field(
+        description="The same for programs; null also for jobs that a program other than inferq ended."
+    )
+    model: str | None = Field(description="Null if a job from outside has not been taken by a worker yet.")
+    model_version: str | None = Field(
+        description="Version of the model that the latest attempt ran with; null before the first."
+    )
+    priority: Priority
+    submitted_at: datetime | None
+    started_at: datetime | None = Field(description="When the latest attempt began.")
+    finished_at: datetime | None
+    attempts: int = Field(description="How often the job has been handed to a worker.")
+    queue_position: int | None = Field(description="While pending: 1 for the next job to be taken.")
+    history: list[AttemptView] = Field(description="The attempts, the latest last.")
+    webhook: WebhookView | None = Field(description="Null if the request had none.")
+
+
+class Components(BaseModel):
+    """What the service consists of."""
+
+    redis: str
+    worker: str
+
+
+class Health(BaseModel):
+    """How the service is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"status": "healthy", "components": {"redis": "ok", "worker": "ok"}},
+                {
+                    "status": "degraded",
+                    "components": {"redis": "ok", "worker": "no live worker since 2026-01-31T12:00:00.000Z"},
+                },
+                {
+                    "status": "unhealthy",
+                    "components": {
+                        "redis": "Redis did not answer within 2 s.",
+                        "worker": "unknown, since Redis is out of reach",
+                    },
+                },
+            ]
+        }
+    )
+
+    status: str = Field(description="healthy, degraded (no worker is alive) or unhealthy (no Redis).")
+    components: Components
+
+
+class State(BaseModel):
+    """One word."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "alive"}, {"status": "ready"}]})
+
+    status: str
+
+
+class ModelList(BaseModel):
+    """The names of the announced models."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"models": ["iris"], "default": "iris", "unavailable": {}},
+                {
+                    "models": ["iris"],
+                    "default": "iris",
+                    "unavailable": {"resnet": "resnet/model.onnx cannot be read: Permission denied."},
+                },
+            ]
+        }
+    )
+
+    models: list[str]
+    default: str = Field(description="The model of a request that names none.")
+    unavailable: dict[str, str] = Field(
+        description="Models that workers have left out and none serves: name to reason."
+    )
+
+
+class Information(BaseModel):
+    """What this service is and where to go on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "inferq",
+                    "version": "0.1.0",
+                    "description": "ONNX models as an asynchronous inference service",
+                    "default_model": "iris",
+                    "links": {"predict": "/predict", "job": "/job/{job_id}", "documentation": "/docs"},
+                }
+            ]
+        }
+    )
+
+    name: str
+    version: str
+    description: str
+    default_model: str
+    links: dict[str, str]
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:inferq:problem:invalid-input",
+                    "title": "The input does not fit",
+                    "status": 422,
+                    "detail": "data[0] has 3 values, but model 'iris' expects 4.",
+                    "instance": "/predict",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str

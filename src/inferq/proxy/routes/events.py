@@ -1,0 +1,148 @@
+"""The states of a job as Server-Sent Events."""
+
+import json
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from inferq.errors import ErrorKind, JobNotFoundError
+from inferq.job_json import job_json
+from inferq.jobs import Job
+from inferq.proxy.http.openapi import add_problem, not_found
+from inferq.proxy.http.schemas import EXAMPLE_JOB_ID, JobView
+from inferq.proxy.services.dependencies import producer_of
+from inferq.proxy.services.job_responses import view_lines, whole_or_cut
+from inferq.proxy.services.job_subscription import Following, revision_of
+from inferq.proxy.transport.fast_route import LeanRoute
+
+HEARTBEAT_SECONDS = 15.0
+"""How often a stream without news says that it lives, so that nobody on the way takes it for dead."""
+
+_EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}/events"
+_HEARTBEAT = b": heartbeat\n\n"
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would keep events back
+]
+
+lean = APIRouter(tags=["streams"], route_class=LeanRoute)
+
+
+class EventStream(Response):
+    """A job's states, one event for each, until it has ended, the client goes away, or this process stops.
+
+    Args:
+        request: The request.
+        job_id: The job's id.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, request: Request, job_id: str) -> None:
+        self._request = request
+        self._job_id = job_id
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it; raises what `Following.state` raises instead of beginning."""
+        with Following.of(self._request, self._job_id, counts_position=True) as following:
+            job = await following.state()
+            is_known = revision_of(job) == self._request.headers.get("last-event-id")
+            if is_known and job.status.is_final:  # by this a browser's EventSource knows not to connect again
+                await Response(status_code=204)(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            if not is_known and not await self._send_event(job, send):
+                return
+            if job.status.is_final:
+                return
+            with following.heeding(receive), suppress(JobNotFoundError):  # its keys expired: the stream ends
+                async for changed in following.changes(HEARTBEAT_SECONDS):
+                    if changed is None:
+                        await send(_piece(_HEARTBEAT))
+                        continue
+                    if not await self._send_event(changed, send) or changed.status.is_final:
+                        return
+            await send(_piece(b"", is_last=True))
+
+    async def _send_event(self, job: Job, send: Send) -> bool:
+        """Sends a job's state, and ends the stream with its end. Returns False if that cannot be done."""
+        if job.large_result is None:
+            await send(_piece(_event(job), is_last=job.status.is_final))
+            return True
+        await send(_piece(_event_head(job) + b"data: "))
+        async for part in whole_or_cut(view_lines(producer_of(self._request), job)):
+            if part is None:
+                return False  # the server closes the connection, and the client has not got an event
+            await send(_piece(part))
+        await send(_piece(b"\n\n", is_last=True))
+        return True
+
+
+def _piece(body: bytes, *, is_last: bool = False) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": not is_last}
+
+
+def _event_head(job: Job) -> bytes:
+    name = b"end" if job.status.is_final else b"status"
+    return b"id: %b\nevent: %b\n" % (revision_of(job).encode(), name)
+
+
+def _event(job: Job) -> bytes:
+    # a result from outside may be JSON of several lines, which a client joins together again
+    data = b"\n".join(b"data: %b" % line for line in job_json(job).splitlines())
+    return b"%b%b\n\n" % (_event_head(job), data)
+
+
+def _example() -> str:
+    completed, pending, *_ = JobView.model_json_schema()["examples"]
+    return "".join(
+        f"id: {revision}\nevent: {name}\ndata: {json.dumps(view)}\n\n"
+        for revision, name, view in (
+            ("pending-0-0-3", "status", pending),
+            ("completed-1-1769860800004", "end", completed),
+        )
+    )
+
+
+_ANSWERS = not_found(
+    {
+        200: {
+            "description": "The job's states: events `status`, at last `end`, each with a job view as data.",
+            "content": {EventStream.media_type: {"example": _example()}},
+        },
+        204: {"description": "The client has seen the end already."},
+    },
+    ErrorKind.JOB_NOT_FOUND,
+    _EXAMPLE_PATH,
+)
+add_problem(_ANSWERS, ErrorKind.REDIS_UNAVAILABLE, _EXAMPLE_PATH)
+
+
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The `id` of the last event that the client has got: it is not sent again.",
+    "schema": {"type": "string"},
+}
+
+
+@lean.get(
+    "/job/{job_id:path}/events",
+    status_code=200,
+    response_class=EventStream,
+    responses=_ANSWERS,
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
+)
+async def events(
+    request: Request,
+    job_id: Annotated[str, Path(description="What POST /predict answered.")],
+) -> Response:
+    """Sends a job's state, then each change of its status or its place in the queue, then its end.
+
+    A place in the queue is told at most once a second; a comment comes every 15 s.
+    """
+    return EventStream(request, job_id)

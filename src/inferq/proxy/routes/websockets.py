@@ -1,0 +1,65 @@
+"""The states of jobs over WebSockets."""
+
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
+
+from inferq.errors import InferqError, JobNotFoundError, RedisUnavailableError
+from inferq.jobs import Job
+from inferq.proxy.services.dependencies import producer_of
+from inferq.proxy.services.job_responses import whole_view
+from inferq.proxy.services.job_subscription import Following
+from inferq.proxy.services.websocket_session import Session
+
+NOT_FOUND_CODE = 4404
+"""Closes a WebSocket whose job does not exist."""
+TRY_AGAIN_LATER_CODE = 1013
+"""Closes a WebSocket where Redis is out of reach; from the IANA registry of close codes."""
+SERVICE_RESTART_CODE = 1012
+"""Closes a WebSocket because this process is about to stop; from the same registry."""
+
+_LONGEST_REASON = 120
+
+router = APIRouter()
+
+
+@router.websocket("/job/{job_id:path}/ws")
+async def follow(socket: WebSocket, job_id: Annotated[str, Path()]) -> None:
+    """Sends a job's state, then each change of its status or its place in the queue, then its end."""
+    await socket.accept()
+    try:
+        with Following.of(socket, job_id, counts_position=True) as following:
+            job = await following.state()
+            await _send(socket, job)
+            with following.heeding(socket.receive):
+                async for changed in following.changes():
+                    if changed is not None:
+                        job = changed
+                        await _send(socket, job)
+            if job.status.is_final or not following.has_left:
+                await socket.close(1000 if job.status.is_final else SERVICE_RESTART_CODE)
+    except JobNotFoundError as error:
+        await _close(socket, NOT_FOUND_CODE, error)
+    except RedisUnavailableError as error:
+        await _close(socket, TRY_AGAIN_LATER_CODE, error)
+    except WebSocketDisconnect:
+        pass
+
+
+@router.websocket("/ws")
+async def session(socket: WebSocket) -> None:
+    """Takes jobs and tells of them; see `Session`."""
+    await socket.accept()
+    await Session(socket).run()
+
+
+async def _send(socket: WebSocket, job: Job) -> None:
+    event = "end" if job.status.is_final else "status"
+    view = await whole_view(producer_of(socket), job)
+    await socket.send_text(f'{{"event":"{event}","job":{view.decode("utf-8", "replace")}}}')
+
+
+async def _close(socket: WebSocket, code: int, error: InferqError) -> None:
+    with suppress(WebSocketDisconnect):
+        await socket.close(code, error.message.encode()[:_LONGEST_REASON].decode(errors="ignore"))

@@ -1,0 +1,1 @@
+"""What several routes share: submitting jobs, following them, the catalogue of models."""

@@ -1,0 +1,146 @@
+"""How the service is: what a job would meet that comes now."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inferq.errors import RedisUnavailableError
+from inferq.job_json import rfc3339
+from inferq.queue.inspection.stats import Overview, QueueNumbers, find_unavailable, read_overview
+from inferq.queue.producer.producer import Producer
+from inferq.queue.redis_client.error_replies import is_refusal
+from inferq.settings import Settings
+
+PROBE_SECONDS = 1.0
+"""How often, at most, a process tries whether Redis takes jobs, however many ask."""
+UNTAKEN_SECONDS = 15.0
+"""When a waiting job that no worker takes, though none is busy, says that they are held up."""
+
+_NEARLY_FULL = 0.95
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the service is.
+
+    Attributes:
+        status: `healthy`; `degraded`: requests are taken, but something needs a look; `unhealthy`: none are.
+        components: Of `redis`, `worker`, and `queue` where that is full: `ok`, or what is wrong.
+    """
+
+    status: str
+    components: dict[str, str]
+
+
+class Health:
+    """Looks at the service.
+
+    Args:
+        producer: The queue.
+        settings: How many jobs may wait.
+    """
+
+    def __init__(self, producer: Producer, settings: Settings) -> None:
+        self._producer = producer
+        self._settings = settings
+        self._probing: asyncio.Task[RedisUnavailableError | None] | None = None
+        self._probed_at = -PROBE_SECONDS
+
+    async def check_ready(self) -> None:
+        """Returns if requests can be taken, which needs Redis but no worker.
+
+        Raises:
+            RedisUnavailableError: They cannot.
+        """
+        if self._probing is not None and self._probing.done():
+            if time.monotonic() - self._probed_at > PROBE_SECONDS:
+                self._probing = None
+            else:
+                await self._producer.ping()
+        if self._probing is None:
+            self._probing = asyncio.create_task(self._probe())
+        if refusal := await asyncio.shield(self._probing):
+            raise RedisUnavailableError(refusal.message) from refusal
+
+    async def _probe(self) -> RedisUnavailableError | None:
+        """Why Redis takes no jobs; None if it does. Where nothing was written, the next may try at once."""
+        try:
+            await self._producer.check_takes_jobs()
+        except RedisUnavailableError as error:
+            self._probed_at = time.monotonic() if is_refusal(error.__cause__) else -PROBE_SECONDS
+            return error
+        self._probed_at = time.monotonic()
+        return None
+
+    async def report(self) -> Report:
+        """Looks at everything."""
+        try:
+            overview = await read_overview(self._producer.link)
+        except RedisUnavailableError as error:
+            return Report(
+                "unhealthy", {"redis": error.message, "worker": "unknown, since Redis is out of reach"}
+            )
+        components = {"redis": "ok", "worker": "; ".join(await self._worker_faults(overview)) or "ok"}
+        if faults := await self._queue_faults(overview):
+            components["queue"] = "; ".join(faults)
+        is_well = all(component == "ok" for component in components.values())
+        status = "healthy" if is_well else "degraded"
+        try:
+            await self.check_ready()
+        except RedisUnavailableError as error:
+            components["redis"], status = error.message, "unhealthy"
+        return Report(status, components)
+
+    async def _worker_faults(self, overview: Overview) -> list[str]:
+        if not overview.workers:
+            try:
+                seen = await self._producer.last_heartbeat()
+            except RedisUnavailableError:
+                seen = None
+            return [f"no live worker since {rfc3339(seen)}" if seen else "no worker has ever reported"]
+        unavailable = find_unavailable(overview.workers)
+        left_out = [f"models left out: {', '.join(unavailable)}"] if unavailable else []
+        return [*left_out, *_first(_untaken(overview))]
+
+    async def _queue_faults(self, overview: Overview) -> list[str]:
+        faults = _first(
+            f"as many jobs wait for model {name!r} as may (INFERQ_MAX_QUEUED)"
+            for name, queue in overview.models.items()
+            if _waiting(queue) >= self._settings.max_queued
+        )
+        most = await self._producer.max_queued_bytes()
+        if most and overview.queued_bytes >= _NEARLY_FULL * most:
+            faults.append(
+                f"the data of jobs takes {overview.queued_bytes} bytes of at most {most} "
+                "(INFERQ_MAX_QUEUED_BYTES)"
+            )
+        return faults
+
+
+def _untaken(overview: Overview) -> Iterator[str]:
+    for name, queue in overview.models.items():
+        waiting, seconds = _waiting(queue), queue.oldest_wait_seconds or 0.0
+        if waiting and not queue.workers:
+            yield f"no live worker serves model {name!r}, for which {_jobs(waiting)}"
+        elif waiting and not (queue.running or queue.jobs_per_second) and seconds >= UNTAKEN_SECONDS:
+            yield (
+                f"{_jobs(waiting)} for model {name!r}, the longest for {seconds:.0f} s, and none of "
+                f"its {queue.workers} live workers takes one"
+            )
+
+
+def _waiting(queue: QueueNumbers) -> int:
+    return sum(queue.waiting.values())
+
+
+def _jobs(count: int) -> str:
+    return "1 job waits" if count == 1 else f"{count} jobs wait"
+
+
+def _first(faults: Iterator[str]) -> list[str]:
+    found = list(faults)
+    if len(found) > _MOST_NAMED:
+        found[_MOST_NAMED:] = [f"{len(found) - _MOST_NAMED} more like this"]
+    return found

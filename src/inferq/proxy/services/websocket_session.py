@@ -1,0 +1,112 @@
+"""One WebSocket over which a client submits and follows many jobs."""
+
+import asyncio
+from contextlib import suppress
+
+from fastapi import WebSocket, WebSocketDisconnect
+from pydantic_core import to_json
+
+from inferq.errors import BodyTooLargeError, InferqError, QueueFullError
+from inferq.jobs import Job
+from inferq.proxy.http import problems
+from inferq.proxy.services.dependencies import body_budget_of, producer_of, settings_of
+from inferq.proxy.services.job_responses import whole_view
+from inferq.proxy.services.job_submission import checked
+from inferq.proxy.services.job_subscription import Following
+from inferq.proxy.services.request_checks import Message, check_message
+
+MOST_JOBS = 1000
+"""Most jobs that one connection follows at the same time."""
+_MOST_ANSWERS = 32
+"""Most answers besides that wait until a client reads them."""
+
+
+class Session:
+    """The jobs of one connection. When it ends they run on, but nobody is told.
+
+    Args:
+        socket: The connection, accepted.
+    """
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serves each message by itself, until the client goes away or the server closes the connection."""
+        try:
+            while (message := await self._socket.receive())["type"] == "websocket.receive":
+                text = message.get("text")
+                task = asyncio.create_task(self._answer(message["bytes"] if text is None else text.encode()))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                # whoever sends and does not read is not read from any more, until answers have got through
+                while len(self._tasks) > MOST_JOBS + _MOST_ANSWERS:
+                    await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+
+    async def _answer(self, raw: bytes) -> None:
+        path = self._socket.scope["path"]
+        ref = None
+        with suppress(WebSocketDisconnect):  # `run` ends by that
+            try:
+                message = await self._read(raw)
+                del raw  # it may be long, and the job may take hours
+                ref = message.ref
+                job_id = await self._begin(message)
+                del message
+                await self._follow(ref, job_id)
+            except InferqError as error:
+                await self._send("error", ref, "problem", to_json(problems.document(path, error)))
+            except WebSocketDisconnect:
+                raise
+            except Exception as error:  # noqa: BLE001 - logged, and told as that of any endpoint
+                unforeseen = problems.unforeseen(path, "WebSocket", error)
+                await self._send("error", ref, "problem", to_json(unforeseen))
+
+    async def _read(self, raw: bytes) -> Message:
+        limit = settings_of(self._socket).max_body_bytes
+        if len(raw) > limit:
+            raise BodyTooLargeError(
+                f"The message is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Split it into several."
+            )
+        with body_budget_of(self._socket).holding() as held:
+            held.take(len(raw))
+            return await checked(self._socket, check_message, raw)
+
+    async def _begin(self, message: Message) -> str:
+        if message.error is not None:
+            raise message.error
+        if len(self._tasks) > MOST_JOBS:
+            raise QueueFullError(
+                f"This connection follows {MOST_JOBS} jobs that have not ended, and takes no more. "
+                "Wait for some of them, or open another connection."
+            )
+        if message.submission is None:
+            return message.watched or ""
+        producer = producer_of(self._socket)
+        with producer.link.one_time_limit(len(message.submission.data)):
+            job_id = await producer.submit_one(message.submission)
+        await self._send("accepted", message.ref, "job_id", to_json(job_id))
+        return job_id
+
+    async def _follow(self, ref: str | None, job_id: str) -> None:
+        with Following.of(self._socket, job_id, counts_position=True) as following:
+            await self._send_state(ref, await following.state())
+            async for job in following.changes():
+                if job is not None:
+                    await self._send_state(ref, job)
+
+    async def _send_state(self, ref: str | None, job: Job) -> None:
+        await self._send(
+            "end" if job.status.is_final else "status",
+            ref,
+            "job",
+            await whole_view(producer_of(self._socket), job),
+        )
+
+    async def _send(self, event: str, ref: str | None, name: str, value: bytes) -> None:
+        head = to_json({"event": event, "ref": ref})
+        await self._socket.send_text(f'{head[:-1].decode()},"{name}":{value.decode("utf-8", "replace")}}}')

@@ -1,0 +1,1 @@
+"""What stands below the application: the fast path, and limits on connections."""

@@ -1,0 +1,120 @@
+"""What holds for every request before the application sees it, whatever it asks for."""
+
+import asyncio
+import math
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from inferq.proxy.http import problems
+
+LONGEST_HEAD_BYTES = 65536
+"""Of a request line and all headers together."""
+
+REST_SECONDS = 30.0
+REST_BYTES = 64 * 1024 * 1024
+"""How long, and how much, is still taken in of what comes behind an early answer."""
+_SHORT_REST_BYTES = 65536
+"""A longer body, answered early, costs the connection, which closes behind the answer."""
+
+
+class Edge:
+    """Refuses long heads, answers HEAD as GET, and takes in the rest of a body that was answered early.
+
+    A client that writes its whole body before it reads would lose an answer, such as 413, if the connection
+    was closed under its hands.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves a request."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        app = self._app
+        head_bytes, length = _measure(scope)
+        if head_bytes > LONGEST_HEAD_BYTES:
+            app = problems.Refusal(431, head_too_large())
+        if scope["type"] == "http":
+            if scope["method"] == "HEAD":
+                scope, send = {**scope, "method": "GET"}, _without_body(send)
+            if length:
+                exchange = _Exchange(scope, length, receive, send)
+                return await app(scope, exchange.receive, exchange.send)
+        return await app(scope, receive, send)
+
+
+def head_too_large() -> str:
+    """What is said of a head that is too long."""
+    return (
+        f"The request line and the headers are longer than {LONGEST_HEAD_BYTES} bytes. Send fewer, or less."
+    )
+
+
+class _Exchange:
+    """A request with a body, whose answer may come before all of that has."""
+
+    def __init__(self, scope: Scope, length: float, receive: Receive, send: Send) -> None:
+        self._is_http_1 = scope["http_version"].startswith("1")
+        self._length = length
+        self._receive, self._send = receive, send
+        self._is_received = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._is_received = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._is_received:
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            if self._is_http_1 and self._length > _SHORT_REST_BYTES:
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await self._send(message)
+        elif message.get("more_body", False):
+            await self._send(message)
+        else:
+            await self._send({**message, "more_body": True})
+            await self._take_in_rest()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _take_in_rest(self) -> None:
+        left = REST_BYTES
+        try:
+            async with asyncio.timeout(REST_SECONDS):
+                while left > 0 and not self._is_received:
+                    left -= len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            pass
+
+
+def _without_body(send: Send) -> Send:
+    is_ended = False
+
+    async def send_head(message: Message) -> None:
+        nonlocal is_ended
+        if message["type"] == "http.response.body":
+            if is_ended:
+                return
+            is_ended = True
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await send(message)
+
+    return send_head
+
+
+def _measure(scope: Scope) -> tuple[int, float]:
+    """How many bytes a head has, and the body that it announces: infinitely many if that is not said."""
+    head_bytes = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    length = 0.0
+    for name, value in scope["headers"]:
+        head_bytes += len(name) + len(value)
+        if name == b"transfer-encoding":
+            length = math.inf
+        elif name == b"content-length" and value.isdigit() and not length:
+            length = float(value)
+    return head_bytes, length

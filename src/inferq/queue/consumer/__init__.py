@@ -1,0 +1,1 @@
+"""The side of the queue that runs jobs: claim, settle, leases, recovery."""

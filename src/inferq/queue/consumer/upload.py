@@ -1,0 +1,156 @@
+"""A large result on its way to Redis: in pieces, within bounds of time and tries, stopped at any moment."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from inferq.errors import ResultTooLargeError
+from inferq.jobs import ClaimedJob
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.connection import redis_errors, transfer_seconds
+from inferq.queue.redis_client.error_replies import is_lasting_refusal
+from inferq.queue.redis_client.pipelined import Line, pack, pieces
+
+LARGE_BYTES = 1_000_000
+"""A longer result is uploaded by itself. No server can be told to cut off a command of less than 1 MiB."""
+_TRIES = 4
+_FIRST_PAUSE_SECONDS = 0.5
+_BASE_SECONDS = 30.0
+"""How long a try may take beside the transfer."""
+_BUFFERED_BYTES = 16 * 1024 * 1024
+"""So much may be on its way still when all is written to the socket."""
+
+
+class Upload:
+    """Stores one job's result. A server that is away is waited for; one that refuses this result is not.
+
+    Nobody can tell a result that the server cuts off, as it is longer than `proto-max-bulk-len` or
+    `client-query-buffer-limit`, from a connection that broke. So a try counts where the server answers a
+    PING right after it.
+
+    Args:
+        client: The server.
+        prefix: The key prefix.
+        job: The job.
+        result: JSON of its result.
+        key: Where to put it for `finish`.
+        ttl_ms: How long it is kept there, ms.
+        finish: Ends the job with what lies there; returns what became of it.
+
+    Attributes:
+        job: See above.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        prefix: str,
+        job: ClaimedJob,
+        result: bytes,
+        *,
+        key: bytes,
+        ttl_ms: int,
+        finish: Callable[[], str],
+    ) -> None:
+        self.job = job
+        self._redis = client
+        self._size = len(result)
+        self._set = ("SET", key, result, "PX", ttl_ms)
+        self._force = ("EVAL", scripts.FORCE.source, 1, key, prefix, "SET", result, "PX", ttl_ms)
+        self._finish = finish
+        self._line = Line(client)
+        self._tries_left = _TRIES
+        self._stopped = threading.Event()
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long it may take in all while the server answers."""
+        return _TRIES * self._seconds
+
+    @property
+    def _seconds(self) -> float:
+        return _BASE_SECONDS + transfer_seconds(self._size)
+
+    def stop(self) -> None:
+        """Stops it: the job is cancelled. For other threads."""
+        self._stopped.set()
+
+    def try_no_more(self) -> None:
+        """Lets only the present try go on, or one more: the lease is lost. For other threads."""
+        self._tries_left = min(self._tries_left, 1)
+
+    def store(self) -> str:
+        """Stores the result and ends the job. May be repeated after RedisUnavailableError.
+
+        Returns:
+            What became of the job; `cancelled` if it was stopped.
+
+        Raises:
+            ResultTooLargeError: The server refuses it, or it cannot be transferred.
+            RedisUnavailableError: Redis is away.
+        """
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._stopped.is_set():
+            try:
+                self._put()
+            except _StoppedError:
+                break
+            except RedisError as error:
+                self._count(error)
+            else:
+                with redis_errors():
+                    return self._finish()
+            finally:
+                self._line.hang_up()
+            self._stopped.wait(pause)
+            pause *= 2
+        return "cancelled"
+
+    def _put(self) -> None:
+        try:
+            self._send(self._set)
+        except OutOfMemoryError:
+            self._send(self._force)  # slow, but what lets the queue drain must get through
+
+    def _send(self, command: tuple[object, ...]) -> None:
+        deadline = time.monotonic() + self._seconds
+        sent_on = self._line.send(self._pieces_of(pack([command]), deadline))
+        last = min(self._size, _BUFFERED_BYTES)
+        self._line.receive(1, sent_on, _BASE_SECONDS / 2 + transfer_seconds(last))
+
+    def _pieces_of(self, packed: bytes, deadline: float) -> Iterator[bytes | memoryview]:
+        for piece in pieces(packed):
+            if self._stopped.is_set():
+                raise _StoppedError
+            if time.monotonic() > deadline:
+                raise RedisTimeoutError(f"it was not transferred within {self._seconds:.0f} s")
+            yield piece
+
+    def _count(self, error: RedisError) -> None:
+        """Counts a try that failed.
+
+        Raises:
+            RedisUnavailableError: The server is away, or refuses every command.
+            ResultTooLargeError: It was the last one.
+        """
+        if not (is_lasting_refusal(error) or isinstance(error, RedisConnectionError | RedisTimeoutError)):
+            with redis_errors():
+                raise error
+        with redis_errors():
+            self._redis.ping()
+        self._tries_left -= 1
+        if self._tries_left <= 0:
+            raise ResultTooLargeError(
+                f"The result, {self._size:,} bytes, cannot be stored, though Redis answers: {error}. "
+                "Its limits are proto-max-bulk-len and client-query-buffer-limit; the connection must carry "
+                "1 MB a second. Ask for less in one job, or set INFERQ_MAX_RESULT_BYTES below the limit."
+            ) from error
+
+
+class _StoppedError(Exception):
+    """The job was cancelled in the middle of the transfer."""

@@ -1,0 +1,1 @@
+"""Changes of jobs as they happen."""

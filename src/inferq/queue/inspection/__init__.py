@@ -1,0 +1,1 @@
+"""What is in the queue: jobs, numbers, workers and models."""

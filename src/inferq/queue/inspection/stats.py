@@ -1,0 +1,100 @@
+"""How the queues are, and who serves them: numbers, in one round trip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inferq.jobs import Priority, WorkerInfo
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.bounded import Link
+from inferq.queue.schema.decoding import text_from, worker_from
+
+
+@dataclass(frozen=True, slots=True)
+class QueueNumbers:
+    """One model's queue.
+
+    Attributes:
+        waiting: Jobs in line, by priority.
+        running: Jobs that inferq's workers run.
+        retrying: Jobs that wait for another try.
+        failed: Failed jobs that can still be read.
+        oldest_wait_seconds: How long the longest waiting job has waited; None where none waits.
+        jobs_per_second: How many have ended of late, by a mean that forgets within 10 s.
+        workers: Live workers that serve the model.
+    """
+
+    waiting: dict[Priority, int]
+    running: int
+    retrying: int
+    failed: int
+    oldest_wait_seconds: float | None
+    jobs_per_second: float
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All queues.
+
+    Attributes:
+        models: Name to numbers of each model that is announced, or of which jobs are kept.
+        workers: The live workers, the oldest first.
+        webhooks_waiting: Ended jobs whose end is still to be reported.
+        queued_bytes: Bytes of data that the jobs have that have not ended.
+    """
+
+    models: dict[str, QueueNumbers]
+    workers: list[WorkerInfo]
+    webhooks_waiting: int
+    queued_bytes: int
+
+
+async def read_overview(link: Link) -> Overview:
+    """Reads the numbers. The cost follows the number of models and workers, not that of jobs.
+
+    Raises:
+        RedisUnavailableError: Redis does not answer in time.
+    """
+    async with link.bounded():
+        queues, reports, webhooks, held = await link.call(scripts.OVERVIEW, [link.keys.models], [])
+    found = (
+        worker_from(text_from(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
+        for worker_id, report in reports
+    )
+    workers = sorted(filter(None, found), key=lambda worker: worker.started_at)
+    models = {text_from(name): numbers for name, *numbers in sorted(queues)}
+    return Overview(
+        {name: _numbers(numbers, _serving(name, workers)) for name, numbers in models.items()},
+        workers,
+        webhooks,
+        held,
+    )
+
+
+def find_unavailable(workers: Sequence[WorkerInfo]) -> dict[str, str]:
+    """Name to reason of the models that live workers have left out, and none serves.
+
+    Args:
+        workers: The live workers.
+    """
+    served = {name for worker in workers for name in worker.models}
+    left_out = {name: reason for worker in workers for name, reason in worker.left_out.items()}
+    return {name: reason for name, reason in sorted(left_out.items()) if name not in served}
+
+
+def _numbers(numbers: list[Any], workers: int) -> QueueNumbers:
+    *waiting, running, retrying, failed, oldest_ms, rate = numbers
+    return QueueNumbers(
+        dict(zip(Priority, waiting, strict=True)),
+        running,
+        retrying,
+        failed,
+        None if oldest_ms is None else oldest_ms / 1000,
+        float(rate),
+        workers,
+    )
+
+
+def _serving(model: str, workers: list[WorkerInfo]) -> int:
+    return sum(model in worker.models for worker in workers)

@@ -1,0 +1,1 @@
+"""The side of the queue that submits jobs."""

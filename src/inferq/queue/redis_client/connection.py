@@ -1,0 +1,249 @@
+"""Connections to Redis or Valkey, and what their failures mean.
+
+URLs are `redis://`, `rediss://` (TLS; `?ssl_ca_certs=FILE` names the authority) and `unix://` as redis-py has
+them, with an ACL user as `redis://user:password@host`. For the primary that Sentinel names, asked again after
+each failover: `redis+sentinel://[user:password@]host:port,host:port/service/0`.
+
+An ACL user needs `~{prefix}* &{prefix}events +@read +@write +@connection +@transaction +@scripting +publish
++subscribe +unsubscribe +time +info +dbsize`, and for `INFERQ_DURABILITY=fsync` also `+waitaof +config|get`.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self, cast
+from urllib.parse import unquote, urlsplit
+
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    MasterDownError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.retry import Retry
+
+from inferq.errors import InvalidSettingError, RedisUnavailableError
+from inferq.queue.redis_client.error_replies import is_lasting_refusal, sentence_of
+from inferq.settings import Settings
+
+POOL_CONNECTIONS = 64
+"""Most connections a proxy process opens; further requests wait for one of them."""
+WORKER_SECONDS = 5.0
+"""Shortest time for which a worker waits for Redis to take or to send another byte."""
+SLOWEST_BYTES_PER_SECOND = 1_000_000
+"""A link to Redis that carries less than this cannot be used for large values."""
+
+_SENTINEL_SCHEME = "redis+sentinel://"
+_BACKOFF = ExponentialBackoff(cap=0.2, base=0.02)
+_RETRIES = 3
+# what a server answers that is not, or no longer, the primary: only a new connection can lead to another
+_NOT_THE_PRIMARY: list[type[Exception]] = [ReadOnlyError, MasterDownError, BusyLoadingError]
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelUrl:
+    """A `redis+sentinel://` URL, taken apart.
+
+    Attributes:
+        sentinels: Host and port of each Sentinel.
+        service: Name of the service whose primary is wanted.
+        database: Number of the database.
+        username: ACL user of the servers, not of the Sentinels.
+        password: Its password.
+    """
+
+    sentinels: tuple[tuple[str, int], ...]
+    service: str
+    database: int = 0
+    username: str | None = None
+    password: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Reads a URL.
+
+        Raises:
+            ValueError: It is not of the form `redis+sentinel://[user:password@]host:port,…/service/database`.
+        """
+        credentials, _, rest = url.removeprefix(_SENTINEL_SCHEME).rpartition("@")
+        hosts, _, path = rest.partition("/")
+        service, _, database = path.partition("/")
+        username, _, password = credentials.partition(":")
+        if not hosts or not service:
+            raise ValueError(
+                "a Sentinel URL names hosts and a service: redis+sentinel://host:26379,host:26379/service/0"
+            )
+        return cls(
+            tuple(_host_and_port(host) for host in hosts.split(",")),
+            unquote(service),
+            int(database or 0),
+            unquote(username) or None,
+            unquote(password) or None,
+        )
+
+    @property
+    def credentials(self) -> dict[str, Any]:
+        """What the servers want to know."""
+        return {"db": self.database, "username": self.username, "password": self.password}
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError(f"{text!r} is no host:port")
+    return parts.hostname, parts.port or 26379
+
+
+def masked_url(url: str) -> str:
+    """The URL without its password, fit for logs and errors."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, places = rest.rpartition("@")
+    if not at:
+        return url.partition("?")[0]
+    username = credentials.partition(":")[0]
+    return f"{scheme}{separator}{username}:***@{places.partition('?')[0]}"
+
+
+def transfer_seconds(size: int) -> float:
+    """How long so many bytes may be on their way to or from Redis, beside the time for an answer."""
+    return size / SLOWEST_BYTES_PER_SECOND
+
+
+def connect_async(settings: Settings) -> redis.asyncio.Redis:
+    """A pooled asynchronous client. Opens no connection yet.
+
+    Raises:
+        InvalidSettingError: The URL is none of those above.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": settings.redis_timeout,
+        "socket_connect_timeout": settings.redis_timeout,
+        "retry": AsyncRetry(_BACKOFF, _RETRIES),
+        "retry_on_error": _NOT_THE_PRIMARY,
+    }
+    url = settings.redis_url
+    with _url_errors(settings):
+        if url.startswith(_SENTINEL_SCHEME):
+            parts = SentinelUrl.parse(url)
+            sentinel: Any = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+                parts.sentinels, sentinel_kwargs=_sentinel_options(settings, AsyncRetry)
+            )
+            return cast(
+                "redis.asyncio.Redis", sentinel.master_for(parts.service, **parts.credentials, **options)
+            )
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url, max_connections=POOL_CONNECTIONS, timeout=settings.redis_timeout, **options
+        )
+        _check_options(pool, url)
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+async def close_async(client: redis.asyncio.Redis) -> None:
+    """Closes a client's connections, those to Sentinels included, which redis-py leaves open."""
+    await client.aclose()
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    await client.connection_pool.disconnect()
+    for sentinel in manager.sentinels if manager else ():
+        await sentinel.aclose()
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A pooled synchronous client, safe to share between threads. Opens no connection yet.
+
+    Raises:
+        InvalidSettingError: The URL is none of those above.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": max(WORKER_SECONDS, settings.redis_timeout),
+        "socket_connect_timeout": settings.redis_timeout,
+        "retry": Retry(_BACKOFF, _RETRIES),
+        "retry_on_error": _NOT_THE_PRIMARY,
+    }
+    url = settings.redis_url
+    with _url_errors(settings):
+        if url.startswith(_SENTINEL_SCHEME):
+            parts = SentinelUrl.parse(url)
+            sentinel: Any = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+                parts.sentinels, sentinel_kwargs=_sentinel_options(settings, Retry)
+            )
+            return cast("redis.Redis", sentinel.master_for(parts.service, **parts.credentials, **options))
+        client = redis.Redis.from_url(url, **options)
+        _check_options(client.connection_pool, url)
+    return client
+
+
+def _sentinel_options(settings: Settings, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
+    # one that is dead must not keep the others from being asked
+    seconds = settings.redis_timeout / 2
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry(_BACKOFF, 0)}
+
+
+@contextmanager
+def _url_errors(settings: Settings) -> Iterator[None]:
+    try:
+        _check_database(settings.redis_url)
+        yield
+    except ValueError as error:
+        if "@" in settings.redis_url:  # the reason may quote a part of the password
+            raise InvalidSettingError(
+                "INFERQ_REDIS_URL cannot be used. Expected something like "
+                "redis://user:password@localhost:6379/0; in passwords / ? # % @ are %2F %3F %23 %25 %40."
+            ) from None
+        raise InvalidSettingError(
+            f"INFERQ_REDIS_URL {masked_url(settings.redis_url)!r} cannot be used: {error}. "
+            "Expected something like redis://localhost:6379/0."
+        ) from error
+
+
+def _check_database(url: str) -> None:
+    # redis-py takes a path that is no number for 0, and /1/2 for 12
+    parts = urlsplit(url)
+    if parts.scheme in ("redis", "rediss") and not re.fullmatch(r"(/[0-9]*)?/?", parts.path):
+        raise ValueError(f"{parts.path!r} is no number of a database")
+
+
+def _check_options(pool: redis.ConnectionPool | redis.asyncio.ConnectionPool, url: str) -> None:
+    # what stands behind the ? is looked at only when a connection is made, which opens none yet
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:
+        option = str(error).rpartition(" ")[2]
+        raise ValueError(f"{url.partition(':')[0]}:// has no option {option}") from error
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turns every failure of the server or the way to it into `RedisUnavailableError`."""
+    try:
+        yield
+    except (RedisError, TimeoutError, OSError) as error:
+        raise RedisUnavailableError(sentence_of(error)) from error
+
+
+@contextmanager
+def start_errors() -> Iterator[None]:
+    """Tells, while a process starts, what no waiting mends from a server that is away.
+
+    Once it serves, the same is an outage: whoever has changed a password or an ACL may change it back.
+
+    Raises:
+        InvalidSettingError: The server refuses the password, the database, or what this user wants to do.
+    """
+    try:
+        yield
+    except RedisUnavailableError as error:
+        cause = error.__cause__
+        if isinstance(cause, AuthenticationError) or is_lasting_refusal(cause):
+            raise InvalidSettingError(
+                f"INFERQ_REDIS_URL cannot be used: {error.message} Check its user and "
+                "password, its database, and what the user may do (SPECIFICATION.md, Settings)."
+            ) from error
+        raise

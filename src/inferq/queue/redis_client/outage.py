@@ -1,0 +1,109 @@
+"""Redis going away and coming back: one log line for each, and patience in between."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from redis.exceptions import ResponseError
+
+from inferq.errors import RedisUnavailableError
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+_SIT_OUT = "sit out"
+"""The caller that sits an outage out; there is one in a process."""
+
+log = structlog.get_logger()
+
+
+class Outage:
+    """Whether Redis answers, as one process last saw it.
+
+    A connection that works again ends an outage, whoever uses it. A server that answers and refuses, as it is
+    read-only or cannot save, goes on serving some: this ends once those that it refused have succeeded.
+
+    Args:
+        began: What is logged when it no longer does.
+        ended: What is logged when it does again.
+    """
+
+    def __init__(self, began: str = "redis_unavailable", ended: str = "redis_available_again") -> None:
+        self._began, self._ended = began, ended
+        self._lock = threading.Lock()
+        self._is_on = False
+        self._failing: set[str] = set()  # "": the connection; else whoever was refused
+        self._ended_at = 0.0
+
+    @property
+    def over_since(self) -> float:
+        """Monotonic time at which Redis was back; the present while it is away."""
+        return time.monotonic() if self._is_on else self._ended_at
+
+    def begin(self, error: RedisUnavailableError, called_at: float, caller: str = "") -> None:
+        """Notes that a call failed; says so if that is news.
+
+        Args:
+            error: Why it failed.
+            called_at: Monotonic time at which it was made. One made before Redis was back tells nothing new.
+            caller: Who made it.
+        """
+        with self._lock:
+            is_news = not self._is_on and called_at > self._ended_at
+            self._is_on = self._is_on or is_news
+            if self._is_on:
+                self._failing.add(caller if isinstance(error.__cause__, ResponseError) else "")
+        if is_news:
+            log.warning(self._began, reason=error.message)
+
+    def end(self, caller: str = "") -> None:
+        """Notes that a call succeeded; says so if that is news.
+
+        Args:
+            caller: Who made it.
+        """
+        with self._lock:
+            self._failing -= {"", caller}
+            is_news = self._is_on and not self._failing
+            if is_news:
+                self._is_on = False
+                self._ended_at = time.monotonic()
+        if is_news:
+            log.info(self._ended)
+
+    def pass_over(self, caller: str) -> None:
+        """Notes that whoever may have been refused has nothing to ask any more.
+
+        Args:
+            caller: Who that is.
+        """
+        with self._lock:
+            self._failing.discard(caller)
+
+    def sit_out[T](
+        self, call: Callable[[], T], give_up: threading.Event, longest_seconds: float = math.inf
+    ) -> T | None:
+        """Calls until Redis answers, with growing pauses.
+
+        Args:
+            call: What to do; it may run several times, so it must be safe to repeat.
+            give_up: Ends the waiting. The call is made at least once all the same.
+            longest_seconds: No further call is made after this time.
+
+        Returns:
+            What the call returned, or None if that was given up.
+        """
+        pause, until = _FIRST_PAUSE_SECONDS, time.monotonic() + longest_seconds
+        while True:
+            called_at = time.monotonic()
+            try:
+                answer = call()
+            except RedisUnavailableError as error:
+                self.begin(error, called_at, _SIT_OUT)
+                if give_up.wait(pause) or time.monotonic() > until:
+                    return None
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                self.end(_SIT_OUT)
+                return answer

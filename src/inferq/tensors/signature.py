@@ -1,0 +1,190 @@
+"""The signature of a model: what goes in and what comes out, as its workers announce it."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inferq.errors import InvalidModelError
+
+
+class Datatype(StrEnum):
+    """Type of a tensor's values, by the names of the Open Inference Protocol. `BYTES` are strings (UTF-8)."""
+
+    BOOL = "BOOL"
+    UINT8 = "UINT8"
+    UINT16 = "UINT16"
+    UINT32 = "UINT32"
+    UINT64 = "UINT64"
+    INT8 = "INT8"
+    INT16 = "INT16"
+    INT32 = "INT32"
+    INT64 = "INT64"
+    FP16 = "FP16"
+    FP32 = "FP32"
+    FP64 = "FP64"
+    BYTES = "BYTES"
+
+    @property
+    def is_float(self) -> bool:
+        """Whether values are floating-point numbers."""
+        return self in _FLOAT_LIMITS
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether values are whole numbers."""
+        return "INT" in self
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest finite value (ints for integers); only for numbers."""
+        if self.is_float:
+            return -_FLOAT_LIMITS[self], _FLOAT_LIMITS[self]
+        bits = int(self.partition("INT")[2])
+        return (0, 2**bits - 1) if self.startswith("U") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+_FLOAT_LIMITS = {
+    Datatype.FP16: 65504.0,
+    Datatype.FP32: float.fromhex("0x1.fffffep+127"),
+    Datatype.FP64: float.fromhex("0x1.fffffffffffffp+1023"),
+}
+
+
+def _is_unset(value: object) -> bool:
+    return not value
+
+
+class Tensor(BaseModel):
+    """One input or output of a model.
+
+    What few models have is left out of the JSON of all others.
+
+    Attributes:
+        name: Name in the ONNX graph.
+        datatype: Type of its values; of a sequence or a map, of the values in it.
+        shape: Length of each axis, -1 where any length fits; empty for a single value. Of a sequence it is
+            [-1], for its length; one of maps, as ZipMap gives, has an entry for each row.
+        onnx_type: ONNX's type of an output that is no tensor, such as `seq(map(int64,tensor(float)))`.
+        is_unranked: Whether the file leaves the number of axes open, so that any array fits; `shape` is then
+            empty.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    onnx_type: str | None = Field(default=None, exclude_if=_is_unset)
+    is_unranked: bool = Field(default=False, exclude_if=_is_unset)
+
+    def takes_shape(self, shape: Sequence[int]) -> bool:
+        """Whether an array of this shape fits."""
+        return self.is_unranked or (
+            len(shape) == len(self.shape)
+            and all(size in (-1, length) for size, length in zip(self.shape, shape, strict=True))
+        )
+
+    def make_zeros(self, shape: Sequence[int] | None = None) -> Any:  # noqa: ANN401 - nested lists, or a value
+        """Returns zeros (false, empty strings) as `data` has them.
+
+        Args:
+            shape: Length of each axis; by default each dynamic axis has one entry.
+        """
+        zeros: Any = {"BOOL": False, "BYTES": ""}.get(self.datatype, 0)
+        for size in reversed([abs(size) for size in self.shape] if shape is None else shape):
+            zeros = [zeros] * size
+        return zeros
+
+    def __str__(self) -> str:
+        shape = "any shape" if self.is_unranked else f"shape {self.shape}"
+        return f"{self.name!r} ({self.onnx_type or self.datatype}, {shape})"
+
+
+def _is_null(value: object) -> bool:
+    return value == "null"
+
+
+type NonFinite = Literal["null", "string"]
+
+
+class ModelDocument(BaseModel):
+    """A model as its workers announce it in Redis, and as the API shows it.
+
+    It is the model metadata of the Open Inference Protocol (`name`, `versions`, `platform`, `inputs`,
+    `outputs`), and what a person asks next.
+
+    Attributes:
+        name: Name of its folder in the model repository.
+        version: First 12 hex digits of a SHA-256 over the ONNX file and its external data.
+        versions: That version alone.
+        platform: Always `onnxruntime_onnx`.
+        description: What the model does, in a person's words; may be empty.
+        inputs: Input tensors that every job has; none for a model that only computes constants.
+        optional_inputs: Inputs that have a default value in the file, and may be left out.
+        outputs: Output tensors.
+        class_names: Names of a classifier's classes, by class index.
+        class_labels: What the model itself calls each class, by class index; None where it says the index or
+            the name.
+        feature_names: Names along the last axis of the model's only input.
+        example: A value of `data` that the model accepts.
+        sample_shape: Shapes of inputs that the model accepts, by name, where there is no example.
+        non_finite: How NaN and infinities are written in results: as null, or as strings.
+        timeout_seconds: Longest run of a job that does not say otherwise; None for the worker's setting.
+        batch: Whether jobs may share a run, as far as model.toml and the names of axes are concerned.
+    """
+
+    # JSON has no NaN: in an example it is written as `data` takes it
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+    name: str
+    version: str
+    versions: list[str]
+    platform: str = "onnxruntime_onnx"
+    description: str = ""
+    inputs: list[Tensor]
+    optional_inputs: list[Tensor] = Field(default=[], exclude_if=_is_unset)
+    outputs: list[Tensor]
+    class_names: list[str] | None = None
+    class_labels: list[int | str] | None = Field(default=None, exclude_if=_is_unset)
+    feature_names: list[str] | None = None
+    example: Any = None
+    sample_shape: dict[str, list[int]] | None = Field(default=None, exclude_if=_is_unset)
+    non_finite: NonFinite = Field(default="null", exclude_if=_is_null)
+    timeout_seconds: float | None = None
+    batch: bool = True
+
+    @cached_property
+    def batched(self) -> bool:
+        """Whether every input's first axis is dynamic, so that rows of several jobs may share one run."""
+        return self.batch and bool(self.inputs) and all(tensor.shape[:1] == [-1] for tensor in self.inputs)
+
+    def make_data(self) -> Any:  # noqa: ANN401 - any JSON value
+        """Returns data to try a model with: its example, or zeros of its sample shape; None without both."""
+        if self.example is not None or (self.inputs and not self.sample_shape):
+            return self.example
+        shapes = self.sample_shape or {}
+        return {tensor.name: tensor.make_zeros(shapes.get(tensor.name)) for tensor in self.inputs}
+
+    def to_json(self) -> bytes:
+        """Returns the document as JSON."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        """Reads a document; fields it does not know are ignored, so that a newer worker's can be read.
+
+        Raises:
+            InvalidModelError: It is not the JSON of a model document.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise InvalidModelError(
+                f"A model document in Redis cannot be read: {where}: {first['msg']}. Expected what an "
+                "inferq worker announces; delete the entry and restart the workers."
+            ) from error

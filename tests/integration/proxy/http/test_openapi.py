@@ -1,0 +1,125 @@
+import asyncio
+import json
+import threading
+from contextlib import contextmanager
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from inferq.proxy.app import create_app
+from inferq.proxy.http import problems
+from inferq.proxy.http.queue_schemas import (
+    BatchRequest,
+    JobList,
+    JobStatuses,
+    QueueView,
+    StatusRequest,
+    SubmittedBatch,
+)
+from inferq.proxy.http.schemas import (
+    EXAMPLE_MODEL,
+    Health,
+    Information,
+    JobView,
+    ModelList,
+    PredictRequest,
+    Problem,
+    State,
+    Submitted,
+)
+from inferq.tensors.signature import ModelDocument
+from tests.servers import free_port, wait_until
+
+
+@contextmanager
+def served(settings):
+    """The application behind a real socket."""
+    config = uvicorn.Config(create_app(settings), port=free_port(), log_level="critical")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    wait_until(lambda: server.started, what="the proxy's start")
+    try:
+        yield f"http://127.0.0.1:{config.port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_every_operation_keeps_to_the_openapi_document(settings, announced):
+    checks = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+    ]
+    # so that a preference to wait, which may be sent, does not take long
+    with served(settings.model_copy(update={"max_wait_seconds": 0.05})) as url:
+        schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+        operations = [one.ok() for one in schema.get_all_operations()]
+        assert len(operations) == 18
+        for operation in operations:
+            for mode in schemathesis.GenerationMode:
+
+                @hypothesis_settings(
+                    max_examples=25,
+                    deadline=None,
+                    database=None,
+                    derandomize=True,
+                    phases=[Phase.generate],
+                    suppress_health_check=list(HealthCheck),
+                )
+                @given(case=operation.as_strategy(generation_mode=mode))
+                def check(case):
+                    case.call_and_validate(checks=checks)
+
+                try:
+                    check()
+                except Unsatisfiable:  # nothing wrong can be sent where anything or nothing is taken
+                    assert mode is schemathesis.GenerationMode.NEGATIVE
+                    assert operation.label not in (
+                        "POST /predict",
+                        "POST /predict/batch",
+                        "POST /jobs/status",
+                    )
+
+
+def test_every_answer_has_an_example(settings):
+    document = create_app(settings).openapi()
+    schemas = document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                assert status == "204" or answer["content"]
+                for media_type, content in answer.get("content", {}).items():
+                    schema = schemas.get(content["schema"].get("$ref", "").rpartition("/")[2], {})
+                    where = f"{path} {status} {media_type}"
+                    assert {"example", "examples"} & (content.keys() | schema.keys()), where
+                    assert answer["description"], where
+
+
+def test_examples_of_problems_and_models_fit_their_schemas(settings):
+    ModelDocument.model_validate(EXAMPLE_MODEL)
+    for kind in problems.TYPES:
+        Problem.model_validate(problems.example(kind, "/predict"), strict=True)
+    many = (BatchRequest, SubmittedBatch, StatusRequest, JobStatuses, JobList, QueueView)
+    for model in (PredictRequest, Submitted, JobView, Health, State, ModelList, Information, Problem, *many):
+        for example in model.model_json_schema()["examples"]:
+            model.model_validate_json(json.dumps(example))
+
+
+@pytest.mark.parametrize("path", ["/predict", "/job/{job_id}", "/health", "/metadata", "/predict/test", "/"])
+def test_the_seeds_endpoints_are_documented_with_examples(settings, path):
+    document = create_app(settings).openapi()
+    assert path in {key.replace(":path", "") for key in document["paths"]}
+    assert document["components"]["schemas"]["JobView"]["examples"]

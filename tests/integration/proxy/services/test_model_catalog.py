@@ -1,0 +1,78 @@
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from inferq.errors import NoWorkerError, UnknownModelError
+from inferq.proxy.services import model_catalog as module
+from inferq.proxy.services.model_catalog import Catalog
+from inferq.queue.producer.producer import Producer
+from inferq.settings import Settings
+
+
+class CountingProducer(Producer):
+    """A producer that counts how often the models were read."""
+
+    readings = 0
+
+    async def announced_models(self):
+        self.readings += 1
+        return await super().announced_models()
+
+
+@pytest.fixture
+async def producer(settings):
+    producer = CountingProducer.from_settings(settings)
+    yield producer
+    await producer.close()
+
+
+async def test_requests_at_the_same_time_share_one_reading(producer, settings, announced):
+    catalog = Catalog(producer, settings)
+    found = await asyncio.gather(*(catalog.entries() for _ in range(20)))
+    await catalog.entries()
+    assert producer.readings == 1
+    assert all(list(entries) == ["iris"] for entries in found)
+
+
+async def test_validator_is_kept_until_its_model_changes(
+    producer, settings, announced, consumer, monkeypatch
+):
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+    catalog = Catalog(producer, settings)
+    first = (await catalog.entries())["iris"]
+    assert (await catalog.entries())["iris"] is first
+    consumer.announce({"iris": announced.document.model_copy(update={"version": "other"}).to_json()})
+    assert (await catalog.entries())["iris"].validator is not first.validator
+    assert producer.readings == 3
+
+
+async def test_request_that_is_given_up_does_not_take_the_others_reading_with_it(
+    producer, settings, announced
+):
+    catalog = Catalog(producer, settings)
+    given_up, other = (asyncio.create_task(catalog.entries()) for _ in range(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    assert list(await other) == ["iris"]
+    assert given_up.cancelled()
+
+
+async def test_unreadable_model_is_left_out_and_logged_once(
+    producer, settings, announced, redis_client, monkeypatch
+):
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+    redis_client.hset("models", "broken", "no json")
+    catalog = Catalog(producer, settings)
+    with capture_logs() as logged:
+        for _ in range(3):
+            assert list(await catalog.entries()) == ["iris"]
+    assert [(line["event"], line["model"]) for line in logged] == [("model_not_readable", "broken")]
+
+
+async def test_default_model_that_is_none_of_those_served_is_named(producer, announced):
+    catalog = Catalog(producer, Settings(default_model="nope"))
+    with pytest.raises(NoWorkerError, match=r"INFERQ_DEFAULT_MODEL.*Known: iris"):
+        await catalog.default()
+    with pytest.raises(UnknownModelError, match="It is the default"):
+        await catalog.find("nope")

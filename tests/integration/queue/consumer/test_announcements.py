@@ -1,0 +1,86 @@
+"""How long models stay announced."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from inferq.jobs import WorkerInfo
+from inferq.queue.consumer import consumer as consumer_module
+
+
+@pytest.fixture
+def beat(consumer):
+    """Reports a worker."""
+
+    def beat(*models, worker_id="worker-1", ttl_seconds=30.0):
+        report = WorkerInfo(worker_id, "host", 1, models, datetime.now(UTC))
+        consumer.heartbeat(report, dict.fromkeys(models, b"{}"), ttl_seconds)
+
+    return beat
+
+
+@pytest.fixture
+def age(redis_client):
+    """Lets a time go by since a model was last seen, and since any worker reported."""
+
+    def age(seconds, *models, since_any=0.0):
+        now_ms = round(time.time() * 1000)
+        for model in models:
+            assert redis_client.zscore("models:seen", model) is not None
+            redis_client.zadd("models:seen", {model: now_ms - round(1000 * seconds)})
+        redis_client.set("workers:seen", now_ms - round(1000 * since_any))
+
+    return age
+
+
+OVER = consumer_module.UNSERVED_SECONDS + 1
+
+
+async def test_model_that_no_worker_has_is_dropped_after_a_while(producer, consumer, beat, age):
+    consumer.announce({"iris": b"{}", "gone": b"{}"})
+    beat("iris")
+    assert set(await producer.announced_models()) == {"iris", "gone"}
+    age(OVER - 2, "gone")
+    beat("iris")
+    assert set(await producer.announced_models()) == {"iris", "gone"}
+    age(OVER, "gone")
+    beat("iris")
+    assert set(await producer.announced_models()) == {"iris"}
+
+
+async def test_model_of_a_worker_that_keeps_no_notes_stays(producer, consumer, beat, age, redis_client):
+    """As those of an earlier version, beside which newer ones are started."""
+    consumer.announce({"iris": b"{}", "old": b"{}"})
+    beat("old", worker_id="worker-2")
+    beat("iris")
+    age(OVER, "old")
+    beat("iris")
+    assert set(await producer.announced_models()) == {"iris", "old"}
+
+
+@pytest.mark.parametrize("since_any", [1000.0, -1000.0], ids=["all were away", "the clock was set back"])
+async def test_time_in_which_no_worker_reported_does_not_count(producer, consumer, beat, age, since_any):
+    consumer.announce({"iris": b"{}", "slow": b"{}"})
+    beat("iris")
+    age(OVER, "iris", "slow", since_any=since_any)
+    beat("iris")
+    beat("iris")
+    assert set(await producer.announced_models()) == {"iris", "slow"}
+
+
+async def test_model_comes_back_with_its_worker(producer, consumer, beat, age):
+    beat("iris", "gone")
+    beat("iris")
+    age(OVER, "gone")
+    beat("iris")
+    assert set(await producer.announced_models()) == {"iris"}
+    beat("iris", "gone")
+    assert set(await producer.announced_models()) == {"iris", "gone"}
+
+
+async def test_key_of_a_wrong_type_stops_no_heartbeat(producer, beat, redis_client):
+    redis_client.set("models:seen", "odd")
+    beat("iris")
+    beat("iris")
+    assert [worker.models for worker in await producer.live_workers()] == [("iris",)]

@@ -1,0 +1,206 @@
+import asyncio
+import json
+
+import pytest
+
+from inferq.errors import IdempotencyConflictError, QueueFullError, RedisUnavailableError
+from inferq.jobs import Outcome, Priority
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Idempotency, Submission
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+LARGE = json.dumps([[float(i)] * 4 for i in range(2000)]).encode()
+
+
+def key(text="k", request=b"r", ttl_seconds=60.0):
+    return Idempotency(text, request, ttl_seconds)
+
+
+@pytest.mark.parametrize("data", [DATA, LARGE])
+async def test_repeated_request_gets_its_first_job(producer, redis_client, data):
+    first = await producer.submit("iris", data, idempotency=key())
+    again = await producer.submit("iris", data, idempotency=key())
+
+    assert again == first
+    assert redis_client.llen("queue:iris") == 1
+    assert len(redis_client.keys("job:*:data")) == 1
+
+
+async def test_requests_repeated_at_the_same_time_make_one_job(producer, redis_client):
+    ids = await asyncio.gather(*(producer.submit("iris", DATA, idempotency=key()) for _ in range(50)))
+
+    assert len(set(ids)) == 1
+    assert redis_client.llen("queue:iris") == 1
+
+
+@pytest.mark.parametrize("data", [DATA, LARGE])
+async def test_same_key_with_another_request_is_refused(producer, redis_client, data):
+    await producer.submit("iris", data, idempotency=key())
+
+    with pytest.raises(IdempotencyConflictError, match="Idempotency-Key"):
+        await producer.submit("iris", data, idempotency=key(request=b"another"))
+    assert len(redis_client.keys("job:*:data")) == 1
+
+
+async def test_keys_of_two_owners_are_two_keys(producer):
+    first = await producer.submit("iris", DATA, owner="ann", idempotency=key())
+    assert await producer.submit("iris", DATA, owner="bob", idempotency=key(request=b"x")) != first
+
+
+async def test_key_is_free_again_when_its_job_is_gone(producer, redis_client):
+    first = await producer.submit("iris", DATA, idempotency=key())
+    redis_client.delete(*redis_client.keys(f"job:{first}:*"))
+
+    assert await producer.submit("iris", DATA, idempotency=key(request=b"another")) != first
+
+
+async def test_key_is_forgotten_in_time(producer, redis_client):
+    await producer.submit("iris", DATA, idempotency=key(ttl_seconds=5))
+    [kept] = redis_client.keys("idempotency:*")
+    assert 0 < redis_client.pttl(kept) <= 5000
+
+
+async def test_many_jobs_are_stored_in_order(producer, consumer, redis_client):
+    jobs = [Submission("iris", LARGE if number == 3 else DATA) for number in range(1500)]
+
+    ids = await producer.submit_all(jobs)
+
+    assert ids == [job.id for job in jobs]
+    assert [one.decode() for one in redis_client.lrange("queue:iris", 0, -1)[::-1]] == ids
+    assert redis_client.zrange("queue:iris:open:normal", 0, -1) == [one.encode() for one in ids]
+    assert [job.data for job in consumer.claim(5)] == [DATA, DATA, DATA, LARGE, DATA]
+
+
+async def test_many_jobs_are_refused_whole_where_not_all_have_a_place(settings, redis_client):
+    producer = Producer.from_settings(settings.model_copy(update={"max_queued": 5}))
+    try:
+        await producer.submit("iris", DATA)
+        with pytest.raises(QueueFullError):
+            await producer.submit_all([Submission("iris", LARGE)] + [Submission("iris", DATA)] * 5)
+        assert redis_client.llen("queue:iris") == 1
+        assert len(redis_client.keys("job:*")) == 2
+    finally:
+        await producer.close()
+
+
+async def test_many_jobs_with_a_key_are_stored_once(producer, redis_client):
+    first = await producer.submit_all([Submission("iris", DATA) for _ in range(3)], key())
+    again = await producer.submit_all([Submission("iris", LARGE) for _ in range(3)], key())
+
+    assert again == first
+    assert redis_client.llen("queue:iris") == 3
+    with pytest.raises(IdempotencyConflictError):
+        await producer.submit_all([Submission("iris", DATA)], key(request=b"another"))
+
+
+async def test_low_jobs_do_not_starve(settings, producer):
+    consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
+    try:
+        for priority in Priority:
+            await producer.submit_all([Submission("iris", DATA, priority) for _ in range(100)])
+        taken = [(await producer.read(job.id)) for _ in range(40) for job in consumer.claim(1)]
+        owners = dict.fromkeys(Priority, 0)
+        for job in taken:
+            owners[job.priority] += 1
+        assert owners == {Priority.HIGH: 32, Priority.NORMAL: 4, Priority.LOW: 4}
+    finally:
+        consumer.close()
+
+
+async def test_jobs_that_complete_together_are_listed_in_one_entry(producer, consumer, redis_client):
+    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(3)])
+    [entry] = redis_client.zrange("queue:iris:completed", 0, -1)
+    assert json.loads(entry) == ids
+
+
+async def test_jobs_that_asked_for_it_are_put_in_line_to_be_reported(producer, consumer, redis_client):
+    ids = [await producer.submit("iris", DATA, webhook="https://example.com/hook") for _ in range(2)]
+    await producer.submit("iris", DATA)
+    assert redis_client.zcard("webhooks") == 0
+
+    consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(3) if job.id != ids[1]])
+    await producer.cancel(ids[1])
+
+    assert sorted(one.decode() for one in redis_client.zrange("webhooks", 0, -1)) == sorted(ids)
+
+
+async def test_changes_of_status_are_told(producer, consumer, redis_client):
+    events = redis_client.pubsub()
+    events.subscribe("events")
+    events.get_message(timeout=1)
+    job_id = await producer.submit("iris", DATA)
+    [job] = consumer.claim(1)
+    consumer.release([job])
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, result=b"{}")])
+
+    told = [events.get_message(timeout=1)["data"].decode() for _ in range(4)]
+    assert told == [f"{job_id}:{status}" for status in ("processing", "pending", "processing", "completed")]
+    events.close()
+
+
+async def test_many_jobs_leave_nothing_behind_where_redis_refuses_some(producer, redis_client):
+    await producer.max_queued_bytes()  # known before, so that not this is why they are refused
+    redis_client.config_set("maxmemory", redis_client.info("memory")["used_memory"] + 500_000)
+    try:
+        with pytest.raises(RedisUnavailableError):
+            await producer.submit_all([Submission("iris", LARGE) for _ in range(50)])
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert redis_client.keys("*") == []
+
+
+async def test_many_jobs_of_which_redis_lost_one_are_refused_whole(producer, redis_client, monkeypatch):
+    commit = producer._bulk._commit
+
+    async def commit_later(arguments):
+        redis_client.delete(f"job:{arguments[8]}:data")
+        return await commit(arguments)
+
+    monkeypatch.setattr(producer._bulk, "_commit", commit_later)
+    with pytest.raises(RedisUnavailableError, match="lost"):
+        await producer.submit_all([Submission("iris", DATA) for _ in range(3)])
+    assert redis_client.keys("*") == []
+
+
+async def test_commit_repeated_since_its_answer_was_lost_changes_nothing(producer, redis_client, monkeypatch):
+    commit = producer._bulk._commit
+
+    async def commit_twice(arguments):
+        assert await commit(arguments) == [b"accepted"]
+        return await commit(arguments)
+
+    monkeypatch.setattr(producer._bulk, "_commit", commit_twice)
+    jobs = [Submission("iris", DATA) for _ in range(3)]
+    assert await producer.submit_all(jobs, key()) == [job.id for job in jobs]
+    assert redis_client.llen("queue:iris") == 3
+
+
+async def test_jobs_of_several_models_and_priorities_are_stored_in_one_go(producer, consumer):
+    jobs = [
+        Submission(model, DATA, priority, timeout_seconds=2.5, owner="ann")
+        for model in ("iris", "other")
+        for priority in Priority
+    ]
+    await producer.submit_all(jobs)
+
+    taken = consumer.claim(10)
+    assert [job.id for job in taken] == [job.id for job in jobs[:3]]
+    assert {job.timeout_seconds for job in taken} == {2.5}
+    assert {(await producer.read(job.id)).owner for job in jobs} == {"ann"}
+    assert (await producer.read(jobs[5].id)).queue_position == 3
+
+
+async def test_many_jobs_are_on_disk_before_they_are_accepted(settings, redis_client):
+    producer = Producer.from_settings(settings.model_copy(update={"durability": "fsync"}))
+    redis_client.config_set("appendfsync", "always")  # Redis 7.0 knows no WAITAOF
+    try:
+        ids = await producer.submit_all([Submission("iris", DATA) for _ in range(300)], key())
+        again = await producer.submit_all([Submission("iris", DATA) for _ in range(300)], key())
+        assert ids == again
+        assert redis_client.llen("queue:iris") == 300
+    finally:
+        redis_client.config_set("appendfsync", "everysec")
+        await producer.close()

@@ -1,0 +1,178 @@
+"""Failover by Sentinel to a replica: real servers, real Sentinels."""
+
+import asyncio
+import subprocess
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from inferq.errors import InvalidSettingError, RedisUnavailableError
+from inferq.jobs import Outcome, Status
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.events.subscriber import Notices
+from inferq.queue.producer.producer import Producer
+from inferq.queue.redis_client.connection import SentinelUrl, connect, connect_async, masked_url
+from inferq.settings import Settings
+from tests.servers import REDIS_BINARY, Server, free_port, wait_until
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+
+
+class Sentinel:
+    """One Sentinel process, with a quorum of one."""
+
+    def __init__(self, folder, primary_port):
+        self.port = free_port()
+        config = folder / f"sentinel-{self.port}.conf"
+        config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\n"
+            f"sentinel monitor jobs 127.0.0.1 {primary_port} 1\n"
+            "sentinel down-after-milliseconds jobs 300\n"
+            "sentinel failover-timeout jobs 2000\n"
+        )
+        self.process = subprocess.Popen(
+            [REDIS_BINARY, config, "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def replicated(tmp_path):
+    """A primary, a replica that is in step, and a Sentinel that knows both."""
+    if REDIS_BINARY is None:
+        pytest.skip("redis-server is not installed")
+    primary = Server("redis").start()
+    replica = Server(
+        "redis", "--replicaof", "127.0.0.1", str(primary.port), "--repl-diskless-sync-delay", "0"
+    )
+    replica.start()
+    with replica.client() as client:
+        wait_until(lambda: client.info("replication")["master_link_status"] == "up", what="the replication")
+    sentinel = Sentinel(tmp_path, primary.port)
+    url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}/jobs/0"
+    with connect(Settings(redis_url=url)) as client:
+        wait_until(lambda: answers(client), what="the Sentinel")
+    with Server.client(sentinel) as client:
+        wait_until(lambda: client.execute_command("SENTINEL", "REPLICAS", "jobs"), 20, "the known replica")
+    yield url, primary, replica
+    sentinel.stop()
+    replica.stop()
+    primary.stop()
+
+
+def answers(client):
+    try:
+        return client.ping()
+    except RedisError:
+        return False
+
+
+def fails_over(sentinel):
+    try:
+        return sentinel.execute_command("SENTINEL", "FAILOVER", "jobs")
+    except ResponseError:  # it does not know the replica well enough yet
+        return False
+
+
+async def test_proxy_and_worker_follow_a_failover_by_themselves(replicated):
+    url, primary, replica = replicated
+    settings = Settings(redis_url=url)
+    producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
+    first = await producer.submit("iris", DATA)
+    [job] = consumer.claim(1)
+    second = await producer.submit("iris", DATA)
+    with primary.client() as client:
+        assert client.wait(1, 2000) == 1
+    primary.kill()
+
+    async def eventually(call):
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await call()
+                except RedisUnavailableError:
+                    await asyncio.sleep(0.05)
+
+    third = await eventually(lambda: producer.submit("iris", DATA))
+    assert consumer.finish([Outcome(job, result=b"1")]) == ["completed"]
+    assert [one.id for one in consumer.claim(1) + consumer.claim(1)] == [second, third]
+    assert (await eventually(lambda: producer.read(first))).status is Status.COMPLETED
+    with replica.client() as client:
+        assert client.info("replication")["role"] == "master"
+    await producer.close()
+    consumer.close()
+
+
+async def test_demoted_server_is_left_for_the_new_primary(replicated):
+    url, primary, _ = replicated
+    settings = Settings(redis_url=url)
+    producer = Producer.from_settings(settings)
+    await producer.submit("iris", DATA)
+    sentinel_port = int(url.split("127.0.0.1:")[2].split("/")[0])
+    with Redis(port=sentinel_port) as sentinel, primary.client() as old:
+        wait_until(lambda: fails_over(sentinel), 20, "a replica that Sentinel finds fit")
+        wait_until(lambda: old.info("replication")["role"] == "slave", 20, "the demotion")
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await producer.submit("iris", DATA)
+                break
+            except RedisUnavailableError:
+                await asyncio.sleep(0.05)
+    await producer.close()
+
+
+async def test_whoever_waits_is_told_by_the_new_primary(replicated):
+    url, primary, _ = replicated
+    settings = Settings(redis_url=url)
+    producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
+    notices = Notices(producer, settings)
+    job_id = await producer.submit("iris", DATA)
+    with notices.waiting(job_id) as waiter:
+        async with asyncio.timeout(40):
+            while not notices.is_heard:
+                await asyncio.sleep(0.01)
+            with primary.client() as client:
+                assert client.wait(1, 2000) == 1
+            primary.kill()
+            while notices.is_heard:
+                await asyncio.sleep(0.01)
+            while not notices.is_heard:
+                await asyncio.sleep(0.01)
+            [job] = await asyncio.to_thread(consumer.claim, 1)
+            await asyncio.to_thread(consumer.finish, [Outcome(job, result=b"1")])
+            while waiter.told is not Status.COMPLETED:
+                await waiter.woken(10)
+    await notices.aclose()
+    await producer.close()
+    consumer.close()
+
+
+def test_url_is_taken_apart():
+    url = SentinelUrl.parse("redis+sentinel://me:p%40ss@a:1,b/jobs/3")
+    assert url == SentinelUrl((("a", 1), ("b", 26379)), "jobs", 3, "me", "p@ss")
+    assert masked_url("redis+sentinel://me:secret@a:1,b/jobs/3") == "redis+sentinel://me:***@a:1,b/jobs/3"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+sentinel://",
+        "redis+sentinel://a:1",
+        "redis+sentinel://a:x/jobs/0",
+        "http://x",
+        "redis://a:1/jobs",
+        "rediss://me:secret@a:1/1/2",
+        "redis://a?db=x",
+        "redis://a?jobs=5",
+        "redis://a?ssl_ca_certs=ca.pem",
+    ],
+)
+def test_url_that_cannot_be_used_is_a_clear_error(url):
+    for make in (connect, connect_async):
+        with pytest.raises(InvalidSettingError, match="INFERQ_REDIS_URL"):
+            make(Settings(redis_url=url))

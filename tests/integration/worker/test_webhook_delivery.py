@@ -1,0 +1,256 @@
+import contextlib
+import socket
+import threading
+
+import pytest
+from structlog.testing import capture_logs
+
+from inferq.errors import InvalidInputError
+from inferq.jobs import Outcome, WebhookStatus
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.producer import Producer
+from inferq.queue.redis_client.outage import Outage
+from inferq.settings import Settings
+from inferq.webhooks.url_policy import UrlRules
+from inferq.worker import webhook_delivery as reporter_module
+from inferq.worker.webhook_delivery import RETRY_CAP_SECONDS, Reporter, retry_delay
+from tests.integration.worker.processes import settled
+from tests.receivers import SECRET
+from tests.servers import free_port, wait_until
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+
+
+async def test_end_is_reported_once_signed_and_with_the_job(start_reporter, receiver, producer, end_job):
+    job_id = await end_job(receiver.url)
+    start_reporter()
+    webhook = await settled(producer, job_id)
+
+    assert (webhook.status, webhook.attempts, webhook.error) == (WebhookStatus.DELIVERED, 1, None)
+    [call] = receiver.calls
+    assert call.message["type"] == "job.completed"
+    assert call.message["timestamp"] == call.message["data"]["finished_at"]
+    assert (call.message["data"]["job_id"], call.message["data"]["result"]) == (job_id, {"x": 1.1})
+    assert call.message["data"]["webhook"]["status"] == "pending"
+    assert call.headers["content-type"] == "application/json"
+    assert call.headers["host"] == f"127.0.0.1:{receiver.port}"
+    assert call.headers["user-agent"].startswith("inferq/")
+
+
+async def test_end_with_a_large_result_is_reported_without_it(start_reporter, receiver, producer, end_job):
+    job_id = await end_job(receiver.url, result=b'"%b"' % (b"x" * 1_000_000))
+    start_reporter()
+    assert (await settled(producer, job_id)).status is WebhookStatus.DELIVERED
+    [call] = receiver.calls
+    assert (call.message["data"]["status"], call.message["data"]["result"]) == ("completed", None)
+    assert call.message["result_path"] == f"/job/{job_id}"
+
+
+async def test_failed_and_cancelled_jobs_are_reported_too(start_reporter, receiver, producer, end_job):
+    failed = await end_job(receiver.url, error=InvalidInputError("No such flower."))
+    cancelled = await producer.submit("iris", DATA, webhook=receiver.url)
+    await producer.cancel(cancelled)
+    start_reporter()
+    for job_id in (failed, cancelled):
+        await settled(producer, job_id)
+    told = {call.message["data"]["job_id"]: call.message for call in receiver.calls}
+    assert {message["type"] for message in told.values()} == {"job.failed"}
+    assert told[failed]["data"]["error"] == "No such flower."
+    assert told[cancelled]["data"]["error_kind"] == "cancelled"
+
+
+async def test_receiver_that_fails_is_tried_again_under_the_same_id(
+    start_reporter, make_receiver, producer, end_job
+):
+    receiver = make_receiver(500, 429, 204)
+    job_id = await end_job(receiver.url)
+    with capture_logs() as logged:
+        start_reporter()
+        webhook = await settled(producer, job_id)
+    assert (webhook.status, webhook.attempts) == (WebhookStatus.DELIVERED, 3)
+    assert len({call.headers["webhook-id"] for call in receiver.calls}) == 1
+    assert [call.message["data"]["webhook"]["attempts"] for call in receiver.calls] == [0, 1, 2]
+    failures = [line for line in logged if line["event"] == "webhook_failed"]
+    assert [line["error"] for line in failures] == [
+        "The receiver answered 500.",
+        "The receiver answered 429.",
+    ]
+    assert failures[0]["receiver"] == f"http://127.0.0.1:{receiver.port}"
+
+
+async def test_webhook_is_given_up_visibly(start_reporter, make_receiver, producer, end_job):
+    receiver = make_receiver(503)
+    job_id = await end_job(receiver.url)
+    with capture_logs() as logged:
+        start_reporter(webhook_attempts=3)
+        webhook = await settled(producer, job_id)
+        wait_until(lambda: logged and logged[-1]["event"] == "webhook_given_up", what="the log line")
+    assert (webhook.status, webhook.attempts) == (WebhookStatus.GIVEN_UP, 3)
+    assert webhook.error == "The receiver answered 503."
+    assert (logged[-1]["job_id"], logged[-1]["error"]) == (job_id, webhook.error)
+    assert len(receiver.calls) == 3
+
+
+async def test_receiver_that_is_gone_is_not_tried_again(start_reporter, make_receiver, producer, end_job):
+    receiver = make_receiver(410)
+    start_reporter()
+    webhook = await settled(producer, await end_job(receiver.url))
+    assert (webhook.status, webhook.attempts) == (WebhookStatus.GIVEN_UP, 1)
+
+
+async def test_redirection_is_not_followed(start_reporter, make_receiver, producer, end_job):
+    inside = make_receiver()
+    receiver = make_receiver(307, location=inside.url)
+    start_reporter(webhook_attempts=2)
+    webhook = await settled(producer, await end_job(receiver.url))
+    assert webhook.status is WebhookStatus.GIVEN_UP
+    assert webhook.error == "The receiver answered 307; redirections are not followed."
+    assert (len(receiver.calls), inside.calls) == (2, [])
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["::ffff:127.0.0.1"]])
+async def test_name_that_comes_to_mean_a_private_address_is_not_called(
+    start_reporter, receiver, producer, end_job, addresses
+):
+    async def rebound(host, port):
+        return addresses
+
+    start_reporter(resolver=rebound, webhook_private_addresses=False, webhook_attempts=1)
+    webhook = await settled(producer, await end_job(f"http://hooks.example.com:{receiver.port}/hook"))
+    assert webhook.status is WebhookStatus.GIVEN_UP
+    assert "an address that is not public" in webhook.error
+    assert not any(address in webhook.error for address in addresses)
+    assert receiver.calls == []
+
+
+async def test_connection_goes_to_the_address_that_was_checked_and_the_name_is_asked_once(
+    start_reporter, receiver, producer, end_job
+):
+    asked = []
+
+    async def resolver(host, port):
+        asked.append((host, port))
+        return ["127.0.0.1"]
+
+    start_reporter(resolver=resolver)
+    host = f"hooks.example.com:{receiver.port}"
+    webhook = await settled(producer, await end_job(f"http://{host}/hook"))
+    assert (webhook.status, asked) == (WebhookStatus.DELIVERED, [("hooks.example.com", receiver.port)])
+    assert receiver.calls[0].headers["host"] == host
+
+
+async def test_every_address_is_tried_until_one_answers(start_reporter, receiver, producer, end_job):
+    async def resolver(host, port):
+        return ["127.0.0.2", "127.0.0.1"]
+
+    start_reporter(resolver=resolver)
+    webhook = await settled(producer, await end_job(f"http://hooks.example.com:{receiver.port}/"))
+    assert (webhook.status, webhook.attempts) == (WebhookStatus.DELIVERED, 1)
+
+
+async def test_url_is_checked_again_when_it_is_called(start_reporter, receiver, producer, end_job):
+    start_reporter(webhook_allowed_hosts="example.com", webhook_attempts=1)
+    webhook = await settled(producer, await end_job(receiver.url))
+    assert webhook.error.startswith("Not sent: webhook names a host that is not allowed")
+    assert receiver.calls == []
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    start_reporter, receiver, producer, end_job, monkeypatch
+):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    start_reporter()
+    assert (await settled(producer, await end_job(receiver.url))).status is WebhookStatus.DELIVERED
+
+
+async def test_receiver_that_sends_byte_after_byte_has_no_more_time_than_others(
+    start_reporter, producer, end_job
+):
+    """A limit for each read alone would let it hold a connection for ever."""
+    ending = threading.Event()
+
+    def drip(server):
+        with contextlib.suppress(OSError):
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while not ending.wait(0.05):
+                    connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        start_reporter(webhook_timeout_seconds=1.0, webhook_attempts=1)
+        webhook = await settled(producer, await end_job(f"http://127.0.0.1:{server.getsockname()[1]}/"))
+        ending.set()
+        server.shutdown(socket.SHUT_RDWR)  # on a loaded machine the time may be up before the call came
+        thread.join()
+    assert webhook.status is WebhookStatus.GIVEN_UP
+    assert webhook.error == "The receiver did not answer within 1 s."
+
+
+async def test_answer_of_any_length_is_an_answer(start_reporter, producer, end_job):
+    def serve(server):
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            while True:
+                connection.sendall(b"x" * 65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        start_reporter()
+        webhook = await settled(producer, await end_job(f"http://127.0.0.1:{server.getsockname()[1]}/"))
+        thread.join(10)
+        assert not thread.is_alive()  # it was hung up on
+    assert webhook.status is WebhookStatus.DELIVERED
+
+
+async def test_receivers_that_do_not_answer_do_not_keep_others_waiting(
+    start_reporter, make_receiver, producer, end_job
+):
+    hanging, quick = make_receiver(), make_receiver()
+    slow_url = hanging.url.replace("/hook", "/slow")
+    hung = [await end_job(slow_url) for _ in range(3 * reporter_module.AT_ONCE)]
+    told = await end_job(quick.url)
+    start_reporter(webhook_timeout_seconds=0.5)
+    assert (await settled(producer, told, 5)).status is WebhookStatus.DELIVERED
+    webhooks = [(await producer.read(job_id)).webhook for job_id in hung]
+    assert {webhook.status for webhook in webhooks} == {WebhookStatus.PENDING}
+    assert sum(webhook.attempts for webhook in webhooks) < 2 * reporter_module.AT_ONCE
+
+
+async def test_redis_that_was_away_is_told_afterwards(own_redis_server, receiver):
+    settings = Settings(
+        redis_url=own_redis_server.url,
+        redis_timeout=0.2,
+        webhook_secret=SECRET,
+        webhook_private_addresses=True,
+    )
+    producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
+    reporter = Reporter(settings, UrlRules.from_settings(settings), Outage())
+    try:
+        url = receiver.url.replace("/hook", "/slow")
+        job_id = await producer.submit("iris", DATA, webhook=url)
+        consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(1)])
+        reporter.start()
+        wait_until(lambda: receiver.calls, what="the delivery")
+        own_redis_server.kill()
+        receiver.release.set()
+        own_redis_server.start()
+        webhook = await settled(producer, job_id)
+    finally:
+        reporter.shutdown()
+        consumer.close()
+        await producer.close()
+    assert (webhook.status, len(receiver.calls)) == (WebhookStatus.DELIVERED, 1)
+
+
+def test_pauses_grow_and_are_bounded():
+    for attempt, longest in [(1, 5), (2, 20), (3, 80), (7, RETRY_CAP_SECONDS), (999, RETRY_CAP_SECONDS)]:
+        delays = [retry_delay(attempt) for _ in range(500)]
+        assert 0.8 * longest < max(delays) <= longest
+        assert min(delays) < 0.2 * longest

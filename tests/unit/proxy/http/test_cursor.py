@@ -1,0 +1,47 @@
+import base64
+
+import pytest
+
+from inferq.errors import InvalidInputError
+from inferq.proxy.http.cursor import Cursors
+from inferq.queue.inspection.listing import Position
+from inferq.settings import Settings
+
+GUARDED = Settings(api_keys=f"ann:{'a' * 64},ben:{'b' * 64}")
+POSITION = Position(True, "", 1769860800004.0, b"job-of-somebody-else")
+POSITIONS = [POSITION, Position(False, "iris", 7.0, b"\xff\x00"), Position(False, "m" * 64, 0.0, b"x" * 300)]
+
+
+def cursors(settings=GUARDED, owner="ben", status=None, model=None):
+    return Cursors(settings, owner, status, model)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("settings", [GUARDED, Settings()])
+def test_cursor_opens_to_the_position_that_was_sealed(settings, position):
+    assert cursors(settings).open(cursors(settings).seal(position)) == position
+
+
+def test_cursor_shows_nothing_of_what_it_holds():
+    sealed = base64.urlsafe_b64decode(cursors().seal(POSITION))
+    for trace in (POSITION.id, POSITION.id.hex().encode(), b"1769860800004", b"true"):
+        assert trace not in sealed
+    other = cursors().seal(Position(True, "", 1769860800005.0, b"short"))
+    assert len(other) == len(cursors().seal(POSITION))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"owner": "ann"}, {"owner": None}, {"status": "failed"}, {"model": "iris"}, {"settings": Settings()}],
+)
+def test_cursor_of_another_listing_is_refused(other):
+    with pytest.raises(InvalidInputError, match="of the same listing"):
+        cursors(**other).open(cursors().seal(POSITION))
+
+
+def test_cursor_that_was_changed_is_refused():
+    sealed = bytearray(base64.urlsafe_b64decode(cursors().seal(POSITION)))
+    for place in range(len(sealed)):
+        changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
+        with pytest.raises(InvalidInputError):
+            cursors().open(base64.urlsafe_b64encode(changed).decode())

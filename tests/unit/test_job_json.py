@@ -1,0 +1,34 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from inferq.job_json import job_json, rfc3339
+from inferq.jobs import Job, Status
+
+
+def shown(**fields):
+    return json.loads(job_json(Job("x", Status.COMPLETED, **fields)))
+
+
+def test_result_is_shown_byte_for_byte():
+    stored = b'{"y": [1.10, 1e3, 12345678901234567890]}'
+    assert b'"result":' + stored + b"," in job_json(Job("x", Status.COMPLETED, result=stored))
+
+
+@pytest.mark.parametrize(
+    "stored", [b"no json", b"{", b"", b"NaN", b"[Infinity]", b"\xff", b"1 2", b"[" * 9999]
+)
+def test_result_that_is_no_json_is_shown_as_a_string(stored):
+    assert shown(result=stored)["result"] == stored.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("text", ['"', "\\", "\x00", "ジョブ", "\u2028"])
+def test_any_id_and_error_are_escaped(text):
+    view = json.loads(job_json(Job(text, Status.FAILED, error=text)))
+    assert (view["job_id"], view["error"], view["result"]) == (text, text, None)
+
+
+def test_times_are_rfc_3339_in_utc():
+    assert rfc3339(datetime(2026, 1, 31, 12, 0, 0, 4000, UTC)) == "2026-01-31T12:00:00.004Z"
+    assert rfc3339(None) is None
