@@ -20,7 +20,7 @@ from rich.markdown import Markdown
 
 from benchmarks import measures
 from benchmarks.figures import Figure, grouped
-from benchmarks.machine import Machine, Watch
+from benchmarks.machine import Machine, Watchdog
 from benchmarks.picture import picture
 from benchmarks.report import page
 from benchmarks.rounds import rounds, tell
@@ -77,7 +77,7 @@ def main() -> None:
     chosen = parse_arguments(known)
     # so that what was started is ended when someone ends this
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    watch, began = Watch(), time.monotonic()
+    watch, began = Watchdog(), time.monotonic()
     figures, failures = take(chosen.only or known, chosen.quick)
     length = f"{time.monotonic() - began:,.0f} s in all."
     count = rounds(chosen.quick)

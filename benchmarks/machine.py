@@ -82,7 +82,7 @@ def _first_line(command: list[str]) -> str:
     return " ".join(part for part in found.groups() if part) if found else line[:40]
 
 
-class Watch:
+class Watchdog:
     """Watches from its creation on how much of the machine others take."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Watch:
 
 
 def describe_others(others: float, stolen: float, load: float) -> str:
-    """The sentence of `Watch.note`.
+    """The sentence of `Watchdog.note`.
 
     Args:
         others: Share of all processor time that other processes took.

@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 from inferq.jobs import Job, Webhook
 
 if TYPE_CHECKING:
-    from inferq.queue.inspection.stats import Overview
+    from inferq.queue.inspection.stats import QueueStats
 
 _MOMENTS = 1024
 """So many times are kept as text: jobs that were stored, claimed or ended together share them."""
@@ -59,8 +59,8 @@ def job_frame(job: Job) -> tuple[bytes, bytes]:
     return b'%b,"result":' % head[:-1], b",%b" % tail[1:]
 
 
-def overview_json(overview: "Overview", max_queued_bytes: int | None) -> bytes:
-    """Returns the JSON of `GET /queue`; see `proxy.lists.QueueView`.
+def overview_json(overview: "QueueStats", max_queued_bytes: int | None) -> bytes:
+    """Returns the JSON of `GET /queue`; see `proxy.http.queue_schemas.QueueView`.
 
     Args:
         overview: The numbers.

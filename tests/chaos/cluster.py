@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
-from inferq.local.supervisor import PARENT_VARIABLE
+from inferq.processes import PARENT_VARIABLE
 from tests.servers import Server
 
 ROOT = Path(__file__).parents[2]

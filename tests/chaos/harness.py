@@ -74,7 +74,7 @@ class Plan:
 
 
 @dataclass
-class Report:
+class OutboxEntry:
     """What came of a run.
 
     Attributes:
@@ -133,7 +133,7 @@ class Harness:
         }
         self.cluster = Cluster(plan.server, plan.seed, plan.workers, plan.proxies, settings, chaos)
 
-    async def run(self) -> Report:
+    async def run(self) -> OutboxEntry:
         """Runs the plan and returns what came of it; nothing is left running."""
         self._say(f"seed {self.plan.seed}, {len(self._faults)} faults from outside:")
         for fault in self._faults:
@@ -149,7 +149,7 @@ class Harness:
         finally:
             journal.close()
 
-    async def _run(self, cases: Cases, journal: Journal) -> Report:
+    async def _run(self, cases: Cases, journal: Journal) -> OutboxEntry:
         plan, url = self.plan, self.cluster.server.url
         self._journal = journal
         poller, events = Poller(url, journal), EventWatcher(url, journal)
@@ -322,7 +322,7 @@ class Harness:
 
     def _report(
         self, journal: Journal, verdict: Verdict, load: Load, poller: Poller, seconds: float
-    ) -> Report:
+    ) -> OutboxEntry:
         logged = Counter[str]()
         for child in self.cluster.children():
             self._read_log(child.name, child.log, logged)
@@ -353,7 +353,7 @@ class Harness:
             "seconds": round(seconds, 1),
             "jobs per second": round(accepted / seconds, 1),
         }
-        return Report(self.plan, self._faults, journal.violations, counts, seconds)
+        return OutboxEntry(self.plan, self._faults, journal.violations, counts, seconds)
 
     def _tally(self) -> list[str]:
         tally = self.cluster.tally

@@ -25,9 +25,9 @@ from inferq.jobs import ClaimedJob, Outcome
 from inferq.models.model import Inputs, Model, RunHandle
 from inferq.queue.consumer import consumer, orphans
 from inferq.queue.consumer.consumer import BLOCK_SECONDS, Consumer, Popped
-from inferq.queue.consumer.prefetch import Answer, Exchange
+from inferq.queue.consumer.prefetch import Answer, PrefetchedClaim
 from inferq.queue.redis_client.connection import redis_errors
-from inferq.queue.redis_client.pipelined import Line
+from inferq.queue.redis_client.pipelined import PipelinedConnection
 from inferq.settings import Settings
 from inferq.worker import main as worker
 
@@ -70,7 +70,7 @@ def maybe_lose_reply(command: str) -> None:
         raise RedisUnavailableError("The answer was thrown away on purpose.")
 
 
-class DyingLine(Line):
+class DyingLine(PipelinedConnection):
     """A connection whose worker may die whenever it uses it, or not hear the answer."""
 
     def send(self, packed: bytes | Iterable[bytes | memoryview]) -> Any:
@@ -152,7 +152,7 @@ class DyingConsumer(Consumer):
 
     def prepare_exchange(
         self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_alone: bool = True
-    ) -> Exchange:
+    ) -> PrefetchedClaim:
         exchange = super().prepare_exchange(outcomes, limits, token, takes_alone=takes_alone)
         answer = exchange.answer
 

@@ -111,7 +111,7 @@ def proxy(
     ] = False,
 ) -> None:
     """Run one proxy alone; its settings come from the environment."""
-    from inferq.local.supervisor import end_with_parent
+    from inferq.processes import end_with_parent
     from inferq.proxy.server import main as serve
     from inferq.settings import load_settings
 

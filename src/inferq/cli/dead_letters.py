@@ -87,10 +87,10 @@ async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
 
 async def _failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]:
     """All failed jobs that can still be read, the latest first."""
-    from inferq.queue.inspection.listing import Listing
+    from inferq.queue.inspection.listing import JobListing
 
     models = [model] if model else list(await producer.announced_models())
-    listing, position = Listing(producer), None
+    listing, position = JobListing(producer), None
     while True:
         page = await listing.page(models, status=Status.FAILED, after=position, limit=_PAGE)
         for job in page.jobs:

@@ -16,7 +16,7 @@ _LONGEST_SILENCE_SECONDS = 60.0
 """A stream of events that has said nothing for so long is broken: there is a heartbeat every 15 s."""
 
 
-class Connection:
+class BaseClient:
     """Where the service is, and how it is asked.
 
     Attributes:

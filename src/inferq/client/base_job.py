@@ -12,7 +12,7 @@ _COLOURS = {"pending": "#b58900", "processing": "#3a86d1", "completed": "#2e9e4f
 _LEFT = "style='text-align:left'"
 
 
-class JobView:
+class BaseJob:
     """What the service last said of a job. Members that have not been read are asked for by `refresh`.
 
     Attributes:

@@ -11,8 +11,8 @@ from typing import Any, Self
 import httpx
 
 from inferq.client import core
-from inferq.client.base_client import Connection
-from inferq.client.base_job import JobView
+from inferq.client.base_client import BaseClient
+from inferq.client.base_job import BaseJob
 from inferq.client.core import Call, Feed, Options, Pause, Steps
 from inferq.client.progress import IN_FLIGHT, progress_bar
 from inferq.client.service_url import unreachable
@@ -20,7 +20,7 @@ from inferq.client.sse import EventReader
 from inferq.settings import load_settings
 
 
-class Job(JobView):
+class Job(BaseJob):
     """A job, with what can be done with it."""
 
     def __init__(self, client: "Client", job_id: str, view: core.View | None = None) -> None:
@@ -86,7 +86,7 @@ class Job(JobView):
             yield self
 
 
-class Client(Connection):
+class Client(BaseClient):
     """A client of an inferq service. Safe to share between threads.
 
     Args:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferq.errors import InvalidSettingError
-from inferq.local.supervisor import end_with_parent, is_running
+from inferq.processes import end_with_parent, is_running
 
 _OPTIONS = (
     *("--bind", "127.0.0.1"),

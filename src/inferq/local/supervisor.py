@@ -1,18 +1,15 @@
 """Child processes that are kept running: started, started again when they die, and stopped together."""
 
 import asyncio
-import ctypes
 import os
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from inferq.errors import ErrorKind, InferqError
+from inferq.processes import PARENT_VARIABLE
 
-PARENT_VARIABLE = "INFERQ_SUPERVISOR_PID"
 FATAL_PREFIX = "inferq "
 """How the one line begins with which a program of ours says why it cannot start."""
 
@@ -22,7 +19,6 @@ _STEADY_SECONDS = 10.0
 """A child that lived so long starts again after the shortest pause."""
 _MOST_DEATHS_AT_START = 3
 _LONGEST_LINE_BYTES = 64 * 1024
-_PR_SET_PDEATHSIG = 1
 _CANNOT_EXECUTE = 126
 """The exit code by which shells, too, say that a program could not be started."""
 
@@ -31,31 +27,6 @@ class ChildFailedError(InferqError):
     """A child ended before the service was ready."""
 
     kind = ErrorKind.INVALID_SETTING
-
-
-def is_running(pid: str) -> bool:
-    """Whether there is a process of this id; none where it is no id."""
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, OverflowError, ProcessLookupError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
-
-
-def end_with_parent() -> None:
-    """Makes this process end when the one that supervises it dies, however it dies.
-
-    Linux only: elsewhere the children of a supervisor that was killed with -9 go on, and must be stopped by
-    hand.
-    """
-    parent = os.environ.get(PARENT_VARIABLE)  # stays, for a worker that replaces itself and calls this anew
-    if parent is None or not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it died before the line above
-        sys.exit(0)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from inferq.errors import InvalidModelError
 from inferq.tensors.signature import NonFinite
 
 
-class ModelCard(BaseModel):
+class ModelConfig(BaseModel):
     """The keys of `model.toml`, all optional.
 
     Attributes:
@@ -44,16 +44,16 @@ class ModelCard(BaseModel):
     batch: bool | None = None
 
 
-def read_card(path: Path) -> ModelCard:
+def read_config(path: Path) -> ModelConfig:
     """Reads a `model.toml`; one that does not exist is an empty card.
 
     Raises:
         InvalidModelError: It cannot be read, is not TOML, or has a key that is unknown or of the wrong type.
     """
     try:
-        return ModelCard.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return ModelConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
-        return ModelCard()
+        return ModelConfig()
     except OSError as error:
         raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     except UnicodeDecodeError as error:
@@ -73,5 +73,5 @@ def _explain(error: ValidationError) -> str:
     deepest = max(error.errors(include_url=False), key=lambda one: len(one["loc"]))
     key = ".".join(str(part) for part in deepest["loc"] if "[" not in str(part))
     if deepest["type"] == "extra_forbidden":
-        return f"{key!r} is no key of a model.toml. Known keys: {', '.join(ModelCard.model_fields)}."
+        return f"{key!r} is no key of a model.toml. Known keys: {', '.join(ModelConfig.model_fields)}."
     return f"{key!r} is not valid: {deepest['msg']}. Correct it there."

@@ -13,7 +13,7 @@ import orjson
 
 from inferq.errors import InvalidModelError, ModelError
 from inferq.models.arrays import Array, MapRows, make_jsonable
-from inferq.models.config import ModelCard
+from inferq.models.config import ModelConfig
 from inferq.tensors.signature import Datatype, Tensor
 
 Outputs = Mapping[str, Array]
@@ -238,7 +238,7 @@ class ClassifierEncoder:
         )
 
 
-def choose_encoder(outputs: list[Tensor], card: ModelCard) -> ResultEncoder:
+def choose_encoder(outputs: list[Tensor], card: ModelConfig) -> ResultEncoder:
     """Returns the encoder for a model with these outputs and this card.
 
     Raises:

@@ -15,7 +15,7 @@ import structlog
 
 from inferq.errors import InvalidInputError, InvalidModelError
 from inferq.models.arrays import find_datatype
-from inferq.models.config import ModelCard, read_card
+from inferq.models.config import ModelConfig, read_config
 from inferq.models.encoders import ClassifierEncoder, choose_encoder
 from inferq.models.graph import read_graph
 from inferq.models.model import Model, open_session, read_inputs, read_outputs
@@ -206,7 +206,7 @@ def load_model(folder: Path, *, threads: int = 0, max_rows: int | None = None) -
             f"{folder}: {folder.name!r} is no name for a model. Expected up to 64 letters, digits, dots, "
             "underscores and hyphens, beginning with a letter or digit; rename the folder."
         )
-    file, card = folder / "model.onnx", read_card(folder / "model.toml")
+    file, card = folder / "model.onnx", read_config(folder / "model.toml")
     graph = read_graph(file)
     version = _read_version(file, graph.external_files)
     session = open_session(file, threads)
@@ -268,7 +268,7 @@ def _hash_file(path: Path) -> str:
         raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
 
 
-def _check_card(card: ModelCard, inputs: list[Tensor]) -> None:
+def _check_card(card: ModelConfig, inputs: list[Tensor]) -> None:
     if card.feature_names is None:
         return
     if len(inputs) != 1 or not inputs[0].shape:
@@ -283,7 +283,7 @@ def _check_card(card: ModelCard, inputs: list[Tensor]) -> None:
         )
 
 
-def _read_sample_shape(card: ModelCard, inputs: list[Tensor]) -> dict[str, list[int]] | None:
+def _read_sample_shape(card: ModelConfig, inputs: list[Tensor]) -> dict[str, list[int]] | None:
     """Returns the shape of each input that the card gives one for."""
     shapes = card.sample_shape
     if shapes is None:

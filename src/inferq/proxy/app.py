@@ -13,22 +13,22 @@ from fastapi.openapi.utils import get_openapi
 from inferq.errors import ErrorKind
 from inferq.observability.logs import configure_logging
 from inferq.proxy.http import problems
-from inferq.proxy.http.auth import Access
+from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.http.openapi import JSON, add_problem
 from inferq.proxy.http.schemas import Problem
 from inferq.proxy.routes import lean_table, router
 from inferq.proxy.services.health import Health
-from inferq.proxy.services.model_catalog import Catalog
-from inferq.proxy.services.process_pool import OffloadPool
+from inferq.proxy.services.model_catalog import ModelCatalog
+from inferq.proxy.services.process_pool import ProcessPool
 from inferq.proxy.services.request_checks import Terms
 from inferq.proxy.transport.edge import Edge
 from inferq.proxy.transport.fast_protocol import PromptWay
 from inferq.proxy.transport.fast_route import LeanPaths
 from inferq.proxy.transport.shutdown import before_stopping
-from inferq.queue.events.subscriber import Notices
-from inferq.queue.inspection.listing import Listing
+from inferq.queue.events.subscriber import EventSubscriber
+from inferq.queue.inspection.listing import JobListing
 from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.url_policy import UrlRules
@@ -74,27 +74,27 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
     )
     app.state.settings = settings
     app.state.producer = Producer.from_settings(settings)
-    app.state.notices = Notices(app.state.producer, settings)
+    app.state.notices = EventSubscriber(app.state.producer, settings)
     app.state.health = Health(app.state.producer, settings)
-    app.state.listing = Listing(app.state.producer)
-    app.state.catalog = Catalog(app.state.producer, settings)
+    app.state.listing = JobListing(app.state.producer)
+    app.state.catalog = ModelCatalog(app.state.producer, settings)
     app.state.terms = Terms(
         settings.default_model,
         settings.max_rows,
         settings.max_timeout_seconds,
         UrlRules.from_settings(settings),
     )
-    app.state.offload_pool = OffloadPool()
+    app.state.offload_pool = ProcessPool()
     app.state.body_budget = BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes))
     app.include_router(router)
     if is_lean:
         app.add_middleware(LeanPaths, table=lean_table)
     if settings.api_keys:
-        app.add_middleware(Access, api_keys=settings.api_keys)
+        app.add_middleware(Authenticator, api_keys=settings.api_keys)
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
     app.add_middleware(Edge)
     if is_lean and not exports_telemetry:
-        access = Access(app, settings.api_keys) if settings.api_keys else None
+        access = Authenticator(app, settings.api_keys) if settings.api_keys else None
         app.state.prompt_way = PromptWay(app, lean_table, access, settings.max_body_bytes)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -1,7 +1,8 @@
 """The queue: everything inferq knows about Redis.
 
 The producer's side is `producer.Producer` (asynchronous, for the proxy), the consumer's side is
-`consumer.Consumer` (synchronous, for workers), and `reports.Reports` hands workers the webhooks that are due.
+`consumer.Consumer` (synchronous, for workers), and `webhook_outbox.WebhookOutbox` hands workers the webhooks
+that are due.
 The state changes are the Lua scripts in `lua/`.
 
 The data model, with `{prefix}` before every key:

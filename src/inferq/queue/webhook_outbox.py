@@ -21,7 +21,7 @@ LONGEST_RESULT_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class OutboxEntry:
     """The end of a job, handed out to be reported by this worker until its lease ends.
 
     Attributes:
@@ -44,7 +44,7 @@ class Report:
         return self.id.decode("utf-8", "replace")
 
 
-class Verdict(StrEnum):
+class DeliveryVerdict(StrEnum):
     """How a try to report an end went, and what follows."""
 
     DELIVERED = "delivered"
@@ -55,7 +55,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class DeliveryOutcome:
     """How one report is settled for now.
 
     Attributes:
@@ -65,13 +65,13 @@ class Settlement:
         delay_seconds: When it is due again, if it is.
     """
 
-    report: Report
-    verdict: Verdict
+    report: OutboxEntry
+    verdict: DeliveryVerdict
     error: str = ""
     delay_seconds: float = 0.0
 
 
-class Reports:
+class WebhookOutbox:
     """Hands out due reports and notes how they went.
 
     Every method raises RedisUnavailableError when Redis is away.
@@ -88,7 +88,7 @@ class Reports:
         """Closes the connections."""
         self._redis.close()
 
-    def take(self, limit: int, lease_seconds: float) -> tuple[list[Report], int]:
+    def take(self, limit: int, lease_seconds: float) -> tuple[list[OutboxEntry], int]:
         """Hands out reports that are due, the longest due first.
 
         Args:
@@ -103,12 +103,12 @@ class Reports:
                 scripts.REPORT, self._keys.webhooks, [limit, round(lease_seconds * 1000)]
             )
         reports = [
-            Report(job_id, url.decode("utf-8", "replace"), *numbers)
+            OutboxEntry(job_id, url.decode("utf-8", "replace"), *numbers)
             for job_id, url, *numbers in batched(parts, 5, strict=True)
         ]
         return reports, dropped
 
-    def read(self, reports: Sequence[Report]) -> list[Job | None]:
+    def read(self, reports: Sequence[OutboxEntry]) -> list[Job | None]:
         """Reads the jobs of reports as they are now; None for one that is gone.
 
         One whose result is longer than `LONGEST_RESULT_BYTES` has none.
@@ -123,11 +123,11 @@ class Reports:
                     answer[1] = self._redis.get(self._result_key(report))
         return [job_from(report.job_id, answer) for report, answer in zip(reports, answers, strict=True)]
 
-    def _result_key(self, report: Report) -> bytes:
+    def _result_key(self, report: OutboxEntry) -> bytes:
         text = report.id.decode("utf-8", "surrogateescape")
         return self._keys.job(text, "result").encode("utf-8", "surrogateescape")
 
-    def settle(self, settlements: Sequence[Settlement]) -> list[str]:
+    def settle(self, settlements: Sequence[DeliveryOutcome]) -> list[str]:
         """Notes how reports went. May be repeated if a reply was lost.
 
         Args:

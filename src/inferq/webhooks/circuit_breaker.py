@@ -13,7 +13,7 @@ class _Trouble:
     is_probed: bool = False
 
 
-class Origins:
+class CircuitBreakers:
     """Gives an origin that did not answer a rest, doubled each time.
 
     After it there is one call at a time, until it answers.

@@ -50,7 +50,7 @@ class Delivery:
     is_final: bool = False
 
 
-class Courier:
+class WebhookSender:
     """Sends messages. Redirects are not followed, proxies of the environment not used.
 
     Args:

@@ -13,7 +13,7 @@ from inferq.models.model import Inputs, Model, RunHandle
 from inferq.settings import Settings
 from inferq.worker.batch_probe import try_together
 from inferq.worker.batching import RunCost, plan_jobs, plan_rows
-from inferq.worker.watchdog import Run, Watch
+from inferq.worker.watchdog import Watchdog, WatchedRun
 
 _SHORT_RUN_SECONDS = 0.02
 """A model that is as fast as this is tried with many jobs when the worker starts."""
@@ -26,7 +26,7 @@ _NEW_SHARE = 0.1
 log = structlog.get_logger()
 
 
-class Runner:
+class Executor:
     """Runs jobs, and learns from it how many of a model are best run at once.
 
     Args:
@@ -35,7 +35,7 @@ class Runner:
         settings: How long a run may take, and shall take at least.
     """
 
-    def __init__(self, models: Mapping[str, Model], watch: Watch, settings: Settings) -> None:
+    def __init__(self, models: Mapping[str, Model], watch: Watchdog, settings: Settings) -> None:
         self._watch = watch
         self._settings = settings
         self._benches: dict[str, _Bench] = {}
@@ -116,7 +116,7 @@ class Runner:
             return None
         return [self._outcome(job, result) for job, result in zip(jobs, results, strict=True)]
 
-    def _predict_together(self, model: Model, group: "_Group", run: Run) -> list[bytes] | None:
+    def _predict_together(self, model: Model, group: "_Group", run: WatchedRun) -> list[bytes] | None:
         try:
             return model.predict_together([inputs for _, inputs in group], run.handle)
         except InferqError as error:
@@ -133,7 +133,7 @@ class Runner:
             return None
         return Outcome(job, error=timed_out(run)) if run.stopped else outcome
 
-    def _attempt(self, model: Model, job: ClaimedJob, inputs: Inputs, run: Run) -> Outcome:
+    def _attempt(self, model: Model, job: ClaimedJob, inputs: Inputs, run: WatchedRun) -> Outcome:
         try:
             [result] = model.predict_together([inputs], run.handle)
             run.handle.rest(run.started + self._settings.simulated_seconds - time.monotonic())
@@ -272,6 +272,6 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], _G
     return failed, decoded
 
 
-def timed_out(run: Run) -> TimedOutError:
+def timed_out(run: WatchedRun) -> TimedOutError:
     """What a run's job failed with that took too long."""
     return TimedOutError(f"The job timed out after {run.timeout_seconds:g} s.")

@@ -14,21 +14,21 @@ import structlog
 
 from inferq.errors import InferqError
 from inferq.jobs import Outcome, WorkerInfo
-from inferq.local.supervisor import end_with_parent
 from inferq.observability.logs import configure_logging
+from inferq.processes import end_with_parent
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.redis_client.connection import transfer_seconds
 from inferq.queue.redis_client.outage import Outage
 from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.url_policy import UrlRules
-from inferq.worker.executor import Runner, timed_out
-from inferq.worker.model_loader import Loader
+from inferq.worker.executor import Executor, timed_out
+from inferq.worker.model_loader import ModelLoader
 from inferq.worker.periodic import Periodic
-from inferq.worker.processor import Loop
+from inferq.worker.processor import Processor
 from inferq.worker.signals import StopSignals
-from inferq.worker.watchdog import Run, Watch, quietly, replace_process
-from inferq.worker.webhook_delivery import Reporter
+from inferq.worker.watchdog import Watchdog, WatchedRun, quietly, replace_process
+from inferq.worker.webhook_delivery import WebhookDelivery
 
 _RECOVER_SECONDS = 1.0
 _RENEW_SECONDS = 1.0
@@ -54,10 +54,10 @@ class Worker:
         InvalidSettingError: The Redis URL cannot be used.
     """
 
-    def __init__(self, settings: Settings, loader: Loader) -> None:
+    def __init__(self, settings: Settings, loader: ModelLoader) -> None:
         self._settings = settings
-        self._watch = Watch(settings.terminate_seconds, self._contain)
-        self._runner = Runner({}, self._watch, settings)
+        self._watch = Watchdog(settings.terminate_seconds, self._contain)
+        self._runner = Executor({}, self._watch, settings)
         self._models, self._left_out = loader.load_into(self._runner)
         self._documents = {name: model.document.to_json() for name, model in self._models.items()}
         self._host = socket.gethostname()
@@ -66,14 +66,14 @@ class Worker:
         self._outage = Outage()
         versions = {name: model.document.version for name, model in self._models.items()}
         self._consumer = Consumer(settings, self.id, list(self._models), versions)
-        self._loop = Loop(self._consumer, self._runner, self._outage)
-        self._threads: list[Periodic | Reporter] = [
+        self._loop = Processor(self._consumer, self._runner, self._outage)
+        self._threads: list[Periodic | WebhookDelivery] = [
             Periodic("heartbeat", settings.heartbeat_seconds, self._beat, self._outage),
             Periodic("renewal", min(settings.lease_seconds / 3, _RENEW_SECONDS), self._renew, self._outage),
             Periodic("recovery", _RECOVER_SECONDS, self._maintain, self._outage),
         ]
         if rules := UrlRules.from_settings(settings):
-            self._threads.append(Reporter(settings, rules, self._outage))
+            self._threads.append(WebhookDelivery(settings, rules, self._outage))
 
     def run(self) -> None:
         """Serves until told to stop.
@@ -111,7 +111,7 @@ class Worker:
         quietly(self._consumer.retire, "retire")
         os._exit(0)  # the main thread is inside a model and cannot be interrupted
 
-    def _contain(self, run: Run) -> None:
+    def _contain(self, run: WatchedRun) -> None:
         """Ends a run that does not stop: fails its job, gives the others back, and begins anew.
 
         Of several jobs in the run nobody knows whose fault it is: they are left to recovery, as if they had
@@ -207,7 +207,7 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logging(settings)
-        loader = Loader(settings)
+        loader = ModelLoader(settings)
         signals.callback = loader.give_up
         worker = Worker(settings, loader)
         signals.callback = worker.stop

@@ -23,14 +23,14 @@ from typing import NoReturn
 import structlog
 
 from inferq.errors import InferqError, InvalidModelError
-from inferq.local.supervisor import PARENT_VARIABLE, end_with_parent
 from inferq.models.model import Model, RunHandle
 from inferq.models.repository import Loaded, load_each, load_model, survey_repository
-from inferq.queue.consumer.model_loads import KEPT_SECONDS, Loads
+from inferq.processes import PARENT_VARIABLE, end_with_parent
+from inferq.queue.consumer.model_loads import KEPT_SECONDS, ModelLoads
 from inferq.settings import Settings, load_settings
 from inferq.terminal import printable
-from inferq.worker.executor import Runner
-from inferq.worker.watchdog import Watch, replace_process
+from inferq.worker.executor import Executor
+from inferq.worker.watchdog import Watchdog, replace_process
 
 _NOTE_SECONDS = 1.0
 """A model that takes longer is named in the log meanwhile."""
@@ -42,7 +42,7 @@ _MOST_FILES = 10_000
 log = structlog.get_logger()
 
 
-class Loader:
+class ModelLoader:
     """Makes the models of the repository ready to run.
 
     Args:
@@ -52,10 +52,10 @@ class Loader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._host = socket.gethostname()
-        self._loads = Loads(settings, self._host)
+        self._loads = ModelLoads(settings, self._host)
         self._deadly: dict[str, str] = {}
 
-    def load_into(self, runner: Runner) -> Loaded:
+    def load_into(self, runner: Executor) -> Loaded:
         """Loads each model, warms it up and has it tried.
 
         Args:
@@ -87,7 +87,7 @@ class Loader:
         self._loads.end()
         os._exit(0)
 
-    def _load(self, folder: Path, runner: Runner) -> Model:
+    def _load(self, folder: Path, runner: Executor) -> Model:
         stamp = self.stamp_of(folder)
         if reason := self._deadly.get(stamp) or self._loads.find_reason(stamp):
             raise _left_out(reason)
@@ -202,7 +202,7 @@ def _left_out(reason: str) -> InvalidModelError:
     )
 
 
-def prepare(folder: Path, settings: Settings, runner: Runner, handle: RunHandle | None = None) -> Model:
+def prepare(folder: Path, settings: Settings, runner: Executor, handle: RunHandle | None = None) -> Model:
     """Loads a model, warms it up, and has it tried.
 
     Args:
@@ -230,7 +230,7 @@ def main() -> None:
     with suppress(OSError):  # where memory runs out it is this process that has to go
         Path("/proc/self/oom_score_adj").write_text("1000")
     settings = load_settings()
-    runner = Runner({}, Watch(settings.terminate_seconds, lambda _run: None), settings)
+    runner = Executor({}, Watchdog(settings.terminate_seconds, lambda _run: None), settings)
     marks = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no mark
     for folder in sys.argv[1:]:

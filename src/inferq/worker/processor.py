@@ -9,10 +9,10 @@ import structlog
 from inferq.errors import InvalidInputError, ResultTooLargeError
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.queue.consumer.consumer import Consumer, Popped, new_token
-from inferq.queue.consumer.prefetch import Exchange
-from inferq.queue.consumer.upload import LARGE_BYTES, Upload
+from inferq.queue.consumer.prefetch import PrefetchedClaim
+from inferq.queue.consumer.upload import LARGE_BYTES, ResultUpload
 from inferq.queue.redis_client.outage import Outage
-from inferq.worker.executor import Runner
+from inferq.worker.executor import Executor
 
 _LAST_CALL_SECONDS = 2.0
 """How long an idle worker that is told to stop waits for a server that is away."""
@@ -20,7 +20,7 @@ _LAST_CALL_SECONDS = 2.0
 log = structlog.get_logger()
 
 
-class Loop:
+class Processor:
     """Runs batches of jobs, one after the other, until told to stop.
 
     What a batch gave is stored in the same round trip that claims the next. Before a batch of many short
@@ -33,7 +33,7 @@ class Loop:
         outage: Notes when Redis is away.
     """
 
-    def __init__(self, consumer: Consumer, runner: Runner, outage: Outage) -> None:
+    def __init__(self, consumer: Consumer, runner: Executor, outage: Outage) -> None:
         self._consumer = consumer
         self._runner = runner
         self._outage = outage
@@ -42,8 +42,8 @@ class Loop:
         self._held: dict[tuple[str, str], ClaimedJob] = {}
         self._ended: set[tuple[str, str]] = set()  # those held whose ends are to be stored
         self._asked: Mapping[str, int] = self._limits
-        self._under_way: tuple[Exchange, ...] = ()
-        self._upload: Upload | None = None
+        self._under_way: tuple[PrefetchedClaim, ...] = ()
+        self._upload: ResultUpload | None = None
         self._lock = threading.Lock()
         self.stopping = threading.Event()
         self.given_up = threading.Event()
@@ -180,7 +180,7 @@ class Loop:
             exchange = following
             self.progressed_at = time.monotonic()
 
-    def _is_ahead_of(self, exchange: Exchange) -> bool:
+    def _is_ahead_of(self, exchange: PrefetchedClaim) -> bool:
         """Whether Redis, which is at an exchange, is to find another as soon as it has answered.
 
         What that brings is not known yet. Of several models it could be slow jobs, which would wait here
@@ -191,17 +191,17 @@ class Loop:
     def _claim_with(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
         return self._complete(self._send(self._prepare(done, takes_alone=True)))
 
-    def _prepare(self, done: Sequence[Outcome], *, takes_alone: bool) -> Exchange:
+    def _prepare(self, done: Sequence[Outcome], *, takes_alone: bool) -> PrefetchedClaim:
         return self._consumer.prepare_exchange(done, self._limits, new_token(), takes_alone=takes_alone)
 
-    def _send(self, exchange: Exchange) -> Exchange:
+    def _send(self, exchange: PrefetchedClaim) -> PrefetchedClaim:
         exchange.send()
         with self._lock:
             self._under_way = (*self._under_way, exchange)
         self._limits = self._runner.limits()  # what the next one will ask for, while Redis is at this one
         return exchange
 
-    def _complete(self, exchange: Exchange) -> list[ClaimedJob]:
+    def _complete(self, exchange: PrefetchedClaim) -> list[ClaimedJob]:
         verdicts, jobs = self._outage.sit_out(exchange.answer, self.given_up) or ([], [])
         if verdicts:
             self._note(exchange.outcomes, verdicts)

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Run:
+class WatchedRun:
     """One run of a model, for one job or several.
 
     Attributes:
@@ -49,7 +49,7 @@ class Run:
             self.handle.stop()
 
 
-class Watch:
+class Watchdog:
     """Stops a run that takes longer than it may, and contains one that does not stop.
 
     ONNX Runtime looks at the flag between two nodes of the graph. A run that computes for minutes in one node
@@ -60,10 +60,10 @@ class Watch:
         contain: What to do with a run that still goes on; does not return.
     """
 
-    def __init__(self, terminate_seconds: float, contain: Callable[[Run], None]) -> None:
+    def __init__(self, terminate_seconds: float, contain: Callable[[WatchedRun], None]) -> None:
         self._terminate_seconds = terminate_seconds
         self._contain = contain
-        self._run: Run | None = None
+        self._run: WatchedRun | None = None
         self._is_busy = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
 
@@ -72,9 +72,9 @@ class Watch:
         self._thread.start()
 
     @contextmanager
-    def over(self, jobs: Sequence[ClaimedJob], timeout_seconds: float) -> Iterator[Run]:
+    def over(self, jobs: Sequence[ClaimedJob], timeout_seconds: float) -> Iterator[WatchedRun]:
         """Watches over what is done within, on behalf of jobs."""
-        run = self._run = Run(jobs, timeout_seconds)
+        run = self._run = WatchedRun(jobs, timeout_seconds)
         self._is_busy.set()
         try:
             yield run

@@ -11,16 +11,16 @@ from inferq.backoff import full_jitter
 from inferq.errors import InvalidInputError
 from inferq.jobs import Job
 from inferq.queue.redis_client.outage import Outage
-from inferq.queue.webhook_outbox import Report, Reports, Settlement, Verdict
+from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
 from inferq.settings import Settings
-from inferq.webhooks.circuit_breaker import Origins
+from inferq.webhooks.circuit_breaker import CircuitBreakers
 from inferq.webhooks.url_policy import UrlRules
 from inferq.worker.periodic import Periodic
 from inferq.worker.watchdog import quietly
 
 if TYPE_CHECKING:
     from inferq.webhooks.network import Resolver
-    from inferq.webhooks.sender import Courier, Delivery
+    from inferq.webhooks.sender import Delivery, WebhookSender
 
 LOOK_SECONDS = 1.0
 """How often an idle worker looks for due reports."""
@@ -34,7 +34,7 @@ RETRY_CAP_SECONDS = 4 * 3600.0
 log = structlog.get_logger()
 
 
-class Reporter:
+class WebhookDelivery:
     """Delivers due reports, on threads of its own. One that is not settled becomes due again by its lease.
 
     Args:
@@ -58,11 +58,11 @@ class Reporter:
         self._rules = rules
         self._retry_base_seconds = retry_base_seconds
         self._resolver = resolver
-        self._reports = Reports(settings)
-        self._origins = Origins(retry_base_seconds)
-        self._courier: Courier | None = None
-        self._tried: deque[tuple[Report, Delivery]] = deque()
-        self._unsettled: list[Settlement] = []
+        self._reports = WebhookOutbox(settings)
+        self._origins = CircuitBreakers(retry_base_seconds)
+        self._courier: WebhookSender | None = None
+        self._tried: deque[tuple[OutboxEntry, Delivery]] = deque()
+        self._unsettled: list[DeliveryOutcome] = []
         self._under_way = 0
         self._thread = Periodic("reports", LOOK_SECONDS, self._turn, outage)
 
@@ -92,12 +92,12 @@ class Reporter:
             self._begin(reports)
         return True
 
-    def _begin(self, reports: Sequence[Report]) -> None:
+    def _begin(self, reports: Sequence[OutboxEntry]) -> None:
         welcome = []
         for report in reports:
             delay = self._origins.delay(self._origin_of(report), time.monotonic())
             if delay:
-                self._unsettled.append(Settlement(report, Verdict.DEFERRED, delay_seconds=delay))
+                self._unsettled.append(DeliveryOutcome(report, DeliveryVerdict.DEFERRED, delay_seconds=delay))
             else:
                 welcome.append(report)
         for report, job in zip(welcome, self._reports.read(welcome), strict=True):
@@ -106,21 +106,21 @@ class Reporter:
         if self._unsettled:
             self._thread.hurry()
 
-    def _origin_of(self, report: Report) -> str:
+    def _origin_of(self, report: OutboxEntry) -> str:
         try:
             return self._rules.check(report.url).origin
         except InvalidInputError:
             return ""  # settings have changed since; the courier says why it does not call
 
-    def _send(self, report: Report, job: Job) -> None:
+    def _send(self, report: OutboxEntry, job: Job) -> None:
         # loaded now: a worker whose jobs have no webhook does without TLS and HTTP
         from inferq.webhooks.network import resolve
-        from inferq.webhooks.sender import Courier
+        from inferq.webhooks.sender import WebhookSender
         from inferq.webhooks.signing import message_id
 
         if self._courier is None:
             settings = self._settings
-            self._courier = Courier(
+            self._courier = WebhookSender(
                 self._rules,
                 settings.webhook_secret,
                 settings.webhook_timeout_seconds,
@@ -147,15 +147,15 @@ class Reporter:
                 self._tell(settlement, verdict)
             self._unsettled = []
 
-    def _settlement(self, report: Report, delivery: "Delivery") -> Settlement:
+    def _settlement(self, report: OutboxEntry, delivery: "Delivery") -> DeliveryOutcome:
         if not delivery.error:
-            return Settlement(report, Verdict.DELIVERED)
+            return DeliveryOutcome(report, DeliveryVerdict.DELIVERED)
         if delivery.is_final or report.attempts + 1 >= self._settings.webhook_attempts:
-            return Settlement(report, Verdict.GIVEN_UP, delivery.error)
+            return DeliveryOutcome(report, DeliveryVerdict.GIVEN_UP, delivery.error)
         delay = retry_delay(report.attempts + 1, self._retry_base_seconds)
-        return Settlement(report, Verdict.AGAIN, delivery.error, delay)
+        return DeliveryOutcome(report, DeliveryVerdict.AGAIN, delivery.error, delay)
 
-    def _tell(self, settlement: Settlement, verdict: str) -> None:
+    def _tell(self, settlement: DeliveryOutcome, verdict: str) -> None:
         report = settlement.report
         details = {
             "job_id": report.job_id,
@@ -163,9 +163,9 @@ class Reporter:
             "attempt": report.attempts + 1,
         }
         match verdict:
-            case Verdict.GIVEN_UP:
+            case DeliveryVerdict.GIVEN_UP:
                 log.error("webhook_given_up", **details, error=settlement.error)
-            case Verdict.AGAIN:
+            case DeliveryVerdict.AGAIN:
                 log.warning(
                     "webhook_failed",
                     **details,

@@ -11,7 +11,7 @@ import pytest
 
 import inferq
 from inferq.errors import BodyTooLargeError, IdempotencyConflictError, JobStateError
-from tests.integration.client.conftest import is_healthy
+from tests.integration.conftest import is_healthy
 from tests.servers import free_port, wait_until
 
 ROW = [5.1, 3.5, 1.4, 0.2]

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from inferq.proxy.app import create_app
 from inferq.proxy.transport.fast_protocol import PromptProtocol
-from inferq.queue.events.subscriber import Notices
+from inferq.queue.events.subscriber import EventSubscriber
 from tests.servers import free_port, wait_until
 
 
@@ -24,7 +24,7 @@ class Proxy:
     server: uvicorn.Server
 
     @property
-    def notices(self) -> Notices:
+    def notices(self) -> EventSubscriber:
         return self.app.state.notices
 
     def client(self, **options) -> httpx.AsyncClient:

@@ -8,8 +8,8 @@ from inferq.errors import ModelError
 from inferq.jobs import Outcome, Status, WorkerInfo
 from inferq.queue.consumer import consumer as consumer_module
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.inspection.stats import read_overview
-from inferq.queue.webhook_outbox import Reports
+from inferq.queue.inspection.stats import read_stats
+from inferq.queue.webhook_outbox import WebhookOutbox
 from tests.records import leased, turn_clock
 from tests.servers import wait_until
 
@@ -87,7 +87,7 @@ async def test_report_of_an_end_is_due(settings, producer, consumer, redis_clien
     beat(consumer, "alive")
     consumer.finish([Outcome(job, result=b"1") for job in consumer.claim(1)])
     turn_clock(redis_client, -HOUR)
-    reports = Reports(settings)
+    reports = WebhookOutbox(settings)
     assert reports.take(1, 10)[0] == []
     beat(consumer, "alive")
     [report], _ = wait_until(lambda: (found := reports.take(1, 10))[0] and found, what="the report")
@@ -101,7 +101,7 @@ def beat(consumer, worker_id, ttl_seconds=6.0):
 
 
 async def workers_listed(producer):
-    overview = await read_overview(producer.link)
+    overview = await read_stats(producer.link)
     return [worker.id for worker in overview.workers], [worker.id for worker in await producer.live_workers()]
 
 

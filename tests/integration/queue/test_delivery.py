@@ -17,7 +17,7 @@ from inferq.errors import (
 )
 from inferq.jobs import Outcome, Priority, Status
 from inferq.queue.consumer.consumer import Consumer, Popped, new_token
-from inferq.queue.inspection.listing import Listing
+from inferq.queue.inspection.listing import JobListing
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
@@ -33,7 +33,7 @@ def fail(consumer, job, message="No."):
 
 
 async def failed_jobs(producer):
-    return [job.id for job in (await Listing(producer).page(["iris"], status=Status.FAILED)).jobs]
+    return [job.id for job in (await JobListing(producer).page(["iris"], status=Status.FAILED)).jobs]
 
 
 async def test_cancelled_pending_job_never_runs(producer, consumer, redis_client):
@@ -129,7 +129,7 @@ async def test_job_that_an_outside_worker_ended_can_be_dropped(producer, redis_c
 
     assert list(redis_client.scan_iter("job:*")) == []
     assert redis_client.zcard("queue:iris:open:normal") == 0
-    assert (await Listing(producer).page(["iris"])).jobs == []
+    assert (await JobListing(producer).page(["iris"])).jobs == []
     for unknown in (job_id, "nosuch"):
         with pytest.raises(JobNotFoundError):
             await producer.drop(unknown)

@@ -1,7 +1,7 @@
 import pytest
 
 from inferq.jobs import Outcome, WebhookStatus
-from inferq.queue.webhook_outbox import Reports, Settlement, Verdict
+from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, WebhookOutbox
 from tests.records import change_record
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -10,7 +10,7 @@ URL = "https://example.com/hook?key=1"
 
 @pytest.fixture
 def reports(settings):
-    reports = Reports(settings)
+    reports = WebhookOutbox(settings)
     yield reports
     reports.close()
 
@@ -55,7 +55,9 @@ async def test_progress_of_a_report_is_seen_at_the_job(reports, producer, consum
     assert (await webhook_of(producer, job_id)).status is WebhookStatus.PENDING
 
     [report], _ = reports.take(1, 60)
-    assert reports.settle([Settlement(report, Verdict.AGAIN, "The receiver answered 500.", 0)]) == ["again"]
+    assert reports.settle(
+        [DeliveryOutcome(report, DeliveryVerdict.AGAIN, "The receiver answered 500.", 0)]
+    ) == ["again"]
     failed = await webhook_of(producer, job_id)
     assert (failed.status, failed.attempts) == (WebhookStatus.PENDING, 1)
     assert failed.error == "The receiver answered 500."
@@ -63,7 +65,7 @@ async def test_progress_of_a_report_is_seen_at_the_job(reports, producer, consum
 
     [report], _ = reports.take(1, 60)
     assert report.attempts == 1
-    assert reports.settle([Settlement(report, Verdict.DELIVERED)]) == ["delivered"]
+    assert reports.settle([DeliveryOutcome(report, DeliveryVerdict.DELIVERED)]) == ["delivered"]
     done = await webhook_of(producer, job_id)
     assert (done.status, done.attempts, done.error) == (WebhookStatus.DELIVERED, 2, None)
     assert redis_client.zcard("webhooks") == 0
@@ -71,7 +73,7 @@ async def test_progress_of_a_report_is_seen_at_the_job(reports, producer, consum
 
 async def test_settling_twice_is_settling_once(reports, ended, producer, redis_client):
     [report], _ = reports.take(1, 60)
-    given_up = Settlement(report, Verdict.GIVEN_UP, "The receiver answered 410.")
+    given_up = DeliveryOutcome(report, DeliveryVerdict.GIVEN_UP, "The receiver answered 410.")
     assert [reports.settle([given_up]) for _ in range(2)] == [["given-up"], ["stale"]]
     webhook = await webhook_of(producer, ended)
     assert (webhook.status, webhook.attempts) == (WebhookStatus.GIVEN_UP, 1)
@@ -80,12 +82,16 @@ async def test_settling_twice_is_settling_once(reports, ended, producer, redis_c
 
 async def test_whatever_a_receiver_made_go_wrong_is_stored(reports, ended):
     [report], _ = reports.take(1, 60)
-    assert reports.settle([Settlement(report, Verdict.GIVEN_UP, "a lone \ud800")]) == ["given-up"]
+    assert reports.settle([DeliveryOutcome(report, DeliveryVerdict.GIVEN_UP, "a lone \ud800")]) == [
+        "given-up"
+    ]
 
 
 async def test_deferred_report_counts_no_attempt(reports, ended, producer):
     [report], _ = reports.take(1, 60)
-    assert reports.settle([Settlement(report, Verdict.DEFERRED, delay_seconds=0)]) == ["deferred"]
+    assert reports.settle([DeliveryOutcome(report, DeliveryVerdict.DEFERRED, delay_seconds=0)]) == [
+        "deferred"
+    ]
     assert (await webhook_of(producer, ended)).attempts == 0
     [again], _ = reports.take(1, 60)
     assert again.attempts == 0
@@ -95,10 +101,10 @@ async def test_worker_that_lost_its_lease_can_only_tell_of_success(reports, ende
     [lost], _ = reports.take(1, 60)
     redis_client.zadd("webhooks", {ended: 1})
     [held], _ = reports.take(1, 61)  # of another length, as both may be handed out in one millisecond
-    for verdict in (Verdict.AGAIN, Verdict.GIVEN_UP, Verdict.DEFERRED):
-        assert reports.settle([Settlement(lost, verdict, "No.")]) == ["stale"]
-    assert reports.settle([Settlement(lost, Verdict.DELIVERED)]) == ["delivered"]
-    assert reports.settle([Settlement(held, Verdict.GIVEN_UP, "No.")]) == ["stale"]
+    for verdict in (DeliveryVerdict.AGAIN, DeliveryVerdict.GIVEN_UP, DeliveryVerdict.DEFERRED):
+        assert reports.settle([DeliveryOutcome(lost, verdict, "No.")]) == ["stale"]
+    assert reports.settle([DeliveryOutcome(lost, DeliveryVerdict.DELIVERED)]) == ["delivered"]
+    assert reports.settle([DeliveryOutcome(held, DeliveryVerdict.GIVEN_UP, "No.")]) == ["stale"]
     assert (await webhook_of(producer, ended)).status is WebhookStatus.DELIVERED
 
 
@@ -108,8 +114,8 @@ async def test_report_of_a_job_that_has_expired_is_dropped_and_nothing_comes_bac
     [report], _ = reports.take(1, 60)
     for key in redis_client.keys(f"job:{ended}:*"):
         redis_client.delete(key)
-    for verdict in Verdict:
-        assert reports.settle([Settlement(report, verdict, "No.")]) == ["stale"]
+    for verdict in DeliveryVerdict:
+        assert reports.settle([DeliveryOutcome(report, verdict, "No.")]) == ["stale"]
     redis_client.zadd("webhooks", {ended: 1, "nosuch": 1, b"\xff:": 1})  # all are due
     redis_client.hset("jobs:records", "nosuch", "no record")
     assert reports.take(10, 60)[1] == 3
@@ -120,12 +126,12 @@ async def test_job_that_is_run_again_is_reported_again(reports, producer, redis_
     job_id = await producer.submit("iris", DATA, webhook=URL)
     await producer.cancel(job_id)
     [first], _ = reports.take(1, 60)
-    reports.settle([Settlement(first, Verdict.GIVEN_UP, "No.")])
+    reports.settle([DeliveryOutcome(first, DeliveryVerdict.GIVEN_UP, "No.")])
     await producer.revive(job_id)
 
     webhook = await webhook_of(producer, job_id)
     assert (webhook.status, webhook.attempts, webhook.error) == (WebhookStatus.WAITING, 0, None)
-    assert reports.settle([Settlement(first, Verdict.DELIVERED)]) == ["stale"]
+    assert reports.settle([DeliveryOutcome(first, DeliveryVerdict.DELIVERED)]) == ["stale"]
     change_record(redis_client, job_id, submitted_ms=1)
     await producer.cancel(job_id)
     [second], _ = reports.take(1, 60)
@@ -152,4 +158,4 @@ async def test_reports_work_after_the_server_forgot_its_scripts(reports, ended, 
     redis_client.script_flush()
     [report], _ = reports.take(1, 60)
     redis_client.script_flush()
-    assert reports.settle([Settlement(report, Verdict.DELIVERED)]) == ["delivered"]
+    assert reports.settle([DeliveryOutcome(report, DeliveryVerdict.DELIVERED)]) == ["delivered"]

@@ -9,7 +9,7 @@ from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
 from inferq.webhooks.url_policy import UrlRules
 from inferq.worker import webhook_delivery as reporter_module
-from inferq.worker.webhook_delivery import Reporter
+from inferq.worker.webhook_delivery import WebhookDelivery
 from tests.integration.worker.processes import WorkerProcess
 from tests.receivers import SECRET, Receiver
 
@@ -62,7 +62,7 @@ def start_reporter(redis_url, monkeypatch):
             usual = {"redis_url": redis_url, "webhook_secret": SECRET, "webhook_private_addresses": True}
             chosen = Settings(**(usual | settings))
             rules = UrlRules.from_settings(chosen)
-            reporter = Reporter(chosen, rules, Outage(), retry_base_seconds=0.02, resolver=resolver)
+            reporter = WebhookDelivery(chosen, rules, Outage(), retry_base_seconds=0.02, resolver=resolver)
             reporter.start()
             stack.callback(reporter.shutdown)
             return reporter

@@ -14,7 +14,7 @@ from inferq.queue.producer.producer import Producer
 from inferq.queue.redis_client import connection
 from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
-from inferq.worker.processor import Loop
+from inferq.worker.processor import Processor
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.onnx_models import write_repeat
 from tests.servers import Wire, wait_until
@@ -44,7 +44,7 @@ def start_loop():
 
     def start(settings):
         consumer = Consumer(settings, "worker-1", ["iris"])
-        loop = Loop(consumer, Sized(), Outage())
+        loop = Processor(consumer, Sized(), Outage())
         thread = threading.Thread(target=loop.run)
         thread.start()
         ends.append((loop, thread, consumer))
@@ -186,7 +186,7 @@ async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server,
             return super().run(jobs)
 
     consumer = Consumer(settings, "worker-1", ["iris"])
-    loop = Loop(consumer, Waiting(), Outage())
+    loop = Processor(consumer, Waiting(), Outage())
     thread = threading.Thread(target=loop.run)
     thread.start()
     job_id = await producer.submit("iris", b"3000000")

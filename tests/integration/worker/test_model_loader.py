@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from inferq.jobs import Status
-from inferq.queue.consumer.model_loads import MOST_DEATHS, Loads
-from inferq.worker.executor import Runner
-from inferq.worker.model_loader import Loader
-from inferq.worker.watchdog import Watch
+from inferq.queue.consumer.model_loads import MOST_DEATHS, ModelLoads
+from inferq.worker.executor import Executor
+from inferq.worker.model_loader import ModelLoader
+from inferq.worker.watchdog import Watchdog
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.onnx_models import write_deep_tree, write_doubling, write_failing_model, write_one_long_node
 
@@ -162,10 +162,10 @@ async def test_model_that_took_its_worker_along_even_from_a_process_of_its_own_i
     """As where the whole container is killed since memory has run out."""
     write_deep_tree(models / "deep")  # to load it here would end the tests
     chosen = settings.model_copy(update={"models_dir": models})
-    loader = Loader(chosen)
+    loader = ModelLoader(chosen)
     stamp = loader.stamp_of(models / "deep")
     die_while_loading(chosen, loader, stamp)
-    loaded = loader.load_into(Runner({}, Watch(1.0, lambda _run: None), chosen))
+    loaded = loader.load_into(Executor({}, Watchdog(1.0, lambda _run: None), chosen))
     assert list(loaded.models) == ["iris"]
     assert "3 workers in a row died" in loaded.left_out["deep"]
 
@@ -173,7 +173,7 @@ async def test_model_that_took_its_worker_along_even_from_a_process_of_its_own_i
 def die_while_loading(settings, loader, stamp):
     """Leaves the notes of workers that died in a row: of this very process, taken for its own successor."""
     for number in range(1, MOST_DEATHS + 1):
-        dead = Loads(settings, loader._host)
+        dead = ModelLoads(settings, loader._host)
         assert dead.find_dead() == (number > 1)
         dead.begin(stamp)
 
@@ -183,28 +183,28 @@ async def test_model_that_a_worker_has_loaded_is_not_left_out_however_often_work
 ):
     chosen = settings.model_copy(update={"models_dir": models})
     for _ in range(2):
-        loader = Loader(chosen)
-        assert loader.load_into(Runner({}, Watch(1.0, lambda _run: None), chosen)).left_out == {}
+        loader = ModelLoader(chosen)
+        assert loader.load_into(Executor({}, Watchdog(1.0, lambda _run: None), chosen)).left_out == {}
         die_while_loading(chosen, loader, loader.stamp_of(models / "iris"))
 
 
 async def test_note_of_a_worker_that_still_loads_makes_nobody_careful(settings, redis_client):
     redis_client.hset("loading:host", str(os.getppid()), "1 stamp")
-    assert not Loads(settings, "host").find_dead()
+    assert not ModelLoads(settings, "host").find_dead()
     redis_client.hset("loading:host", "none of any process", "nonsense")
-    assert Loads(settings, "host").find_dead()
+    assert ModelLoads(settings, "host").find_dead()
 
 
 async def test_keys_that_another_program_has_spoilt_stop_no_start(settings, redis_client):
     redis_client.set("loading:host", "odd")
-    loads = Loads(settings, "host")
+    loads = ModelLoads(settings, "host")
     assert not loads.find_dead()
     assert loads.find_reason("stamp") is None
     loads.begin("stamp")
     loads.condemn("stamp", "It is broken.")
     loads.end()
     redis_client.delete("loading:host")
-    assert Loads(settings, "host").find_reason("stamp") == "It is broken."
+    assert ModelLoads(settings, "host").find_reason("stamp") == "It is broken."
 
 
 def test_worker_without_a_model_that_can_be_served_says_so_and_ends(redis_url, models):

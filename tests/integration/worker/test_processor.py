@@ -10,7 +10,7 @@ from inferq.jobs import Outcome, Priority, Status
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
-from inferq.worker.processor import Loop
+from inferq.worker.processor import Processor
 from tests.records import change_record, leased
 from tests.servers import wait_until
 
@@ -37,7 +37,7 @@ class HangingRunner:
 def hanging(settings):
     """A loop in a thread of its own, inside a run, with the next jobs claimed ahead."""
     consumer, runner = Consumer(settings, "worker-1", ["iris"]), HangingRunner()
-    loop = Loop(consumer, runner, Outage())
+    loop = Processor(consumer, runner, Outage())
     thread = threading.Thread(target=loop.run)
     yield consumer, runner, loop, thread
     loop.stopping.set()
@@ -114,7 +114,7 @@ async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, pr
         return [Outcome(job, result=b"{}") for job in jobs]
 
     runner.run = run
-    run_until_done(Loop(consumer, runner, Outage()), 6)
+    run_until_done(Processor(consumer, runner, Outage()), 6)
     consumer.close()
     assert leased_beside
     assert set(leased_beside) == {0}
@@ -150,7 +150,7 @@ async def test_job_that_must_run_alone_does_not_starve_behind_full_batches(
                 left[job.id] = len(jobs), redis_client.llen("queue:iris:high")
 
     consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
-    run_until_done(Loop(consumer, PromptRunner(note), Outage()), 802)
+    run_until_done(Processor(consumer, PromptRunner(note), Outage()), 802)
     consumer.close()
     assert left[lonely][0] == 1
     assert left[lonely][1] > 600
@@ -202,7 +202,7 @@ async def test_loop_ends_in_order_when_it_gives_up_the_data_of_a_full_batch(sett
     ids = [await producer.submit("iris", large) for _ in range(12)]
     consumer, runner = Unreachable(settings, "worker-1", ["iris"]), HangingRunner()
     runner.released.set()
-    consumer.loop = loop = Loop(consumer, runner, Outage())
+    consumer.loop = loop = Processor(consumer, runner, Outage())
     loop.run()
     consumer.close()
 
@@ -245,7 +245,7 @@ def slow(settings, redis_client):
     """A loop whose runs are faster than its server."""
     consumer, runner = Slow(settings, redis_client), HangingRunner()
     runner.released.set()
-    loop = Loop(consumer, runner, Outage())
+    loop = Processor(consumer, runner, Outage())
     thread = threading.Thread(target=loop.run)
     yield consumer, loop, thread
     loop.stopping.set()
@@ -282,7 +282,7 @@ async def test_worker_of_several_models_knows_what_it_has_before_it_asks_for_mor
     runner.released.set()
     for model in ("iris", "other") * 9:
         await producer.submit(model, DATA)
-    run_until_done(Loop(consumer, runner, Outage()), 18)
+    run_until_done(Processor(consumer, runner, Outage()), 18)
     consumer.close()
     assert [unanswered for _, unanswered in consumer.sent] == [[]] * len(consumer.sent)
 

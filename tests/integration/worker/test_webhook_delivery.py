@@ -13,7 +13,7 @@ from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
 from inferq.webhooks.url_policy import UrlRules
 from inferq.worker import webhook_delivery as reporter_module
-from inferq.worker.webhook_delivery import RETRY_CAP_SECONDS, Reporter, retry_delay
+from inferq.worker.webhook_delivery import RETRY_CAP_SECONDS, WebhookDelivery, retry_delay
 from tests.integration.worker.processes import settled
 from tests.receivers import SECRET
 from tests.servers import free_port, wait_until
@@ -231,7 +231,7 @@ async def test_redis_that_was_away_is_told_afterwards(own_redis_server, receiver
         webhook_private_addresses=True,
     )
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    reporter = Reporter(settings, UrlRules.from_settings(settings), Outage())
+    reporter = WebhookDelivery(settings, UrlRules.from_settings(settings), Outage())
     try:
         url = receiver.url.replace("/hook", "/slow")
         job_id = await producer.submit("iris", DATA, webhook=url)

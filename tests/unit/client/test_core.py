@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 
 from inferq.client import Client, core
-from inferq.client.base_job import JobView
+from inferq.client.base_job import BaseJob
 from inferq.client.core import Call, Feed, Learned, Options, Pause
 from inferq.client.sse import EventReader
 from inferq.errors import (
@@ -135,7 +135,7 @@ def test_events_are_taken_apart_however_the_stream_is_cut(size):
 
 def test_job_in_a_notebook_shows_what_it_is_and_runs_no_script():
     view = {"status": "failed", "error": "<script>alert(1)</script>", "model": "iris", "attempts": 3}
-    html = JobView("a<b", view)._repr_html_()
+    html = BaseJob("a<b", view)._repr_html_()
     assert "&lt;script&gt;" in html
     assert "<script" not in html
     assert "a&lt;b" in html
@@ -321,12 +321,12 @@ def test_named_inputs_are_sent_before_any_worker_has_announced_the_model():
 
 
 def test_version_of_the_model_is_that_of_the_view():
-    assert JobView("a", {"model_version": "0123456789ab"}).model_version == "0123456789ab"
-    assert JobView("a", {}).model_version is None
+    assert BaseJob("a", {"model_version": "0123456789ab"}).model_version == "0123456789ab"
+    assert BaseJob("a", {}).model_version is None
 
 
 def test_job_shown_at_a_prompt_has_no_control_characters():
-    assert repr(JobView("a\x1b[31m", {"status": "\u202e"})) == "<JobView a\ufffd[31m \ufffd>"
+    assert repr(BaseJob("a\x1b[31m", {"status": "\u202e"})) == "<BaseJob a\ufffd[31m \ufffd>"
 
 
 def test_all_ends_are_had_though_large_results_come_in_several_answers():

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from inferq.local.supervisor import PARENT_VARIABLE, Child, ChildFailedError, Supervisor
+from inferq.local.supervisor import Child, ChildFailedError, Supervisor
+from inferq.processes import PARENT_VARIABLE
 from tests.e2e.processes import is_running
 from tests.servers import wait_until
 
@@ -133,7 +134,7 @@ async def test_first_child_is_told_to_stop_when_the_others_have_ended():
 def test_child_ends_with_its_parent_even_after_it_has_replaced_itself(tmp_path, replaces_itself):
     (tmp_path / "child.py").write_text(
         "import os, sys, threading, time\n"
-        "from inferq.local.supervisor import end_with_parent\n"
+        "from inferq.processes import end_with_parent\n"
         "end_with_parent()\n"
         "if os.environ.pop('REPLACE', ''):\n"
         "    threading.Thread(target=os.execv, args=(sys.executable, sys.orig_argv)).start()\n"

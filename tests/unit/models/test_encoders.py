@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from inferq.errors import InvalidModelError, ModelError
-from inferq.models.config import ModelCard
+from inferq.models.config import ModelConfig
 from inferq.models.encoders import ClassifierEncoder, TensorEncoder, choose_encoder
 from inferq.models.repository import load_model
 from inferq.tensors.signature import Datatype, Tensor
@@ -189,13 +189,13 @@ def test_names_in_another_order_than_the_probabilities_are_refused(tmp_path):
 @pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "c", "d"]])
 def test_class_names_of_another_number_than_the_probabilities_are_refused(names):
     with pytest.raises(InvalidModelError, match=f"class_names has {len(names)} names, but .* 3 columns"):
-        choose_encoder([LABEL, SCORES], ModelCard(class_names=names))
+        choose_encoder([LABEL, SCORES], ModelConfig(class_names=names))
     with pytest.raises(InvalidModelError, match=f"class_names has {len(names)} names, but .* 3 columns"):
-        choose_encoder([LABEL, SCORES], ModelCard(class_names=names, probabilities_output="scores"))
+        choose_encoder([LABEL, SCORES], ModelConfig(class_names=names, probabilities_output="scores"))
 
 
 def test_an_output_that_is_no_probabilities_may_be_left_aside():
-    card = ModelCard(class_names=["a", "b"], probabilities_output="")
+    card = ModelConfig(class_names=["a", "b"], probabilities_output="")
     assert choose_encoder([LABEL, SCORES], card) == ClassifierEncoder(["a", "b"], "label", None)
 
 
@@ -253,26 +253,26 @@ def test_a_tensor_of_any_layout_is_encoded():
 
 def test_outputs_are_found_by_shape_and_type():
     other = Tensor(name="hidden", datatype=Datatype.FP32, shape=[-1, 8])
-    chosen = choose_encoder([other, SCORES, LABEL], ModelCard(class_names=NAMES))
+    chosen = choose_encoder([other, SCORES, LABEL], ModelConfig(class_names=NAMES))
     assert chosen == ClassifierEncoder(NAMES, "label", "scores")
 
 
 def test_outputs_named_in_the_card_are_taken_even_where_their_shape_is_unknown():
     unknown = Tensor(name="unknown", datatype=Datatype.FP32, shape=[])
-    card = ModelCard(class_names=NAMES, probabilities_output="unknown")
+    card = ModelConfig(class_names=NAMES, probabilities_output="unknown")
     assert choose_encoder([SCORES, unknown], card) == ClassifierEncoder(NAMES, None, "unknown")
 
 
 def test_a_model_without_class_names_is_no_classifier():
-    assert isinstance(choose_encoder([LABEL, SCORES], ModelCard()), TensorEncoder)
+    assert isinstance(choose_encoder([LABEL, SCORES], ModelConfig()), TensorEncoder)
 
 
 @pytest.mark.parametrize(
     ("card", "reason"),
     [
-        (ModelCard(class_names=["a", "b"], label_output="scores"), "No output named 'scores' fits"),
-        (ModelCard(class_names=NAMES, label_output="absent"), "No output named 'absent' fits"),
-        (ModelCard(label_output="label"), "need class_names"),
+        (ModelConfig(class_names=["a", "b"], label_output="scores"), "No output named 'scores' fits"),
+        (ModelConfig(class_names=NAMES, label_output="absent"), "No output named 'absent' fits"),
+        (ModelConfig(label_output="label"), "need class_names"),
     ],
 )
 def test_a_card_that_does_not_fit_the_outputs_is_refused(card, reason):
@@ -283,4 +283,4 @@ def test_a_card_that_does_not_fit_the_outputs_is_refused(card, reason):
 def test_class_names_without_a_fitting_output_are_refused():
     other = Tensor(name="price", datatype=Datatype.FP32, shape=[-1])
     with pytest.raises(InvalidModelError, match=r"no output fits a classifier: .* shape \[-1, 2\]"):
-        choose_encoder([other], ModelCard(class_names=["a", "b"]))
+        choose_encoder([other], ModelConfig(class_names=["a", "b"]))

@@ -190,7 +190,7 @@ def as_another_user(path, *, code):
 LOAD_AND_PRINT = """
 import sys
 from pathlib import Path
-from inferq.jobs import InvalidModelError
+from inferq.errors import InvalidModelError
 from inferq.models.repository import load_each, load_model
 try:
     loaded = load_each(Path(sys.argv[1]), load_model)

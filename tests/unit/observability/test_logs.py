@@ -3,7 +3,7 @@ import sys
 
 CODE = """
 import structlog
-from inferq.logs import configure_logging
+from inferq.observability.logs import configure_logging
 from inferq.settings import Settings
 configure_logging(Settings(log_format={form!r}))
 structlog.get_logger().warning("odd_name", model="a\\x1b[2J\\x9b31m\\u202e花", count=2)

@@ -1,8 +1,8 @@
-from inferq.webhooks.circuit_breaker import LONGEST_REST_SECONDS, Origins
+from inferq.webhooks.circuit_breaker import LONGEST_REST_SECONDS, CircuitBreakers
 
 
 def test_origin_that_does_not_answer_rests_longer_each_time_and_then_is_called_once():
-    origins, now, rests = Origins(5.0), 0.0, []
+    origins, now, rests = CircuitBreakers(5.0), 0.0, []
     assert origins.delay("a", now) == 0
     for _ in range(10):
         origins.note("a", now, has_answered=False)
@@ -17,14 +17,14 @@ def test_origin_that_does_not_answer_rests_longer_each_time_and_then_is_called_o
 
 
 def test_any_answer_ends_the_trouble():
-    origins = Origins(5.0)
+    origins = CircuitBreakers(5.0)
     origins.note("a", 0.0, has_answered=False)
     origins.note("a", 1.0, has_answered=True)
     assert [origins.delay("a", 1.0) for _ in range(3)] == [0, 0, 0]
 
 
 def test_origins_of_long_ago_are_forgotten():
-    origins = Origins(5.0)
+    origins = CircuitBreakers(5.0)
     for number in range(100):
         origins.note(f"origin-{number}", number * 1000.0, has_answered=False)
     assert len(origins._troubled) < 3

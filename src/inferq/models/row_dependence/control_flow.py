@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from inferq.models.onnx_file import Graph, Node
 from inferq.models.row_dependence.axis_lengths import unknown
 from inferq.models.row_dependence.facts import Fact, merge
-from inferq.models.row_dependence.node_inputs import Call
+from inferq.models.row_dependence.node_inputs import NodeInputs
 
 _ROUNDS = 3
 """How often a loop's body is gone through, as what is known of its state changes."""
@@ -14,7 +14,7 @@ type Run = Callable[[Graph, Sequence[Fact]], list[Fact]]
 """Goes through a body with what is known of its inputs; returns what is known of its outputs."""
 
 
-def follow_branches(call: Call, run: Run) -> list[Fact]:
+def follow_branches(call: NodeInputs, run: Run) -> list[Fact]:
     """Follows rows through `If`, which takes one branch for all of them."""
     condition = call.input(0)
     if condition.carries:
@@ -28,7 +28,7 @@ def follow_branches(call: Call, run: Run) -> list[Fact]:
     return first
 
 
-def follow_loop(call: Call, run: Run) -> list[Fact]:
+def follow_loop(call: NodeInputs, run: Run) -> list[Fact]:
     """Follows rows through `Loop`, which goes as many rounds for all of them."""
     if call.input(0).carries or call.input(1).carries:
         call.refuse("goes as many rounds as all rows say")
@@ -45,7 +45,7 @@ def follow_loop(call: Call, run: Run) -> list[Fact]:
     return [*state, *(_stacked(fact, 0) for fact in collected)]
 
 
-def follow_scan(call: Call, run: Run) -> list[Fact]:
+def follow_scan(call: NodeInputs, run: Run) -> list[Fact]:
     """Follows rows through `Scan`, which takes its inputs apart along an axis, entry after entry."""
     if call.version < 9:  # it took a whole batch
         return [Fact(carries=any(fact.carries for fact in call.inputs))] * len(call.node.outputs)

@@ -5,21 +5,21 @@ from typing import NoReturn
 
 from inferq.models.row_dependence.axis_lengths import ONE, Length, divide, known, multiply, unknown
 from inferq.models.row_dependence.facts import NOTHING, Fact, broadcast_shapes, lost, without_content
-from inferq.models.row_dependence.node_inputs import Call, Rule
+from inferq.models.row_dependence.node_inputs import NodeInputs, Rule
 
 
-def follow_first(call: Call) -> Fact:
+def follow_first(call: NodeInputs) -> Fact:
     """Each value by itself; whatever else goes in are parameters."""
     fact = call.input(0)
     return without_content(fact) if fact.carries else lost(call.inputs)
 
 
-def follow_same(call: Call) -> Fact:
+def follow_same(call: NodeInputs) -> Fact:
     """Follows rows through what leaves every value and its place as they are."""
     return call.input(0)
 
 
-def combine(call: Call, facts: Sequence[Fact]) -> Fact:
+def combine(call: NodeInputs, facts: Sequence[Fact]) -> Fact:
     """Value by value, as NumPy broadcasts them."""
     carriers = [fact for fact in facts if fact.carries]
     shapes = [fact.shape for fact in facts if fact.shape is not None]
@@ -31,12 +31,12 @@ def combine(call: Call, facts: Sequence[Fact]) -> Fact:
     return Fact(shape, bool(carriers), axes.pop() if len(axes) == 1 else None)
 
 
-def follow_broadcast(call: Call) -> Fact:
+def follow_broadcast(call: NodeInputs) -> Fact:
     """Follows rows through an operator that takes its inputs value by value."""
     return combine(call, call.inputs)
 
 
-def follow_arithmetic(call: Call) -> Fact:
+def follow_arithmetic(call: NodeInputs) -> Fact:
     """Follows rows, or calculates with lengths, value by value."""
     fact = follow_broadcast(call)
     if fact.carries:
@@ -75,12 +75,12 @@ def _calculate(operator: str, elements: Sequence[Length]) -> Length:
     return unknown()
 
 
-def follow_random(call: Call) -> NoReturn:
+def follow_random(call: NodeInputs) -> NoReturn:
     """Refuses random numbers: those of a row depend on how many were drawn before."""
     call.refuse("draws random numbers for all rows in turn")
 
 
-def follow_drop_out(call: Call) -> Fact:
+def follow_drop_out(call: NodeInputs) -> Fact:
     """Follows rows through `Dropout`, which does nothing outside training."""
     if call.has(2) and call.input(2).numbers != [0]:
         call.refuse("draws random numbers for all rows in turn")
@@ -90,7 +90,7 @@ def follow_drop_out(call: Call) -> Fact:
 def refuse_rows(how: str) -> Rule:
     """What looks at all values of its first input."""
 
-    def rule(call: Call) -> Fact:
+    def rule(call: NodeInputs) -> Fact:
         if call.input(0).carries:
             call.refuse(how)
         return NOTHING
@@ -98,7 +98,7 @@ def refuse_rows(how: str) -> Rule:
     return rule
 
 
-def follow_normalized_text(call: Call) -> Fact:
+def follow_normalized_text(call: NodeInputs) -> Fact:
     """Follows rows through `StringNormalizer`."""
     fact, stopwords = call.input(0), call.find("stopwords")
     if stopwords is not None and stopwords.strings and fact.rank == 1:

@@ -5,23 +5,23 @@ from collections.abc import Sequence
 from inferq.models.row_dependence.axis_lengths import ROWS, Length, known, multiply, unknown
 from inferq.models.row_dependence.elementwise import combine
 from inferq.models.row_dependence.facts import Fact, drop, lost, with_length
-from inferq.models.row_dependence.node_inputs import ALL_AXES, Call
+from inferq.models.row_dependence.node_inputs import ALL_AXES, NodeInputs
 
 _TO_THE_END = 1_000_000
 """What exporters write for the end of an axis is at least this."""
 
 
-def follow_concat(call: Call) -> Fact:
+def follow_concat(call: NodeInputs) -> Fact:
     """Follows rows through `Concat`."""
     return _joined(call, call.inputs, call.integer("axis", 1))
 
 
-def follow_quantized_concat(call: Call) -> Fact:
+def follow_quantized_concat(call: NodeInputs) -> Fact:
     """Follows rows through `QLinearConcat`, whose inputs have a scale and a zero point each."""
     return _joined(call, call.inputs[2::3], call.integer("axis", 1))
 
 
-def _joined(call: Call, facts: Sequence[Fact], axis: int) -> Fact:
+def _joined(call: NodeInputs, facts: Sequence[Fact], axis: int) -> Fact:
     if len(facts) == 1:
         return facts[0]
     is_stack = all(fact.axis is not None and fact.axis == fact.counted(axis) for fact in facts)
@@ -44,7 +44,7 @@ def _joined(call: Call, facts: Sequence[Fact], axis: int) -> Fact:
     return Fact(shape, fact.carries, fact.axis, None if fact.carries else content)
 
 
-def follow_split(call: Call) -> list[Fact]:
+def follow_split(call: NodeInputs) -> list[Fact]:
     """Follows rows through `Split`."""
     fact, axis, count = call.input(0), call.integer("axis", 0), len(call.node.outputs)
     if count == 1:
@@ -55,7 +55,7 @@ def follow_split(call: Call) -> list[Fact]:
     return [fact.along(fact.axis, with_length(fact, axis, length)) for length in lengths]
 
 
-def follow_slice(call: Call) -> Fact:
+def follow_slice(call: NodeInputs) -> Fact:
     """Follows rows through `Slice`."""
     fact = call.input(0)
     starts, ends = _bounds(call, "starts", 1), _bounds(call, "ends", 2)
@@ -80,12 +80,12 @@ def follow_slice(call: Call) -> Fact:
     return Fact(None if shape is None else tuple(shape), fact.carries, fact.axis, content)
 
 
-def _bounds(call: Call, name: str, place: int) -> tuple[Length, ...] | None:
+def _bounds(call: NodeInputs, name: str, place: int) -> tuple[Length, ...] | None:
     attribute = call.integers(name)
     return tuple(map(known, attribute)) if attribute is not None else call.input(place).content
 
 
-def follow_pad(call: Call) -> Fact:
+def follow_pad(call: NodeInputs) -> Fact:
     """Follows rows through `Pad`."""
     fact = call.input(0)
     pads = call.integers("pads") or call.integers("paddings") or call.input(1).numbers
@@ -104,14 +104,14 @@ def follow_pad(call: Call) -> Fact:
     return fact.along(fact.axis, shape)
 
 
-def follow_crop(call: Call) -> Fact:
+def follow_crop(call: NodeInputs) -> Fact:
     """Follows rows through `CenterCropPad`."""
     fact = call.input(0)
     call.keep_apart(fact, call.integers("axes") or ALL_AXES, "drops or adds rows")
     return fact.along(fact.axis, None if fact.shape is None else tuple(unknown() for _ in fact.shape))
 
 
-def follow_one_hot(call: Call) -> Fact:
+def follow_one_hot(call: NodeInputs) -> Fact:
     """Follows rows through `OneHot`."""
     fact, axis = call.input(0), call.integer("axis", -1)
     if fact.shape is None:
@@ -121,7 +121,7 @@ def follow_one_hot(call: Call) -> Fact:
     return fact.along(None if fact.axis is None else fact.axis + (place <= fact.axis), shape)
 
 
-def follow_gather(call: Call) -> Fact:
+def follow_gather(call: NodeInputs) -> Fact:
     """Follows rows through `Gather`, be they in the table or the indices."""
     data, picks, axis = call.input(0), call.input(1), call.integer("axis", 0)
     place = data.counted(axis)
@@ -143,7 +143,7 @@ def follow_gather(call: Call) -> Fact:
     return Fact(shape, data.carries, at, None if data.carries else content)
 
 
-def follow_gather_elements(call: Call) -> Fact:
+def follow_gather_elements(call: NodeInputs) -> Fact:
     """Follows rows through `GatherElements`."""
     data, picks, axis = call.input(0), call.input(1), call.integer("axis", 0)
     for fact in (data, picks) if data.carries else ():
@@ -152,7 +152,7 @@ def follow_gather_elements(call: Call) -> Fact:
     return Fact(picks.shape, data.carries or picks.carries, carrier.axis)
 
 
-def follow_gather_nd(call: Call) -> Fact:
+def follow_gather_nd(call: NodeInputs) -> Fact:
     """Follows rows through `GatherND`."""
     data, picks = call.input(0), call.input(1)
     is_inside = data.axis is not None and data.axis < call.integer("batch_dims", 0)
@@ -162,7 +162,7 @@ def follow_gather_nd(call: Call) -> Fact:
     return picks.along(None if is_last else picks.axis, None)
 
 
-def follow_scatter(call: Call) -> Fact:
+def follow_scatter(call: NodeInputs) -> Fact:
     """Puts values into places of the first input, which for rows of their own keep their places."""
     data, where = call.input(0), call.input(1)
     if call.node.operator != "ScatterND":
@@ -175,7 +175,7 @@ def follow_scatter(call: Call) -> Fact:
     return Fact(data.shape, any(fact.carries for fact in call.inputs), axis)
 
 
-def follow_compress(call: Call) -> Fact:
+def follow_compress(call: NodeInputs) -> Fact:
     """Follows rows through `Compress`."""
     fact, axis = call.input(0), call.find("axis")
     axes = ALL_AXES if axis is None else [axis.integer]
@@ -183,19 +183,19 @@ def follow_compress(call: Call) -> Fact:
     return fact.along(fact.axis, with_length(fact, call.integer("axis", 0), unknown()))
 
 
-def follow_reverse(call: Call) -> Fact:
+def follow_reverse(call: NodeInputs) -> Fact:
     """Follows rows through `ReverseSequence`."""
     call.keep_apart(call.input(0), [call.integer("time_axis", 0)], "turns all rows around")
     return call.input(0)
 
 
-def follow_sequence(call: Call) -> Fact:
+def follow_sequence(call: NodeInputs) -> Fact:
     """A sequence is described as its tensors are, where they are alike."""
     axes = {fact.axis for fact in call.inputs if fact.carries}
     return Fact(None, bool(axes), axes.pop() if len(axes) == 1 else None)
 
 
-def follow_split_to_sequence(call: Call) -> Fact:
+def follow_split_to_sequence(call: NodeInputs) -> Fact:
     """Follows rows through `SplitToSequence`."""
     fact, axis = call.input(0), call.integer("axis", 0)
     call.keep_apart(fact, [axis], "splits rows from others")
@@ -203,7 +203,7 @@ def follow_split_to_sequence(call: Call) -> Fact:
     return fact.along(fact.axis, None) if keeps else drop(fact, {fact.counted(axis)})
 
 
-def follow_concat_from_sequence(call: Call) -> Fact:
+def follow_concat_from_sequence(call: NodeInputs) -> Fact:
     """Follows rows through `ConcatFromSequence`."""
     fact, axis = call.input(0), call.integer("axis", 0)
     if not call.integer("new_axis", 0):

@@ -2,10 +2,10 @@
 
 from inferq.models.row_dependence.axis_lengths import ONE, ROWS, multiply, unknown
 from inferq.models.row_dependence.facts import Fact, lost, with_length
-from inferq.models.row_dependence.node_inputs import Call
+from inferq.models.row_dependence.node_inputs import NodeInputs
 
 
-def follow_per_picture(call: Call) -> Fact:
+def follow_per_picture(call: NodeInputs) -> Fact:
     """What works within the pictures, signals or volumes of a batch, [n, channels, …]."""
     fact = call.input(0)
     if any(other.carries for other in call.inputs[1:] if other.axis != 0):
@@ -15,14 +15,14 @@ def follow_per_picture(call: Call) -> Fact:
     return fact.along(fact.axis, shape)
 
 
-def follow_global_pool(call: Call) -> Fact:
+def follow_global_pool(call: NodeInputs) -> Fact:
     """Follows rows through `GlobalAveragePool` and its like."""
     fact = follow_per_picture(call)
     ones = None if fact.shape is None else (*fact.shape[:2], *(ONE for _ in fact.shape[2:]))
     return fact.along(fact.axis, ones)
 
 
-def follow_recurrent(call: Call) -> list[Fact]:
+def follow_recurrent(call: NodeInputs) -> list[Fact]:
     """Follows rows through `LSTM`, `GRU` and `RNN`, whose first axis is time unless told otherwise."""
     is_batch_first = call.integer("layout", 0) == 1
     fact, batch = call.input(0), 0 if is_batch_first else 1
@@ -38,7 +38,7 @@ def follow_recurrent(call: Call) -> list[Fact]:
     ]
 
 
-def follow_attention(call: Call) -> list[Fact]:
+def follow_attention(call: NodeInputs) -> list[Fact]:
     """Follows rows through attention, whose first axis is the batch."""
     fact = call.input(0)
     call.keep_apart(fact, range(1, 64), "works across all rows")
@@ -47,7 +47,7 @@ def follow_attention(call: Call) -> list[Fact]:
     return [fact.along(fact.axis, None), *[rest] * (len(call.node.outputs) - 1)]
 
 
-def follow_estimator(call: Call) -> list[Fact]:
+def follow_estimator(call: NodeInputs) -> list[Fact]:
     """Follows rows through a model of scikit-learn's, which takes a table of rows, or a single one."""
     fact = call.input(0)
     if fact.carries and fact.rank == 1:
@@ -59,7 +59,7 @@ def follow_estimator(call: Call) -> list[Fact]:
     return [labels if is_classifier else table, *[table] * (len(call.node.outputs) - 1)]
 
 
-def follow_pick_features(call: Call) -> Fact:
+def follow_pick_features(call: NodeInputs) -> Fact:
     """Follows rows through `ArrayFeatureExtractor`, be they in the table or the indices."""
     data, picks = call.input(0), call.input(1)
     call.keep_apart(data, [-1] if data.shape else [], "picks some of all rows")
@@ -72,13 +72,13 @@ def follow_pick_features(call: Call) -> Fact:
     return Fact((*before, count), True, len(before) if data.shape is not None else None)
 
 
-def follow_new_last_axis(call: Call) -> Fact:
+def follow_new_last_axis(call: NodeInputs) -> Fact:
     """Follows rows through what makes a list of each value."""
     fact = call.input(0)
     return fact.along(fact.axis, None if fact.shape is None else (*fact.shape, unknown()))
 
 
-def follow_features(call: Call) -> Fact:
+def follow_features(call: NodeInputs) -> Fact:
     """Follows rows through `FeatureVectorizer`."""
     axes = {fact.axis for fact in call.inputs if fact.carries}
     return Fact((unknown(), unknown()), bool(axes), 0 if axes == {0} else None)

@@ -3,24 +3,24 @@
 from inferq.models.row_dependence.axis_lengths import unknown
 from inferq.models.row_dependence.elementwise import combine
 from inferq.models.row_dependence.facts import Fact, broadcast_shapes, lost, with_length, without_content
-from inferq.models.row_dependence.node_inputs import Call, Rule
+from inferq.models.row_dependence.node_inputs import NodeInputs, Rule
 
 
 def multiply_at(a: int, b: int) -> Rule:
     """Returns the rule for a product of the inputs at two places."""
 
-    def rule(call: Call) -> Fact:
+    def rule(call: NodeInputs) -> Fact:
         return _product(call, a, b)
 
     return rule
 
 
-def _product(call: Call, a: int, b: int) -> Fact:
+def _product(call: NodeInputs, a: int, b: int) -> Fact:
     left, right = _turned(call, call.input(a), "transA"), _turned(call, call.input(b), "transB")
     return _multiplied(call, left, right)
 
 
-def _turned(call: Call, fact: Fact, flag: str) -> Fact:
+def _turned(call: NodeInputs, fact: Fact, flag: str) -> Fact:
     """A factor, transposed if an attribute says so."""
     if not call.integer(flag, 0):
         return fact
@@ -31,7 +31,7 @@ def _turned(call: Call, fact: Fact, flag: str) -> Fact:
     return fact.along(axis, (*fact.shape[:-2], fact.shape[-1], fact.shape[-2]))
 
 
-def _multiplied(call: Call, left: Fact, right: Fact) -> Fact:
+def _multiplied(call: NodeInputs, left: Fact, right: Fact) -> Fact:
     call.keep_apart(left, [-1] if left.shape else [], "sums over all rows")
     call.keep_apart(right, [-2 if (right.rank or 0) > 1 else -1] if right.shape else [], "sums over all rows")
     if left.shape is None or right.shape is None or left.rank == 1 or right.rank == 1:
@@ -47,19 +47,19 @@ def _multiplied(call: Call, left: Fact, right: Fact) -> Fact:
     return Fact(shape, left.carries or right.carries, axes.pop() if axes else None)
 
 
-def follow_gemm(call: Call) -> Fact:
+def follow_gemm(call: NodeInputs) -> Fact:
     """Follows rows through `Gemm`."""
     return combine(call, [_product(call, 0, 1), call.input(2)])
 
 
-def follow_packed_weights(call: Call) -> Fact:
+def follow_packed_weights(call: NodeInputs) -> Fact:
     """A product with weights in a form of their own."""
     fact = call.input(0)
     call.keep_apart(fact, [-1] if fact.shape else [], "sums over all rows")
     return fact.along(fact.axis, with_length(fact, -1, unknown()))
 
 
-def follow_einsum(call: Call) -> Fact:
+def follow_einsum(call: NodeInputs) -> Fact:
     """Follows rows through `Einsum`; they are lost sight of where it has dots."""
     equation = call.text("equation", "").replace(" ", "")
     terms, arrow, result = equation.partition("->")
@@ -86,7 +86,7 @@ def follow_einsum(call: Call) -> Fact:
     return Fact(shape, any(fact.carries for fact in call.inputs), places.pop() if places else None)
 
 
-def follow_distances(call: Call) -> Fact:
+def follow_distances(call: NodeInputs) -> Fact:
     """Follows rows through `CDist`, which compares each row of one table with each of another."""
     left, right = call.inputs[:2]
     if left.carries and right.carries:
@@ -95,13 +95,13 @@ def follow_distances(call: Call) -> Fact:
     return Fact((unknown(), unknown()), left.carries or right.carries, axis)
 
 
-def follow_triangle(call: Call) -> Fact:
+def follow_triangle(call: NodeInputs) -> Fact:
     """Follows rows through `Trilu`."""
     call.keep_apart(call.input(0), [-1, -2], "takes all rows for those of one matrix")
     return without_content(call.input(0))
 
 
-def follow_determinant(call: Call) -> Fact:
+def follow_determinant(call: NodeInputs) -> Fact:
     """Follows rows through `Det`."""
     fact = follow_triangle(call)
     return fact.along(fact.axis, fact.shape and fact.shape[:-2])

@@ -16,7 +16,7 @@ class RowsDependError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class NodeInputs:
     """A node, and what is known of its inputs.
 
     Attributes:
@@ -89,5 +89,5 @@ class Call:
             self.refuse(how)
 
 
-type Rule = Callable[[Call], Fact | list[Fact]]
+type Rule = Callable[[NodeInputs], Fact | list[Fact]]
 """Tells of an operator's outputs; one fact is that of each."""

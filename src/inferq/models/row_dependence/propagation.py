@@ -12,7 +12,7 @@ from inferq.models.onnx_file import Attribute, Function, Graph, Node, OnnxFile, 
 from inferq.models.row_dependence.axis_lengths import ROWS, Length, known, named, unknown
 from inferq.models.row_dependence.control_flow import find_reads, follow_branches, follow_loop, follow_scan
 from inferq.models.row_dependence.facts import NOTHING, Fact, lost
-from inferq.models.row_dependence.node_inputs import Call, RowsDependError
+from inferq.models.row_dependence.node_inputs import NodeInputs, RowsDependError
 from inferq.models.row_dependence.operators import RULES
 from inferq.models.row_dependence.shapes import describe_constant
 
@@ -131,7 +131,7 @@ class _Walk:
             return attributes.get(attribute.reference)
 
         inputs = [facts.get(name, NOTHING) for name in node.inputs]
-        call = Call(node, inputs, opsets.get("", 1), find)
+        call = NodeInputs(node, inputs, opsets.get("", 1), find)
         function = self._file.functions.get((node.domain, node.operator, node.overload))
         if function is not None:
             return self._call(call, function)
@@ -143,7 +143,7 @@ class _Walk:
         found = lost(inputs) if rule is None else rule(call)
         return found if isinstance(found, list) else [found] * len(node.outputs)
 
-    def _call(self, call: Call, function: Function) -> list[Fact]:
+    def _call(self, call: NodeInputs, function: Function) -> list[Fact]:
         found = {name: call.find(name) for name in call.node.attributes}
         attributes = function.defaults | {name: one for name, one in found.items() if one is not None}
         given = [*call.inputs, *[NOTHING] * (len(function.body.inputs) - len(call.inputs))]

@@ -6,12 +6,12 @@ from inferq.models.onnx_file import Constant
 from inferq.models.row_dependence.axis_lengths import ONE, ROWS, Length, divide, known, multiply, unknown
 from inferq.models.row_dependence.elementwise import combine
 from inferq.models.row_dependence.facts import NOTHING, Fact, Shape, drop, lost, with_length
-from inferq.models.row_dependence.node_inputs import Call
+from inferq.models.row_dependence.node_inputs import NodeInputs
 
 _MOST_ELEMENTS = 256
 
 
-def follow_shape_of(call: Call) -> Fact:
+def follow_shape_of(call: NodeInputs) -> Fact:
     """Tells the lengths that `Shape` gives."""
     shape = call.input(0).shape
     if shape is None:
@@ -21,7 +21,7 @@ def follow_shape_of(call: Call) -> Fact:
     return Fact((known(len(content)),), content=content)
 
 
-def follow_size_of(call: Call) -> Fact:
+def follow_size_of(call: NodeInputs) -> Fact:
     """Tells the product that `Size` gives."""
     shape = call.input(0).shape
     return Fact((), content=None if shape is None else (multiply(shape),))
@@ -36,7 +36,7 @@ def describe_constant(constant: Constant) -> Fact:
     return Fact(shape, content=None if content is None else tuple(map(known, content)))
 
 
-def follow_constant(call: Call) -> Fact:
+def follow_constant(call: NodeInputs) -> Fact:
     """Tells what a `Constant` holds."""
     for name in ("value", "sparse_value"):
         attribute = call.find(name)
@@ -51,7 +51,7 @@ def follow_constant(call: Call) -> Fact:
     return NOTHING
 
 
-def follow_filled(call: Call) -> Fact:
+def follow_filled(call: NodeInputs) -> Fact:
     """Tells the shape, and the elements if they are few, that `ConstantOfShape` gives."""
     shape = call.input(0).content
     numbers = call.input(0).numbers
@@ -62,7 +62,7 @@ def follow_filled(call: Call) -> Fact:
     return Fact(shape, content=tuple(map(known, value)) * prod(numbers))
 
 
-def follow_range(call: Call) -> Fact:
+def follow_range(call: NodeInputs) -> Fact:
     """Tells the length of a `Range`."""
     start, step = call.input(0).numbers, call.input(2).numbers
     limit = call.input(1).content
@@ -70,7 +70,7 @@ def follow_range(call: Call) -> Fact:
     return Fact((length,), any(fact.carries for fact in call.inputs))
 
 
-def follow_reshape(call: Call) -> Fact:
+def follow_reshape(call: NodeInputs) -> Fact:
     """Follows rows through `Reshape`."""
     fact = call.input(0)
     shape = call.integers("shape")
@@ -90,7 +90,7 @@ def _copied(fact: Fact, place: int) -> Length:
     return ROWS if place == fact.axis == 0 else unknown()
 
 
-def _reshaped(call: Call, fact: Fact, target: Shape) -> Fact:
+def _reshaped(call: NodeInputs, fact: Fact, target: Shape) -> Fact:
     """The same values, row after row, in another shape, of which one length may be -1."""
     total = None if fact.shape is None else multiply(fact.shape)
     others = multiply(length for length in target if length.number != -1)
@@ -118,7 +118,7 @@ def _is_fraction(length: Length) -> bool:
     return not length.powers and length.number is None
 
 
-def follow_flatten(call: Call) -> Fact:
+def follow_flatten(call: NodeInputs) -> Fact:
     """Follows rows through `Flatten`."""
     fact = call.input(0)
     axis = call.integer("axis", 1)
@@ -128,7 +128,7 @@ def follow_flatten(call: Call) -> Fact:
     return _reshaped(call, fact, (multiply(fact.shape[:axis]), multiply(fact.shape[axis:])))
 
 
-def follow_squeeze(call: Call) -> Fact:
+def follow_squeeze(call: NodeInputs) -> Fact:
     """Follows rows through `Squeeze`."""
     fact, axes = call.input(0), call.axes(1)
     if axes == [] and fact.shape is not None:
@@ -139,7 +139,7 @@ def follow_squeeze(call: Call) -> Fact:
     return Fact(dropped.shape, dropped.carries, dropped.axis, fact.content)
 
 
-def follow_unsqueeze(call: Call) -> Fact:
+def follow_unsqueeze(call: NodeInputs) -> Fact:
     """Follows rows through `Unsqueeze`."""
     fact, axes = call.input(0), call.axes(1)
     if axes is None:
@@ -155,7 +155,7 @@ def follow_unsqueeze(call: Call) -> Fact:
     return Fact(shape, fact.carries, None if fact.axis is None else old[fact.axis], fact.content)
 
 
-def follow_transpose(call: Call) -> Fact:
+def follow_transpose(call: NodeInputs) -> Fact:
     """Follows rows through `Transpose`."""
     fact, order = call.input(0), call.integers("perm")
     if order is None and fact.rank is not None:
@@ -166,7 +166,7 @@ def follow_transpose(call: Call) -> Fact:
     return fact.along(None if fact.axis is None else order.index(fact.axis), shape)
 
 
-def follow_expand(call: Call) -> Fact:
+def follow_expand(call: NodeInputs) -> Fact:
     """Follows rows through `Expand`."""
     fact, target = call.input(0), call.input(1).content
     if target is None:
@@ -174,7 +174,7 @@ def follow_expand(call: Call) -> Fact:
     return combine(call, [fact, Fact(target)])
 
 
-def follow_tile(call: Call) -> Fact:
+def follow_tile(call: NodeInputs) -> Fact:
     """Follows rows through `Tile`."""
     fact, repeats = call.input(0), call.input(1).content
     if repeats is None or fact.shape is None:
@@ -184,7 +184,7 @@ def follow_tile(call: Call) -> Fact:
     return fact.along(fact.axis, tuple(map(multiply, zip(fact.shape, repeats, strict=True))))
 
 
-def follow_resize(call: Call) -> Fact:
+def follow_resize(call: NodeInputs) -> Fact:
     """Follows rows through `Resize` and `Upsample`."""
     fact = call.input(0)
     scales = next((call.input(place).content for place in (2, 1) if call.has(place)), None)

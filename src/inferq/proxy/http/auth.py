@@ -13,7 +13,7 @@ _OPEN = "/health"
 _REFUSAL = problems.Refusal(401, problems.TYPES[ErrorKind.UNAUTHORIZED].example, ErrorKind.UNAUTHORIZED)
 
 
-class Access:
+class Authenticator:
     """Lets requests pass that come with a known key, and notes whose it is in `request.state.owner`.
 
     The paths under `/health` need none.

@@ -14,7 +14,7 @@ from inferq.proxy.http.openapi import add_problem, not_found
 from inferq.proxy.http.schemas import EXAMPLE_JOB_ID, JobView
 from inferq.proxy.services.dependencies import producer_of
 from inferq.proxy.services.job_responses import view_lines, whole_or_cut
-from inferq.proxy.services.job_subscription import Following, revision_of
+from inferq.proxy.services.job_subscription import JobSubscription, revision_of
 from inferq.proxy.transport.fast_route import LeanRoute
 
 HEARTBEAT_SECONDS = 15.0
@@ -47,8 +47,8 @@ class EventStream(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it; raises what `Following.state` raises instead of beginning."""
-        with Following.of(self._request, self._job_id, counts_position=True) as following:
+        """Sends it; raises what `JobSubscription.state` raises instead of beginning."""
+        with JobSubscription.of(self._request, self._job_id, counts_position=True) as following:
             job = await following.state()
             is_known = revision_of(job) == self._request.headers.get("last-event-id")
             if is_known and job.status.is_final:  # by this a browser's EventSource knows not to connect again

@@ -17,7 +17,7 @@ from inferq.proxy.http.schemas import EXAMPLE_JOB_ID, JobView, PredictRequest, S
 from inferq.proxy.services.dependencies import body_budget_of, catalog_of, owner_of, producer_of, settings_of
 from inferq.proxy.services.job_responses import job_response
 from inferq.proxy.services.job_submission import IDEMPOTENCY_KEY, REFUSALS, checked, idempotency_of
-from inferq.proxy.services.job_subscription import Following, read_job
+from inferq.proxy.services.job_subscription import JobSubscription, read_job
 from inferq.proxy.services.request_checks import check_predict, new_submission
 from inferq.proxy.transport.fast_protocol import PromptRoute
 from inferq.queue.producer.submission import Submission
@@ -197,7 +197,7 @@ def _accepted(request: Request, job_id: str) -> JsonResponse:
 
 async def _await_end(request: Request, job_id: str, seconds: float) -> Job:
     """The job when it has ended, or as it is when the time is up or this process is about to stop."""
-    with Following.of(request, job_id) as following:
+    with JobSubscription.of(request, job_id) as following:
         job = await following.state()
         if job.status.is_final:
             return job

@@ -13,7 +13,7 @@ from inferq.proxy.http.openapi import JsonResponse, answers
 from inferq.proxy.http.queue_schemas import CancelledJobs, JobList, QueueView
 from inferq.proxy.services.dependencies import catalog_of, listing_of, owner_of, producer_of, settings_of
 from inferq.proxy.services.job_responses import list_response
-from inferq.queue.inspection.stats import read_overview
+from inferq.queue.inspection.stats import read_stats
 
 LARGEST_PAGE = 500
 
@@ -84,4 +84,4 @@ async def cancel_jobs(
 async def queue(request: Request) -> Response:
     """Tells how many jobs of each model wait and run, how long and how fast, and who serves."""
     producer = producer_of(request)
-    return JsonResponse(overview_json(await read_overview(producer.link), await producer.max_queued_bytes()))
+    return JsonResponse(overview_json(await read_stats(producer.link), await producer.max_queued_bytes()))

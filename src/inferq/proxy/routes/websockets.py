@@ -9,8 +9,8 @@ from inferq.errors import InferqError, JobNotFoundError, RedisUnavailableError
 from inferq.jobs import Job
 from inferq.proxy.services.dependencies import producer_of
 from inferq.proxy.services.job_responses import whole_view
-from inferq.proxy.services.job_subscription import Following
-from inferq.proxy.services.websocket_session import Session
+from inferq.proxy.services.job_subscription import JobSubscription
+from inferq.proxy.services.websocket_session import WebSocketSession
 
 NOT_FOUND_CODE = 4404
 """Closes a WebSocket whose job does not exist."""
@@ -29,7 +29,7 @@ async def follow(socket: WebSocket, job_id: Annotated[str, Path()]) -> None:
     """Sends a job's state, then each change of its status or its place in the queue, then its end."""
     await socket.accept()
     try:
-        with Following.of(socket, job_id, counts_position=True) as following:
+        with JobSubscription.of(socket, job_id, counts_position=True) as following:
             job = await following.state()
             await _send(socket, job)
             with following.heeding(socket.receive):
@@ -49,9 +49,9 @@ async def follow(socket: WebSocket, job_id: Annotated[str, Path()]) -> None:
 
 @router.websocket("/ws")
 async def session(socket: WebSocket) -> None:
-    """Takes jobs and tells of them; see `Session`."""
+    """Takes jobs and tells of them; see `WebSocketSession`."""
     await socket.accept()
-    await Session(socket).run()
+    await WebSocketSession(socket).run()
 
 
 async def _send(socket: WebSocket, job: Job) -> None:

@@ -4,11 +4,11 @@ from fastapi.requests import HTTPConnection
 
 from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.services.health import Health
-from inferq.proxy.services.model_catalog import Catalog
-from inferq.proxy.services.process_pool import OffloadPool
+from inferq.proxy.services.model_catalog import ModelCatalog
+from inferq.proxy.services.process_pool import ProcessPool
 from inferq.proxy.services.request_checks import Terms
-from inferq.queue.events.subscriber import Notices
-from inferq.queue.inspection.listing import Listing
+from inferq.queue.events.subscriber import EventSubscriber
+from inferq.queue.inspection.listing import JobListing
 from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 
@@ -25,9 +25,9 @@ def producer_of(connection: HTTPConnection) -> Producer:
     return producer
 
 
-def notices_of(connection: HTTPConnection) -> Notices:
+def notices_of(connection: HTTPConnection) -> EventSubscriber:
     """Who waits for which job."""
-    notices: Notices = connection.app.state.notices
+    notices: EventSubscriber = connection.app.state.notices
     return notices
 
 
@@ -37,15 +37,15 @@ def health_of(connection: HTTPConnection) -> Health:
     return health
 
 
-def listing_of(connection: HTTPConnection) -> Listing:
+def listing_of(connection: HTTPConnection) -> JobListing:
     """The queue's jobs, page by page."""
-    listing: Listing = connection.app.state.listing
+    listing: JobListing = connection.app.state.listing
     return listing
 
 
-def catalog_of(connection: HTTPConnection) -> Catalog:
+def catalog_of(connection: HTTPConnection) -> ModelCatalog:
     """The announced models."""
-    catalog: Catalog = connection.app.state.catalog
+    catalog: ModelCatalog = connection.app.state.catalog
     return catalog
 
 
@@ -55,9 +55,9 @@ def terms_of(connection: HTTPConnection) -> Terms:
     return terms
 
 
-def offload_pool_of(connection: HTTPConnection) -> OffloadPool:
+def offload_pool_of(connection: HTTPConnection) -> ProcessPool:
     """Processes for what would take the event loop too long."""
-    pool: OffloadPool = connection.app.state.offload_pool
+    pool: ProcessPool = connection.app.state.offload_pool
     return pool
 
 

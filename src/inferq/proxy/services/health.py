@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inferq.errors import RedisUnavailableError
 from inferq.job_json import rfc3339
-from inferq.queue.inspection.stats import Overview, QueueNumbers, find_unavailable, read_overview
+from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable, read_stats
 from inferq.queue.producer.producer import Producer
 from inferq.queue.redis_client.error_replies import is_refusal
 from inferq.settings import Settings
@@ -77,7 +77,7 @@ class Health:
     async def report(self) -> Report:
         """Looks at everything."""
         try:
-            overview = await read_overview(self._producer.link)
+            overview = await read_stats(self._producer.link)
         except RedisUnavailableError as error:
             return Report(
                 "unhealthy", {"redis": error.message, "worker": "unknown, since Redis is out of reach"}
@@ -93,7 +93,7 @@ class Health:
             components["redis"], status = error.message, "unhealthy"
         return Report(status, components)
 
-    async def _worker_faults(self, overview: Overview) -> list[str]:
+    async def _worker_faults(self, overview: QueueStats) -> list[str]:
         if not overview.workers:
             try:
                 seen = await self._producer.last_heartbeat()
@@ -104,7 +104,7 @@ class Health:
         left_out = [f"models left out: {', '.join(unavailable)}"] if unavailable else []
         return [*left_out, *_first(_untaken(overview))]
 
-    async def _queue_faults(self, overview: Overview) -> list[str]:
+    async def _queue_faults(self, overview: QueueStats) -> list[str]:
         faults = _first(
             f"as many jobs wait for model {name!r} as may (INFERQ_MAX_QUEUED)"
             for name, queue in overview.models.items()
@@ -119,7 +119,7 @@ class Health:
         return faults
 
 
-def _untaken(overview: Overview) -> Iterator[str]:
+def _untaken(overview: QueueStats) -> Iterator[str]:
     for name, queue in overview.models.items():
         waiting, seconds = _waiting(queue), queue.oldest_wait_seconds or 0.0
         if waiting and not queue.workers:

@@ -11,7 +11,7 @@ from starlette.types import Receive
 from inferq.errors import JobNotFoundError, RedisUnavailableError
 from inferq.jobs import Job
 from inferq.proxy.services.dependencies import notices_of, owner_of, producer_of
-from inferq.queue.events.subscriber import Notices
+from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.events.waiter import Waiter
 from inferq.queue.producer.producer import Producer
 
@@ -39,7 +39,7 @@ async def read_job(producer: Producer, job_id: str, owner: str | None) -> Job:
     return await producer.read(job_id, owner)
 
 
-class Following:
+class JobSubscription:
     """The successive states of a job. Those that come and go between two looks are not seen.
 
     Args:
@@ -49,7 +49,9 @@ class Following:
         owner: Name of the client's API key; None where none is needed.
     """
 
-    def __init__(self, waiter: Waiter, notices: Notices, producer: Producer, owner: str | None) -> None:
+    def __init__(
+        self, waiter: Waiter, notices: EventSubscriber, producer: Producer, owner: str | None
+    ) -> None:
         self._waiter = waiter
         self._notices = notices
         self._producer = producer

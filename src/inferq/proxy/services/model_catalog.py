@@ -21,7 +21,7 @@ FRESH_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-class Catalog:
+class ModelCatalog:
     """Reads the announced models at most once a second, and builds a validator only where one changed.
 
     Args:

@@ -27,7 +27,7 @@ _IDLE_SECONDS = 60.0
 _NICENESS = 5
 
 
-class OffloadPool:
+class ProcessPool:
     """Runs functions in processes of its own, which start when they are needed and end when they are not.
 
     A function that never ends keeps its process for ever.

@@ -12,7 +12,7 @@ from inferq.proxy.http import problems
 from inferq.proxy.services.dependencies import body_budget_of, producer_of, settings_of
 from inferq.proxy.services.job_responses import whole_view
 from inferq.proxy.services.job_submission import checked
-from inferq.proxy.services.job_subscription import Following
+from inferq.proxy.services.job_subscription import JobSubscription
 from inferq.proxy.services.request_checks import Message, check_message
 
 MOST_JOBS = 1000
@@ -21,7 +21,7 @@ _MOST_ANSWERS = 32
 """Most answers besides that wait until a client reads them."""
 
 
-class Session:
+class WebSocketSession:
     """The jobs of one connection. When it ends they run on, but nobody is told.
 
     Args:
@@ -93,7 +93,7 @@ class Session:
         return job_id
 
     async def _follow(self, ref: str | None, job_id: str) -> None:
-        with Following.of(self._socket, job_id, counts_position=True) as following:
+        with JobSubscription.of(self._socket, job_id, counts_position=True) as following:
             await self._send_state(ref, await following.state())
             async for job in following.changes():
                 if job is not None:

@@ -15,7 +15,7 @@ from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from inferq.proxy.http import problems
-from inferq.proxy.http.auth import Access
+from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.body_reader import WHOLE_BODY
 from inferq.proxy.services.job_responses import PartedResponse, whole_or_cut
 from inferq.proxy.transport.fast_route import LeanRoute, LeanTable
@@ -51,7 +51,9 @@ class PromptWay:
         max_body_bytes: Longest body that the application accepts.
     """
 
-    def __init__(self, app: FastAPI, table: LeanTable, access: Access | None, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: FastAPI, table: LeanTable, access: Authenticator | None, max_body_bytes: int
+    ) -> None:
         self._app = app
         self._table = table
         self._access = access

@@ -20,14 +20,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from inferq.backoff import full_jitter
 from inferq.errors import InferqError, InvalidInputError, RedisUnavailableError, ResultTooLargeError
 from inferq.jobs import ClaimedJob, Outcome, Priority, WorkerInfo
-from inferq.queue.consumer.orphans import Scan
-from inferq.queue.consumer.prefetch import Answer, Exchange
-from inferq.queue.consumer.priorities import Turns
-from inferq.queue.consumer.upload import Upload
+from inferq.queue.consumer.orphans import OrphanScan
+from inferq.queue.consumer.prefetch import Answer, PrefetchedClaim
+from inferq.queue.consumer.priorities import WeightedPriorities
+from inferq.queue.consumer.upload import ResultUpload
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import connect, redis_errors, start_errors
 from inferq.queue.redis_client.error_replies import is_lasting_refusal
-from inferq.queue.redis_client.pipelined import REPEATABLE, Line, pack
+from inferq.queue.redis_client.pipelined import REPEATABLE, PipelinedConnection, pack
 from inferq.queue.redis_client.requirements import check_server
 from inferq.queue.redis_client.scripts import INLINE_BYTES, Script, milliseconds
 from inferq.queue.schema.keys import Keys
@@ -122,17 +122,19 @@ class Consumer:
         self._worker_id = worker_id
         self._models = list(models)
         self._versions = versions or {}
-        self._turns = Turns(settings.lower_share)
+        self._turns = WeightedPriorities(settings.lower_share)
         self._order: tuple[Priority, ...] = ()
-        self._prepared: Exchange | None = None
+        self._prepared: PrefetchedClaim | None = None
         self._unanswered = ""  # token of a take whose answer was lost
         self._owed: Popped | None = None  # popped, and not known to be claimed
         self._held_up_in: Priority | None = None
         self._awaiting_data: Sequence[ClaimedJob] = ()
         self._neighbour = b""  # another's model, of which ended jobs were forgotten last
         self._redis = connect(settings)
-        self._scan = Scan(self._redis, self._keys, self._call)
-        self._line = Line(self._redis, [("SCRIPT", "LOAD", script.source) for script in _ON_LINE])
+        self._scan = OrphanScan(self._redis, self._keys, self._call)
+        self._line = PipelinedConnection(
+            self._redis, [("SCRIPT", "LOAD", script.source) for script in _ON_LINE]
+        )
         self._lists = {
             self._keys.list(model, priority).encode(): (model, priority)
             for priority in Priority
@@ -375,14 +377,14 @@ class Consumer:
 
     def prepare_exchange(
         self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_alone: bool = True
-    ) -> Exchange:
+    ) -> PrefetchedClaim:
         """Makes an exchange that is sent and waited for later; see `exchange` for the arguments."""
         finish, staged = self._finish_call(outcomes)
         first = None
         if takes_alone:
             first, self._held_up_in = self._held_up_in, None
         claim = self._claim_call(limits, token, None, takes_alone=takes_alone, first=first)
-        self._prepared = Exchange(
+        self._prepared = PrefetchedClaim(
             self._line,
             [*self._staging(staged), self._command(finish), self._command(claim)],
             partial(self._answer_of, token=token),
@@ -513,11 +515,11 @@ class Consumer:
                 )
             return _verdicts(self._call(*call))
 
-    def upload(self, outcome: Outcome) -> Upload:
+    def upload(self, outcome: Outcome) -> ResultUpload:
         """What stores the result of an attempt by itself, as is to be done with those over `LARGE_BYTES`."""
         job, result = outcome.job, outcome.result or b"null"
         call = self._settle_call([("completed", job.token, (_bytes(job.id), b""))])
-        return Upload(
+        return ResultUpload(
             self._redis,
             self._keys.prefix,
             job,

@@ -13,7 +13,7 @@ from typing import Any, cast
 import structlog
 
 from inferq.errors import RedisUnavailableError
-from inferq.local.supervisor import is_running
+from inferq.processes import is_running
 from inferq.queue.redis_client.connection import connect, redis_errors
 from inferq.queue.schema.decoding import text_from
 from inferq.queue.schema.keys import Keys
@@ -29,7 +29,7 @@ loaded by another process first; but where memory runs out, a whole container ma
 log = structlog.get_logger()
 
 
-class Loads:
+class ModelLoads:
     """The notes of one worker process. While Redis is away nothing is noted, and nothing is known.
 
     Args:

@@ -23,7 +23,7 @@ _KEYS_AT_ONCE = 1000
 type Call = Callable[[Script, list[str], list[Any]], Any]
 
 
-class Scan:
+class OrphanScan:
     """The scan, which all workers share: its turn and its place are kept in Redis.
 
     Args:

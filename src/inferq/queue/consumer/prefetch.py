@@ -9,13 +9,13 @@ from typing import Any
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.queue.redis_client.connection import redis_errors
-from inferq.queue.redis_client.pipelined import Line, pack
+from inferq.queue.redis_client.pipelined import PipelinedConnection, pack
 
 type Answer = tuple[list[str], list[ClaimedJob]]
 """What became of each outcome, and the jobs that were claimed."""
 
 
-class Exchange:
+class PrefetchedClaim:
     """An exchange, packed when it is made, to be sent later, and waited for later still.
 
     Where it could not be sent, or its answer was lost, it is repeated the usual way. One thread sends it and
@@ -39,7 +39,7 @@ class Exchange:
 
     def __init__(
         self,
-        line: Line,
+        line: PipelinedConnection,
         commands: Sequence[tuple[Any, ...]],
         read: Callable[[list[Any]], Answer],
         peek: Callable[[list[Any]], list[ClaimedJob]],

@@ -5,7 +5,7 @@ from inferq.jobs import Priority
 _NEARLY_ONE = 1 - 1e-6  # ten times a tenth is less than one
 
 
-class Turns:
+class WeightedPriorities:
     """Gives the order of priorities for one claim after the other.
 
     Args:

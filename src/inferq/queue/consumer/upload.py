@@ -14,7 +14,7 @@ from inferq.jobs import ClaimedJob
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors, transfer_seconds
 from inferq.queue.redis_client.error_replies import is_lasting_refusal
-from inferq.queue.redis_client.pipelined import Line, pack, pieces
+from inferq.queue.redis_client.pipelined import PipelinedConnection, pack, pieces
 
 LARGE_BYTES = 1_000_000
 """A longer result is uploaded by itself. No server can be told to cut off a command of less than 1 MiB."""
@@ -26,7 +26,7 @@ _BUFFERED_BYTES = 16 * 1024 * 1024
 """So much may be on its way still when all is written to the socket."""
 
 
-class Upload:
+class ResultUpload:
     """Stores one job's result. A server that is away is waited for; one that refuses this result is not.
 
     Nobody can tell a result that the server cuts off, as it is longer than `proto-max-bulk-len` or
@@ -63,7 +63,7 @@ class Upload:
         self._set = ("SET", key, result, "PX", ttl_ms)
         self._force = ("EVAL", scripts.FORCE.source, 1, key, prefix, "SET", result, "PX", ttl_ms)
         self._finish = finish
-        self._line = Line(client)
+        self._line = PipelinedConnection(client)
         self._tries_left = _TRIES
         self._stopped = threading.Event()
 

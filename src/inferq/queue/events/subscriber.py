@@ -32,7 +32,7 @@ _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 
 
-class Notices:
+class EventSubscriber:
     """Tells waiters of changes. Takes nothing from Redis until somebody first waits.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from inferq.errors import JobNotFoundError
 from inferq.jobs import Job
-from inferq.queue.redis_client.bounded import Link
+from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.schema.decoding import end_of
 
 PART_BYTES = 128 * 1024
@@ -21,7 +21,7 @@ class LargeResults:
         link: The way to Redis.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: BoundedRedis) -> None:
         self._link = link
         self._turns = asyncio.Semaphore(PARTS_AT_ONCE)
 

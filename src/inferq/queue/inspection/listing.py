@@ -72,7 +72,7 @@ class _Section:
         return (self.is_ended, self.model) == (position.is_ended, position.model)
 
 
-class Listing:
+class JobListing:
     """Lists jobs.
 
     Args:

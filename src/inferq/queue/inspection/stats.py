@@ -6,7 +6,7 @@ from typing import Any
 
 from inferq.jobs import Priority, WorkerInfo
 from inferq.queue.redis_client import scripts
-from inferq.queue.redis_client.bounded import Link
+from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.schema.decoding import text_from, worker_from
 
 
@@ -34,7 +34,7 @@ class QueueNumbers:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class QueueStats:
     """All queues.
 
     Attributes:
@@ -50,7 +50,7 @@ class Overview:
     queued_bytes: int
 
 
-async def read_overview(link: Link) -> Overview:
+async def read_stats(link: BoundedRedis) -> QueueStats:
     """Reads the numbers. The cost follows the number of models and workers, not that of jobs.
 
     Raises:
@@ -64,7 +64,7 @@ async def read_overview(link: Link) -> Overview:
     )
     workers = sorted(filter(None, found), key=lambda worker: worker.started_at)
     models = {text_from(name): numbers for name, *numbers in sorted(queues)}
-    return Overview(
+    return QueueStats(
         {name: _numbers(numbers, _serving(name, workers)) for name, numbers in models.items()},
         workers,
         webhooks,

@@ -15,7 +15,7 @@ from redis.exceptions import OutOfMemoryError
 from inferq.errors import QueueFullError, RedisUnavailableError
 from inferq.queue.producer.submission import Idempotency, Submission, ids_of, time_for_a_place
 from inferq.queue.redis_client import scripts
-from inferq.queue.redis_client.bounded import Link
+from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.scripts import INLINE_BYTES
 
 _AT_ONCE = 200
@@ -24,7 +24,7 @@ _KEYS_AT_ONCE = 1000
 type Commit = Callable[[list[Any]], Awaitable[list[Any]]]
 
 
-class Bulk:
+class BatchSubmit:
     """Submits many jobs.
 
     Args:
@@ -34,7 +34,7 @@ class Bulk:
         commit: Calls the script `commit` with these arguments, as durably as is promised.
     """
 
-    def __init__(self, link: Link, lifetime_ms: int, max_queued: int, commit: Commit) -> None:
+    def __init__(self, link: BoundedRedis, lifetime_ms: int, max_queued: int, commit: Commit) -> None:
         self._link = link
         self._lifetime_ms = lifetime_ms
         self._max_queued = max_queued

@@ -11,7 +11,7 @@ MOST_CALLS = 128
 type _Waiting[Call, Answer] = tuple[Call, asyncio.Future[Answer], float]
 
 
-class Group[Call, Answer]:
+class GroupCommit[Call, Answer]:
     """Sends calls in groups. One alone leaves at once; under load each round trip carries many.
 
     Args:

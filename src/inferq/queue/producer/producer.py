@@ -13,8 +13,8 @@ from redis.exceptions import NoScriptError
 from inferq.errors import JobNotFoundError, JobStateError, RedisUnavailableError
 from inferq.jobs import Job, Priority, Status, WorkerInfo
 from inferq.queue.inspection.large_results import LargeResults
-from inferq.queue.producer.batch import Bulk
-from inferq.queue.producer.group_commit import MOST_CALLS, Group
+from inferq.queue.producer.batch import BatchSubmit
+from inferq.queue.producer.group_commit import MOST_CALLS, GroupCommit
 from inferq.queue.producer.submission import (
     Idempotency,
     Submission,
@@ -24,9 +24,9 @@ from inferq.queue.producer.submission import (
     queue_spoilt,
 )
 from inferq.queue.redis_client import scripts
-from inferq.queue.redis_client.bounded import Link
+from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.connection import close_async, connect_async
-from inferq.queue.redis_client.pipelined import AsyncLine
+from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection
 from inferq.queue.redis_client.requirements import ServerCheck
 from inferq.queue.redis_client.scripts import INLINE_BYTES, Script, milliseconds
 from inferq.queue.schema.decoding import job_from, text_from, time_from, worker_from
@@ -57,7 +57,7 @@ class Producer:
     """
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
-        self.link = Link(client, settings)
+        self.link = BoundedRedis(client, settings)
         self.results = LargeResults(self.link)
         self._settings = settings
         self._redis, self._keys = self.link.redis, self.link.keys
@@ -65,10 +65,12 @@ class Producer:
         self._server = ServerCheck(self.link, settings)
         # waiting for the disk takes up to a second, in which others must be able to leave
         in_flight = 1 if settings.durability != "fsync" else _AT_ONCE_TO_DISK
-        self._submissions = Group(partial(self._submit, line=AsyncLine(client)), in_flight)
-        self._reads = Group(partial(self._read_many, line=AsyncLine(client)))
+        self._submissions = GroupCommit(
+            partial(self._submit, line=AsyncPipelinedConnection(client)), in_flight
+        )
+        self._reads = GroupCommit(partial(self._read_many, line=AsyncPipelinedConnection(client)))
         self._held_bytes = 0
-        self._bulk = Bulk(self.link, self._lifetime_ms, settings.max_queued, self._commit)
+        self._bulk = BatchSubmit(self.link, self._lifetime_ms, settings.max_queued, self._commit)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -184,7 +186,7 @@ class Producer:
         self,
         submissions: Sequence[tuple[Submission, Idempotency | None]],
         since: float | None = None,
-        line: AsyncLine | None = None,
+        line: AsyncPipelinedConnection | None = None,
     ) -> list[list[Any]]:
         """Stores jobs in one transaction."""
         arguments: list[Any] = [
@@ -268,7 +270,7 @@ class Producer:
         return await self._read_many(job_ids) if job_ids else []
 
     async def _read_many(
-        self, job_ids: Sequence[str], since: float | None = None, line: AsyncLine | None = None
+        self, job_ids: Sequence[str], since: float | None = None, line: AsyncPipelinedConnection | None = None
     ) -> list[Job | None]:
         async with self._bounded(since):
             answers = await self._call(scripts.READ, [self._keys.models], [INLINE_BYTES, *job_ids], line)

@@ -14,7 +14,7 @@ from inferq.errors import RedisUnavailableError
 from inferq.queue.redis_client.connection import redis_errors, transfer_seconds
 from inferq.queue.redis_client.error_replies import is_refusal
 from inferq.queue.redis_client.outage import Outage
-from inferq.queue.redis_client.pipelined import REPEATABLE, AsyncLine
+from inferq.queue.redis_client.pipelined import REPEATABLE, AsyncPipelinedConnection
 from inferq.queue.redis_client.scripts import Script
 from inferq.queue.schema.keys import Keys
 from inferq.settings import Settings
@@ -26,7 +26,7 @@ _MOSTLY_LEFT = 0.9
 
 
 class TimeLimit:
-    """A context in which all calls together have so many seconds; see `Link.one_time_limit`.
+    """A context in which all calls together have so many seconds; see `BoundedRedis.one_time_limit`.
 
     A class, since every request passes it: a generator would take thrice the time.
 
@@ -52,7 +52,7 @@ class TimeLimit:
 _allowance: ContextVar[TimeLimit | None] = ContextVar("allowance", default=None)
 
 
-class Link:
+class BoundedRedis:
     """What the parts of the producer's side share.
 
     Args:
@@ -72,7 +72,11 @@ class Link:
         self._refusals = Outage("redis_takes_no_jobs", "redis_takes_jobs_again")
 
     async def call(
-        self, script: Script, keys: list[str], arguments: list[Any], line: AsyncLine | None = None
+        self,
+        script: Script,
+        keys: list[str],
+        arguments: list[Any],
+        line: AsyncPipelinedConnection | None = None,
     ) -> Any:  # noqa: ANN401 - as the script answers
         """Calls a script that may be repeated; for use within `bounded`.
 

@@ -35,7 +35,7 @@ def pieces(packed: bytes) -> Iterable[bytes | memoryview]:
     return (view[first : first + PIECE_BYTES] for first in range(0, len(view), PIECE_BYTES))
 
 
-class Line:
+class PipelinedConnection:
     """A connection of its own. It opens when first used, and anew after a failure.
 
     One thread may send while another receives.
@@ -151,7 +151,7 @@ class Line:
             connection.disconnect()
 
 
-class AsyncLine:
+class AsyncPipelinedConnection:
     """The same for coroutines, of which one at a time may ask.
 
     Args:

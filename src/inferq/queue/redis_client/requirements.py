@@ -10,7 +10,7 @@ import structlog
 from redis.exceptions import ResponseError
 
 from inferq.errors import BodyTooLargeError, InvalidSettingError, RedisUnavailableError
-from inferq.queue.redis_client.bounded import Link
+from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.connection import redis_errors, start_errors
 from inferq.settings import Settings
 
@@ -94,7 +94,7 @@ class ServerCheck:
         settings: How durable jobs are to be, and what they may take.
     """
 
-    def __init__(self, link: Link, settings: Settings) -> None:
+    def __init__(self, link: BoundedRedis, settings: Settings) -> None:
         self._link = link
         self._settings = settings
         self._limits: Limits | None = None

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from inferq.errors import NoWorkerError, UnknownModelError
 from inferq.proxy.services import model_catalog as module
-from inferq.proxy.services.model_catalog import Catalog
+from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 
@@ -28,7 +28,7 @@ async def producer(settings):
 
 
 async def test_requests_at_the_same_time_share_one_reading(producer, settings, announced):
-    catalog = Catalog(producer, settings)
+    catalog = ModelCatalog(producer, settings)
     found = await asyncio.gather(*(catalog.entries() for _ in range(20)))
     await catalog.entries()
     assert producer.readings == 1
@@ -39,7 +39,7 @@ async def test_validator_is_kept_until_its_model_changes(
     producer, settings, announced, consumer, monkeypatch
 ):
     monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
-    catalog = Catalog(producer, settings)
+    catalog = ModelCatalog(producer, settings)
     first = (await catalog.entries())["iris"]
     assert (await catalog.entries())["iris"] is first
     consumer.announce({"iris": announced.document.model_copy(update={"version": "other"}).to_json()})
@@ -50,7 +50,7 @@ async def test_validator_is_kept_until_its_model_changes(
 async def test_request_that_is_given_up_does_not_take_the_others_reading_with_it(
     producer, settings, announced
 ):
-    catalog = Catalog(producer, settings)
+    catalog = ModelCatalog(producer, settings)
     given_up, other = (asyncio.create_task(catalog.entries()) for _ in range(2))
     await asyncio.sleep(0)
     given_up.cancel()
@@ -63,7 +63,7 @@ async def test_unreadable_model_is_left_out_and_logged_once(
 ):
     monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     redis_client.hset("models", "broken", "no json")
-    catalog = Catalog(producer, settings)
+    catalog = ModelCatalog(producer, settings)
     with capture_logs() as logged:
         for _ in range(3):
             assert list(await catalog.entries()) == ["iris"]
@@ -71,7 +71,7 @@ async def test_unreadable_model_is_left_out_and_logged_once(
 
 
 async def test_default_model_that_is_none_of_those_served_is_named(producer, announced):
-    catalog = Catalog(producer, Settings(default_model="nope"))
+    catalog = ModelCatalog(producer, Settings(default_model="nope"))
     with pytest.raises(NoWorkerError, match=r"INFERQ_DEFAULT_MODEL.*Known: iris"):
         await catalog.default()
     with pytest.raises(UnknownModelError, match="It is the default"):

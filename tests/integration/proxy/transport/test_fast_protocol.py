@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferq.proxy.app import create_app
-from inferq.proxy.http.auth import Access
+from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.services.request_checks import Models
 from inferq.proxy.transport.edge import Edge
@@ -358,4 +358,4 @@ async def test_client_that_asks_without_end_is_not_listened_to_for_ever(
 
 def test_application_has_no_middleware_that_the_short_way_does_not_know(settings):
     app = create_app(made(settings, "guarded"))
-    assert [one.cls for one in app.user_middleware] == [Edge, CrossSite, Access, LeanPaths]
+    assert [one.cls for one in app.user_middleware] == [Edge, CrossSite, Authenticator, LeanPaths]

@@ -10,7 +10,7 @@ from inferq.errors import ModelError, RedisUnavailableError
 from inferq.jobs import Outcome, Priority, Status
 from inferq.queue.consumer.consumer import Consumer, Popped
 from inferq.queue.producer.submission import Submission
-from inferq.queue.redis_client.pipelined import Line
+from inferq.queue.redis_client.pipelined import PipelinedConnection
 from tests.integration.queue.consumer.taking import take
 from tests.servers import wait_until
 
@@ -183,7 +183,7 @@ async def test_server_that_still_waits_for_a_worker_that_asks_anew_claims_nothin
     """Its connection is half open: the worker knows that it is lost, the server does not."""
     sent_on = consumer._send_take(None, 5, "t1", 1.0)
     consumer._line.receive(1, sent_on)
-    line, consumer._line = consumer._line, Line(consumer._redis, consumer._line.prelude)
+    line, consumer._line = consumer._line, PipelinedConnection(consumer._redis, consumer._line.prelude)
 
     assert consumer.take(5, timeout_seconds=0.05) == []
     job_id = await producer.submit("iris", DATA)

@@ -5,7 +5,7 @@ import pytest
 from inferq.errors import InvalidInputError, ModelError
 from inferq.jobs import Outcome, Priority, Status
 from inferq.queue.inspection import listing as module
-from inferq.queue.inspection.listing import Listing
+from inferq.queue.inspection.listing import JobListing
 from inferq.queue.producer.submission import Submission
 from tests.servers import wait_until
 
@@ -15,7 +15,7 @@ ENDS = {Status.COMPLETED: {"result": b"1"}, Status.FAILED: {"error": InvalidInpu
 
 @pytest.fixture
 def listing(producer):
-    return Listing(producer)
+    return JobListing(producer)
 
 
 async def submit(producer, count, **members):

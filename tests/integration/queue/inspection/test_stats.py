@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from inferq.errors import InvalidInputError, ModelError
 from inferq.jobs import Outcome, Priority, WorkerInfo
-from inferq.queue.inspection.stats import read_overview
+from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.submission import Submission
 from tests.records import change_record, record
 
@@ -32,7 +32,7 @@ async def test_numbers_are_those_of_the_queues(producer, consumer, redis_client)
     submitted_ms = int(record(redis_client, waiting)["submitted_ms"])
     change_record(redis_client, waiting, submitted_ms=submitted_ms - 60_000)
 
-    overview = await read_overview(producer.link)
+    overview = await read_stats(producer.link)
 
     iris, other = overview.models["iris"], overview.models["other"]
     assert list(overview.models) == ["iris", "other"]
@@ -47,7 +47,7 @@ async def test_numbers_are_those_of_the_queues(producer, consumer, redis_client)
 
 
 async def test_nothing_is_there_at_first(producer):
-    overview = await read_overview(producer.link)
+    overview = await read_stats(producer.link)
     assert (overview.models, overview.workers, overview.webhooks_waiting) == ({}, [], 0)
 
 
@@ -55,7 +55,7 @@ async def test_ids_without_a_job_hide_not_how_long_the_others_have_waited(produc
     consumer.announce({"iris": b"{}"})
     await producer.submit("iris", DATA)
     redis_client.rpush("queue:iris", "outside", b"\xff")
-    assert (await read_overview(producer.link)).models["iris"].oldest_wait_seconds is not None
+    assert (await read_stats(producer.link)).models["iris"].oldest_wait_seconds is not None
 
 
 async def test_odd_keys_break_no_overview(producer, consumer, redis_client):
@@ -63,4 +63,4 @@ async def test_odd_keys_break_no_overview(producer, consumer, redis_client):
     for key in ("queue:iris:leases", "queue:iris:rate", "queue:iris:high", "webhooks", "workers"):
         redis_client.set(key, "odd")
     redis_client.hset("models", b"\xff", "odd")
-    assert (await read_overview(producer.link)).models["iris"].running == 0
+    assert (await read_stats(producer.link)).models["iris"].running == 0

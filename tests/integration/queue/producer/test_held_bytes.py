@@ -5,7 +5,7 @@ import pytest
 from inferq.errors import BodyTooLargeError, InvalidInputError, ModelError, QueueFullError
 from inferq.jobs import Outcome, Priority
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.inspection.stats import read_overview
+from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
 from tests.records import record
@@ -15,7 +15,7 @@ SMALL, LARGE = b"[[%b]]" % (b"1," * 50 + b"1"), b"[[%b]]" % (b"1," * 20_000 + b"
 
 
 async def held(producer):
-    return (await read_overview(producer.link)).queued_bytes
+    return (await read_stats(producer.link)).queued_bytes
 
 
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])

@@ -10,7 +10,7 @@ import pytest
 from inferq.errors import InvalidSettingError, RedisUnavailableError
 from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.events.subscriber import Notices
+from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.producer.producer import Producer
 from inferq.queue.redis_client.connection import connect
 from inferq.settings import Settings
@@ -38,7 +38,7 @@ def certificates(tmp_path_factory):
 
 async def run_one_job(settings):
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    notices = Notices(producer, settings)
+    notices = EventSubscriber(producer, settings)
     try:
         consumer.check_server()
         consumer.announce({"iris": b"{}"})

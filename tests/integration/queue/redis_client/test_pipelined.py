@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Priority
 from inferq.queue.consumer.consumer import Popped, new_token
-from inferq.queue.redis_client.pipelined import AsyncLine, Line, pack
+from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection, PipelinedConnection, pack
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -16,7 +16,7 @@ DATA = b"[[5.1,3.5,1.4,0.2]]"
 
 @pytest.fixture
 def line(redis_client):
-    line = Line(redis_client)
+    line = PipelinedConnection(redis_client)
     yield line
     line.hang_up()
 
@@ -99,7 +99,7 @@ def test_line_that_was_cut_fails_once(line, redis_client):
 
 
 async def test_answer_to_a_question_that_was_given_up_is_not_taken_for_the_next(producer, redis_client):
-    line = AsyncLine(producer.link.redis)
+    line = AsyncPipelinedConnection(producer.link.redis)
     given_up = asyncio.create_task(line.ask(("BLPOP", "nothing", 30)))
     await asyncio.to_thread(
         wait_until, lambda: redis_client.info("clients")["blocked_clients"], what="the question"
@@ -154,7 +154,7 @@ async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, 
     def connection_id():
         return line.ask(("CLIENT", "ID"))
 
-    asking = AsyncLine(producer.link.redis)
+    asking = AsyncPipelinedConnection(producer.link.redis)
     first = connection_id(), await asking.ask(("CLIENT", "ID"))
     assert (connection_id(), await asking.ask(("CLIENT", "ID"))) == first
     for client in (redis_client, producer.link.redis):

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 from inferq.errors import InvalidSettingError, RedisUnavailableError
 from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.events.subscriber import Notices
+from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.producer.producer import Producer
 from inferq.queue.redis_client.connection import SentinelUrl, connect, connect_async, masked_url
 from inferq.settings import Settings
@@ -130,7 +130,7 @@ async def test_whoever_waits_is_told_by_the_new_primary(replicated):
     url, primary, _ = replicated
     settings = Settings(redis_url=url)
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    notices = Notices(producer, settings)
+    notices = EventSubscriber(producer, settings)
     job_id = await producer.submit("iris", DATA)
     with notices.waiting(job_id) as waiter:
         async with asyncio.timeout(40):

@@ -8,9 +8,9 @@ import pytest
 from inferq.errors import ErrorKind, InvalidInputError, JobNotFoundError, ModelError, RedisUnavailableError
 from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.inspection.stats import read_overview
+from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.submission import Submission
-from inferq.queue.webhook_outbox import Report, Reports, Settlement, Verdict
+from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
 from tests.records import change_record, known, leased, record, write_record
 from tests.servers import wait_until
 
@@ -155,7 +155,7 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
     producer, settings, redis_client, is_batch
 ):
     consumer = Consumer(settings, "worker-1", ["iris"])
-    reports = Reports(settings)
+    reports = WebhookOutbox(settings)
     await producer.submit("iris", DATA)
     [running] = consumer.claim(1)
     waiting = await producer.submit("iris", DATA)
@@ -164,12 +164,12 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
 
     with pytest.raises(RedisUnavailableError, match="'jobs:records'"):
         await (producer.submit_all([Submission("iris", DATA)]) if is_batch else producer.submit("iris", DATA))
-    report = Report(waiting.encode(), "https://example.com/hook", 1, 0, 1)
+    report = OutboxEntry(waiting.encode(), "https://example.com/hook", 1, 0, 1)
     for call in (
         lambda: consumer.claim(1), consumer.recover, lambda: consumer.renew({running: 60.0}),
         lambda: consumer.finish([Outcome(running, error=ModelError("No."))]),
         lambda: consumer.finish([Outcome(running, result=b"1")]), lambda: reports.take(1, 60.0),
-        lambda: reports.settle([Settlement(report, Verdict.DELIVERED)]),
+        lambda: reports.settle([DeliveryOutcome(report, DeliveryVerdict.DELIVERED)]),
     ):  # fmt: skip
         with pytest.raises(RedisUnavailableError, match="WRONGTYPE"):
             call()
@@ -259,14 +259,14 @@ async def test_rate_falls_once_nothing_ends(producer, consumer, redis_client):
     for _ in range(4):
         await producer.submit("iris", DATA)
     complete(consumer, 4)
-    assert 0.3 < (await read_overview(producer.link)).models["iris"].jobs_per_second <= 0.4
+    assert 0.3 < (await read_stats(producer.link)).models["iris"].jobs_per_second <= 0.4
     consumer.recover()
     kept = redis_client.hgetall("queue:iris:rate")
     assert kept[b"ended"] == b"0"
     redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) - 20_000)
-    assert 0.03 < (await read_overview(producer.link)).models["iris"].jobs_per_second < 0.06
+    assert 0.03 < (await read_stats(producer.link)).models["iris"].jobs_per_second < 0.06
     redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) + 10**9)  # the clock was set back
-    assert 0.3 < (await read_overview(producer.link)).models["iris"].jobs_per_second <= 0.4
+    assert 0.3 < (await read_stats(producer.link)).models["iris"].jobs_per_second <= 0.4
 
 
 async def test_lease_goes_on_while_one_job_of_its_claim_may_run(producer, settings):
@@ -321,7 +321,7 @@ ODD_TAILS = [
 @pytest.mark.parametrize("tail", ODD_TAILS)
 @pytest.mark.parametrize("status", list(Status))
 async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redis_client, tail, status):
-    reports = Reports(settings)
+    reports = WebhookOutbox(settings)
     good = await producer.submit("iris", DATA, webhook="https://example.com/hook")
     await producer.cancel(good)
     redis_client.set("job:odd:status", status)
@@ -330,7 +330,7 @@ async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redi
         redis_client.zadd("webhooks", {"odd": 1})
         odd, fine = await producer.read_many(["odd", good])
         assert (odd.status, fine.status) == (status, Status.FAILED)
-        await read_overview(producer.link)
+        await read_stats(producer.link)
     reported, _ = reports.take(10, 60)
     assert good in [report.job_id for report in reported]
     reports.close()

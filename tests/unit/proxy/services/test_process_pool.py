@@ -14,7 +14,7 @@ import pytest
 
 from inferq.errors import InvalidJsonError, OverloadedError
 from inferq.proxy.http.predict_body import parse_object
-from inferq.proxy.services.process_pool import OffloadPool
+from inferq.proxy.services.process_pool import ProcessPool
 from tests.servers import wait_until
 
 SLOW = b'{"data": [' + b"[[[[1]]]]," * 200_000 + b"1]}"
@@ -22,7 +22,7 @@ SLOW = b'{"data": [' + b"[[[[1]]]]," * 200_000 + b"1]}"
 
 @pytest.fixture
 async def pool():
-    pool = OffloadPool(wait_seconds=30)
+    pool = ProcessPool(wait_seconds=30)
     yield pool
     pool.close()
 
@@ -102,8 +102,8 @@ async def test_processes_end_with_the_pool(pool):
 def test_processes_end_when_the_proxy_is_killed():
     """Nothing tells them but that their standard input ends."""
     code = (
-        "import asyncio, os, time; from inferq.proxy.services.process_pool import OffloadPool; "
-        "print(asyncio.run(OffloadPool().call(os.getpid)), flush=True); time.sleep(60)"
+        "import asyncio, os, time; from inferq.proxy.services.process_pool import ProcessPool; "
+        "print(asyncio.run(ProcessPool().call(os.getpid)), flush=True); time.sleep(60)"
     )
     with_pool = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     number = int(with_pool.stdout.readline())

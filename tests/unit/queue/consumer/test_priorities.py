@@ -4,11 +4,11 @@ from itertools import pairwise
 import pytest
 
 from inferq.jobs import Priority
-from inferq.queue.consumer.priorities import Turns
+from inferq.queue.consumer.priorities import WeightedPriorities
 
 
 def first_places(share, claims=1000):
-    turns = Turns(share)
+    turns = WeightedPriorities(share)
     return [turns.following()[0] for _ in range(claims)]
 
 
@@ -30,6 +30,6 @@ def test_without_a_share_high_is_always_first():
 
 
 def test_every_order_has_each_priority_once():
-    turns = Turns(0.3)
+    turns = WeightedPriorities(0.3)
     for _ in range(20):
         assert sorted(turns.following()) == sorted(Priority)

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from inferq.jobs import Job, Status
-from inferq.queue.events.subscriber import Notices
+from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.events.waiter import Waiter
 from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
@@ -19,7 +19,7 @@ HELD = 0.01
 async def notices():
     settings = Settings(redis_url="redis://127.0.0.1:1", redis_timeout=0.2)
     producer = Producer.from_settings(settings)
-    notices = Notices(producer, settings)
+    notices = EventSubscriber(producer, settings)
     yield notices
     await notices.aclose()
     await producer.close()

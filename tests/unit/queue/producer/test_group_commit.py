@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from inferq.queue.producer.group_commit import MOST_CALLS, Group
+from inferq.queue.producer.group_commit import MOST_CALLS, GroupCommit
 
 
 class Wire:
@@ -24,14 +24,14 @@ class Wire:
 
 async def test_call_that_is_alone_leaves_at_once():
     wire = Wire()
-    group = Group(wire.send)
+    group = GroupCommit(wire.send)
     assert [await group.call(number) for number in range(3)] == [0, 1, 2]
     assert wire.sent == [[0], [1], [2]]
 
 
 async def test_calls_made_while_one_is_on_its_way_leave_together():
     wire = Wire()
-    group = Group(wire.send)
+    group = GroupCommit(wire.send)
     wire.open.clear()
     calls = [asyncio.create_task(group.call(0))]
     await asyncio.sleep(0)
@@ -51,7 +51,7 @@ async def test_group_is_told_since_when_its_first_call_waits():
         await wire.open.wait()
         return calls
 
-    wire, group = Wire(), Group(send)
+    wire, group = Wire(), GroupCommit(send)
     wire.open.clear()
     first = asyncio.create_task(group.call(1))
     while not told:
@@ -68,7 +68,7 @@ async def test_group_is_told_since_when_its_first_call_waits():
 
 async def test_groups_are_bounded():
     wire = Wire()
-    group = Group(wire.send)
+    group = GroupCommit(wire.send)
     count = 2 * MOST_CALLS + 1
     assert await asyncio.gather(*(group.call(number) for number in range(count))) == list(range(count))
     assert [len(calls) for calls in wire.sent] == [MOST_CALLS, MOST_CALLS, 1]
@@ -76,7 +76,7 @@ async def test_groups_are_bounded():
 
 async def test_failure_reaches_every_call_of_its_group_and_no_other():
     wire = Wire()
-    group = Group(wire.send)
+    group = GroupCommit(wire.send)
     wire.error = ValueError("away")
     failed = await asyncio.gather(*(group.call(number) for number in range(3)), return_exceptions=True)
     assert [type(one) for one in failed] == [ValueError] * 3
@@ -86,7 +86,7 @@ async def test_failure_reaches_every_call_of_its_group_and_no_other():
 
 async def test_call_that_was_given_up_is_not_sent():
     wire = Wire()
-    group = Group(wire.send)
+    group = GroupCommit(wire.send)
     wire.open.clear()
     first = asyncio.create_task(group.call("first"))
     await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_call_that_was_given_up_is_not_sent():
 
 async def test_call_that_is_given_up_on_its_way_takes_no_other_with_it():
     wire = Wire()
-    group = Group(wire.send)
+    group = GroupCommit(wire.send)
     wire.open.clear()
     calls = [asyncio.create_task(group.call(number)) for number in range(3)]
     await asyncio.sleep(0)
