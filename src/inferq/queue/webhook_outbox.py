@@ -6,14 +6,15 @@ from enum import StrEnum
 from itertools import batched
 from typing import Any, cast
 
-from redis.exceptions import NoScriptError
-
 from inferq.jobs import Job
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import connect, redis_errors
+from inferq.queue.redis_client.script_calls import ScriptCall, ScriptRunner
 from inferq.queue.redis_client.scripts import INLINE_BYTES, Script
 from inferq.queue.schema.decoding import job_from
+from inferq.queue.schema.ids import decode_id, encode_id, show_id
 from inferq.queue.schema.keys import Keys
+from inferq.queue.schema.times import to_milliseconds
 from inferq.settings import Settings
 
 LONGEST_RESULT_BYTES = 1_000_000
@@ -41,7 +42,7 @@ class OutboxEntry:
     @property
     def job_id(self) -> str:
         """The job's id as it is shown."""
-        return self.id.decode("utf-8", "replace")
+        return show_id(decode_id(self.id))
 
 
 class DeliveryVerdict(StrEnum):
@@ -83,6 +84,7 @@ class WebhookOutbox:
     def __init__(self, settings: Settings) -> None:
         self._keys = Keys(settings.key_prefix)
         self._redis = connect(settings)
+        self._scripts = ScriptRunner(self._redis, settings.key_prefix)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -100,7 +102,7 @@ class WebhookOutbox:
         """
         with redis_errors():
             dropped, parts = self._call(
-                scripts.REPORT, self._keys.webhooks, [limit, round(lease_seconds * 1000)]
+                scripts.REPORT, self._keys.webhooks, [limit, to_milliseconds(lease_seconds)]
             )
         reports = [
             OutboxEntry(job_id, url.decode("utf-8", "replace"), *numbers)
@@ -124,8 +126,7 @@ class WebhookOutbox:
         return [job_from(report.job_id, answer) for report, answer in zip(reports, answers, strict=True)]
 
     def _result_key(self, report: OutboxEntry) -> bytes:
-        text = report.id.decode("utf-8", "surrogateescape")
-        return self._keys.job(text, "result").encode("utf-8", "surrogateescape")
+        return encode_id(self._keys.job(decode_id(report.id), "result"))
 
     def settle(self, settlements: Sequence[DeliveryOutcome]) -> list[str]:
         """Notes how reports went. May be repeated if a reply was lost.
@@ -138,7 +139,7 @@ class WebhookOutbox:
         """
         arguments: list[Any] = []
         for one in settlements:
-            report, delay_ms = one.report, round(one.delay_seconds * 1000)
+            report, delay_ms = one.report, to_milliseconds(one.delay_seconds)
             error = one.error.encode("utf-8", "backslashreplace")
             arguments += (report.id, report.ended_ms, report.due_ms, one.verdict, error, delay_ms)
         with redis_errors():
@@ -146,8 +147,4 @@ class WebhookOutbox:
         return [answer.decode() for answer in answers]
 
     def _call(self, script: Script, key: str, arguments: list[Any]) -> list[Any]:
-        rest = (1, key, self._keys.prefix, *arguments)
-        try:
-            return cast("list[Any]", self._redis.evalsha(script.digest, *rest))
-        except NoScriptError:
-            return cast("list[Any]", self._redis.eval(script.source, *rest))
+        return cast("list[Any]", self._scripts.run(ScriptCall(script, [key], arguments)))

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Self, cast
 
 import redis.asyncio
-from redis.exceptions import NoScriptError
 
 from inferq.errors import JobNotFoundError, JobStateError, RedisUnavailableError
 from inferq.jobs import Job, Priority, Status, WorkerInfo
@@ -28,8 +27,10 @@ from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.connection import close_async, connect_async
 from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection
 from inferq.queue.redis_client.requirements import ServerCheck
-from inferq.queue.redis_client.scripts import INLINE_BYTES, Script, milliseconds
+from inferq.queue.redis_client.script_calls import ScriptCall
+from inferq.queue.redis_client.scripts import INLINE_BYTES
 from inferq.queue.schema.decoding import job_from, text_from, time_from, worker_from
+from inferq.queue.schema.times import to_milliseconds
 from inferq.settings import Settings
 
 CANCELLED_AT_ONCE = 100
@@ -177,9 +178,7 @@ class Producer:
         """Calls the script that accepts many jobs."""
         async with self._bounded(takes_jobs=True):
             if self._settings.durability == "fsync":
-                return await self._transact(
-                    scripts.COMMIT, [self._keys.models, self._keys.prefix, *arguments], {}
-                )
+                return await self._transact(ScriptCall(scripts.COMMIT, [self._keys.models], arguments), {})
             return cast("list[Any]", await self._call(scripts.COMMIT, [self._keys.models], arguments))
 
     async def _submit(
@@ -190,8 +189,6 @@ class Producer:
     ) -> list[list[Any]]:
         """Stores jobs in one transaction."""
         arguments: list[Any] = [
-            self._keys.models,
-            self._keys.prefix,
             self._lifetime_ms,
             self._settings.max_queued,
             self._held_bytes,
@@ -206,35 +203,19 @@ class Producer:
         size = sum(map(len, large.values()))
         async with self._bounded(since, size=size, takes_jobs=True):
             if large or self._settings.durability == "fsync":
-                return await self._transact(scripts.SUBMIT, arguments, large)
-            return cast("list[Any]", await self._call(scripts.SUBMIT, arguments[:1], arguments[2:], line))
+                return await self._transact(ScriptCall(scripts.SUBMIT, [self._keys.models], arguments), large)
+            return cast("list[Any]", await self._call(scripts.SUBMIT, [self._keys.models], arguments, line))
 
-    async def _transact(
-        self, script: Script, arguments: list[Any], large: Mapping[str, bytes]
-    ) -> list[list[Any]]:
+    async def _transact(self, call: ScriptCall, large: Mapping[str, bytes]) -> list[list[Any]]:
         """Stores large data with its jobs, and waits for the disk, on one connection as WAITAOF wants it."""
-        while True:
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.execute_command("MULTI")
-            for key, data in large.items():
-                pipeline.set(key, data, px=self._lifetime_ms)
-            pipeline.evalsha(script.digest, 1, *arguments)
-            pipeline.execute_command("EXEC")
-            if self._settings.durability == "fsync":
-                pipeline.execute_command("WAITAOF", 1, 0, milliseconds(self._settings.redis_timeout))
-            queued, done, synced = _split(await pipeline.execute(raise_on_error=False), 2 + len(large))
-            for answer in queued:
-                # a command that is refused already when it is queued aborts the transaction
-                if isinstance(answer, Exception):
-                    raise answer
-            answers = done[-1] if isinstance(done, list) else done
-            if isinstance(answers, NoScriptError):
-                await self._redis.script_load(script.source)
-                continue
-            if isinstance(answers, Exception):
-                raise answers
-            _check_synced(synced)
+        before = [("SET", key, data, "PX", self._lifetime_ms) for key, data in large.items()]
+        if self._settings.durability != "fsync":
+            answers, _ = await self.link.scripts.run_in_transaction(call, before)
             return cast("list[Any]", answers)
+        wait = "WAITAOF", 1, 0, to_milliseconds(self._settings.redis_timeout)
+        answers, [synced] = await self.link.scripts.run_in_transaction(call, before, [wait])
+        _check_synced(synced)
+        return cast("list[Any]", answers)
 
     async def read(self, job_id: str, owner: str | None = None) -> Job:
         """Reads a job, whoever submitted it and whoever ended it. A large result is left to `results`.
@@ -341,7 +322,7 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
-        arguments = [job_id, milliseconds(self._settings.result_ttl), _new_token()]
+        arguments = [job_id, to_milliseconds(self._settings.result_ttl), _new_token()]
         async with self._bounded():
             state = await self._call(scripts.CANCEL, [self._keys.models], arguments)
         if state is None or state == b"ended":
@@ -368,7 +349,7 @@ class Producer:
         Raises:
             RedisUnavailableError: Redis does not answer in time. Some may have been ended.
         """
-        queue, ttl_ms = self._keys.queue(model), milliseconds(self._settings.result_ttl)
+        queue, ttl_ms = self._keys.queue(model), to_milliseconds(self._settings.result_ttl)
         async with self._bounded():
             last = await self._redis.get(self._keys.sequence(model)) or 0
         count = 0
@@ -427,7 +408,7 @@ class Producer:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
-        arguments = [job_id, milliseconds(self._settings.result_ttl)]
+        arguments = [job_id, to_milliseconds(self._settings.result_ttl)]
         async with self._bounded():
             status = await self._call(scripts.DROP, [self._keys.models], arguments)
         if status is None:
@@ -438,7 +419,7 @@ class Producer:
     @property
     def _lifetime_ms(self) -> int:
         """How long the keys of a job that has not ended are kept: until it failed as expired and was read."""
-        return milliseconds(self._settings.job_ttl + self._settings.result_ttl)
+        return to_milliseconds(self._settings.job_ttl + self._settings.result_ttl)
 
     async def announced_models(self) -> dict[str, bytes]:
         """The models that workers have announced.
@@ -521,15 +502,8 @@ def _new_token() -> str:
     return secrets.token_hex(8)
 
 
-def _split(replies: list[Any], queued: int) -> tuple[list[Any], Any, Any]:
-    """Those of the commands up to EXEC, that of EXEC, and that of WAITAOF if there is one."""
-    return replies[:queued], replies[queued], replies[queued + 1] if len(replies) > queued + 1 else None
-
-
-def _check_synced(synced: list[int] | Exception | None) -> None:
+def _check_synced(synced: list[int] | Exception) -> None:
     """Raises if the disk does not hold what was written before."""
-    if synced is None:
-        return
     if isinstance(synced, Exception):
         if "unknown command" in str(synced).lower():
             return  # Redis 7.0: `check_server` has made sure of appendfsync always

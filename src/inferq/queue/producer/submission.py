@@ -10,7 +10,7 @@ from typing import Any
 
 from inferq.errors import IdempotencyConflictError, QueueFullError, RedisUnavailableError
 from inferq.jobs import Priority
-from inferq.queue.redis_client.scripts import milliseconds
+from inferq.queue.schema.times import to_milliseconds
 
 _LONGEST_WAIT_SECONDS = 60.0
 
@@ -56,7 +56,7 @@ class Submission:
         """What is not usual about it, as `lua/submit.lua` wants it: JSON, or nothing."""
         options: dict[str, Any] = {}
         if self.timeout_seconds is not None:
-            options["timeout_ms"] = milliseconds(self.timeout_seconds)
+            options["timeout_ms"] = to_milliseconds(self.timeout_seconds)
         if self.owner:
             options["owner"] = self.owner
         if self.webhook is not None:
@@ -85,7 +85,7 @@ class Idempotency:
         return {
             "key": hashlib.sha256(f"{owner}\0{self.key}".encode()).hexdigest(),
             "fingerprint": hashlib.sha256(self.request).hexdigest(),
-            "ttl_ms": milliseconds(self.ttl_seconds),
+            "ttl_ms": to_milliseconds(self.ttl_seconds),
         }
 
     def as_json(self, owner: str) -> str:

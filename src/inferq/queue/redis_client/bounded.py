@@ -8,13 +8,13 @@ from contextvars import ContextVar
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import NoScriptError
 
 from inferq.errors import RedisUnavailableError
 from inferq.queue.redis_client.connection import redis_errors, transfer_seconds
 from inferq.queue.redis_client.error_replies import is_refusal
 from inferq.queue.redis_client.outage import Outage
 from inferq.queue.redis_client.pipelined import REPEATABLE, AsyncPipelinedConnection
+from inferq.queue.redis_client.script_calls import AsyncScriptRunner, ScriptCall
 from inferq.queue.redis_client.scripts import Script
 from inferq.queue.schema.keys import Keys
 from inferq.settings import Settings
@@ -62,11 +62,13 @@ class BoundedRedis:
     Attributes:
         redis: The client.
         keys: Names of the keys.
+        scripts: Runs scripts, without a bound.
     """
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
         self.redis = client
         self.keys = Keys(settings.key_prefix)
+        self.scripts = AsyncScriptRunner(client, settings.key_prefix)
         self._seconds = settings.redis_timeout
         self._outage = Outage()
         self._refusals = Outage("redis_takes_no_jobs", "redis_takes_jobs_again")
@@ -89,14 +91,11 @@ class BoundedRedis:
         Returns:
             What the script answers.
         """
-        rest = (len(keys), *keys, self.keys.prefix, *arguments)
+        call = ScriptCall(script, keys, arguments)
         if line is not None:
             with suppress(*REPEATABLE):
-                return await line.ask(("EVALSHA", script.digest, *rest))
-        try:
-            return await self.redis.evalsha(script.digest, *rest)
-        except NoScriptError:
-            return await self.redis.eval(script.source, *rest)
+                return await line.ask(call.by_digest(self.keys.prefix))
+        return await self.scripts.run(call)
 
     def one_time_limit(self, size: int = 0) -> "TimeLimit":
         """Lets all calls within it, together, wait no longer for Redis than one of them would.
