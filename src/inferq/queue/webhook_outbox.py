@@ -102,7 +102,7 @@ class WebhookOutbox:
         """
         with redis_errors():
             dropped, parts = self._call(
-                scripts.REPORT, self._keys.webhooks, [limit, to_milliseconds(lease_seconds)]
+                scripts.WEBHOOK_LEASE, self._keys.webhooks, [limit, to_milliseconds(lease_seconds)]
             )
         reports = [
             OutboxEntry(job_id, url.decode("utf-8", "replace"), *numbers)
@@ -143,7 +143,7 @@ class WebhookOutbox:
             error = one.error.encode("utf-8", "backslashreplace")
             arguments += (report.id, report.ended_ms, report.due_ms, one.verdict, error, delay_ms)
         with redis_errors():
-            answers = self._call(scripts.REPORTED, self._keys.webhooks, arguments)
+            answers = self._call(scripts.WEBHOOK_ACK, self._keys.webhooks, arguments)
         return [answer.decode() for answer in answers]
 
     def _call(self, script: Script, key: str, arguments: list[Any]) -> list[Any]:

@@ -57,7 +57,7 @@ _LONGEST_LEASE_SECONDS = 10.0
 """A lease that ends later than this, and than two of our own, was given before the clock was set back."""
 
 
-_ON_LINE = scripts.FINISH, scripts.FORCE, scripts.CLAIM
+_ON_LINE = scripts.FINISH, scripts.WRITE_AT_OOM, scripts.CLAIM
 """Sent behind one another, so that the server must know them beforehand."""
 
 type _Call = tuple[Script, list[str], list[Any]]
@@ -174,7 +174,7 @@ class Consumer:
         """
         with start_errors(), redis_errors():
             arguments = ["HSET", *(part for pair in documents.items() for part in pair)]
-            self._call(scripts.FORCE, [self._keys.models], arguments)
+            self._call(scripts.WRITE_AT_OOM, [self._keys.models], arguments)
 
     def heartbeat(self, worker: WorkerInfo, documents: Mapping[str, bytes], ttl_seconds: float) -> None:
         """Reports that this worker lives, and announces the models that Redis may have lost.
@@ -277,7 +277,7 @@ class Consumer:
         if finish is None:
             self._line.check()
         sure_ms = milliseconds(_SURE_SHARE * timeout_seconds)
-        trust = scripts.FORCE, [self._keys.take(token)], ["SET", "1", "PX", sure_ms]
+        trust = scripts.WRITE_AT_OOM, [self._keys.take(token)], ["SET", "1", "PX", sure_ms]
         calls = [finish, trust] if finish else [trust]
         self._unanswered = token
         return self._line.send(
@@ -601,7 +601,7 @@ class Consumer:
     def _stage_at_any_rate(self, staged: Mapping[Any, bytes]) -> None:
         """The same through a script, which is slow, but gets through where the server's memory is full."""
         for key, payload in staged.items():
-            self._call(scripts.FORCE, [key], ["SET", payload, "PX", _STAGED_MS])
+            self._call(scripts.WRITE_AT_OOM, [key], ["SET", payload, "PX", _STAGED_MS])
 
     def renew(self, running: Mapping[ClaimedJob, float]) -> dict[ClaimedJob, str]:
         """Prolongs leases.
@@ -651,7 +651,7 @@ class Consumer:
             with redis_errors():
                 job_ttl_ms = milliseconds(self._settings.job_ttl)
                 arguments = [self._neighbour, self._result_ttl_ms, job_ttl_ms, RECOVER_LIMIT]
-                self._call(scripts.FORGET, [queue], arguments)
+                self._call(scripts.PURGE, [queue], arguments)
         return Recovered(*total)
 
     def takes_scan_turn(self) -> bool:
@@ -684,7 +684,8 @@ class Consumer:
             int(are_all_lists), *self._scan.lists,
         ]  # fmt: skip
         return cast(
-            "bytes", self._call(scripts.RESCUE, [self._keys.queue(model) for model in models], arguments)
+            "bytes",
+            self._call(scripts.RECOVER_ORPHAN, [self._keys.queue(model) for model in models], arguments),
         )
 
     @property

@@ -44,12 +44,12 @@ class OrphanScan:
     def takes_turn(self) -> bool:
         """Whether the next step is this worker's."""
         key, step_ms = self._keys.scan_turn, round(STEP_SECONDS * 900)
-        if self._call(scripts.FORCE, [key], ["SET", "1", "NX", "PX", step_ms]) is not None:
+        if self._call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "NX", "PX", step_ms]) is not None:
             return True
         if self._redis.pttl(key) <= step_ms:
             return False
         # it was set before the clock was set back
-        return self._call(scripts.FORCE, [key], ["SET", "1", "PX", step_ms]) is not None
+        return self._call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "PX", step_ms]) is not None
 
     def step(self) -> list[bytes]:
         """Looks at the next keys; returns the ids of the jobs among them that may be lost."""
@@ -68,7 +68,7 @@ class OrphanScan:
             if not cursor or left <= 0 or len(suspects) >= MOST_JOBS or time.monotonic() > until:
                 break
         if cursor:
-            self._call(scripts.FORCE, [self._keys.scan_cursor], ["SET", cursor, "EX", 3600])
+            self._call(scripts.WRITE_AT_OOM, [self._keys.scan_cursor], ["SET", cursor, "EX", 3600])
         elif stored:
             self._redis.delete(self._keys.scan_cursor)
         return suspects[:MOST_JOBS]
@@ -92,4 +92,4 @@ class OrphanScan:
     def _suspects(self, job_ids: Sequence[bytes]) -> list[bytes]:
         if not job_ids:
             return []
-        return cast("list[bytes]", self._call(scripts.SUSPECTS, [self._keys.models], list(job_ids)))
+        return cast("list[bytes]", self._call(scripts.FIND_ORPHANS, [self._keys.models], list(job_ids)))

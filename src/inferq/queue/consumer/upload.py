@@ -61,7 +61,7 @@ class ResultUpload:
         self._redis = client
         self._size = len(result)
         self._set = ("SET", key, result, "PX", ttl_ms)
-        self._force = ("EVAL", scripts.FORCE.source, 1, key, prefix, "SET", result, "PX", ttl_ms)
+        self._force = ("EVAL", scripts.WRITE_AT_OOM.source, 1, key, prefix, "SET", result, "PX", ttl_ms)
         self._finish = finish
         self._line = PipelinedConnection(client)
         self._tries_left = _TRIES

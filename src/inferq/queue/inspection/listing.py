@@ -171,7 +171,7 @@ class JobListing:
         ]
         async with self._link.bounded():
             is_over, score, job_id, found = await self._link.call(
-                scripts.PAGE, list(section.indexes), arguments
+                scripts.LIST, list(section.indexes), arguments
             )
 
         def position(score: bytes, job_id: bytes) -> Position:

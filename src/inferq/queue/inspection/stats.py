@@ -57,7 +57,7 @@ async def read_stats(link: BoundedRedis) -> QueueStats:
         RedisUnavailableError: Redis does not answer in time.
     """
     async with link.bounded():
-        queues, reports, webhooks, held = await link.call(scripts.OVERVIEW, [link.keys.models], [])
+        queues, reports, webhooks, held = await link.call(scripts.STATS, [link.keys.models], [])
     found = (
         worker_from(text_from(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
         for worker_id, report in reports

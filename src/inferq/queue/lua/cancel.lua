@@ -9,10 +9,18 @@
 --
 -- Returns  'queued', 'leased' or 'retrying': what it was; 'ended' (nothing changed); false (no such job)
 
+--- @include "cancellation"
+--- @include "clock"
+--- @include "events"
+--- @include "jobs"
+--- @include "keys"
+--- @include "lifecycle"
+--- @include "records"
+
 local id, ttl_ms, token = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
 check_records()
-local job = look_at(id)
+local job = find_job(id)
 if not job then return false end
 local state = job.state
 local cancelled_by, was = (job.cancel_token or ''):match('^(%x+):(%a+)$')
@@ -20,7 +28,7 @@ if cancelled_by == token then return was end
 if state == 'ended' then return state end
 
 local queue = queue_key(job.model)
-local ended = close_if_ended_outside(queue, id, job, ttl_ms, now)
+local ended = notice_outside_end(queue, id, job, ttl_ms, now)
 if ended then
   publish({id .. ':' .. ended})
   return 'ended'

@@ -11,6 +11,14 @@
 --
 -- Returns  {jobs ended, how many ids the next call is to pass over; '' if those were all}
 
+--- @include "base"
+--- @include "cancellation"
+--- @include "clock"
+--- @include "events"
+--- @include "keys"
+--- @include "lifecycle"
+--- @include "records"
+
 local queue, ttl_ms, model, priority = KEYS[1], ARGV[2], ARGV[3], ARGV[4]
 local first, limit = tonumber(ARGV[5]), tonumber(ARGV[6])
 local list, now = list_key(queue, priority), now_ms()
@@ -23,7 +31,7 @@ local function is_from_outside(id)
 end
 
 local function take_out(id)
-  local record = record_of(id)
+  local record = read_record(id)
   if record then return record:sub(1, 6) == 'ended|' end
   if not is_from_outside(id) then return false end
   fail_job(queue, id, {model = model, priority = priority}, ttl_ms, now, 'cancelled', CANCELLED)
@@ -37,4 +45,4 @@ for i = #ids, 1, -1 do
   if is_fine and is_out then call('LREM', list, -1, ids[i]) else kept = kept + 1 end
 end
 publish(events)
-return {#events, #ids < limit and '' or text(kept)}
+return {#events, #ids < limit and '' or format_int(kept)}

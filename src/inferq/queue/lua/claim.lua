@@ -21,13 +21,30 @@
 --          {place among these, attempt, longest run in ms or ''; of each job that is not at its first, or has one of its own},
 --          priority of the list in which a job that must run alone stood in the way, or ''}
 
+--- @include "base"
+--- @include "clock"
+--- @include "data_size"
+--- @include "events"
+--- @include "expiry"
+--- @include "held_bytes"
+--- @include "jobs"
+--- @include "kept_queues"
+--- @include "keys"
+--- @include "leases"
+--- @include "lifecycle"
+--- @include "outside"
+--- @include "popped"
+--- @include "record_batch"
+--- @include "records"
+--- @include "unreadable"
+
 local takes_alone, lease_ms, worker, token = ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local popped, popped_priority, sure_ms = ARGV[9], ARGV[10], tonumber(ARGV[12])
 local order = {}
 for priority in ARGV[11]:gmatch('%a+') do order[#order + 1] = priority end
 local now = now_ms()
-local started_ms = text(now)
+local started_ms = format_int(now)
 local claimed, data_of_claimed, unusual, events = {}, {}, {}, {}
 local held_up = ''
 local version, leased_head = '', '' -- of the model whose jobs are leased
@@ -56,7 +73,7 @@ local previous = sure_ms == 0 and call('LRANGE', claim_key(token), 0, -1) or {}
 if #previous > 0 then
   for i = 2, #previous do
     local id = previous[i]
-    local job = look_at(id)
+    local job = find_job(id)
     if job and job.state == 'leased' and job.token == token then
       add(id, (data_of(id)), tonumber(job.attempts), job.timeout_ms)
     end
@@ -70,9 +87,9 @@ local function adopt(queue, model, id, priority)
   local status = call('GET', status_key)
   if status == 'completed' or status == 'failed' then return nil end
   local job = {state = 'queued', model = model, priority = priority, sequence = 0, submitted_ms = now, is_large = '1',
-    bytes = length_of(id, '')}
-  save(id, job)
-  count_bytes(job.bytes)
+    bytes = measure_data(id, '')}
+  save_job(id, job)
+  add_held_bytes(job.bytes)
   keep_records(lifetime_ms)
   call('PEXPIRE', job_key(id, 'data'), lifetime_ms)
   call('SET', status_key, 'pending', 'PX', lifetime_ms)
@@ -89,7 +106,7 @@ local function is_resubmitted(id)
 end
 
 local function note_ended_outside(queue, id, job)
-  local ended = close_if_ended_outside(queue, id, job, result_ttl_ms, now)
+  local ended = notice_outside_end(queue, id, job, result_ttl_ms, now)
   if ended then events[#events + 1] = id .. ':' .. ended end
   return ended
 end
@@ -97,7 +114,7 @@ end
 -- Leases one id taken from a list. Returns 'next', 'stop' (take no more), or 'back' (nor this one, which goes back).
 local function take(queue, model, id, list_priority)
   write_records()
-  local job = job_of(id)
+  local job = read_job(id)
   if job and job.state == 'ended' and is_resubmitted(id) then
     for _, part in ipairs({'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
     call('ZREM', queue .. ':dead', id)
@@ -118,7 +135,7 @@ local function take(queue, model, id, list_priority)
   local too_late = now - tonumber(job.submitted_ms) > job_ttl_ms
   if not has_data or too_late then
     if note_ended_outside(queue, id, job) then return 'next' end
-    local message = too_late and expired_message(job, job_ttl_ms) or
+    local message = too_late and describe_expiry(job, job_ttl_ms) or
       'The job has no data: it expired, or its producer pushed the id before it set job:' .. id ..
       ':data. Submit it again.'
     fail_job(queue, id, job, result_ttl_ms, now, 'expired', message)
@@ -133,7 +150,7 @@ local function take(queue, model, id, list_priority)
   end
   job.state, job.token, job.worker, job.started_ms, job.attempts = 'leased', token, worker, started_ms, attempt
   job.version, job.missing_ms = version, nil
-  save(id, job)
+  save_job(id, job)
   add(id, data, attempt, job.timeout_ms)
   return alone and 'stop' or 'next'
 end
@@ -238,8 +255,14 @@ end
 
 -- Whether a job may be the popped one: it waits, but not in its list.
 local function may_be_popped(id, list, waits)
-  return (look('HGET', RECORDS, id) or ''):sub(1, 7) == 'queued|' and look('GET', job_key(id, 'status')) == 'pending' and
+  return (read_safely('HGET', RECORDS, id) or ''):sub(1, 7) == 'queued|' and read_safely('GET', job_key(id, 'status')) == 'pending' and
     not (waits and call('LPOS', list, id, 'RANK', -1, 'MAXLEN', 1000))
+end
+
+local function is_shared(queues)
+  local traces = {}
+  for i, queue in ipairs(queues) do traces[i] = queue .. ':outside' end
+  return call('EXISTS', unpack(traces)) > 0
 end
 
 -- The job that the BRPOP before this popped: its place among the queues, its id and its priority, and whether anything
@@ -254,7 +277,7 @@ local function just_popped()
   for i, queue in ipairs(KEYS) do
     for _, list_priority in ipairs(order) do
       local list, below = list_key(queue, list_priority), '+inf'
-      if waits then below = first_not_popped(queue, list_priority) end
+      if waits then below = find_popped_bound(queue, list_priority) end
       if not below then return nil end
       for _, open_id in ipairs(call('ZREVRANGEBYSCORE', open_key(queue, list_priority), below, '-inf', 'LIMIT', 0, 2)) do
         if may_be_popped(open_id, list, waits) then
@@ -299,7 +322,7 @@ end
 
 write_records()
 if #claimed > 0 then
-  call('ZADD', queue .. ':leases', text(now + lease_ms), token)
+  call('ZADD', queue .. ':leases', format_int(now + lease_ms), token)
   call('RPUSH', claim_key(token), model, unpack(claimed))
   call('PEXPIRE', claim_key(token), job_ttl_ms + result_ttl_ms)
   events[#events + 1] = table.concat(claimed, ':processing,') .. ':processing'

@@ -15,9 +15,24 @@
 -- Returns  verdicts, and after each how many jobs in a row got it: 'completed', 'late' (completed, though the lease had passed
 --          on), 'failed', 'retrying', 'released', or 'stale' (nothing changed: somebody else has it, or it had ended)
 
+--- @include "attempts"
+--- @include "base"
+--- @include "clock"
+--- @include "drain_rate"
+--- @include "events"
+--- @include "held_bytes"
+--- @include "jobs"
+--- @include "keys"
+--- @include "leases"
+--- @include "lifecycle"
+--- @include "many_arguments"
+--- @include "record_batch"
+--- @include "records"
+--- @include "retention"
+
 local ttl_ms, max_failures = ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
-local ended_ms = text(now)
+local ended_ms = format_int(now)
 local answers, events, ended = {}, {}, {}
 local gone, gone_count = {}, 0 -- keys that are removed
 
@@ -91,7 +106,7 @@ end
 local function give_back(queue, id, job, state)
   end_lease(queue, job.token, {id})
   job.state, job.token = state, nil
-  save(id, job)
+  save_job(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   events[#events + 1] = id .. ':pending'
 end
@@ -99,18 +114,18 @@ end
 local function settle(id, token, verdict, payload, kind, delay_ms)
   local base = job_key(id, '')
   write_records()
-  local job = job_of(id)
+  local job = read_job(id)
   if not job or job.state == 'ended' then return 'stale' end
   local leased = job.state == 'leased' and job.token == token
   local queue, attempts = queue_key(job.model), tonumber(job.attempts) or 0
   if verdict == 'completed' then
     if not has_result(base, token, payload) then return 'stale' end
     if complete(id, base, job.model, job.priority, token, payload) then
-      close_job(queue, id, job, ttl_ms, now)
+      end_job(queue, id, job, ttl_ms, now)
       return leased and 'completed' or 'late'
     end
   end
-  local ended_outside = close_if_ended_outside(queue, id, job, ttl_ms, now)
+  local ended_outside = notice_outside_end(queue, id, job, ttl_ms, now)
   if ended_outside then
     events[#events + 1] = id .. ':' .. ended_outside
     return 'stale'
@@ -184,15 +199,15 @@ while i <= #ARGV do
   i = last + 1
 end
 write_records()
-count_bytes(-freed_bytes)
-unlink_all(gone)
+add_held_bytes(-freed_bytes)
+call_with_many(gone, 'UNLINK')
 for _, of_model in pairs(groups) do
   for _, group in pairs(of_model) do
     local queue, ids = group.queue, group.ids
     if group.count > 0 then
       call('ZREM', group.open, unpack(ids))
-      list_completed(queue, ids, now)
-      forget_ended(queue .. ':completed', true, now - ttl_ms, 0, 2, 1000)
+      index_completed(queue, ids, now)
+      purge_ended(queue .. ':completed', true, now - ttl_ms, 0, 2, 1000)
       ended[queue] = (ended[queue] or 0) + group.count
       events[#events + 1] = table.concat(ids, ':completed,') .. ':completed'
     end

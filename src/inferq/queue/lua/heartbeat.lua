@@ -12,6 +12,9 @@
 --
 -- Returns  the server's time, ms
 
+--- @include "base"
+--- @include "clock"
+
 local id, ttl_ms, grace_ms, fields = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = now_ms()
 local MOST_WORKERS, MOST_DROPPED = 1000, 100
@@ -21,7 +24,7 @@ local report = {'seen_ms', now}
 for i = 6, 5 + 2 * fields do report[#report + 1] = ARGV[i] end
 
 local models, had = prefix .. 'models', prefix .. 'models:seen'
-local seen_ms = tonumber(look('GET', prefix .. 'workers:seen') or '')
+local seen_ms = tonumber(read_safely('GET', prefix .. 'workers:seen') or '')
 -- all workers were away, or the clock was set
 local is_anew = not seen_ms or math.abs(now - seen_ms) > ttl_ms
 
@@ -40,7 +43,7 @@ end
 local function served()
   local names = {}
   for _, worker in ipairs(call('ZRANGE', KEYS[1], 0, MOST_WORKERS - 1)) do
-    for name in (look('HGET', prefix .. 'worker:' .. worker, 'models') or ''):gmatch('%S+') do names[name] = true end
+    for name in (read_safely('HGET', prefix .. 'worker:' .. worker, 'models') or ''):gmatch('%S+') do names[name] = true end
   end
   return names
 end
@@ -66,7 +69,7 @@ call('ZREMRANGEBYSCORE', KEYS[1], now + ttl_ms, '+inf')
 call('SET', prefix .. 'workers:seen', now)
 if seen_ms and seen_ms - now > SMALL_STEP_MS then -- the clock was set back: what is due goes back with it
   local webhooks = prefix .. 'webhooks'
-  for _, id in ipairs(look('ZRANGEBYSCORE', webhooks, now, '+inf') or {}) do
+  for _, id in ipairs(read_safely('ZRANGEBYSCORE', webhooks, now, '+inf') or {}) do
     call('ZINCRBY', webhooks, now - seen_ms, id)
   end
 end

@@ -5,5 +5,5 @@
 --
 -- Returns  nothing
 
-call('PSETEX', KEYS[1], 1000, '')
-call('UNLINK', KEYS[1])
+redis.call('PSETEX', KEYS[1], 1000, '')
+redis.call('UNLINK', KEYS[1])

@@ -10,12 +10,16 @@
 --          record, and while it waits: 1 for the next job to be taken}; false for what is absent, or says nothing in view
 --          of the status
 
+--- @include "base"
+--- @include "keys"
+--- @include "record_codec"
+
 local inline_bytes = tonumber(ARGV[2])
 
 local function result_of(id)
   local key = job_key(id, 'result')
-  local result = look('GETRANGE', key, 0, inline_bytes)
-  if result == '' then return look('GET', key) end -- it is absent, or empty
+  local result = read_safely('GETRANGE', key, 0, inline_bytes)
+  if result == '' then return read_safely('GET', key) end -- it is absent, or empty
   return result and #result > inline_bytes and call('STRLEN', key) or result
 end
 
@@ -24,21 +28,21 @@ local function position_of(id, model, priority)
   local queue, ahead = queue_key(model), 0
   for _, higher in ipairs(PRIORITIES) do
     if higher == priority then break end
-    ahead = ahead + (look('LLEN', list_key(queue, higher)) or 0)
+    ahead = ahead + (read_safely('LLEN', list_key(queue, higher)) or 0)
   end
-  local rank = look('ZRANK', open_key(queue, priority), id)
+  local rank = read_safely('ZRANK', open_key(queue, priority), id)
   if not rank then
-    local found = look('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 10000)
-    return found and ahead + (look('LLEN', list_key(queue, priority)) or 0) - found
+    local found = read_safely('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 10000)
+    return found and ahead + (read_safely('LLEN', list_key(queue, priority)) or 0) - found
   end
   -- jobs that are open but not in the list are running or waiting for a retry, and nearly all of them are older
-  local length = look('LLEN', list_key(queue, priority)) or 0
-  local absent = math.max(0, (look('ZCARD', open_key(queue, priority)) or 0) - length)
+  local length = read_safely('LLEN', list_key(queue, priority)) or 0
+  local absent = math.max(0, (read_safely('ZCARD', open_key(queue, priority)) or 0) - length)
   return ahead + math.min(math.max(1, rank + 1 - absent), math.max(1, length))
 end
 
 local function place_of(id, record)
-  local is_fine, job = pcall(parse, record or '')
+  local is_fine, job = pcall(parse_record, record or '')
   return is_fine and job.model ~= nil and position_of(id, job.model, job.priority or 'normal')
 end
 
@@ -46,7 +50,7 @@ local function read(id, status, record)
   if status == 'processing' then return {status, false, false, 1, record, false} end
   if status == 'pending' then return {status, false, false, 1, record, place_of(id, record)} end
   if status == 'completed' then return {status, result_of(id), false, 1, record, false} end
-  local fault = look('GET', job_key(id, 'error'))
+  local fault = read_safely('GET', job_key(id, 'error'))
   if status == 'failed' then return {status, false, fault, 1, record, false} end
   if not status and record and record:sub(1, 6) == 'ended|' then record = false end -- its time is over
   return {status, result_of(id), fault, call('EXISTS', job_key(id, 'data')), record, place_of(id, record)}

@@ -15,6 +15,24 @@
 --
 -- Returns  {leases taken back, retries put in line, missing jobs put back, jobs failed, models of which jobs are kept}
 
+--- @include "attempts"
+--- @include "base"
+--- @include "clock"
+--- @include "drain_rate"
+--- @include "events"
+--- @include "expiry"
+--- @include "held_bytes"
+--- @include "jobs"
+--- @include "keys"
+--- @include "leased_count"
+--- @include "leases"
+--- @include "lifecycle"
+--- @include "outside"
+--- @include "popped"
+--- @include "queue_retention"
+--- @include "records"
+--- @include "unreadable"
+
 local queue, limit, grace_ms, ttl_ms = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_failures, job_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 local longest_lease_ms, longest_pause_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -23,6 +41,22 @@ local leases, retries = queue .. ':leases', queue .. ':retries'
 check_records()
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
 local events, model = {}, queue:sub(#queue_key('') + 1)
+
+-- What an index has later than anything can be put into it now: it was put there before the clock was set back.
+local function find_postdated(index, latest_ms)
+  return redis.pcall('ZRANGEBYSCORE', index, '(' .. string.format('%d', latest_ms), '+inf', 'LIMIT', 0, 1000)
+end
+
+-- Whether any job of these models has not ended.
+local function has_open_jobs(models)
+  local count = 0
+  for _, model in ipairs(models) do
+    for _, priority in ipairs(PRIORITIES) do
+      count = count + call('EXISTS', open_key(queue_key(model), priority))
+    end
+  end
+  return count > 0
+end
 
 local function fail(id, job, kind, message)
   fail_job(queue, id, job, ttl_ms, now, kind, message)
@@ -40,9 +74,9 @@ end
 -- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
 -- blame, so the first time is not charged: the job runs alone next time, and only then is it charged.
 local function take_back(id, token)
-  local job = job_of(id)
+  local job = read_job(id)
   if not job or job.state ~= 'leased' or job.token ~= token then return nil end
-  local status = close_if_ended_outside(queue, id, job, ttl_ms, now)
+  local status = notice_outside_end(queue, id, job, ttl_ms, now)
   if status then
     events[#events + 1] = id .. ':' .. status
     return nil
@@ -55,21 +89,21 @@ local function take_back(id, token)
     return nil
   end
   job.state, job.alone, job.token = 'queued', '1', nil
-  save(id, job)
+  save_job(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   events[#events + 1] = id .. ':pending'
   return {id = id, priority = job.priority, sequence = tonumber(job.sequence)}
 end
 
 -- a worker that lives renews it before then
-for _, token in ipairs(beyond(leases, now + longest_lease_ms)) do
-  call('ZADD', leases, text(now + longest_lease_ms), token)
+for _, token in ipairs(find_postdated(leases, now + longest_lease_ms)) do
+  call('ZADD', leases, format_int(now + longest_lease_ms), token)
 end
 
 local back, looked_at = {}, 0
 for _, token in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
   if looked_at >= limit then break end
-  local ids = look('LRANGE', claim_key(token), 1, -1) or {}
+  local ids = read_safely('LRANGE', claim_key(token), 1, -1) or {}
   call('UNLINK', claim_key(token))
   call('ZREM', leases, token)
   for _, id in ipairs(ids) do
@@ -89,31 +123,31 @@ put_back(back)
 
 local function try_again(id)
   call('ZREM', retries, id)
-  local job = look_at(id)
+  local job = find_job(id)
   if job and job.state == 'retrying' then
     job.state = 'queued'
-    save(id, job)
+    save_job(id, job)
     call('RPUSH', list_key(queue, job.priority), id)
     due_count = due_count + 1
   end
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do try_again(id) end
-for _, id in ipairs(beyond(retries, now + longest_pause_ms)) do try_again(id) end
+for _, id in ipairs(find_postdated(retries, now + longest_pause_ms)) do try_again(id) end
 
 -- Of the open jobs that may have been popped, most are leased or waiting for a retry, hence the bound.
 local function look_for_queued(id, job, priority)
-  local status = close_if_ended_outside(queue, id, job, ttl_ms, now)
+  local status = notice_outside_end(queue, id, job, ttl_ms, now)
   if status then
     events[#events + 1] = id .. ':' .. status
   elseif redis.pcall('GET', job_key(id, 'status')) == 'processing' then
     note_outside(queue) -- a worker from there has it and says so
   elseif not job.missing_ms then
     job.missing_ms = now
-    save(id, job)
+    save_job(id, job)
   elseif math.abs(now - tonumber(job.missing_ms)) >= grace_ms then -- the clock may have been set back
     job.missing_ms = nil
-    save(id, job)
+    save_job(id, job)
     if not call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
       call('RPUSH', list_key(queue, priority), id)
       missing_count = missing_count + 1
@@ -124,7 +158,7 @@ end
 local unleased = {} -- whose lease has been lost
 
 local function look_for(id, priority)
-  local job = job_of(id)
+  local job = read_job(id)
   if not job or job.state == 'ended' then
     call('ZREM', open_key(queue, priority), id)
   elseif job.state == 'leased' then
@@ -140,7 +174,7 @@ end
 local bound = count_leased(queue) + call('ZCARD', retries) + limit
 for _, priority in ipairs(PRIORITIES) do
   local index, place = open_key(queue, priority), queue .. ':look:' .. priority
-  local count = call('ZCOUNT', index, '-inf', first_not_popped(queue, priority) or '+inf')
+  local count = call('ZCOUNT', index, '-inf', find_popped_bound(queue, priority) or '+inf')
   local first = tonumber(call('GET', place) or 0)
   if first >= count then first = 0 end
   local last = math.min(first + bound, count) - 1
@@ -154,11 +188,11 @@ put_back(unleased)
 
 failed_count = failed_count + expire_waiting(queue, limit, job_ttl_ms, ttl_ms, now, events)
 
-update_rate(queue, now)
+update_drain_rate(queue, now)
 
-forget_in(queue, model, now, ttl_ms)
-local models = look('SMEMBERS', prefix .. 'jobs:queues') or {}
-if held_bytes() > 0 and not has_open_jobs(models) then count_bytes(-held_bytes()) end -- another program changed records
+purge_queue(queue, model, now, ttl_ms)
+local models = read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}
+if read_held_bytes() > 0 and not has_open_jobs(models) then add_held_bytes(-read_held_bytes()) end -- another program changed records
 keep_records(job_ttl_ms + ttl_ms)
 publish(events)
 return {lapsed_count, due_count, missing_count, failed_count, models}

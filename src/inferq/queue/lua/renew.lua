@@ -11,17 +11,24 @@
 --
 -- Returns  for each job: 'renewed', 'overdue' (not prolonged), 'cancelled', or 'lost' (somebody else has it, or it ended)
 
+--- @include "base"
+--- @include "clock"
+--- @include "jobs"
+--- @include "keys"
+--- @include "leases"
+--- @include "records"
+
 local lease_ms, job_ttl_ms = tonumber(ARGV[2]), ARGV[3]
 local now = now_ms()
 local answers, prolonged = {}, {}
 
 local function renew(id, token, longest_ms)
-  local job = look_at(id)
+  local job = find_job(id)
   if job and job.state == 'ended' and job.error_kind == 'cancelled' then return 'cancelled' end
   if not job or job.state ~= 'leased' or job.token ~= token then return 'lost' end
   if now - tonumber(job.started_ms) > longest_ms then return 'overdue' end
   if not prolonged[token] then
-    call('ZADD', queue_key(job.model) .. ':leases', 'XX', text(now + lease_ms), token)
+    call('ZADD', queue_key(job.model) .. ':leases', 'XX', format_int(now + lease_ms), token)
     call('PEXPIRE', claim_key(token), job_ttl_ms)
     prolonged[token] = true
   end

@@ -25,6 +25,20 @@
 --          {'spoilt', key}              another program has made something else of a key that it would go into
 --          {'conflict'}                 an earlier submit had the key, with another fingerprint
 
+--- @include "base"
+--- @include "capacity"
+--- @include "clock"
+--- @include "data_size"
+--- @include "drain_rate"
+--- @include "held_bytes"
+--- @include "idempotency"
+--- @include "kept_queues"
+--- @include "keys"
+--- @include "many_arguments"
+--- @include "record_batch"
+--- @include "records"
+--- @include "submission"
+
 local ttl_ms, max_queued, max_bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
 local answers, refused = {}, {}
@@ -35,15 +49,15 @@ local accepted, is_new, models = {}, {}, {}
 -- Mostly none of the jobs is known: that takes one look.
 local ids = {}
 for i = 5, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
-ids[#ids + 1] = BYTES
-local known = look('HMGET', RECORDS, unpack(ids))
+ids[#ids + 1] = HELD_BYTES
+local known = read_safely('HMGET', RECORDS, unpack(ids))
 local is_spoilt, may_be_known, held, new_bytes = not known, false, 0, 0
 if known then held = tonumber(table.remove(known) or 0) or 0 end
 for _, record in ipairs(known or {}) do may_be_known = may_be_known or record end
 
 local function decide(id, model, priority, data, options)
   if is_spoilt then return {'spoilt', RECORDS} end
-  local record = may_be_known and record_of(id)
+  local record = may_be_known and read_record(id)
   if record then
     local status = call('GET', job_key(id, 'status'))
     if data == '' and status == 'completed' then call('UNLINK', job_key(id, 'data')) end
@@ -51,24 +65,24 @@ local function decide(id, model, priority, data, options)
     if record:sub(1, 6) == 'ended|' then
       call('PEXPIRE', job_key(id, 'data'), call('PTTL', job_key(id, 'status')))
     end
-    touch(id)
+    rewrite_record(id)
     return {'known', status}
   end
   local idempotency = options.idempotency
-  local before = idempotency and earlier(idempotency, is_new)
+  local before = idempotency and find_earlier(idempotency, is_new)
   if before then return before end
   local queue = queue_key(model)
   local list = list_key(queue, priority)
   if spoilt[list] == nil then
-    local depth, key = depth_of(queue, priority)
+    local depth, key = count_waiting(queue, priority)
     spoilt[list], depths[queue] = key or false, depths[queue] or depth
   end
   if spoilt[list] then return {'spoilt', spoilt[list]} end
-  local bytes = length_of(id, data)
+  local bytes = measure_data(id, data)
   if max_bytes > 0 and held + new_bytes + bytes > max_bytes then
-    return {'heavy', held + new_bytes, math.floor(drain_rate(queue, now) * 1000)}
+    return {'heavy', held + new_bytes, math.floor(read_drain_rate(queue, now) * 1000)}
   end
-  if depths[queue] >= max_queued then return {'full', depths[queue], math.floor(drain_rate(queue, now) * 1000)} end
+  if depths[queue] >= max_queued then return {'full', depths[queue], math.floor(read_drain_rate(queue, now) * 1000)} end
   depths[queue], new_bytes = depths[queue] + 1, new_bytes + bytes
   counts[queue] = (counts[queue] or 0) + 1
   is_new[id], models[model] = true, true
@@ -89,7 +103,7 @@ for i = 5, #ARGV, 5 do
 end
 for _, id in ipairs(refused) do call('UNLINK', job_key(id, 'data')) end
 
-local submitted_ms = text(now)
+local submitted_ms = format_int(now)
 local sequences, lists = {}, {} -- by queue: the last sequence number; by list: what goes into it
 for model in pairs(models) do note_queue(model) end
 for queue, count in pairs(counts) do
@@ -99,18 +113,18 @@ for _, job in ipairs(accepted) do
   local id, model, queue, priority, data, options = unpack(job)
   local sequence = sequences[queue] + 1
   sequences[queue] = sequence
-  add_record(id, queued_record(sequence, store_job(id, model, priority, data, options, ttl_ms, submitted_ms)))
+  add_record(id, format_queued(sequence, store_job(id, model, priority, data, options, ttl_ms, submitted_ms)))
   local list = list_key(queue, priority)
   lists[list] = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority)}
   local ids, open = lists[list].ids, lists[list].open
   ids[#ids + 1] = id
-  open[#open + 1], open[#open + 2] = text(sequence), id
+  open[#open + 1], open[#open + 2] = format_int(sequence), id
 end
 write_records()
-count_bytes(new_bytes)
+add_held_bytes(new_bytes)
 if #accepted > 0 then keep_records(ttl_ms) end
 for list, new in pairs(lists) do
-  call_with_many('ZADD', new.open_key, new.open)
-  call_with_many('LPUSH', list, new.ids)
+  call_with_many(new.open, 'ZADD', new.open_key)
+  call_with_many(new.ids, 'LPUSH', list)
 end
 return answers

@@ -94,7 +94,7 @@ class BatchSubmit:
         async with self._link.bounded(size=size, takes_jobs=True):
             if large:
                 await large.execute()
-            await self._link.call(scripts.STAGE, [self._link.keys.models], arguments)
+            await self._link.call(scripts.BATCH_STAGE, [self._link.keys.models], arguments)
 
     async def _drop(self, submissions: Sequence[Submission]) -> None:
         parts = ("data", "status", "staged")

@@ -178,8 +178,10 @@ class Producer:
         """Calls the script that accepts many jobs."""
         async with self._bounded(takes_jobs=True):
             if self._settings.durability == "fsync":
-                return await self._transact(ScriptCall(scripts.COMMIT, [self._keys.models], arguments), {})
-            return cast("list[Any]", await self._call(scripts.COMMIT, [self._keys.models], arguments))
+                return await self._transact(
+                    ScriptCall(scripts.BATCH_COMMIT, [self._keys.models], arguments), {}
+                )
+            return cast("list[Any]", await self._call(scripts.BATCH_COMMIT, [self._keys.models], arguments))
 
     async def _submit(
         self,
@@ -358,7 +360,7 @@ class Producer:
             while place:
                 arguments = [ttl_ms, owner or "", priority, place, last, CANCELLED_AT_ONCE]
                 async with self._bounded():
-                    ended, place = await self._call(scripts.CANCEL_OPEN, [queue], arguments)
+                    ended, place = await self._call(scripts.CANCEL_WAITING, [queue], arguments)
                 count += ended
             place = b"0"
             while place:
@@ -383,7 +385,7 @@ class Producer:
         limits = await self._server.limits()
         arguments = [job_id, self._lifetime_ms, self._settings.max_queued, _new_token(), limits.held_bytes]
         async with self._bounded(takes_jobs=True):
-            verdict, *details = await self._call(scripts.REVIVE, [self._keys.models], arguments) or [None]
+            verdict, *details = await self._call(scripts.RETRY, [self._keys.models], arguments) or [None]
         if verdict is None:
             raise _not_found(job_id)
         if verdict == b"full":
@@ -410,7 +412,7 @@ class Producer:
         """
         arguments = [job_id, to_milliseconds(self._settings.result_ttl)]
         async with self._bounded():
-            status = await self._call(scripts.DROP, [self._keys.models], arguments)
+            status = await self._call(scripts.DELETE, [self._keys.models], arguments)
         if status is None:
             raise _not_found(job_id)
         if status != b"dropped":

@@ -89,7 +89,7 @@ class Idempotency:
         }
 
     def as_json(self, owner: str) -> str:
-        """The same as JSON, for `lua/commit.lua`."""
+        """The same as JSON, for `lua/batch_commit.lua`."""
         return json.dumps(self.as_option(owner))
 
 

@@ -1,4 +1,4 @@
-"""How a job's record, a field of the hash `jobs:records`, is read: `save` in `lua/common.lua` writes it."""
+"""How the record of a job is read: a field of the hash `jobs:records`, written by `save_job` in Lua."""
 
 import json
 from typing import Any

@@ -8,9 +8,17 @@
 --
 -- Returns  'dropped', its public status (it has not ended: nothing changed), or false (no such job)
 
+--- @include "base"
+--- @include "clock"
+--- @include "events"
+--- @include "jobs"
+--- @include "keys"
+--- @include "lifecycle"
+--- @include "records"
+
 local id, ttl_ms = ARGV[2], ARGV[3]
 check_records()
-local job = look_at(id)
+local job = find_job(id)
 local status = call('GET', job_key(id, 'status'))
 
 if not job then -- from outside, and no script of ours has seen it
@@ -18,7 +26,7 @@ if not job then -- from outside, and no script of ours has seen it
     return status or (call('EXISTS', job_key(id, 'data')) == 1 and 'pending')
   end
 elseif job.state ~= 'ended' then
-  local ended = close_if_ended_outside(queue_key(job.model), id, job, ttl_ms, now_ms())
+  local ended = notice_outside_end(queue_key(job.model), id, job, ttl_ms, now_ms())
   if not ended then return status or 'pending' end
   publish({id .. ':' .. ended})
 end

@@ -9,13 +9,18 @@
 -- Returns  {reports dropped, since their job is gone or has no webhook any more,
 --           {id, URL, when the job ended in ms, tries so far, due time in ms that settles it, the next id, …}}
 
+--- @include "base"
+--- @include "clock"
+--- @include "jobs"
+--- @include "records"
+
 local webhooks, limit, lease_ms = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 local dropped, reports = 0, {}
 
 check_records()
 for _, id in ipairs(call('ZRANGEBYSCORE', webhooks, '-inf', now, 'LIMIT', 0, limit)) do
-  local job = look_at(id)
+  local job = find_job(id)
   if not job or job.state ~= 'ended' or not job.webhook or not job.ended_ms then
     call('ZREM', webhooks, id)
     dropped = dropped + 1

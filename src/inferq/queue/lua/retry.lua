@@ -13,9 +13,20 @@
 --          {'spoilt', key} (another program has made something else of a key that it would go into),
 --          {its public status} (it has not failed), or {} (no such job)
 
+--- @include "base"
+--- @include "capacity"
+--- @include "clock"
+--- @include "data_size"
+--- @include "drain_rate"
+--- @include "held_bytes"
+--- @include "jobs"
+--- @include "kept_queues"
+--- @include "keys"
+--- @include "records"
+
 local id, ttl_ms, max_queued, token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 check_records()
-local job = look_at(id)
+local job = find_job(id)
 if job and job.revive_token == token then return {'revived'} end
 local status = call('GET', job_key(id, 'status'))
 if not job or not status then return {} end
@@ -23,13 +34,13 @@ if job.state ~= 'ended' or status ~= 'failed' then return {status} end
 if call('EXISTS', job_key(id, 'data')) == 0 then return {'no data'} end
 
 local queue, priority = queue_key(job.model), job.priority
-local depth, spoilt = depth_of(queue, priority)
+local depth, spoilt = count_waiting(queue, priority)
 if spoilt then return {'spoilt', spoilt} end
-if depth >= max_queued then return {'full', depth, math.floor(drain_rate(queue, now_ms()) * 1000)} end
+if depth >= max_queued then return {'full', depth, math.floor(read_drain_rate(queue, now_ms()) * 1000)} end
 
-local held, bytes, max_bytes = held_bytes(), length_of(id, ''), tonumber(ARGV[6])
+local held, bytes, max_bytes = read_held_bytes(), measure_data(id, ''), tonumber(ARGV[6])
 if max_bytes > 0 and held + bytes > max_bytes then
-  return {'heavy', held, math.floor(drain_rate(queue, now_ms()) * 1000)}
+  return {'heavy', held, math.floor(read_drain_rate(queue, now_ms()) * 1000)}
 end
 
 local sequence = call('INCR', queue .. ':sequence')
@@ -37,8 +48,8 @@ job.state, job.sequence, job.submitted_ms, job.revive_token = 'queued', sequence
 job.bytes = bytes
 for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'outside', 'webhook_status',
   'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
-save(id, job)
-count_bytes(bytes)
+save_job(id, job)
+add_held_bytes(bytes)
 call('ZREM', prefix .. 'webhooks', id) -- its new end is another report
 call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
 call('UNLINK', job_key(id, 'error'))

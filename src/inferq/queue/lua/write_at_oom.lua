@@ -8,4 +8,4 @@
 --
 -- Returns  what the command returns
 
-return call(ARGV[2], KEYS[1], unpack(ARGV, 3))
+return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3))

@@ -14,6 +14,11 @@
 -- Returns  'waiting' (it is in a list), 'noted' (looked for again later), 'rescued', 'missing' (it would have been rescued if
 --          these lists were all), or 'known' (not such a job)
 
+--- @include "base"
+--- @include "clock"
+--- @include "keys"
+--- @include "records"
+
 local id, grace_ms, ttl_ms = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now = now_ms()
 local missing_key = job_key(id, 'missing')
@@ -23,7 +28,7 @@ for _, part in ipairs({'data', 'status', 'result', 'error'}) do
   if call('PTTL', key) == -1 then call('PEXPIRE', key, ttl_ms) end
 end
 if call('EXISTS', job_key(id, 'staged')) == 1 then return 'known' end -- a job of a batch that is not yet accepted
-if record_of(id) or status ~= 'pending' or call('EXISTS', job_key(id, 'data')) == 0 then return 'known' end
+if read_record(id) or status ~= 'pending' or call('EXISTS', job_key(id, 'data')) == 0 then return 'known' end
 
 local lists = {}
 for i = 6, #ARGV do lists[#lists + 1] = ARGV[i] end -- more than unpack would take, perhaps
@@ -31,12 +36,12 @@ for _, queue in ipairs(KEYS) do
   for _, priority in ipairs(PRIORITIES) do lists[#lists + 1] = list_key(queue, priority) end
 end
 for _, list in ipairs(lists) do
-  if look('LPOS', list, id, 'RANK', -1) then
+  if read_safely('LPOS', list, id, 'RANK', -1) then
     call('UNLINK', missing_key)
     return 'waiting'
   end
 end
-local missing_ms = tonumber(look('GET', missing_key) or '')
+local missing_ms = tonumber(read_safely('GET', missing_key) or '')
 if not missing_ms then
   call('SET', missing_key, now, 'PX', ttl_ms)
   return 'noted'

@@ -11,8 +11,14 @@
 --
 -- Returns  nothing
 
+--- @include "clock"
+--- @include "events"
+--- @include "expiry"
+--- @include "queue_retention"
+--- @include "records"
+
 local ttl_ms, now, events = tonumber(ARGV[3]), now_ms(), {}
 check_records()
 expire_waiting(KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[4]), ttl_ms, now, events)
-forget_in(KEYS[1], ARGV[2], now, ttl_ms)
+purge_queue(KEYS[1], ARGV[2], now, ttl_ms)
 publish(events)

@@ -8,8 +8,13 @@
 --
 -- Returns  nothing
 
+--- @include "base"
+--- @include "clock"
+--- @include "keys"
+--- @include "submission"
+
 local NONE = {}
-local now = text(now_ms())
+local now = format_int(now_ms())
 for i = 3, #ARGV, 5 do
   local options = ARGV[i + 4] == '' and NONE or cjson.decode(ARGV[i + 4])
   local staged_key = job_key(ARGV[i], 'staged')

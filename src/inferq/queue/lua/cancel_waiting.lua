@@ -12,17 +12,26 @@
 --
 -- Returns  {jobs ended, the least sequence number of the next call; '' if that were all}
 
+--- @include "base"
+--- @include "cancellation"
+--- @include "clock"
+--- @include "events"
+--- @include "jobs"
+--- @include "keys"
+--- @include "lifecycle"
+--- @include "records"
+
 local queue, ttl_ms, owner, priority = KEYS[1], ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
 check_records()
 local events, count = {}, 0
 
 local function cancel(id)
-  local job = look_at(id)
+  local job = find_job(id)
   if not job or (job.state ~= 'queued' and job.state ~= 'retrying') then return end
   if redis.pcall('GET', job_key(id, 'status')) == 'processing' then return end -- a worker from outside has it
   if owner ~= '' and (job.owner or '') ~= '' and job.owner ~= owner then return end
-  local ended = close_if_ended_outside(queue, id, job, ttl_ms, now)
+  local ended = notice_outside_end(queue, id, job, ttl_ms, now)
   if not ended then
     cancel_job(queue, id, job, ttl_ms, now)
     count = count + 1

@@ -13,6 +13,12 @@
 -- Returns  {1 if there are no more entries, else 0; score and id of the last entry looked at, '' if none;
 --           {score, id of each job found, the highest score first; of the same score the highest id}}
 
+--- @include "base"
+--- @include "jobs"
+--- @include "keys"
+--- @include "leases"
+--- @include "records"
+
 local owner, before_score, before_id, limit = ARGV[2], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local MOST_LEASED, ENTRIES_AT_ONCE = 10000, 4
 local wanted = {}
@@ -38,20 +44,20 @@ local entries, is_cut = {}, false
 
 local function add_from(index)
   local skipped, most = 0, before and string.format('%.17g', before.score) or '+inf'
-  for _, id in ipairs(before and look('ZREVRANGEBYSCORE', index, most, most) or {}) do
+  for _, id in ipairs(before and read_safely('ZREVRANGEBYSCORE', index, most, most) or {}) do
     if is_less(id, before.id) then break end
     skipped = skipped + 1
   end
-  local found = look('ZREVRANGEBYSCORE', index, most, '-inf', 'WITHSCORES', 'LIMIT', skipped, limit) or {}
+  local found = read_safely('ZREVRANGEBYSCORE', index, most, '-inf', 'WITHSCORES', 'LIMIT', skipped, limit) or {}
   for i = 1, #found, 2 do entries[#entries + 1] = {id = found[i], score = tonumber(found[i + 1])} end
   is_cut = is_cut or #found == 2 * limit
 end
 
--- The same of an index of completed jobs, of which several are in an entry; see `list_completed`.
+-- The same of an index of completed jobs, of which several are in an entry; see `index_completed`.
 local function add_completed(index)
   local most, first, count, last = before and string.format('%.17g', before.score) or '+inf', 0, 0, nil
   repeat
-    local found = look('ZREVRANGEBYSCORE', index, most, '-inf', 'WITHSCORES', 'LIMIT', first, ENTRIES_AT_ONCE) or {}
+    local found = read_safely('ZREVRANGEBYSCORE', index, most, '-inf', 'WITHSCORES', 'LIMIT', first, ENTRIES_AT_ONCE) or {}
     for i = 1, #found, 2 do
       local score = tonumber(found[i + 1])
       if count >= limit and score ~= last then -- those of the same time are put in order by their ids
@@ -74,10 +80,10 @@ end
 
 local function add_leased(index)
   local count = 0
-  for _, token in ipairs(look('ZRANGE', index, 0, MOST_LEASED - 1) or {}) do
+  for _, token in ipairs(read_safely('ZRANGE', index, 0, MOST_LEASED - 1) or {}) do
     if count >= MOST_LEASED then break end
-    for _, id in ipairs(look('LRANGE', claim_key(token), 1, MOST_LEASED) or {}) do
-      local job = look_at(id)
+    for _, id in ipairs(read_safely('LRANGE', claim_key(token), 1, MOST_LEASED) or {}) do
+      local job = find_job(id)
       local entry = {id = id, score = job and tonumber(job.sequence) or 0}
       count = count + 1
       if not before or precedes(before, entry) then entries[#entries + 1] = entry end
@@ -87,11 +93,11 @@ end
 
 local function is_found(entry)
   local id = entry.id
-  local job = look_at(id)
+  local job = find_job(id)
   if not job or not job.model then return false end -- it has expired
   if entry.is_completed and tonumber(job.ended_ms) ~= entry.score then return false end -- it has begun anew since
   if owner ~= '' and job.owner and job.owner ~= owner then return false end
-  return wanted[look('GET', job_key(id, 'status')) or 'pending']
+  return wanted[read_safely('GET', job_key(id, 'status')) or 'pending']
 end
 
 for _, index in ipairs(KEYS) do

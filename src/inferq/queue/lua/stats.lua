@@ -10,22 +10,30 @@
 --           ended jobs whose end is to be reported,
 --           bytes of data that jobs have which have not ended}
 
+--- @include "base"
+--- @include "clock"
+--- @include "drain_rate"
+--- @include "held_bytes"
+--- @include "jobs"
+--- @include "keys"
+--- @include "leased_count"
+
 local now = now_ms()
 local LAST = 10 -- an ended job's id may stay in a list until its turn comes
 local MOST_WORKERS = 1000
 local AHEAD_MS = 10000 -- a heartbeat that is later was before the clock was set back: nobody knows when
 
 local function longest_wait(list)
-  local ids = look('LRANGE', list, -LAST, -1) or {}
+  local ids = read_safely('LRANGE', list, -LAST, -1) or {}
   for i = #ids, 1, -1 do
-    local job = look_at(ids[i])
+    local job = find_job(ids[i])
     if job and job.state == 'queued' then return math.max(0, now - (tonumber(job.submitted_ms) or now)) end
   end
   return false
 end
 
 local function rate_of(queue)
-  local is_fine, rate = pcall(drain_rate, queue, now)
+  local is_fine, rate = pcall(read_drain_rate, queue, now)
   return string.format('%.3f', is_fine and rate or 0)
 end
 
@@ -33,23 +41,23 @@ local function overview_of(model)
   local queue, waiting, longest = queue_key(model), {}, false
   for i, priority in ipairs(PRIORITIES) do
     local list = list_key(queue, priority)
-    waiting[i] = look('LLEN', list) or 0
+    waiting[i] = read_safely('LLEN', list) or 0
     local wait = longest_wait(list)
     if wait and wait > (longest or -1) then longest = wait end
   end
   return {model, waiting[1], waiting[2], waiting[3], count_leased(queue),
-    look('ZCARD', queue .. ':retries') or 0, look('ZCARD', queue .. ':dead') or 0, longest, rate_of(queue)}
+    read_safely('ZCARD', queue .. ':retries') or 0, read_safely('ZCARD', queue .. ':dead') or 0, longest, rate_of(queue)}
 end
 
 local models, workers, is_there = {}, {}, {}
-for _, names in ipairs({look('HKEYS', KEYS[1]) or {}, look('SMEMBERS', prefix .. 'jobs:queues') or {}}) do
+for _, names in ipairs({read_safely('HKEYS', KEYS[1]) or {}, read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}}) do
   for _, model in ipairs(names) do
     if not is_there[model] then models[#models + 1] = overview_of(model) end
     is_there[model] = true
   end
 end
-local seen_by = text(now + AHEAD_MS)
-for _, id in ipairs(look('ZRANGEBYSCORE', prefix .. 'workers', '-inf', seen_by, 'LIMIT', 0, MOST_WORKERS) or {}) do
-  workers[#workers + 1] = {id, look('HGETALL', prefix .. 'worker:' .. id) or {}}
+local seen_by = format_int(now + AHEAD_MS)
+for _, id in ipairs(read_safely('ZRANGEBYSCORE', prefix .. 'workers', '-inf', seen_by, 'LIMIT', 0, MOST_WORKERS) or {}) do
+  workers[#workers + 1] = {id, read_safely('HGETALL', prefix .. 'worker:' .. id) or {}}
 end
-return {models, workers, look('ZCARD', prefix .. 'webhooks') or 0, held_bytes()}
+return {models, workers, read_safely('ZCARD', prefix .. 'webhooks') or 0, read_held_bytes()}

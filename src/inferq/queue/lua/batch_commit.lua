@@ -18,16 +18,29 @@
 --          {'conflict'}                 an earlier one had the key, with another fingerprint
 --          {'lost'}                     Redis has not all of the jobs any more
 
+--- @include "base"
+--- @include "capacity"
+--- @include "clock"
+--- @include "drain_rate"
+--- @include "held_bytes"
+--- @include "idempotency"
+--- @include "kept_queues"
+--- @include "keys"
+--- @include "many_arguments"
+--- @include "record_batch"
+--- @include "records"
+--- @include "submission"
+
 local max_queued, idempotency = tonumber(ARGV[2]), ARGV[3] ~= '' and cjson.decode(ARGV[3])
 local max_bytes, new_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
 local now = now_ms()
-local jobs = look('HEXISTS', RECORDS, ARGV[7])
+local jobs = read_safely('HEXISTS', RECORDS, ARGV[7])
 if not jobs then return {'spoilt', RECORDS} end
 if jobs == 1 then
-  touch(ARGV[7])
+  rewrite_record(ARGV[7])
   return {'accepted'}
 end
-local before = idempotency and earlier(idempotency, {})
+local before = idempotency and find_earlier(idempotency, {})
 if before then return before end
 
 local counts, depths, lists = {}, {}, {} -- by model: jobs of it, jobs waiting; by list: what goes into it
@@ -51,7 +64,7 @@ for i = 7, #ARGV, 3 do
   local list = list_key(queue, priority)
   counts[model] = (counts[model] or 0) + 1
   if not lists[list] then
-    local depth, spoilt = depth_of(queue, priority)
+    local depth, spoilt = count_waiting(queue, priority)
     if spoilt then return {'spoilt', spoilt} end
     depths[model] = depth
     lists[list] = {ids = {}, open = {}, open_key = open_key(queue, priority)}
@@ -60,13 +73,13 @@ end
 for model, count in pairs(counts) do
   local depth = depths[model]
   if depth + count > max_queued then
-    return {'full', depth, math.floor(drain_rate(queue_key(model), now) * 1000), model, count}
+    return {'full', depth, math.floor(read_drain_rate(queue_key(model), now) * 1000), model, count}
   end
 end
 
-local held = held_bytes()
+local held = read_held_bytes()
 if max_bytes > 0 and held + new_bytes > max_bytes then
-  return {'heavy', held, math.floor(drain_rate(queue_key(ARGV[8]), now) * 1000)}
+  return {'heavy', held, math.floor(read_drain_rate(queue_key(ARGV[8]), now) * 1000)}
 end
 
 local sequences, ids = {}, {} -- by model: the last sequence number
@@ -78,7 +91,7 @@ for i = 7, #ARGV, 3 do
   local id, model, priority = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local sequence, queue = sequences[model] + 1, queue_key(model)
   sequences[model], ids[#ids + 1] = sequence, id
-  add_record(id, queued_record(sequence, staged[#ids]))
+  add_record(id, format_queued(sequence, staged[#ids]))
   local new = lists[list_key(queue, priority)]
   new.ids[#new.ids + 1] = id
   new.open[#new.open + 1] = sequence
@@ -86,11 +99,11 @@ for i = 7, #ARGV, 3 do
 end
 if idempotency then remember(idempotency, table.concat(ids, ',')) end
 write_records()
-count_bytes(new_bytes)
+add_held_bytes(new_bytes)
 keep_records(ARGV[4])
-unlink_all(staged_keys)
+call_with_many(staged_keys, 'UNLINK')
 for list, new in pairs(lists) do
-  call_with_many('ZADD', new.open_key, new.open)
-  call_with_many('LPUSH', list, new.ids)
+  call_with_many(new.open, 'ZADD', new.open_key)
+  call_with_many(new.ids, 'LPUSH', list)
 end
 return {'accepted'}

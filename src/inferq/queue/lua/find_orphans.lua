@@ -8,10 +8,13 @@
 --
 -- Returns  the ids among them that are suspect
 
+--- @include "base"
+--- @include "keys"
+
 local suspects = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local is_ours = look('HEXISTS', RECORDS, id) ~= 0 or call('EXISTS', job_key(id, 'staged')) == 1
+  local is_ours = read_safely('HEXISTS', RECORDS, id) ~= 0 or call('EXISTS', job_key(id, 'staged')) == 1
   if not is_ours or call('PTTL', job_key(id, 'status')) == -1 then suspects[#suspects + 1] = id end
 end
 return suspects

@@ -14,12 +14,17 @@
 --
 -- Returns  for each report: its verdict, or 'stale' (nothing changed)
 
+--- @include "base"
+--- @include "clock"
+--- @include "jobs"
+--- @include "records"
+
 local webhooks = KEYS[1]
 local now = now_ms()
 local answers = {}
 
 local function settle(id, ended_ms, due_ms, verdict, fault, delay_ms)
-  local job = look_at(id)
+  local job = find_job(id)
   if not job or job.state ~= 'ended' or tonumber(job.ended_ms) ~= ended_ms or job.webhook_status then return 'stale' end
   if verdict ~= 'delivered' and tonumber(call('ZSCORE', webhooks, id) or 0) ~= due_ms then return 'stale' end
   if verdict == 'deferred' then
@@ -34,7 +39,7 @@ local function settle(id, ended_ms, due_ms, verdict, fault, delay_ms)
     job.webhook_status = verdict
     call('ZREM', webhooks, id)
   end
-  save(id, job)
+  save_job(id, job)
   return verdict
 end
 

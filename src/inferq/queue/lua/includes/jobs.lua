@@ -1,0 +1,29 @@
+-- Jobs as tables, made of their records and made into them.
+
+--- @include "base"
+--- @include "keys"
+--- @include "record_codec"
+--- @include "records"
+
+-- A job as its record tells; false if there is none.
+local function read_job(id)
+  local record = read_record(id)
+  return record and parse_record(record)
+end
+
+-- The same; nil as well where it cannot be read.
+local function find_job(id)
+  local is_fine, job = pcall(read_job, id)
+  return is_fine and job or nil
+end
+
+local function save_job(id, job)
+  local values, more = {}, {}
+  for name, value in pairs(job) do more[name] = value end
+  for i, name in ipairs(FIELDS) do
+    local value = more[name] or ''
+    values[i], more[name] = type(value) == 'number' and format_int(value) or value, nil
+  end
+  local rest = next(more) and cjson.encode(more) or ''
+  call('HSET', RECORDS, id, table.concat(values, '|') .. '|' .. rest)
+end
