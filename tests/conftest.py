@@ -32,9 +32,23 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def valkey_server():
+    """The embedded server, one for the whole run."""
+    server = Server("valkey")
+    yield server.start()
+    server.stop()
+
+
 @pytest.fixture(scope="session", params=SERVERS)
 def redis_server(request):
-    """One server of each kind for the whole run. Tests that end a server use `own_redis_server`."""
+    """One server of each kind for the whole run. Tests that end a server use `own_redis_server`.
+
+    Folders whose tests are about HTTP or the command line alone have the embedded one only.
+    """
+    if request.param == "valkey":
+        yield request.getfixturevalue("valkey_server")
+        return
     server = Server(request.param)
     yield server.start()
     server.stop()
