@@ -38,11 +38,6 @@ class ErrorKind(StrEnum):
     INVALID_MODEL = "invalid-model"
     INVALID_SETTING = "invalid-setting"
 
-    @property
-    def is_retried(self) -> bool:
-        """Whether a job that failed this way may succeed when it runs again."""
-        return self in (ErrorKind.MODEL_ERROR, ErrorKind.TIMED_OUT, ErrorKind.CRASHED)
-
 
 class InferqError(Exception):
     """Any error of inferq's own: a kind for programs, and a message for people.

@@ -13,6 +13,7 @@ It is the real worker with two classes replaced, so that the product's code has 
 import os
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,6 +29,7 @@ from inferq.queue.consumer.consumer import BLOCK_SECONDS, Consumer, Popped
 from inferq.queue.consumer.prefetch import Answer, PrefetchedClaim
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import PipelinedConnection
+from inferq.queue.retry_policy import RetryPolicy
 from inferq.settings import Settings
 from inferq.worker import main as worker
 
@@ -99,7 +101,10 @@ class DyingConsumer(Consumer):
         models: Sequence[str],
         versions: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(settings, worker_id, models, versions)
+        retries = RetryPolicy.for_jobs(settings)
+        haste = float(os.environ.get("CHAOS_HASTE", "1"))
+        retries = replace(retries, base_seconds=retries.base_seconds / haste)
+        super().__init__(settings, worker_id, models, versions, retries=retries)
         self._line = DyingLine(self._redis, self._line.prelude)
 
     def take(
@@ -197,7 +202,6 @@ def hurry(factor: float) -> None:
     """Shortens what a short test has no time for."""
     for module, name in (
         (consumer, "MISSING_SECONDS"),
-        (consumer, "RETRY_BASE_SECONDS"),
         (orphans, "ROUND_SECONDS"),
     ):
         patch.object(module, name, getattr(module, name) / factor).start()

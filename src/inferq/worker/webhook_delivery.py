@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from inferq.backoff import full_jitter
 from inferq.errors import InvalidInputError
 from inferq.jobs import Job
 from inferq.queue.redis_client.outage import Outage
+from inferq.queue.retry_policy import RetryPolicy
 from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
 from inferq.settings import Settings
 from inferq.webhooks.circuit_breaker import CircuitBreakers
@@ -28,8 +28,6 @@ AT_ONCE = 16
 """Most reports under way in one worker."""
 LEASE_SLACK_SECONDS = 5.0
 """How much longer than a try may take its report is this worker's."""
-RETRY_BASE_SECONDS = 5.0
-RETRY_CAP_SECONDS = 4 * 3600.0
 
 log = structlog.get_logger()
 
@@ -41,7 +39,7 @@ class WebhookDelivery:
         settings: All settings.
         rules: Which URLs may be called.
         outage: Where it is noted that Redis is away.
-        retry_base_seconds: Longest pause before the second try; four times as long before each further one.
+        retries: When a delivery is tried again, and how often; the policy for webhooks if left out.
         resolver: Finds the addresses of names; the system's if left out.
     """
 
@@ -51,15 +49,15 @@ class WebhookDelivery:
         rules: UrlRules,
         outage: Outage,
         *,
-        retry_base_seconds: float = RETRY_BASE_SECONDS,
+        retries: RetryPolicy | None = None,
         resolver: "Resolver | None" = None,
     ) -> None:
         self._settings = settings
         self._rules = rules
-        self._retry_base_seconds = retry_base_seconds
+        self._retries = retries or RetryPolicy.for_webhooks(settings)
         self._resolver = resolver
         self._reports = WebhookOutbox(settings)
-        self._origins = CircuitBreakers(retry_base_seconds)
+        self._origins = CircuitBreakers(self._retries.base_seconds)
         self._courier: WebhookSender | None = None
         self._tried: deque[tuple[OutboxEntry, Delivery]] = deque()
         self._unsettled: list[DeliveryOutcome] = []
@@ -150,9 +148,9 @@ class WebhookDelivery:
     def _settlement(self, report: OutboxEntry, delivery: "Delivery") -> DeliveryOutcome:
         if not delivery.error:
             return DeliveryOutcome(report, DeliveryVerdict.DELIVERED)
-        if delivery.is_final or report.attempts + 1 >= self._settings.webhook_attempts:
+        if delivery.is_final or self._retries.is_exhausted(report.attempts + 1):
             return DeliveryOutcome(report, DeliveryVerdict.GIVEN_UP, delivery.error)
-        delay = retry_delay(report.attempts + 1, self._retry_base_seconds)
+        delay = self._retries.draw_delay(report.attempts + 1)
         return DeliveryOutcome(report, DeliveryVerdict.AGAIN, delivery.error, delay)
 
     def _tell(self, settlement: DeliveryOutcome, verdict: str) -> None:
@@ -174,8 +172,3 @@ class WebhookDelivery:
                 )
             case _:
                 log.debug("webhook_settled", **details, verdict=verdict)
-
-
-def retry_delay(attempt: int, base_seconds: float = RETRY_BASE_SECONDS) -> float:
-    """How long a report waits before its next try, in seconds; `attempt` failed, 1 for the first."""
-    return full_jitter(attempt, base_seconds, RETRY_CAP_SECONDS, factor=4.0)

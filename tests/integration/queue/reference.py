@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Priority, Status
+from inferq.queue.retry_policy import RETRIED_KINDS
 
 LEASE = 1000.0
 GRACE = 300.0
@@ -164,7 +165,7 @@ class Reference:
         if self.notice_outside(job) or not self._holds(job, token):
             return "stale"
         job.failures += 1
-        if kind.is_retried and job.failures < MAX_ATTEMPTS:
+        if kind in RETRIED_KINDS and job.failures < MAX_ATTEMPTS:
             job.state, job.token, job.due = "retrying", "", self.now + backoff(attempt)
             return "retrying"
         self._end(job, kind)

@@ -24,6 +24,7 @@ from inferq.jobs import ClaimedJob, Outcome, Priority, Status
 from inferq.queue.consumer.consumer import Consumer, Popped
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
+from inferq.queue.retry_policy import RetryPolicy
 from inferq.queue.schema.keys import Keys
 from inferq.queue.schema.record import fields_of
 from tests.integration.queue import reference
@@ -36,6 +37,13 @@ KEYS = Keys()
 QUEUE = KEYS.queue(MODEL)
 PRIORITIES = st.sampled_from(Priority)
 RESULTS = st.sampled_from([b'{"prediction":0}', b'{"prediction":1}', b'"' + b"x" * 20_000 + b'"'])
+
+
+class PlannedRetries(RetryPolicy):
+    """Whose pauses the reference knows."""
+
+    def draw_delay(self, attempt):
+        return reference.backoff(attempt)
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -52,7 +60,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.client, self.runner = client, runner
         self.producer = Producer.from_settings(settings)
         self.consumers = [
-            Consumer(settings, f"worker-{number}", [MODEL], {MODEL: f"version-{number}"})
+            Consumer(
+                settings,
+                f"worker-{number}",
+                [MODEL],
+                {MODEL: f"version-{number}"},
+                retries=PlannedRetries(settings.max_attempts, base_seconds=1.0, cap_seconds=10_000.0),
+            )
             for number in range(2)
         ]
         self.model = Reference()
@@ -421,8 +435,6 @@ class QueueMachine(RuleBasedStateMachine):
 @pytest.fixture
 def slow_clock(monkeypatch):
     monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", reference.GRACE)
-    monkeypatch.setattr("inferq.queue.consumer.consumer.retry_delay", reference.backoff)
-    monkeypatch.setattr("inferq.queue.consumer.consumer.RETRY_CAP_SECONDS", 10_000.0)
 
 
 def test_every_accepted_job_has_one_outcome_whatever_happens_in_any_order(redis_client, settings, slow_clock):

@@ -1,4 +1,5 @@
 import contextlib
+from dataclasses import replace
 
 import pytest
 
@@ -6,6 +7,7 @@ from inferq.jobs import Outcome
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.redis_client.outage import Outage
+from inferq.queue.retry_policy import RetryPolicy
 from inferq.settings import Settings
 from inferq.webhooks.url_policy import UrlRules
 from inferq.worker import webhook_delivery as reporter_module
@@ -62,7 +64,8 @@ def start_reporter(redis_url, monkeypatch):
             usual = {"redis_url": redis_url, "webhook_secret": SECRET, "webhook_private_addresses": True}
             chosen = Settings(**(usual | settings))
             rules = UrlRules.from_settings(chosen)
-            reporter = WebhookDelivery(chosen, rules, Outage(), retry_base_seconds=0.02, resolver=resolver)
+            retries = replace(RetryPolicy.for_webhooks(chosen), base_seconds=0.02)
+            reporter = WebhookDelivery(chosen, rules, Outage(), retries=retries, resolver=resolver)
             reporter.start()
             stack.callback(reporter.shutdown)
             return reporter

@@ -13,7 +13,7 @@ from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
 from inferq.webhooks.url_policy import UrlRules
 from inferq.worker import webhook_delivery as reporter_module
-from inferq.worker.webhook_delivery import RETRY_CAP_SECONDS, WebhookDelivery, retry_delay
+from inferq.worker.webhook_delivery import WebhookDelivery
 from tests.integration.worker.processes import settled
 from tests.receivers import SECRET
 from tests.servers import free_port, wait_until
@@ -247,10 +247,3 @@ async def test_redis_that_was_away_is_told_afterwards(own_redis_server, receiver
         consumer.close()
         await producer.close()
     assert (webhook.status, len(receiver.calls)) == (WebhookStatus.DELIVERED, 1)
-
-
-def test_pauses_grow_and_are_bounded():
-    for attempt, longest in [(1, 5), (2, 20), (3, 80), (7, RETRY_CAP_SECONDS), (999, RETRY_CAP_SECONDS)]:
-        delays = [retry_delay(attempt) for _ in range(500)]
-        assert 0.8 * longest < max(delays) <= longest
-        assert min(delays) < 0.2 * longest

@@ -17,7 +17,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from inferq.backoff import full_jitter
 from inferq.errors import InferqError, InvalidInputError, RedisUnavailableError, ResultTooLargeError
 from inferq.jobs import ClaimedJob, Outcome, Priority, WorkerInfo
 from inferq.queue.consumer.orphans import OrphanScan
@@ -30,6 +29,7 @@ from inferq.queue.redis_client.error_replies import is_lasting_refusal
 from inferq.queue.redis_client.pipelined import REPEATABLE, PipelinedConnection, pack
 from inferq.queue.redis_client.requirements import check_server
 from inferq.queue.redis_client.scripts import INLINE_BYTES, Script, milliseconds
+from inferq.queue.retry_policy import RetryPolicy
 from inferq.queue.schema.keys import Keys
 from inferq.settings import Settings
 
@@ -49,8 +49,6 @@ _STAGED_MS = 600_000
 """How long a large result that no `finish` has taken stays. Whoever repeats that sends it again."""
 LONGEST_ERROR = 4000
 """Longest error that is stored of an attempt, in characters."""
-RETRY_BASE_SECONDS = 1.0
-RETRY_CAP_SECONDS = 60.0
 _MOST_LEFT_OUT = 100
 _LONGEST_REASON = 500
 _LONGEST_LEASE_SECONDS = 10.0
@@ -108,6 +106,7 @@ class Consumer:
         worker_id: Who claims.
         models: Names of the models it serves.
         versions: The version of each of them, which its jobs are to show; none for one that is left out.
+        retries: When a failed job runs again, and how often; the policy for jobs if left out.
     """
 
     def __init__(
@@ -116,8 +115,11 @@ class Consumer:
         worker_id: str,
         models: Sequence[str],
         versions: Mapping[str, str] | None = None,
+        *,
+        retries: RetryPolicy | None = None,
     ) -> None:
         self._settings = settings
+        self._retries = retries or RetryPolicy.for_jobs(settings)
         self._keys = Keys(settings.key_prefix)
         self._worker_id = worker_id
         self._models = list(models)
@@ -535,8 +537,8 @@ class Consumer:
         for job, result, error in outcomes:
             job_id = _bytes(job.id)
             if error is not None:
-                verdict = "retry" if error.kind.is_retried else "failed"
-                delay = milliseconds(retry_delay(job.attempt))
+                verdict = "retry" if self._retries.retries(error.kind) else "failed"
+                delay = milliseconds(self._retries.draw_delay(job.attempt))
                 settled.append((verdict, job.token, (job_id, _message(error), error.kind, delay)))
                 continue
             payload = result or b"null"
@@ -566,7 +568,7 @@ class Consumer:
 
     def _settle_call(self, settled: Iterable[tuple[str, str, tuple[Any, ...]]]) -> _Call:
         """The call that settles jobs, each given by verdict, token and what the script wants of it."""
-        arguments: list[Any] = [self._result_ttl_ms, self._settings.max_attempts]
+        arguments: list[Any] = [self._result_ttl_ms, self._retries.max_attempts]
         for (verdict, token), group in groupby(settled, key=itemgetter(0, 1)):
             details = [detail for _, _, detail in group]
             arguments += (verdict, token, len(details))
@@ -634,9 +636,9 @@ class Consumer:
         total, kept = [0, 0, 0, 0], set[bytes]()
         arguments: list[Any] = [
             RECOVER_LIMIT, milliseconds(MISSING_SECONDS), milliseconds(self._settings.result_ttl),
-            self._settings.max_attempts, milliseconds(self._settings.job_ttl),
+            self._retries.max_attempts, milliseconds(self._settings.job_ttl),
             milliseconds(max(2 * self._settings.lease_seconds, _LONGEST_LEASE_SECONDS)),
-            milliseconds(RETRY_CAP_SECONDS),
+            milliseconds(self._retries.cap_seconds),
         ]  # fmt: skip
         for model in list(self._models):
             with redis_errors():
@@ -748,11 +750,6 @@ def _verdicts(answer: list[Any]) -> list[str]:
 def new_token() -> str:
     """A fencing token for one claim."""
     return secrets.token_hex(16)
-
-
-def retry_delay(attempt: int) -> float:
-    """How long a job waits before its next try, in seconds; `attempt` failed, 1 for the first."""
-    return full_jitter(attempt, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
 
 
 def _message(error: InferqError) -> bytes:
