@@ -137,7 +137,7 @@ def _time_claims(consumer: Consumer, count: int) -> list[float]:
     def claim() -> None:
         claimed[:] = consumer.claim(count)
 
-    return _time(claim, lambda: consumer.release(claimed))
+    return _time(claim, lambda: consumer.requeue(claimed))
 
 
 def _time(call: Callable[[], object], afterwards: Callable[[], object] = lambda: None) -> list[float]:

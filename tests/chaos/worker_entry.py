@@ -1,6 +1,6 @@
 """A worker that dies at chosen points: `python -m tests.chaos.worker_entry`, with CHAOS_* in its environment.
 
-It is the real worker with two classes replaced, so that the product's code has no hooks for this.
+It is the real worker with some classes replaced, so that the product's code has no hooks for this.
 
     CHAOS_SEED         decides when it dies
     CHAOS_DEATH        probability of dying, at each point passed
@@ -22,14 +22,19 @@ from unittest.mock import patch
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from inferq.errors import RedisUnavailableError
-from inferq.jobs import ClaimedJob, Outcome
+from inferq.jobs import Outcome, Priority
 from inferq.models.model import Inputs, Model, RunHandle
-from inferq.queue.consumer import consumer, orphans
-from inferq.queue.consumer.consumer import BLOCK_SECONDS, Consumer, Popped
-from inferq.queue.consumer.prefetch import Answer, PrefetchedClaim
+from inferq.queue.consumer import consumer
+from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.blocking_claim import BLOCK_SECONDS, WaitResult
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.consumer.prefetch import PrefetchedClaim, PrefetchResult
+from inferq.queue.consumer.recovery import RecoveryTimes
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import PipelinedConnection
+from inferq.queue.redis_client.script_calls import Command, ScriptCall, ScriptRunner
 from inferq.queue.retry_policy import RetryPolicy
+from inferq.queue.schema.keys import Keys
 from inferq.settings import Settings
 from inferq.worker import main as worker
 
@@ -72,7 +77,7 @@ def maybe_lose_reply(command: str) -> None:
         raise RedisUnavailableError("The answer was thrown away on purpose.")
 
 
-class DyingLine(PipelinedConnection):
+class DyingConnection(PipelinedConnection):
     """A connection whose worker may die whenever it uses it, or not hear the answer."""
 
     def send(self, packed: bytes | Iterable[bytes | memoryview]) -> Any:
@@ -85,10 +90,40 @@ class DyingLine(PipelinedConnection):
         answers = super().receive(count, sent_on, seconds)
         maybe_die("before it reads the answer")
         if chance("CHAOS_LOST_REPLY"):
-            note("lost reply on the line")
+            note("lost reply on the pipelined connection")
             self.hang_up()
             raise RedisConnectionError("The answer was thrown away on purpose.")
         return answers
+
+
+class DyingScripts(ScriptRunner):
+    """Runs scripts for a worker that may die before and after a finish or a claim, or not hear the answer."""
+
+    def run(self, call: ScriptCall) -> Any:
+        name = call.script.name
+        if name not in ("finish", "claim"):
+            return super().run(call)
+        maybe_die(f"before {name}")
+        answer = super().run(call)
+        maybe_die(f"after {name}")
+        maybe_lose_reply(name)
+        return answer
+
+    def run_together(self, calls: Sequence[ScriptCall], before: Sequence[Command] = ()) -> list[Any]:
+        maybe_die("before finish and claim")
+        answers = super().run_together(calls, before)
+        maybe_die("after finish and claim")
+        maybe_lose_reply("finish and claim")
+        return answers
+
+
+class DyingAccess(QueueAccess):
+    """The server as such a worker sees it."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.scripts = DyingScripts(self.redis, settings.key_prefix)
+        self.pipelined = DyingConnection(self.redis, self.pipelined.prelude)
 
 
 class DyingConsumer(Consumer):
@@ -101,73 +136,55 @@ class DyingConsumer(Consumer):
         models: Sequence[str],
         versions: Mapping[str, str] | None = None,
     ) -> None:
-        retries = RetryPolicy.for_jobs(settings)
         haste = float(os.environ.get("CHAOS_HASTE", "1"))
-        retries = replace(retries, base_seconds=retries.base_seconds / haste)
-        super().__init__(settings, worker_id, models, versions, retries=retries)
-        self._line = DyingLine(self._redis, self._line.prelude)
+        retries, times = RetryPolicy.for_jobs(settings), RecoveryTimes()
+        super().__init__(
+            settings,
+            worker_id,
+            models,
+            versions,
+            retries=replace(retries, base_seconds=retries.base_seconds / haste),
+            times=replace(
+                times,
+                missing_seconds=times.missing_seconds / haste,
+                scan_round_seconds=times.scan_round_seconds / haste,
+            ),
+        )
+        self._lists = [
+            Keys(settings.key_prefix).list(model, priority) for priority in Priority for model in models
+        ]
 
-    def take(
+    def wait_and_claim(
         self,
         limit: int | Mapping[str, int],
         outcomes: Sequence[Outcome] = (),
-        noted: Callable[[list[str]], None] = lambda _: None,
         timeout_seconds: float = BLOCK_SECONDS,
-    ) -> list[ClaimedJob] | Popped:
-        def note_first(verdicts: list[str]) -> None:
-            note_verdicts(verdicts)
-            noted(verdicts)
-
+    ) -> WaitResult:
         with redis_errors():
-            if chance("CHAOS_GAP_DEATH") and self._redis.brpop(list(self._lists), timeout_seconds):
+            if chance("CHAOS_GAP_DEATH") and self.access.redis.brpop(self._lists, timeout_seconds):
                 die("after BRPOP")
-        return super().take(limit, outcomes, note_first, timeout_seconds)
-
-    def claim(
-        self, limit: int | Mapping[str, int], popped: Popped | None = None, token: str = ""
-    ) -> list[ClaimedJob]:
-        jobs = super().claim(limit, popped, token)
-        if jobs:
-            maybe_die("after claim")
-            maybe_lose_reply("claim")
-        return jobs
+        result = super().wait_and_claim(limit, outcomes, timeout_seconds)
+        note_verdicts(result.verdicts)
+        return result
 
     def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
-        maybe_die("before finish")
         verdicts = super().finish(outcomes)
         note_verdicts(verdicts)
-        maybe_die("after finish")
-        maybe_lose_reply("finish")
         return verdicts
 
-    def exchange(
-        self,
-        outcomes: Sequence[Outcome],
-        limit: int | Mapping[str, int],
-        token: str,
-        *,
-        takes_alone: bool = True,
-    ) -> tuple[list[str], list[ClaimedJob]]:
-        maybe_die("before finish")
-        verdicts, jobs = super().exchange(outcomes, limit, token, takes_alone=takes_alone)
-        note_verdicts(verdicts)
-        maybe_die("after finish")
-        maybe_lose_reply("exchange")
-        return verdicts, jobs
-
-    def prepare_exchange(
-        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_alone: bool = True
+    def prepare_prefetch(
+        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_solo: bool = True
     ) -> PrefetchedClaim:
-        exchange = super().prepare_exchange(outcomes, limits, token, takes_alone=takes_alone)
-        answer = exchange.answer
+        prefetched = super().prepare_prefetch(outcomes, limits, token, takes_solo=takes_solo)
+        answer = prefetched.answer
 
-        def answer_and_note() -> Answer:
-            verdicts, jobs = answer()
-            note_verdicts(verdicts)
-            return verdicts, jobs
+        def answer_and_note() -> PrefetchResult:
+            result = answer()
+            note_verdicts(result.verdicts)
+            return result
 
-        exchange.answer = answer_and_note  # type: ignore[method-assign]
-        return exchange
+        prefetched.answer = answer_and_note  # type: ignore[method-assign]
+        return prefetched
 
 
 def note_verdicts(verdicts: list[str]) -> None:
@@ -198,20 +215,11 @@ def dying_predict(model: Model, jobs: Sequence[Inputs], handle: RunHandle | None
     return results
 
 
-def hurry(factor: float) -> None:
-    """Shortens what a short test has no time for."""
-    for module, name in (
-        (consumer, "MISSING_SECONDS"),
-        (orphans, "ROUND_SECONDS"),
-    ):
-        patch.object(module, name, getattr(module, name) / factor).start()
-
-
 def main(run: Callable[[], None] = worker.main) -> None:
     """Runs the worker."""
-    hurry(float(os.environ.get("CHAOS_HASTE", "1")))
     with (
         patch.object(worker, "Consumer", DyingConsumer),
+        patch.object(consumer, "QueueAccess", DyingAccess),
         patch.object(Model, "decode", dying_decode),
         patch.object(Model, "decode_together", dying_decode_together),
         patch.object(Model, "predict_together", dying_predict),

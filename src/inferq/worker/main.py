@@ -107,7 +107,7 @@ class Worker:
         quietly(self._loop.fetch_what_waits, "take what was claimed")
         held = self._loop.held
         log.warning("grace_period_over", worker_id=self.id, given_back=[job.id for job in held])
-        quietly(lambda: self._consumer.release(held), "give jobs back")
+        quietly(lambda: self._consumer.requeue(held), "give jobs back")
         quietly(self._consumer.retire, "retire")
         os._exit(0)  # the main thread is inside a model and cannot be interrupted
 
@@ -128,7 +128,7 @@ class Worker:
         if len(run.jobs) == 1 and not run.is_cancelled:
             failed = Outcome(run.jobs[0], error=timed_out(run))
             quietly(lambda: self._consumer.finish([failed]), "fail the job")
-        quietly(lambda: self._consumer.release(others), "give jobs back")
+        quietly(lambda: self._consumer.requeue(others), "give jobs back")
         quietly(self._consumer.retire, "retire")
         if self._loop.stopping.is_set():
             os._exit(0)
@@ -185,7 +185,7 @@ class Worker:
             log.warning("jobs_recovered", lapsed=found.lapsed, missing=found.missing, failed=found.failed)
 
     def _rescue(self) -> None:
-        if self._consumer.takes_scan_turn() and (rescued := self._consumer.rescue()):
+        if self._consumer.acquire_scan_turn() and (rescued := self._consumer.requeue_orphans()):
             log.warning("outside_jobs_rescued", job_ids=rescued)
 
 

@@ -8,9 +8,11 @@ import structlog
 
 from inferq.errors import InvalidInputError, ResultTooLargeError
 from inferq.jobs import ClaimedJob, Outcome
-from inferq.queue.consumer.consumer import Consumer, Popped, new_token
+from inferq.queue.consumer.blocking_claim import WaitResult
+from inferq.queue.consumer.claim import new_token
+from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.consumer.prefetch import PrefetchedClaim
-from inferq.queue.consumer.upload import LARGE_BYTES, ResultUpload
+from inferq.queue.consumer.result_upload import LARGE_BYTES, ResultUpload
 from inferq.queue.redis_client.outage import Outage
 from inferq.worker.executor import Executor
 
@@ -103,9 +105,12 @@ class Processor:
             self.progressed_at = time.monotonic()
             done = self._store_large(done)
             if not jobs:
-                goes_on = self._consumer.is_held_up or (done and not self._is_drained)
+                goes_on = self._consumer.is_blocked_by_solo_job or (done and not self._is_drained)
                 jobs, done = (self._claim_with(done), []) if goes_on else self._take(done)
-            elif self._is_full(jobs[0].model, len(jobs), self._asked) and not self._consumer.is_held_up:
+            elif (
+                self._is_full(jobs[0].model, len(jobs), self._asked)
+                and not self._consumer.is_blocked_by_solo_job
+            ):
                 done, jobs = self._work_on(jobs, done)
             else:
                 self._finish(done)
@@ -113,7 +118,7 @@ class Processor:
         self._finish(self._store_large(done))
         self._give_back(jobs)
         # if Redis is away for longer, recovery does it
-        self._outage.sit_out(self._consumer.give_back_unanswered, self.given_up, _LAST_CALL_SECONDS)
+        self._outage.sit_out(self._consumer.requeue_in_doubt, self.given_up, _LAST_CALL_SECONDS)
 
     def _work(self, jobs: list[ClaimedJob]) -> list[Outcome]:
         log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
@@ -133,22 +138,16 @@ class Processor:
         Returns:
             The jobs, and the outcomes that could not be stored.
         """
-
-        def note(verdicts: list[str]) -> None:
-            nonlocal done
+        self._limits = limits = self._runner.limits()
+        result = self._outage.sit_out(lambda: self._consumer.wait_and_claim(limits, done), self.stopping)
+        verdicts, jobs, unclaimed = result or WaitResult([], [])
+        if verdicts:
             self._note(done, verdicts)
             done = []
-            self._limits = self._runner.limits()
-
-        if not done:
-            self._limits = self._runner.limits()
-        limits = self._limits
-        taken = self._outage.sit_out(lambda: self._consumer.take(limits, done, note), self.stopping)
-        if isinstance(taken, Popped):
+        if unclaimed:
             # it is in no list any more: it must be claimed, though it be to give it back at once
-            popped = taken
-            taken = self._outage.sit_out(lambda: self._consumer.claim(limits, popped), self.given_up)
-        return self._receive(taken or [], limits), done
+            jobs = self._outage.sit_out(lambda: self._consumer.claim(limits, unclaimed), self.given_up) or []
+        return self._receive(jobs, limits), done
 
     def _is_full(self, model: str, count: int, asked: Mapping[str, int]) -> bool:
         """Whether a claim brought as much as it asked for, of a model that runs several jobs at once."""
@@ -160,11 +159,11 @@ class Processor:
         Returns:
             What the last one gave, and the jobs that were claimed.
         """
-        exchange = self._send(self._prepare(done, takes_alone=False))
+        exchange = self._send(self._prepare(done, takes_solo=False))
         while True:
             done = self._store_large(self._work(jobs))
             # no job that must run alone waits meanwhile: should a run kill the worker, it would get the blame
-            following = self._prepare(done, takes_alone=False)
+            following = self._prepare(done, takes_solo=False)
             is_sent = self._is_ahead_of(exchange)
             if is_sent:
                 self._send(following)
@@ -189,10 +188,10 @@ class Processor:
         return len(self._limits) == 1 and not (self.stopping.is_set() or exchange.is_answered)
 
     def _claim_with(self, done: Sequence[Outcome]) -> list[ClaimedJob]:
-        return self._complete(self._send(self._prepare(done, takes_alone=True)))
+        return self._complete(self._send(self._prepare(done, takes_solo=True)))
 
-    def _prepare(self, done: Sequence[Outcome], *, takes_alone: bool) -> PrefetchedClaim:
-        return self._consumer.prepare_exchange(done, self._limits, new_token(), takes_alone=takes_alone)
+    def _prepare(self, done: Sequence[Outcome], *, takes_solo: bool) -> PrefetchedClaim:
+        return self._consumer.prepare_prefetch(done, self._limits, new_token(), takes_solo=takes_solo)
 
     def _send(self, exchange: PrefetchedClaim) -> PrefetchedClaim:
         exchange.send()
@@ -229,7 +228,7 @@ class Processor:
 
     def _store(self, outcome: Outcome) -> Outcome | None:
         """Stores one large result; returns how its job failed if it is refused."""
-        upload = self._upload = self._consumer.upload(outcome)
+        upload = self._upload = self._consumer.prepare_upload(outcome)
         try:
             if verdict := self._outage.sit_out(upload.store, self.given_up):
                 self._note([outcome], [verdict])
@@ -270,4 +269,4 @@ class Processor:
 
     def _give_back(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
-            self._outage.sit_out(lambda: self._consumer.release(jobs), self.given_up)
+            self._outage.sit_out(lambda: self._consumer.requeue(jobs), self.given_up)

@@ -1,6 +1,7 @@
 import pytest
 
 from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.consumer.recovery import RecoveryTimes
 from inferq.queue.producer.producer import Producer
 
 
@@ -14,5 +15,13 @@ async def producer(settings):
 @pytest.fixture
 def consumer(settings):
     consumer = Consumer(settings, "worker-1", ["iris"])
+    yield consumer
+    consumer.close()
+
+
+@pytest.fixture
+def eager_consumer(settings):
+    """A consumer that soon takes a job for lost that is in no list."""
+    consumer = Consumer(settings, "worker-1", ["iris"], times=RecoveryTimes(missing_seconds=0.01))
     yield consumer
     consumer.close()

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from inferq.errors import ModelError
-from inferq.jobs import Outcome, Status, WorkerInfo
-from inferq.queue.consumer import consumer as consumer_module
+from inferq.jobs import Outcome, Priority, Status, WorkerInfo
 from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.consumer.recovery import RecoveryTimes
 from inferq.queue.inspection.stats import read_stats
 from inferq.queue.webhook_outbox import WebhookOutbox
 from tests.records import leased, turn_clock
@@ -18,10 +18,11 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def brief(settings, monkeypatch):
+def brief(settings):
     """A consumer whose leases are short."""
-    monkeypatch.setattr(consumer_module, "_LONGEST_LEASE_SECONDS", 0.0)
-    consumer = Consumer(settings.model_copy(update={"lease_seconds": 0.3}), "worker-2", ["iris"])
+    settings = settings.model_copy(update={"lease_seconds": 0.3})
+    times = RecoveryTimes(longest_lease_seconds=0.0)
+    consumer = Consumer(settings, "worker-2", ["iris"], times=times)
     yield consumer
     consumer.close()
 
@@ -62,12 +63,12 @@ async def test_job_that_was_popped_but_never_claimed_is_found(producer, consumer
 async def test_outside_job_that_was_popped_but_never_claimed_is_found(consumer, redis_client):
     redis_client.set("job:1:data", DATA)
     redis_client.set("job:1:status", "pending")
-    assert consumer.takes_scan_turn()
-    assert consumer.rescue() == []
+    assert consumer.acquire_scan_turn()
+    assert consumer.requeue_orphans() == []
     turn_clock(redis_client, -HOUR)
-    assert consumer.takes_scan_turn()
-    assert not consumer.takes_scan_turn()
-    assert consumer.rescue() == ["1"]
+    assert consumer.acquire_scan_turn()
+    assert not consumer.acquire_scan_turn()
+    assert consumer.requeue_orphans() == ["1"]
 
 
 async def test_claim_behind_a_brpop_does_not_guess_by_a_clock_that_was_set_back(
@@ -77,7 +78,7 @@ async def test_claim_behind_a_brpop_does_not_guess_by_a_clock_that_was_set_back(
     redis_client.rpop("queue:iris")
     redis_client.set("take:token", "1", px=800)
     turn_clock(redis_client, -HOUR)
-    model, *_ = consumer._call(*consumer._claim_call(1, "token", None, sure_ms=800))
+    model, *_ = consumer.access.call(*consumer._claimer.prepare(1, "token", tuple(Priority), sure_ms=800))
     assert model == b""
     assert (await producer.read(job_id)).status is Status.PENDING
 

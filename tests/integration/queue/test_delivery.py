@@ -16,12 +16,13 @@ from inferq.errors import (
     RedisUnavailableError,
 )
 from inferq.jobs import Outcome, Priority, Status
-from inferq.queue.consumer.consumer import Consumer, Popped, new_token
+from inferq.queue.consumer.claim import Popped, new_token
+from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.inspection.listing import JobListing
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
-from tests.integration.queue.consumer.taking import take
+from tests.integration.queue.consumer.claiming import claim_next
 from tests.records import known
 from tests.servers import wait_until
 
@@ -219,7 +220,7 @@ async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client)
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     claimed_late, found_late = [await producer.submit("iris", DATA) for _ in range(2)]
     await asyncio.sleep(0.1)
-    assert take(consumer) == []
+    assert claim_next(consumer) == []
     consumer.recover()
     for job_id in (claimed_late, found_late):
         job = await producer.read(job_id)
@@ -246,8 +247,7 @@ async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(set
     await producer.close()
 
 
-async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client, monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.1)
+async def test_lost_job_of_an_outside_producer_is_rescued(eager_consumer, redis_client):
     for job_id in ("lost", "waiting"):
         redis_client.set(f"job:{job_id}:data", DATA)
         redis_client.set(f"job:{job_id}:status", "pending")
@@ -256,36 +256,32 @@ async def test_lost_job_of_an_outside_producer_is_rescued(consumer, redis_client
     redis_client.brpop("queue:iris")  # and the worker dies
     redis_client.lpush("queue:iris", "waiting")
 
-    rescued = wait_until(consumer.rescue, what="the rescue")
+    rescued = wait_until(eager_consumer.requeue_orphans, what="the rescue")
     assert rescued == ["lost"]
-    assert [job.id for job in consumer.claim(5)] == ["lost", "waiting"]
-    assert consumer.rescue() == []
+    assert [job.id for job in eager_consumer.claim(5)] == ["lost", "waiting"]
+    assert eager_consumer.requeue_orphans() == []
     redis_client.delete("job:not-pushed-yet:data")
     assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
 
 
 @pytest.mark.parametrize("waits_in", ["queue:other", "queue:other:high"])
 async def test_outside_job_in_the_list_of_a_model_that_no_worker_has_yet_is_not_rescued_to_another(
-    consumer, redis_client, monkeypatch, waits_in
+    eager_consumer, redis_client, waits_in
 ):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.05)
     for job_id in ("lost", "waiting"):
         redis_client.set(f"job:{job_id}:data", DATA)
         redis_client.set(f"job:{job_id}:status", "pending")
     redis_client.lpush(waits_in, "waiting")
 
-    assert wait_until(consumer.rescue, what="the rescue") == ["lost"]
+    assert wait_until(eager_consumer.requeue_orphans, what="the rescue") == ["lost"]
     redis_client.set("job:later:data", DATA)
     redis_client.set("job:later:status", "pending")
-    assert wait_until(consumer.rescue, what="the next rescue") == ["later"]
-    assert sorted(job.id for job in consumer.claim(5)) == ["later", "lost"]
+    assert wait_until(eager_consumer.requeue_orphans, what="the next rescue") == ["later"]
+    assert sorted(job.id for job in eager_consumer.claim(5)) == ["later", "lost"]
     assert redis_client.lrange(waits_in, 0, -1) == [b"waiting"]
 
 
-async def test_lost_job_is_found_behind_many_that_outside_workers_run(
-    producer, consumer, redis_client, monkeypatch
-):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.05)
+async def test_lost_job_is_found_behind_many_that_outside_workers_run(producer, eager_consumer, redis_client):
     outside = [await producer.submit("iris", DATA) for _ in range(350)]
     for job_id in outside:
         redis_client.rpop("queue:iris")
@@ -293,14 +289,14 @@ async def test_lost_job_is_found_behind_many_that_outside_workers_run(
     lost = await producer.submit("iris", DATA)
     redis_client.brpop("queue:iris")  # and the worker dies
 
-    assert wait_until(lambda: consumer.recover().missing, what="the lost job") == 1
-    assert [job.id for job in consumer.claim(5)] == [lost]
+    assert wait_until(lambda: eager_consumer.recover().missing, what="the lost job") == 1
+    assert [job.id for job in eager_consumer.claim(5)] == [lost]
 
 
 def test_scan_for_lost_jobs_is_one_workers_turn_each_second(consumer, settings):
     other = Consumer(settings, "worker-2", ["iris"])
-    assert [consumer.takes_scan_turn(), other.takes_scan_turn()] == [True, False]
-    wait_until(other.takes_scan_turn, what="the next turn")
+    assert [consumer.acquire_scan_turn(), other.acquire_scan_turn()] == [True, False]
+    wait_until(other.acquire_scan_turn, what="the next turn")
     other.close()
 
 
@@ -349,7 +345,7 @@ async def test_finish_and_recovery_work_when_memory_is_full(producer, consumer, 
     try:
         jobs = consumer.claim(2)
         assert consumer.finish([Outcome(jobs[0], result=b"1")]) == ["completed"]
-        assert consumer.release([jobs[1]]) == ["released"]
+        assert consumer.requeue([jobs[1]]) == ["released"]
         consumer.recover()
     finally:
         redis_client.config_set("maxmemory", "0")
@@ -404,12 +400,11 @@ async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(setti
 
 
 @pytest.fixture
-async def ended_by_a_slow_outside_worker(producer, consumer, redis_client, monkeypatch):
+async def ended_by_a_slow_outside_worker(producer, eager_consumer, redis_client):
     """A job put back in line since its outside worker said nothing, and then ended by that worker."""
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.05)
     job_id = await producer.submit("iris", DATA)
     redis_client.brpop(["queue:iris"])
-    wait_until(lambda: consumer.recover().missing, what="the missing job")
+    wait_until(lambda: eager_consumer.recover().missing, what="the missing job")
     redis_client.set(f"job:{job_id}:result", "1")
     redis_client.set(f"job:{job_id}:status", "completed")
     return job_id

@@ -15,11 +15,12 @@ from inferq.errors import (
     QueueFullError,
 )
 from inferq.jobs import Outcome, Priority, Status
-from inferq.queue.consumer.consumer import Consumer, new_token
+from inferq.queue.consumer.claim import new_token
+from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client import scripts
-from tests.integration.queue.consumer.taking import take
+from tests.integration.queue.consumer.claiming import claim_next
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -48,7 +49,7 @@ async def test_submitted_job_is_pending_with_the_four_keys_of_the_contract(produ
 
 async def test_job_goes_from_pending_over_processing_to_completed(producer, consumer, redis_client):
     job_id = await producer.submit("iris", DATA)
-    [job] = consumer.take(1)
+    [job] = consumer.wait_and_claim(1).jobs
     assert (job.id, job.model, job.data, job.attempt) == (job_id, "iris", DATA, 1)
     assert (await producer.read(job_id)).status is Status.PROCESSING
 
@@ -63,7 +64,7 @@ async def test_job_goes_from_pending_over_processing_to_completed(producer, cons
 
 async def test_jobs_of_a_list_are_taken_in_the_order_they_came(producer, consumer):
     submitted = [await producer.submit("iris", DATA) for _ in range(20)]
-    first = take(consumer)
+    first = claim_next(consumer)
     rest = [job for _ in range(19) for job in consumer.claim(1)]
 
     assert [job.id for job in first + rest] == submitted
@@ -169,7 +170,7 @@ async def test_released_job_is_next_again_and_not_charged(producer, consumer):
     await producer.submit("iris", DATA)
     jobs = consumer.claim(1)
 
-    assert consumer.release(jobs) == ["released"]
+    assert consumer.requeue(jobs) == ["released"]
 
     assert (await producer.read(first)).status is Status.PENDING
     [again] = consumer.claim(1)
@@ -214,13 +215,12 @@ async def test_first_success_counts_even_when_the_lease_has_passed_on(settings, 
     assert consumer.claim(1) == []
 
 
-async def test_job_popped_but_never_claimed_is_found_again(producer, consumer, redis_client, monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.1)
+async def test_job_popped_but_never_claimed_is_found_again(producer, eager_consumer, redis_client):
     job_id = await producer.submit("iris", DATA)
     redis_client.brpop("queue:iris")
 
-    wait_until(lambda: consumer.recover().missing, what="the missing job")
-    assert [job.id for job in consumer.claim(1)] == [job_id]
+    wait_until(lambda: eager_consumer.recover().missing, what="the missing job")
+    assert [job.id for job in eager_consumer.claim(1)] == [job_id]
 
 
 async def test_job_that_kills_its_worker_each_time_ends_as_crashed(settings, producer):
@@ -245,7 +245,7 @@ async def test_job_pushed_by_hand_is_served(producer, consumer, redis_client, wi
     redis_client.lpush("queue:iris", "x")
     assert (await producer.read("x")).status is Status.PENDING
 
-    [job] = take(consumer)
+    [job] = claim_next(consumer)
     assert (await producer.read("x")).status is Status.PROCESSING
     complete(consumer, job)
 
@@ -271,7 +271,7 @@ async def test_key_of_the_wrong_type_fails_its_job_and_stops_nothing(producer, c
     redis_client.lpush("queue:iris", "odd")
     job_id = await producer.submit("iris", DATA)
 
-    assert [job.id for job in take(consumer)] == [job_id]
+    assert [job.id for job in claim_next(consumer)] == [job_id]
     odd = await producer.read("odd")
     assert (odd.status, odd.error_kind, odd.model) == (Status.FAILED, ErrorKind.INVALID_INPUT, "iris")
     assert keys_without_expiry(redis_client) == []
@@ -281,7 +281,7 @@ async def test_id_that_is_no_text_is_served_too(consumer, redis_client):
     redis_client.set(b"job:\xff\xfe:data", DATA)
     redis_client.lpush("queue:iris", b"\xff\xfe")
 
-    [job] = take(consumer)
+    [job] = claim_next(consumer)
     complete(consumer, job)
 
     assert redis_client.get(b"job:\xff\xfe:status") == b"completed"
@@ -318,7 +318,7 @@ async def test_scripts_come_back_after_a_script_flush(producer, consumer, redis_
     redis_client.script_flush()
     assert (await producer.read(job_id)).queue_position == 1
     redis_client.script_flush()
-    [job] = take(consumer)
+    [job] = claim_next(consumer)
     redis_client.script_flush()
     assert complete(consumer, job) == ["completed"]
 
@@ -329,7 +329,7 @@ def test_scan_for_lost_outside_jobs_takes_every_prefix_literally(settings, redis
     for before in (prefix, "app1:", "ab:", ""):
         redis_client.set(f"{before}job:x*y:data", DATA)
         redis_client.set(f"{before}job:x*y:status", "pending")
-    assert consumer._scan.step() == [b"x*y"]
+    assert consumer._orphans._find_suspects() == [b"x*y"]
     consumer.close()
 
 
@@ -337,7 +337,7 @@ async def test_key_prefix_goes_before_every_key(settings, redis_client):
     prefixed = settings.model_copy(update={"key_prefix": "{inferq}:"})
     producer, consumer = Producer.from_settings(prefixed), Consumer(prefixed, "worker-1", ["iris"])
     await producer.submit("iris", DATA)
-    [job] = take(consumer)
+    [job] = claim_next(consumer)
     complete(consumer, job)
     consumer.recover()
 
@@ -368,11 +368,11 @@ async def test_models_take_turns(settings, producer):
     for model in ("a", "a", "b", "b"):
         await producer.submit(model, DATA)
 
-    assert [take(consumer)[0].model for _ in range(3)] == ["a", "b", "a"]
+    assert [claim_next(consumer)[0].model for _ in range(3)] == ["a", "b", "a"]
     for model in ("a", "a", "b", "b"):
         await producer.submit(model, DATA)
     assert len({consumer.claim(2)[0].model for _ in range(2)}) == 2
-    assert consumer.exchange([], {"a": 1, "b": 1}, new_token())[1][0].model in ("a", "b")
+    assert consumer.finish_and_claim([], {"a": 1, "b": 1}, new_token())[1][0].model in ("a", "b")
     consumer.close()
 
 
@@ -401,7 +401,7 @@ async def test_exchange_is_sent_now_and_answered_later(producer, consumer):
     first, second, third = [await producer.submit("iris", DATA) for _ in range(3)]
     [job] = consumer.claim(1)
 
-    exchange = consumer.prepare_exchange([Outcome(job, result=b"1")], {"iris": 1}, new_token())
+    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 1}, new_token())
     assert (await producer.read(first)).status is Status.PROCESSING
     exchange.send()
     assert (await producer.read(first)).status is Status.COMPLETED
@@ -428,9 +428,9 @@ async def test_exchange_that_is_not_sent_takes_no_turn_of_the_lower_priorities(s
         await producer.submit_all([Submission("iris", DATA, priority) for _ in range(30)])
     taken = Counter()
     for _ in range(20):
-        exchange = consumer.prepare_exchange([], {"iris": 1}, new_token())
+        exchange = consumer.prepare_prefetch([], {"iris": 1}, new_token())
         exchange.send()
-        consumer.prepare_exchange([], {"iris": 1}, new_token())
+        consumer.prepare_prefetch([], {"iris": 1}, new_token())
         [job] = exchange.answer()[1]
         taken[(await producer.read(job.id)).priority] += 1
     assert taken == {Priority.HIGH: 16, Priority.NORMAL: 2, Priority.LOW: 2}
@@ -441,7 +441,7 @@ async def test_exchange_carries_large_results(producer, consumer):
     job_id = await producer.submit("iris", DATA)
     [job] = consumer.claim(1)
     result = b"[" + b"1," * 50_000 + b"1]"
-    exchange = consumer.prepare_exchange([Outcome(job, result=result)], {"iris": 1}, new_token())
+    exchange = consumer.prepare_prefetch([Outcome(job, result=result)], {"iris": 1}, new_token())
     exchange.send()
     assert exchange.wait()[1] == 0
     assert exchange.answer() == (["completed"], [])
@@ -452,7 +452,7 @@ async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer
     ids = [await producer.submit("iris", DATA) for _ in range(3)]
     [job] = consumer.claim(1)
     redis_client.script_flush()
-    exchange = consumer.prepare_exchange([Outcome(job, result=b"1")], {"iris": 2}, new_token())
+    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}, new_token())
     exchange.send()
     verdicts, claimed = exchange.answer()
     assert (verdicts, [other.id for other in claimed]) == (["completed"], ids[1:])
@@ -463,15 +463,15 @@ async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer
 async def test_exchange_is_sent_before_another_is_answered(producer, consumer, redis_client, is_cut):
     ids = [await producer.submit("iris", DATA) for _ in range(6)]
     jobs = consumer.claim(2)
-    consumer._line.ask(("PING",))  # it is open
+    consumer.access.pipelined.ask(("PING",))  # it is open
     redis_client.execute_command("CLIENT", "PAUSE", 200, "ALL")
     exchanges = []
     for job in jobs:
-        exchanges.append(consumer.prepare_exchange([Outcome(job, result=b"1")], {"iris": 2}, new_token()))
+        exchanges.append(consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}, new_token()))
         exchanges[-1].send()
     assert [exchange.is_answered for exchange in exchanges] == [False, False]
     if is_cut:
-        consumer._line._connection.disconnect()
+        consumer.access.pipelined._connection.disconnect()
     answers = [exchange.answer() for exchange in exchanges]
 
     assert [[job.id for job in claimed] for _, claimed in answers] == [ids[2:4], ids[4:]]
@@ -480,11 +480,11 @@ async def test_exchange_is_sent_before_another_is_answered(producer, consumer, r
 
 
 async def test_exchange_that_was_answered_says_so(producer, consumer):
-    exchange = consumer.prepare_exchange([], {"iris": 1}, new_token())
+    exchange = consumer.prepare_prefetch([], {"iris": 1}, new_token())
     assert exchange.is_answered  # it was not sent: there is nothing to wait for
     exchange.send()
     wait_until(lambda: exchange.is_answered, what="the answer")
-    consumer._line.hang_up()
+    consumer.access.pipelined.hang_up()
     assert exchange.is_answered
     assert exchange.answer() == ([], [])
 
@@ -493,10 +493,10 @@ async def test_exchange_that_was_answered_says_so(producer, consumer):
 async def test_exchange_whose_answer_was_lost_is_repeated(producer, consumer, asks):
     ids = [await producer.submit("iris", DATA) for _ in range(3)]
     [job] = consumer.claim(1)
-    exchange = consumer.prepare_exchange([Outcome(job, result=b"1")], {"iris": 2}, new_token())
+    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}, new_token())
     exchange.send()
     assert (await producer.read(ids[0])).status is Status.COMPLETED
-    consumer._line._connection.disconnect()
+    consumer.access.pipelined._connection.disconnect()
 
     verdicts, claimed = [getattr(exchange, ask)() for ask in asks][-1]
     assert [other.id for other in claimed] == ids[1:]

@@ -21,7 +21,9 @@ from hypothesis.stateful import (
 
 from inferq.errors import InvalidInputError, JobNotFoundError, JobStateError, ModelError
 from inferq.jobs import ClaimedJob, Outcome, Priority, Status
-from inferq.queue.consumer.consumer import Consumer, Popped
+from inferq.queue.consumer.claim import Popped
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.consumer.recovery import RecoveryTimes
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.retry_policy import RetryPolicy
@@ -66,6 +68,7 @@ class QueueMachine(RuleBasedStateMachine):
                 [MODEL],
                 {MODEL: f"version-{number}"},
                 retries=PlannedRetries(settings.max_attempts, base_seconds=1.0, cap_seconds=10_000.0),
+                times=RecoveryTimes(missing_seconds=reference.GRACE),
             )
             for number in range(2)
         ]
@@ -123,18 +126,18 @@ class QueueMachine(RuleBasedStateMachine):
         return popped
 
     @rule(target=claims, who=st.integers(0, 1), limit=st.integers(1, 4))
-    def take(self, who, limit):
+    def wait_and_claim(self, who, limit):
         if not any(self.model.lists.values()) or not self.model.is_plain:
             return multiple()
         popped = self.model.pop()
-        taken = self.consumers[who].take(limit)
-        if isinstance(taken, Popped):
-            assert (taken.id, taken.priority) == popped
-            return self._claim(who, limit, taken)
-        token = taken[0].token if taken else "none"
+        _, jobs, unclaimed = self.consumers[who].wait_and_claim(limit)
+        if unclaimed:
+            assert (unclaimed.id, unclaimed.priority) == popped
+            return self._claim(who, limit, unclaimed)
+        token = jobs[0].token if jobs else "none"
         expected = self.model.claim(limit, token, popped, f"version-{who}")
-        assert [(job.id, job.attempt) for job in taken] == expected
-        return multiple(*taken)
+        assert [(job.id, job.attempt) for job in jobs] == expected
+        return multiple(*jobs)
 
     @rule(target=claims, who=st.integers(0, 1), limit=st.integers(1, 4))
     def claim(self, who, limit):
@@ -175,7 +178,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claims, who=st.integers(0, 1))
     def release(self, claim, who):
-        assert self.consumers[who].release([claim]) == [self.model.release(claim.id, claim.token)]
+        assert self.consumers[who].requeue([claim]) == [self.model.release(claim.id, claim.token)]
 
     @rule(claim=claims, who=st.integers(0, 1), longest=st.sampled_from([500.0, 1e6]))
     def renew(self, claim, who, longest):
@@ -236,7 +239,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1))
     def rescue(self, who):
-        for job_id in self.consumers[who].rescue():
+        for job_id in self.consumers[who].requeue_orphans():
             job = self.model.jobs[job_id]
             assert job.state == "foreign"
             assert self.model.now - self.model.popped[job_id] >= reference.GRACE
@@ -432,12 +435,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert list(self.client.scan_iter("job:*:result:*")) == [], "staged results are taken or dropped"
 
 
-@pytest.fixture
-def slow_clock(monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", reference.GRACE)
-
-
-def test_every_accepted_job_has_one_outcome_whatever_happens_in_any_order(redis_client, settings, slow_clock):
+def test_every_accepted_job_has_one_outcome_whatever_happens_in_any_order(redis_client, settings):
     settings = settings.model_copy(
         update={
             "lower_share": 0.0,

@@ -8,7 +8,7 @@ import pytest
 
 from inferq.errors import ErrorKind, ResultTooLargeError
 from inferq.jobs import Outcome, Status
-from inferq.queue.consumer import upload
+from inferq.queue.consumer import result_upload
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.redis_client import connection
@@ -34,7 +34,7 @@ class Sized:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
-    monkeypatch.setattr(upload, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(result_upload, "_FIRST_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def test_a_refused_result_whose_lease_is_lost_is_not_sent_again(own, own_r
     await producer.submit("iris", b"1")
     consumer = Consumer(settings, "worker-1", ["iris"])
     [job] = consumer.claim(1)
-    large, tries = consumer.upload(Outcome(job, result=b"1" * 3 * MB)), []
+    large, tries = consumer.prepare_upload(Outcome(job, result=b"1" * 3 * MB)), []
     send = large._put
     large._put = lambda: (tries.append(1), send())
     large.try_no_more()
@@ -162,9 +162,9 @@ async def test_a_result_is_carried_as_long_as_bytes_flow(
 async def test_a_result_that_takes_too_long_fails_its_job(
     settings, producer, redis_server, start_loop, monkeypatch
 ):
-    monkeypatch.setattr(upload, "_BASE_SECONDS", 0.5)
+    monkeypatch.setattr(result_upload, "_BASE_SECONDS", 0.5)
     monkeypatch.setattr(connection, "SLOWEST_BYTES_PER_SECOND", 1000 * MB)
-    monkeypatch.setattr(upload, "_TRIES", 2)
+    monkeypatch.setattr(result_upload, "_TRIES", 2)
     wire = Wire(redis_server.port, 8 * MB)
     try:
         start_loop(settings.model_copy(update={"redis_url": wire.url}))

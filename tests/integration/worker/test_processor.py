@@ -77,7 +77,7 @@ async def test_jobs_claimed_ahead_of_a_run_that_hangs_can_be_given_back(producer
     ahead = [job for job in loop.held if job not in in_run]
     assert [job.id for job in ahead] == ids[3:6]
 
-    assert consumer.release(ahead) == ["released"] * 3
+    assert consumer.requeue(ahead) == ["released"] * 3
     back = await producer.read_many(ids[3:6])
     assert {(job.status, job.attempts) for job in back} == {(Status.PENDING, 0)}
 
@@ -162,15 +162,15 @@ async def test_job_whose_end_is_being_stored_is_held_but_not_still_to_end(produc
     consumer, runner, loop, _ = hanging
     held = loop.held
     assert all(loop.is_still_to_end(job) for job in held)
-    finish, stored, seen = consumer._finish_call, threading.Event(), threading.Event()
+    prepare, stored, seen = consumer.prepare_prefetch, threading.Event(), threading.Event()
 
-    def note(outcomes):
+    def note(outcomes, *arguments, **options):
         if outcomes:
             stored.set()
             seen.wait()
-        return finish(outcomes)
+        return prepare(outcomes, *arguments, **options)
 
-    consumer._finish_call = note
+    consumer.prepare_prefetch = note
     runner.released.set()
     assert stored.wait(10)
     assert all(job in loop.held and not loop.is_still_to_end(job) for job in held)
@@ -183,18 +183,14 @@ async def test_job_whose_end_is_being_stored_is_held_but_not_still_to_end(produc
 class Unreachable(Consumer):
     """Whose server goes away for good when data is fetched of jobs that an exchange has claimed."""
 
-    is_cut_off = False
+    def fail(self, *_):
+        self.loop.stopping.set()
+        self.loop.given_up.set()
+        raise RedisConnectionError("gone")
 
-    def _fetch(self, job_ids):
-        if self.is_cut_off and job_ids:
-            self.loop.stopping.set()
-            self.loop.given_up.set()
-            raise RedisConnectionError("gone")
-        return super()._fetch(job_ids)
-
-    def prepare_exchange(self, *arguments, **options):
-        self.is_cut_off = True
-        return super().prepare_exchange(*arguments, **options)
+    def prepare_prefetch(self, *arguments, **options):
+        self.access.redis.mget = self.access.redis.ping = self.fail
+        return super().prepare_prefetch(*arguments, **options)
 
 
 async def test_loop_ends_in_order_when_it_gives_up_the_data_of_a_full_batch(settings, producer):
@@ -220,8 +216,8 @@ class Slow(Consumer):
         self.sent = []
         self.after_first = lambda: None
 
-    def prepare_exchange(self, *arguments, **options):
-        exchange = super().prepare_exchange(*arguments, **options)
+    def prepare_prefetch(self, *arguments, **options):
+        exchange = super().prepare_prefetch(*arguments, **options)
         send, wait = exchange.send, exchange.wait
 
         def slow_send():
@@ -291,7 +287,7 @@ async def test_what_an_exchange_has_stored_is_not_held_any_more_by_who_takes_its
     await start(producer, hanging)
     loop = hanging[2]
     in_run = loop.held
-    loop._send(loop._prepare([Outcome(job, result=b"{}") for job in in_run], takes_alone=False))
+    loop._send(loop._prepare([Outcome(job, result=b"{}") for job in in_run], takes_solo=False))
     loop.fetch_what_waits()
     assert not set(in_run) & set(loop.held)
 

@@ -1,95 +1,124 @@
-"""A slow scan for jobs of outside producers that were popped but never claimed: no index knows of them."""
+"""A slow scan for orphans: jobs of outside producers that were popped but never claimed, in no index."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
-import redis
-
+from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.recovery import RecoveryTimes
 from inferq.queue.redis_client import scripts
-from inferq.queue.redis_client.scripts import Script
-from inferq.queue.schema.keys import Keys
+from inferq.queue.redis_client.connection import redis_errors
+from inferq.queue.schema.ids import decode_id
+from inferq.queue.schema.times import to_milliseconds
 
 STEP_SECONDS = 1.0
-"""How often a step is taken, by whichever worker comes first."""
-ROUND_SECONDS = 20.0
-"""How long a round over all keys takes, unless there are too many for that."""
+"""How often a step is made, by whichever worker comes first."""
 LONGEST_STEP_SECONDS = 0.1
 """How long a step may take; with millions of keys a round then takes longer."""
-MOST_JOBS = 10
-"""Most jobs that one step looks for in the lists."""
+MOST_SUSPECTS = 10
+"""Most jobs that one step searches the lists for."""
 _KEYS_AT_ONCE = 1000
-
-type Call = Callable[[Script, list[str], list[Any]], Any]
 
 
 class OrphanScan:
-    """The scan, which all workers share: its turn and its place are kept in Redis.
+    """The scan, which all workers share: its cursor, and whose turn it is, are kept in Redis.
 
     Args:
-        client: The server.
-        keys: Names of its keys.
-        call: Calls a script.
-
-    Attributes:
-        lists: The lists in which jobs waited when it was last looked at.
+        access: The server.
+        models: Names of the models that this worker serves.
+        times: How long to wait.
     """
 
-    def __init__(self, client: redis.Redis, keys: Keys, call: Call) -> None:
-        self._redis = client
-        self._keys = keys
-        self._call = call
-        self.lists: list[bytes] = []
+    def __init__(self, access: QueueAccess, models: Sequence[str], times: RecoveryTimes) -> None:
+        self._access = access
+        default = access.settings.default_model
+        self._models = sorted(models, key=lambda model: (model != default, model))
+        self._times = times
+        self._lists: list[bytes] = []  # in which jobs waited when they were listed last
 
-    def takes_turn(self) -> bool:
-        """Whether the next step is this worker's."""
-        key, step_ms = self._keys.scan_turn, round(STEP_SECONDS * 900)
-        if self._call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "NX", "PX", step_ms]) is not None:
-            return True
-        if self._redis.pttl(key) <= step_ms:
-            return False
-        # it was set before the clock was set back
-        return self._call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "PX", step_ms]) is not None
+    def acquire_scan_turn(self) -> bool:
+        """Whether the next step is this worker's: one is due each second, whatever the number of workers.
 
-    def step(self) -> list[bytes]:
-        """Looks at the next keys; returns the ids of the jobs among them that may be lost."""
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.get(self._keys.scan_cursor)
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        key, step_ms = self._access.keys.scan_turn, round(STEP_SECONDS * 900)
+        with redis_errors():
+            if self._access.call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "NX", "PX", step_ms]) is not None:
+                return True
+            if self._access.redis.pttl(key) <= step_ms:
+                return False
+            # it was set before the clock was set back
+            return self._access.call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "PX", step_ms]) is not None
+
+    def requeue_orphans(self) -> list[str]:
+        """Makes one step of the scan.
+
+        Returns:
+            The ids put into a list again. As nothing in Redis tells which model such a job was meant for, it
+            goes to the default model if this worker serves it, else to the worker's first.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        with redis_errors():
+            suspects = self._find_suspects()
+            missing = [
+                job_id for job_id in suspects if self._requeue(job_id, are_all_lists=False) == b"missing"
+            ]
+            if missing:
+                self._find_lists()
+            return [
+                decode_id(job_id)
+                for job_id in missing
+                if self._requeue(job_id, are_all_lists=True) == b"rescued"
+            ]
+
+    def _requeue(self, job_id: bytes, *, are_all_lists: bool) -> bytes:
+        queues = [self._access.keys.queue(model) for model in self._models]
+        arguments = [
+            job_id, to_milliseconds(self._times.missing_seconds), self._access.lifetime_ms,
+            int(are_all_lists), *self._lists,
+        ]  # fmt: skip
+        return cast("bytes", self._access.call(scripts.RECOVER_ORPHAN, queues, arguments))
+
+    def _find_suspects(self) -> list[bytes]:
+        """Scans the next keys; returns the ids of the jobs among them that may be orphans."""
+        redis, keys = self._access.redis, self._access.keys
+        pipeline = redis.pipeline(transaction=False)
+        pipeline.get(keys.scan_cursor)
         pipeline.dbsize()
         stored, size = pipeline.execute()
         cursor = int(stored) if (stored or b"").isdigit() else 0
-        left = size * STEP_SECONDS / ROUND_SECONDS
+        keys_left = size * STEP_SECONDS / self._times.scan_round_seconds
         until = time.monotonic() + LONGEST_STEP_SECONDS
         suspects: list[bytes] = []
         while True:
             cursor, found = self._scan(cursor)
-            left -= _KEYS_AT_ONCE
-            suspects += self._suspects(found)
-            if not cursor or left <= 0 or len(suspects) >= MOST_JOBS or time.monotonic() > until:
+            keys_left -= _KEYS_AT_ONCE
+            if found:
+                suspects += self._access.call(scripts.FIND_ORPHANS, [keys.models], found)
+            if not cursor or keys_left <= 0 or len(suspects) >= MOST_SUSPECTS or time.monotonic() > until:
                 break
         if cursor:
-            self._call(scripts.WRITE_AT_OOM, [self._keys.scan_cursor], ["SET", cursor, "EX", 3600])
+            self._access.call(scripts.WRITE_AT_OOM, [keys.scan_cursor], ["SET", cursor, "EX", 3600])
         elif stored:
-            self._redis.delete(self._keys.scan_cursor)
-        return suspects[:MOST_JOBS]
-
-    def find_lists(self) -> None:
-        """Notes the lists of all models, also of those that no worker has announced yet or any more.
-
-        It looks at all keys, so that is left until a job is in none of the lists known so far.
-        """
-        pattern = self._keys.any_queue
-        self.lists = list(self._redis.scan_iter(pattern, count=_KEYS_AT_ONCE, _type="LIST"))
+            redis.delete(keys.scan_cursor)
+        return suspects[:MOST_SUSPECTS]
 
     def _scan(self, cursor: int) -> tuple[int, list[bytes]]:
+        keys = self._access.keys
         cursor, found = cast(
             "tuple[int, list[bytes]]",
-            self._redis.scan(cursor, match=self._keys.any_status, count=_KEYS_AT_ONCE, _type="STRING"),
+            self._access.redis.scan(cursor, match=keys.any_status, count=_KEYS_AT_ONCE, _type="STRING"),
         )
-        before, after = self._keys.job("*", "status").encode().rsplit(b"*", 1)
+        before, after = keys.job("*", "status").encode().rsplit(b"*", 1)
         return cursor, [key.removeprefix(before).removesuffix(after) for key in found]
 
-    def _suspects(self, job_ids: Sequence[bytes]) -> list[bytes]:
-        if not job_ids:
-            return []
-        return cast("list[bytes]", self._call(scripts.FIND_ORPHANS, [self._keys.models], list(job_ids)))
+    def _find_lists(self) -> None:
+        """Notes the lists of all models, also of those that no worker has announced yet or any more.
+
+        It scans all keys, so that is left until a job is in none of the lists known so far.
+        """
+        pattern = self._access.keys.any_queue
+        self._lists = list(self._access.redis.scan_iter(pattern, count=_KEYS_AT_ONCE, _type="LIST"))

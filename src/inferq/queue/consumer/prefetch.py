@@ -1,33 +1,53 @@
-"""A round trip of a worker that stores what is done and claims more, and need not be waited for."""
+"""Claims ahead: a round trip that finishes jobs and claims others while the model runs."""
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
+
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import ClaimedJob, Outcome
+from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.claim import Claimer, Limit, read_leased
+from inferq.queue.consumer.claim_order import ClaimOrder
+from inferq.queue.consumer.settle import Settler, read_verdicts
 from inferq.queue.redis_client.connection import redis_errors
+from inferq.queue.redis_client.error_replies import is_lasting_refusal
 from inferq.queue.redis_client.pipelined import PipelinedConnection, pack
+from inferq.queue.redis_client.script_calls import ScriptCall
 
-type Answer = tuple[list[str], list[ClaimedJob]]
-"""What became of each outcome, and the jobs that were claimed."""
+
+class PrefetchResult(NamedTuple):
+    """What a finish and a claim in one round trip bring.
+
+    Attributes:
+        verdicts: What became of each outcome.
+        jobs: The jobs that were claimed.
+    """
+
+    verdicts: list[str]
+    jobs: list[ClaimedJob]
 
 
 class PrefetchedClaim:
-    """An exchange, packed when it is made, to be sent later, and waited for later still.
+    """A finish and a claim, packed when they are made, to be sent later, and waited for later still.
 
-    Where it could not be sent, or its answer was lost, it is repeated the usual way. One thread sends it and
-    asks for its answer; any may wait for that, more than once, but not before that of another that was sent
-    earlier. Meanwhile others may be sent.
+    Where they could not be sent, or the answer was lost, they are repeated the usual way. One thread sends
+    them and asks for the answer; any may wait for it, more than once, but not before that of another that was
+    sent earlier. Meanwhile others may be sent.
 
     Args:
-        line: The connection it is sent on. From then until `wait` has returned, only other exchanges may be.
+        pipelined: The connection it is sent on. From then until `wait` has returned, nothing else may be but
+            others of this class.
         commands: What is sent; the last two are the calls that finish and claim.
-        read: Makes the answer of those two replies. Raises a RedisError where more must be fetched in vain.
-        peek: The jobs that they bring, without what must be fetched.
-        repeat: Makes the whole exchange at once.
+        on_send: Called when it is sent.
+        read: Makes the result of those two replies. Raises a RedisError where large data cannot be fetched.
+        peek: The jobs that they bring, without large data.
+        repeat: Makes finish and claim at once.
         outcomes: What it stores.
         limits: How many jobs of each model it asks for.
 
@@ -39,25 +59,27 @@ class PrefetchedClaim:
 
     def __init__(
         self,
-        line: PipelinedConnection,
+        pipelined: PipelinedConnection,
         commands: Sequence[tuple[Any, ...]],
-        read: Callable[[list[Any]], Answer],
-        peek: Callable[[list[Any]], list[ClaimedJob]],
-        repeat: Callable[[], Answer],
         *,
+        on_send: Callable[[], None],
+        read: Callable[[list[Any]], PrefetchResult],
+        peek: Callable[[list[Any]], list[ClaimedJob]],
+        repeat: Callable[[], PrefetchResult],
         outcomes: Sequence[Outcome],
         limits: Mapping[str, int],
     ) -> None:
-        self._line = line
+        self._pipelined = pipelined
         self._packed = pack(commands)
         self._reply_count = len(commands)
+        self._on_send = on_send
         self._read = read
         self._peek = peek
         self._repeat = repeat
         self._lock = threading.Lock()
         self._sent_on: Any = None
         self._replies: list[Any] = []
-        self._answer: Answer | None = None
+        self._answer: PrefetchResult | None = None
         self.outcomes = outcomes
         self.limits = limits
         self.sent_at = float("inf")
@@ -65,17 +87,18 @@ class PrefetchedClaim:
     def send(self) -> None:
         """Sends it, if Redis can be reached."""
         self.sent_at = time.monotonic()
+        self._on_send()
         with suppress(RedisUnavailableError), redis_errors():
-            self._sent_on = self._line.send(self._packed)
+            self._sent_on = self._pipelined.send(self._packed)
         self._packed = b""  # it may be large, and a repetition is packed anew
 
     @property
     def is_answered(self) -> bool:
-        """Whether `wait` would return at once, or has to repeat the exchange."""
+        """Whether `wait` would return at once, or has to repeat the calls."""
         if not self._lock.acquire(blocking=False):
             return False  # another thread waits
         try:
-            return self._sent_on is None or self._line.has_answer(self._sent_on)
+            return self._sent_on is None or self._pipelined.has_answer(self._sent_on)
         finally:
             self._lock.release()
 
@@ -94,14 +117,11 @@ class PrefetchedClaim:
             if self._answer is None:
                 model, ids, *_ = self._replies[1]
                 return model.decode(), len(ids)
-            jobs = self._answer[1]
+            jobs = self._answer.jobs
             return jobs[0].model if jobs else "", len(jobs)
 
-    def answer(self) -> Answer:
+    def answer(self) -> PrefetchResult:
         """Waits until Redis has answered.
-
-        Returns:
-            What became of each outcome, and the jobs.
 
         Raises:
             RedisUnavailableError: Redis is away. May be called again.
@@ -126,7 +146,7 @@ class PrefetchedClaim:
         try:
             if not self._replies and self._answer is None:
                 self._ask()
-            return self._answer[1] if self._answer else self._peek(self._replies)
+            return self._answer.jobs if self._answer else self._peek(self._replies)
         finally:
             self._lock.release()
 
@@ -134,6 +154,93 @@ class PrefetchedClaim:
         sent_on, self._sent_on = self._sent_on, None
         if sent_on is not None:
             with suppress(RedisUnavailableError), redis_errors():
-                self._replies = self._line.receive(self._reply_count, sent_on)[-2:]
+                self._replies = self._pipelined.receive(self._reply_count, sent_on)[-2:]
                 return
         self._answer = self._repeat()
+
+
+class Prefetcher:
+    """Finishes and claims in one round trip, at once or ahead.
+
+    Args:
+        access: The server.
+        order: Which lists come first.
+        claimer: Makes and reads claims.
+        settler: Makes finishes.
+    """
+
+    def __init__(self, access: QueueAccess, order: ClaimOrder, claimer: Claimer, settler: Settler) -> None:
+        self._access = access
+        self._order = order
+        self._claimer = claimer
+        self._settler = settler
+
+    def prepare_prefetch(
+        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_solo: bool = True
+    ) -> PrefetchedClaim:
+        """Makes a finish and a claim that are sent and waited for later.
+
+        Args:
+            outcomes: How each attempt ended; see `finish`.
+            limits: Most jobs to claim of each model, at least 1.
+            token: Fencing token of the claim.
+            takes_solo: Whether to take a job that must run alone, since a worker died with it.
+        """
+        finish, staged = self._settler.prepare(outcomes)
+        priorities = self._order.peek_priorities()
+        if takes_solo and (first := self._order.solo_priority):
+            priorities = (first, *(priority for priority in priorities if priority is not first))
+            self._order.solo_priority = None
+        claim = self._claimer.prepare(limits, token, priorities, takes_solo=takes_solo)
+        commands = [
+            *self._settler.staged_results.commands(staged),
+            *map(self._access.command, (finish, claim)),
+        ]
+        return PrefetchedClaim(
+            self._access.pipelined,
+            commands,
+            on_send=self._order.use_priorities,
+            read=partial(self._read, token=token),
+            peek=lambda replies: read_leased(replies[1], token),
+            repeat=lambda: self.finish_and_claim(outcomes, limits, token, takes_solo=takes_solo),
+            outcomes=outcomes,
+            limits=limits,
+        )
+
+    def finish_and_claim(
+        self, outcomes: Sequence[Outcome], limit: Limit, token: str, *, takes_solo: bool = True
+    ) -> PrefetchResult:
+        """Finishes and claims at once.
+
+        Args:
+            outcomes: How each attempt ended; see `finish`.
+            limit: Most jobs to claim.
+            token: Fencing token. The whole may be repeated with it if its answer was lost.
+            takes_solo: Whether to take a job that must run alone, since a worker died with it.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        finish, staged = self._settler.prepare(outcomes)
+        claim = self._claimer.prepare(limit, token, self._order.draw_priorities(), takes_solo=takes_solo)
+        with redis_errors():
+            try:
+                return self._read(self._call_together([finish, claim], staged), token)
+            except ResponseError as error:
+                if not (staged and is_lasting_refusal(error)):
+                    raise
+            verdicts = self._settler.finish(outcomes)
+            return PrefetchResult(verdicts, self._claimer.read(self._access.call(*claim), token))
+
+    def _read(self, replies: list[Any], token: str) -> PrefetchResult:
+        verdicts, claimed = replies
+        return PrefetchResult(read_verdicts(verdicts), self._claimer.read(claimed, token))
+
+    def _call_together(self, calls: Sequence[ScriptCall], staged: Mapping[bytes, bytes]) -> list[Any]:
+        """The answers of several scripts in one round trip, after large results were staged."""
+        run_together, staged_results = self._access.scripts.run_together, self._settler.staged_results
+        try:
+            return run_together(calls, before=staged_results.commands(staged))
+        except OutOfMemoryError:
+            staged_results.write_at_oom(staged)
+            return run_together(calls)

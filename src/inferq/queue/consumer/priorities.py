@@ -17,7 +17,7 @@ class WeightedPriorities:
         self._share = share
         self._credit = {Priority.NORMAL: 0.5, Priority.LOW: 0.0}
 
-    def following(self) -> tuple[Priority, ...]:
+    def next_order(self) -> tuple[Priority, ...]:
         """The order for the next claim."""
         first = Priority.HIGH
         for priority in self._credit:

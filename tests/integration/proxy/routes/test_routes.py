@@ -8,6 +8,7 @@ import pytest
 from inferq.errors import ModelError
 from inferq.jobs import Outcome, WorkerInfo
 from inferq.proxy.app import create_app
+from inferq.queue.consumer.consumer import Consumer
 
 DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 SEED_KEYS = ["job_id", "status", "result", "error"]
@@ -67,11 +68,12 @@ async def test_completed_job_shows_the_seeds_result(client, announced, consumer,
     assert view["submitted_at"] <= view["started_at"] <= view["finished_at"]
 
 
-async def test_failed_job_shows_its_error(client, announced, settings, consumer):
+async def test_failed_job_shows_its_error(client, announced, settings):
     job_id = (await client.post("/predict", json=DATA)).json()["job_id"]
+    consumer = Consumer(settings.model_copy(update={"max_attempts": 1}), "worker-1", ["iris"])
     [job] = consumer.claim(1)
-    consumer._settings = settings.model_copy(update={"max_attempts": 1})
     consumer.finish([Outcome(job, error=ModelError("It broke."))])
+    consumer.close()
     view = (await client.get(f"/job/{job_id}")).json()
 
     assert (view["status"], view["result"]) == ("failed", None)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 from tests.integration.proxy.routes.test_routes import DATA, beat, expect_problem
@@ -86,7 +87,7 @@ async def test_jobs_for_a_model_that_nobody_serves_are_seen_everywhere(client, a
         assert [job["job_id"] for job in (await client.get(f"/jobs{query}")).json()["jobs"]] == [job_id]
 
 
-async def test_workers_that_take_nothing_are_noticed(client, announced, consumer, redis_client):
+async def test_workers_that_take_nothing_are_noticed(client, announced, consumer, settings, redis_client):
     beat(consumer, announced)
     job_id = (await client.post("/predict", json=DATA)).json()["job_id"]
     assert (await client.get("/health")).json()["status"] == "healthy"
@@ -94,8 +95,9 @@ async def test_workers_that_take_nothing_are_noticed(client, announced, consumer
     worker = (await client.get("/health")).json()["components"]["worker"]
     assert worker.startswith("1 job waits for model 'iris', the longest for ")
     assert worker.endswith(" s, and none of its 1 live workers takes one")
-    consumer._settings = consumer._settings.model_copy(update={"job_ttl": 1e12})
-    consumer.claim(1)
+    patient = Consumer(settings.model_copy(update={"job_ttl": 1e12}), "worker-1", ["iris"])
+    patient.claim(1)
+    patient.close()
     assert (await client.get("/health")).json()["status"] == "healthy"
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from inferq.jobs import WorkerInfo
-from inferq.queue.consumer import consumer as consumer_module
+from inferq.queue.consumer.registry import UNSERVED_SECONDS
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def age(redis_client):
     return age
 
 
-OVER = consumer_module.UNSERVED_SECONDS + 1
+OVER = UNSERVED_SECONDS + 1
 
 
 async def test_model_that_no_worker_has_is_dropped_after_a_while(producer, consumer, beat, age):

@@ -35,7 +35,7 @@ async def test_every_way_in_counts_and_every_way_out_frees(producer, consumer, r
     consumer.finish([Outcome(first, result=b"1")])
     consumer.finish([Outcome(first, result=b"1")])
     assert await held(producer) == 3 * size
-    consumer.release([second])
+    consumer.requeue([second])
     assert await held(producer) == 3 * size
     [second] = consumer.claim(1)
     consumer.finish([Outcome(second, error=InvalidInputError("No."))])

@@ -132,7 +132,7 @@ async def test_changes_of_status_are_told(producer, consumer, redis_client):
     events.get_message(timeout=1)
     job_id = await producer.submit("iris", DATA)
     [job] = consumer.claim(1)
-    consumer.release([job])
+    consumer.requeue([job])
     [job] = consumer.claim(1)
     consumer.finish([Outcome(job, result=b"{}")])
 

@@ -14,7 +14,7 @@ from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.producer.producer import Producer
 from inferq.queue.redis_client.connection import connect
 from inferq.settings import Settings
-from tests.integration.queue.consumer.taking import take
+from tests.integration.queue.consumer.claiming import claim_next
 from tests.servers import REDIS_BINARY, Server, free_port
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -46,13 +46,13 @@ async def run_one_job(settings):
         with notices.waiting(job_id) as waiter:
             while not notices.is_heard:
                 await asyncio.sleep(0.01)
-            [job] = take(consumer)
+            [job] = claim_next(consumer)
             consumer.renew({job: 60.0})
             consumer.finish([Outcome(job, result=b"1")])
             while waiter.told is not Status.COMPLETED:
                 assert await waiter.woken(10)
         consumer.recover()
-        consumer.rescue()
+        consumer.requeue_orphans()
         job = await producer.read(job_id)
         assert await producer.announced_models() == {"iris": b"{}"}
         assert await producer.live_workers() == []

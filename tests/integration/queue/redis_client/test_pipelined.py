@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Priority
-from inferq.queue.consumer.consumer import Popped, new_token
+from inferq.queue.consumer.claim import Popped, new_token
 from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection, PipelinedConnection, pack
 from tests.servers import wait_until
 
@@ -145,9 +145,9 @@ def test_claim_that_fails_is_not_repeated(consumer, redis_client):
 
 
 def test_worker_whose_idle_connection_was_cut_waits_on(consumer, redis_client):
-    assert consumer.take(1, timeout_seconds=0.05) == []
+    assert consumer.wait_and_claim(1, timeout_seconds=0.05).jobs == []
     kill_others(redis_client)
-    assert consumer.take(1, timeout_seconds=0.05) == []
+    assert consumer.wait_and_claim(1, timeout_seconds=0.05).jobs == []
 
 
 async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, redis_client, monkeypatch):

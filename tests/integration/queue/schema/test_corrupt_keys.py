@@ -9,7 +9,7 @@ from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
-from tests.integration.queue.consumer.taking import take
+from tests.integration.queue.consumer.claiming import claim_next
 from tests.records import change_record, known, leased, write_record
 from tests.servers import wait_until
 
@@ -34,7 +34,7 @@ async def test_odd_record_breaks_neither_the_queue_nor_a_read(producer, consumer
     redis_client.lpush("queue:iris", "odd")
     job_id = await producer.submit("iris", DATA)
 
-    jobs = take(consumer) + consumer.claim(1)
+    jobs = claim_next(consumer) + consumer.claim(1)
     assert job_id in [job.id for job in jobs]
     consumer.finish([Outcome(job, result=b"1") for job in jobs])
     consumer.recover()
@@ -59,21 +59,19 @@ async def test_odd_entries_among_models_and_workers_are_passed_over(producer, re
     assert await producer.live_workers() == []
 
 
-async def test_scan_goes_on_past_odd_keys(consumer, redis_client, monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.1)
+async def test_scan_goes_on_past_odd_keys(eager_consumer, redis_client):
     redis_client.set("scan:cursor", "abc")
     redis_client.rpush("job:list:status", "x")
     redis_client.set("job:list:data", DATA)
     redis_client.set("job:lost:data", DATA)
     redis_client.set("job:lost:status", "pending")
-    assert wait_until(consumer.rescue, what="the rescue") == ["lost"]
+    assert wait_until(eager_consumer.requeue_orphans, what="the rescue") == ["lost"]
 
 
-async def test_data_that_was_never_pushed_is_left_alone(consumer, redis_client, monkeypatch):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.01)
+async def test_data_that_was_never_pushed_is_left_alone(eager_consumer, redis_client):
     redis_client.set("job:later:data", DATA)
     for _ in range(3):
-        assert consumer.rescue() == []
+        assert eager_consumer.requeue_orphans() == []
         await asyncio.sleep(0.02)
     assert redis_client.llen("queue:iris") == 0
 
@@ -82,7 +80,7 @@ async def test_ended_id_that_is_set_and_pushed_again_runs_again(producer, consum
     for result in (b"1", b"2"):
         redis_client.set("job:again:data", DATA)
         redis_client.lpush("queue:iris", "again")
-        [job] = take(consumer)
+        [job] = claim_next(consumer)
         consumer.finish([Outcome(job, result=result)])
         view = await producer.read("again")
         assert (view.status, view.result, view.attempts) == (Status.COMPLETED, result, 1)
@@ -98,19 +96,16 @@ async def test_ended_id_that_is_only_pushed_again_changes_nothing(producer, cons
     assert (await producer.read(job_id)).result == b"1"
 
 
-async def test_job_that_an_outside_worker_is_running_is_left_to_it(
-    producer, consumer, redis_client, monkeypatch
-):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.01)
+async def test_job_that_an_outside_worker_is_running_is_left_to_it(producer, eager_consumer, redis_client):
     job_id = await producer.submit("iris", DATA)
     redis_client.brpop(["queue:iris"])
     redis_client.set(f"job:{job_id}:status", "processing")
     for _ in range(3):
-        assert consumer.recover().missing == 0
+        assert eager_consumer.recover().missing == 0
         await asyncio.sleep(0.02)
     redis_client.set(f"job:{job_id}:result", '{"outside":1}')
     redis_client.set(f"job:{job_id}:status", "completed")
-    consumer.recover()
+    eager_consumer.recover()
     assert (await producer.read(job_id)).result == b'{"outside":1}'
     assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
 
@@ -122,7 +117,8 @@ async def test_keys_that_an_outside_worker_leaves_without_expiry_get_one(produce
     redis_client.set(f"job:{job_id}:result", "2")
     redis_client.set(f"job:{job_id}:status", "completed")
     wait_until(
-        lambda: (consumer.rescue(), redis_client.ttl(f"job:{job_id}:result") > 0)[1], what="the expiry"
+        lambda: (consumer.requeue_orphans(), redis_client.ttl(f"job:{job_id}:result") > 0)[1],
+        what="the expiry",
     )
 
 
@@ -130,7 +126,7 @@ async def test_failed_kind_is_kept_for_people_and_programs(producer, consumer, r
     write_record(redis_client, "bad", state="queued", model="iris", attempts="abc")
     redis_client.set("job:bad:data", DATA)
     redis_client.lpush("queue:iris", "bad")
-    assert take(consumer) == []
+    assert claim_next(consumer) == []
     job = await producer.read("bad")
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
     assert "cannot be read" in job.error

@@ -79,22 +79,21 @@ async def test_record_stays_as_long_as_the_status_which_was_given_a_longer_lifet
 
 
 async def test_jobs_of_a_batch_that_is_not_yet_accepted_are_left_alone(
-    producer, consumer, redis_client, monkeypatch
+    producer, eager_consumer, redis_client, monkeypatch
 ):
-    monkeypatch.setattr("inferq.queue.consumer.consumer.MISSING_SECONDS", 0.05)
     commit, rescued = producer._bulk._commit, []
 
     async def commit_late(arguments):
         until = time.monotonic() + 0.3
         while time.monotonic() < until:
-            rescued.extend(consumer.rescue())
+            rescued.extend(eager_consumer.requeue_orphans())
             await asyncio.sleep(0.01)
         return await commit(arguments)
 
     monkeypatch.setattr(producer._bulk, "_commit", commit_late)
     ids = await producer.submit_all([Submission("iris", DATA) for _ in range(3)])
     assert rescued == []
-    assert [job.id for job in consumer.claim(4)] == ids
+    assert [job.id for job in eager_consumer.claim(4)] == ids
     assert redis_client.keys("job:*:staged") == redis_client.keys("job:*:missing") == []
 
 
@@ -291,7 +290,7 @@ async def test_job_that_leaves_a_claim_early_leaves_its_lease(producer, consumer
     ids = [await producer.submit("iris", DATA) for _ in range(4)]
     jobs = consumer.claim(4)
     await producer.cancel(ids[0])
-    consumer.release(jobs[1:2])
+    consumer.requeue(jobs[1:2])
     consumer.finish([Outcome(jobs[2], error=ModelError("No."))])
     assert leased(redis_client) == ids[3:]
     consumer.finish([Outcome(jobs[3], result=b"1")])

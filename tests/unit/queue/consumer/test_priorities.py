@@ -8,8 +8,8 @@ from inferq.queue.consumer.priorities import WeightedPriorities
 
 
 def first_places(share, claims=1000):
-    turns = WeightedPriorities(share)
-    return [turns.following()[0] for _ in range(claims)]
+    weights = WeightedPriorities(share)
+    return [weights.next_order()[0] for _ in range(claims)]
 
 
 @pytest.mark.parametrize("share", [0.4, 0.1, 0.01])
@@ -19,7 +19,7 @@ def test_lower_priorities_come_first_in_their_share_of_the_claims(share):
     assert counts[Priority.LOW] == pytest.approx(1000 * share, abs=1)
 
 
-def test_turns_are_spread_evenly():
+def test_lower_priorities_are_spread_evenly():
     places = first_places(0.1, 40)
     lows = [place for place, priority in enumerate(places) if priority is Priority.LOW]
     assert {later - earlier for earlier, later in pairwise(lows)} == {10}
@@ -30,6 +30,6 @@ def test_without_a_share_high_is_always_first():
 
 
 def test_every_order_has_each_priority_once():
-    turns = WeightedPriorities(0.3)
+    weights = WeightedPriorities(0.3)
     for _ in range(20):
-        assert sorted(turns.following()) == sorted(Priority)
+        assert sorted(weights.next_order()) == sorted(Priority)

@@ -1,0 +1,164 @@
+"""Leases waiting jobs to this worker."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import batched
+from typing import Any
+
+from inferq.jobs import ClaimedJob, Priority
+from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.claim_order import ClaimOrder
+from inferq.queue.consumer.large_data import LargeData
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.connection import redis_errors
+from inferq.queue.redis_client.pipelined import REPEATABLE
+from inferq.queue.redis_client.script_calls import ScriptCall
+from inferq.queue.redis_client.scripts import INLINE_BYTES
+from inferq.queue.schema.ids import decode_id, encode_id
+from inferq.queue.schema.times import to_milliseconds
+
+type Limit = int | Mapping[str, int]
+"""Most jobs to claim, at least 1; or the same for each model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Popped:
+    """A job id that BRPOP handed to this worker. Until it is claimed, only `recover` can find it again.
+
+    Attributes:
+        id: Job id.
+        model: Model of the list it came from.
+        priority: Priority of that list.
+        token: Fencing token to claim it with.
+    """
+
+    id: str
+    model: str
+    priority: Priority
+    token: str
+
+
+def new_token() -> str:
+    """A fencing token for one claim."""
+    return secrets.token_hex(16)
+
+
+class Claimer:
+    """Makes claims, and reads what they bring.
+
+    Args:
+        access: The server.
+        order: Which lists come first.
+        large_data: Fetches what does not pass through a script.
+        worker_id: Who claims.
+        versions: The version of each model, which its jobs are to show; none for one that is left out.
+    """
+
+    def __init__(
+        self,
+        access: QueueAccess,
+        order: ClaimOrder,
+        large_data: LargeData,
+        worker_id: str,
+        versions: Mapping[str, str],
+    ) -> None:
+        self._access = access
+        self._order = order
+        self._large_data = large_data
+        self._worker_id = worker_id
+        self._versions = versions
+
+    def claim(self, limit: Limit, popped: Popped | None = None, token: str = "") -> list[ClaimedJob]:
+        """Leases waiting jobs of one model to this worker.
+
+        Args:
+            limit: Most jobs to claim. With 0 none but the popped one.
+            popped: The id that `wait_and_claim` could not claim; it is taken first.
+            token: Fencing token; a claim repeated with it, since its answer was lost, gets the same jobs.
+
+        Returns:
+            The jobs, the oldest first; those of `high` before others, but for the share of the lower
+            priorities; none if none wait. Models take turns.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        token = token or (popped.token if popped else new_token())
+        call = self.prepare(limit, token, self._order.draw_priorities(), popped=popped)
+        with redis_errors():
+            return self.read(self._access.call(*call) if popped is None else self._call_soon(call), token)
+
+    def prepare(
+        self,
+        limit: Limit,
+        token: str,
+        priorities: tuple[Priority, ...],
+        *,
+        popped: Popped | None = None,
+        takes_solo: bool = True,
+        sure_ms: int = 0,
+    ) -> ScriptCall:
+        """Makes a claim that is sent later.
+
+        Args:
+            limit: Most jobs to claim.
+            token: Fencing token.
+            priorities: The priorities, the first to look at first.
+            popped: What BRPOP has popped, if that is known.
+            takes_solo: Whether to take a job that must run alone, since a worker died with it.
+            sure_ms: For a claim behind a BRPOP: within this time of it something was popped. Else 0.
+        """
+        settings = self._access.settings
+        models = [popped.model] if popped else self._order.models
+        arguments: list[Any] = [
+            int(takes_solo), to_milliseconds(settings.lease_seconds), self._worker_id, token,
+            to_milliseconds(settings.job_ttl), to_milliseconds(settings.result_ttl), INLINE_BYTES,
+            encode_id(popped.id) if popped else "", popped.priority if popped else "",
+            " ".join(priorities), sure_ms,
+        ]  # fmt: skip
+        for model in models:
+            most = limit if isinstance(limit, int) else limit[model]
+            arguments += (model, self._versions.get(model, ""), most)
+        return ScriptCall(scripts.CLAIM, [self._access.keys.queue(name) for name in models], arguments)
+
+    def read(self, answer: list[Any], token: str) -> list[ClaimedJob]:
+        """The jobs that a claim brings, with all their data.
+
+        Args:
+            answer: What the claim script answers.
+            token: The claim's fencing token.
+
+        Raises:
+            RedisError: Large data could not be fetched, as the server is away.
+        """
+        model, ids, found, _, solo_priority = answer
+        if solo_priority:
+            self._order.solo_priority = Priority(solo_priority.decode())
+        if not ids:
+            return []
+        jobs = read_leased(answer, token)
+        if None in found:
+            jobs = self._large_data.fetch_into(jobs, [i for i, data in enumerate(found) if data is None])
+        self._order.move_back(model.decode())
+        return jobs
+
+    def _call_soon(self, call: ScriptCall) -> Any:  # noqa: ANN401 - as the script answers
+        """Calls it on the connection that popped the id: of all it is the fastest."""
+        try:
+            return self._access.pipelined.ask(call.by_digest(self._access.keys.prefix))[0]
+        except REPEATABLE:
+            return self._access.call(*call)
+
+
+def read_leased(answer: list[Any], token: str) -> list[ClaimedJob]:
+    """The jobs that a claim brings; data that is large is still to be fetched, and empty."""
+    model, ids, found, unusual = answer[0].decode(), *answer[1:4]
+    jobs = [
+        ClaimedJob(decode_id(job_id), model, data or b"", 1, token)
+        for job_id, data in zip(ids, found, strict=True)
+    ]
+    for index, attempt, timeout_ms in batched(unusual, 3, strict=True):
+        seconds = timeout_ms / 1000 if timeout_ms else None
+        jobs[index] = jobs[index]._replace(attempt=attempt, timeout_seconds=seconds)
+    return jobs

@@ -1,0 +1,115 @@
+"""Recovery: reclaims jobs of dead workers, retries what is due, finds what was popped but never claimed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.connection import redis_errors
+from inferq.queue.retry_policy import RetryPolicy
+from inferq.queue.schema.ids import decode_id, encode_id
+from inferq.queue.schema.times import to_milliseconds
+
+RECOVER_LIMIT = 100
+"""Most jobs of each kind that one pass handles."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryTimes:
+    """How long recovery waits before it acts.
+
+    Attributes:
+        missing_seconds: How long a job must be in no list before it counts as lost between BRPOP and claim.
+        longest_lease_seconds: A lease that ends later than this, and than two of our own, was given before
+            the clock was set back.
+        scan_round_seconds: How long the scan for orphans takes for all keys, unless they are too many.
+    """
+
+    missing_seconds: float = 3.0
+    longest_lease_seconds: float = 10.0
+    scan_round_seconds: float = 20.0
+
+
+USUAL_TIMES = RecoveryTimes()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What one recovery pass did.
+
+    Attributes:
+        lapsed: Jobs reclaimed from workers that died.
+        due: Jobs whose retry was due.
+        missing: Jobs found that were popped but never claimed.
+        failed: Jobs that failed for good because their worker died too often.
+    """
+
+    lapsed: int = 0
+    due: int = 0
+    missing: int = 0
+    failed: int = 0
+
+
+class Recovery:
+    """Passes over the queues of this worker's models.
+
+    Args:
+        access: The server.
+        models: Names of the models that this worker serves.
+        retries: How often a job may crash its worker, and the longest pause before a retry.
+        times: How long to wait.
+    """
+
+    def __init__(
+        self, access: QueueAccess, models: Sequence[str], retries: RetryPolicy, times: RecoveryTimes
+    ) -> None:
+        self._access = access
+        self._models = models
+        self._retries = retries
+        self._times = times
+        self._foreign_model = b""  # the one whose ended jobs were removed last
+
+    def recover(self) -> Recovered:
+        """Makes one pass.
+
+        Of one other model in turn, which perhaps no worker serves any more, it removes ended jobs in time,
+        and ends those that waited too long.
+
+        Returns:
+            What it found, over all models.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        total, kept = [0, 0, 0, 0], set[bytes]()
+        settings, times = self._access.settings, self._times
+        arguments: list[Any] = [
+            RECOVER_LIMIT, to_milliseconds(times.missing_seconds), self._access.result_ttl_ms,
+            self._retries.max_attempts, to_milliseconds(settings.job_ttl),
+            to_milliseconds(max(2 * settings.lease_seconds, times.longest_lease_seconds)),
+            to_milliseconds(self._retries.cap_seconds),
+        ]  # fmt: skip
+        for model in self._models:
+            with redis_errors():
+                *found, models = self._access.call(
+                    scripts.RECOVER, [self._access.keys.queue(model)], arguments
+                )
+            total = [sum(pair) for pair in zip(total, found, strict=True)]
+            kept.update(models)
+        self._forget_next(kept.difference(map(encode_id, self._models)))
+        return Recovered(*total)
+
+    def _forget_next(self, models: Collection[bytes]) -> None:
+        """Removes ended jobs of the next of the models of others."""
+        if not models:
+            return
+        others = sorted(models)
+        self._foreign_model = next((model for model in others if model > self._foreign_model), others[0])
+        queue = encode_id(self._access.keys.queue(decode_id(self._foreign_model)))
+        arguments = [
+            self._foreign_model, self._access.result_ttl_ms,
+            to_milliseconds(self._access.settings.job_ttl), RECOVER_LIMIT,
+        ]  # fmt: skip
+        with redis_errors():
+            self._access.call(scripts.PURGE, [queue], arguments)

@@ -1,0 +1,85 @@
+"""What Redis knows of the live workers and their models: heartbeats and announcements."""
+
+import json
+from collections.abc import Mapping
+from itertools import islice
+from textwrap import shorten
+from typing import Any
+
+from inferq.jobs import WorkerInfo
+from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.connection import redis_errors, start_errors
+from inferq.queue.schema.times import to_milliseconds
+
+UNSERVED_SECONDS = 300.0
+"""How long a model stays announced that no worker serves: workers restart one after the other."""
+_MOST_LEFT_OUT = 100
+_LONGEST_REASON = 500
+
+
+class WorkerRegistry:
+    """Announces one worker.
+
+    Args:
+        access: The server.
+        worker_id: The worker's id.
+    """
+
+    def __init__(self, access: QueueAccess, worker_id: str) -> None:
+        self._access = access
+        self._worker_id = worker_id
+
+    def announce(self, documents: Mapping[str, bytes]) -> None:
+        """Tells the proxies which models are served.
+
+        Args:
+            documents: Model name to the JSON of its document; replaces earlier ones of the same name.
+
+        Raises:
+            InvalidSettingError: This user may not do that.
+            RedisUnavailableError: Redis is away.
+        """
+        with start_errors(), redis_errors():
+            arguments = ["HSET", *(part for pair in documents.items() for part in pair)]
+            self._access.call(scripts.WRITE_AT_OOM, [self._access.keys.models], arguments)
+
+    def heartbeat(self, worker: WorkerInfo, documents: Mapping[str, bytes], ttl_seconds: float) -> None:
+        """Reports that this worker lives, and announces the models that Redis may have lost.
+
+        Models that no worker has had for `UNSERVED_SECONDS` are not announced any more.
+
+        Args:
+            worker: The worker as it is now.
+            documents: Model name to the JSON of its document.
+            ttl_seconds: How long the worker counts as live.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        fields = {
+            "host": worker.host,
+            "pid": worker.pid,
+            "models": " ".join(worker.models),
+            "started_at": worker.started_at.isoformat(),
+            "jobs_done": worker.jobs_done,
+            "left_out": _shorten(worker.left_out),
+        }
+        grace_ms = to_milliseconds(UNSERVED_SECONDS)
+        arguments: list[Any] = [worker.id, to_milliseconds(ttl_seconds), grace_ms, len(fields)]
+        for pair in (*fields.items(), *documents.items()):
+            arguments += pair
+        with redis_errors():
+            self._access.call(scripts.HEARTBEAT, [self._access.keys.workers], arguments)
+
+    def retire(self) -> None:
+        """Removes this worker: it is about to exit."""
+        with redis_errors():
+            self._access.redis.delete(self._access.keys.worker(self._worker_id))
+            self._access.redis.zrem(self._access.keys.workers, self._worker_id)
+
+
+def _shorten(left_out: Mapping[str, str]) -> str:
+    """Models and reasons as JSON that a heartbeat can carry."""
+    some = islice(left_out.items(), _MOST_LEFT_OUT)
+    return json.dumps({name: shorten(reason, _LONGEST_REASON, placeholder=" …") for name, reason in some})

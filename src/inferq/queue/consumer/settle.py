@@ -1,0 +1,156 @@
+"""Settles attempts: finish (ack a result, nack an error) and requeue."""
+
+from collections.abc import Iterable, Sequence
+from itertools import batched, chain, groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from inferq.errors import InferqError, ResultTooLargeError
+from inferq.jobs import ClaimedJob, Outcome
+from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.result_upload import ResultUpload
+from inferq.queue.consumer.staged_results import STAGED_MS, StagedResults
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.connection import redis_errors
+from inferq.queue.redis_client.script_calls import ScriptCall
+from inferq.queue.redis_client.scripts import INLINE_BYTES
+from inferq.queue.retry_policy import RetryPolicy
+from inferq.queue.schema.ids import encode_id
+from inferq.queue.schema.times import to_milliseconds
+
+LONGEST_ERROR = 4000
+"""Longest error that is stored of an attempt, in characters."""
+
+type _Settlement = tuple[str, str, tuple[Any, ...]]
+"""Verdict, token, and what the script wants of the job."""
+
+
+class PreparedFinish(NamedTuple):
+    """A finish that is sent later.
+
+    Attributes:
+        call: The call of the script.
+        staged: Large results by the key that they have to be written to before.
+    """
+
+    call: ScriptCall
+    staged: dict[bytes, bytes]
+
+
+class Settler:
+    """Ends attempts.
+
+    Args:
+        access: The server.
+        retries: Which failed jobs run again, and when.
+
+    Attributes:
+        staged_results: Writes large results.
+    """
+
+    def __init__(self, access: QueueAccess, retries: RetryPolicy) -> None:
+        self._access = access
+        self._retries = retries
+        self.staged_results = StagedResults(access)
+
+    def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
+        """Ends attempts: stores results, fails jobs, or keeps them for another attempt.
+
+        Args:
+            outcomes: How each ended. May be repeated if an answer was lost.
+
+        Returns:
+            For each what became of it: completed, late, failed, retrying, or stale (not ours any more). One
+            whose result the server refuses has failed.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        outcomes = list(outcomes)
+        call, staged = self.prepare(outcomes)
+        with redis_errors():
+            if refused := self.staged_results.write_each(staged):
+                call, _ = self.prepare(
+                    Outcome(outcome.job, error=ResultTooLargeError(f"Redis refuses the result: {error}."))
+                    if (error := refused.get(self.staged_results.key_of(outcome.job)))
+                    else outcome
+                    for outcome in outcomes
+                )
+            return read_verdicts(self._access.call(*call))
+
+    def prepare(self, outcomes: Iterable[Outcome]) -> PreparedFinish:
+        """Makes a finish that is sent later."""
+        staged: dict[bytes, bytes] = {}
+        settled: list[_Settlement] = []
+        for job, result, error in outcomes:
+            job_id = encode_id(job.id)
+            if error is not None:
+                verdict = "retry" if self._retries.retries(error.kind) else "failed"
+                delay_ms = to_milliseconds(self._retries.draw_delay(job.attempt))
+                settled.append((verdict, job.token, (job_id, _message(error), error.kind, delay_ms)))
+                continue
+            payload = result or b"null"
+            if len(payload) > INLINE_BYTES:
+                staged[self.staged_results.key_of(job)] = payload
+                payload = b""
+            settled.append(("completed", job.token, (job_id, payload)))
+        return PreparedFinish(self._call(settled), staged)
+
+    def prepare_upload(self, outcome: Outcome) -> ResultUpload:
+        """Makes what stores one result by itself, as is to be done with those over `LARGE_BYTES`."""
+        job, result = outcome.job, outcome.result or b"null"
+        call = self._call([("completed", job.token, (encode_id(job.id), b""))])
+        return ResultUpload(
+            self._access.redis,
+            self._access.keys.prefix,
+            job,
+            result,
+            key=self.staged_results.key_of(job),
+            ttl_ms=STAGED_MS,
+            finish=lambda: read_verdicts(self._access.call(*call))[0],
+        )
+
+    def requeue(self, jobs: Sequence[ClaimedJob]) -> list[str]:
+        """Puts jobs back that were not begun, or not finished in time, without charging an attempt.
+
+        Args:
+            jobs: The claimed jobs; they will be the next to be claimed.
+
+        Returns:
+            For each: released, or stale.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        settled = [
+            ("released", job.token, (encode_id(job.id), "", "", 0))
+            for job in reversed(jobs)  # what is put back last is taken first
+        ]
+        if not settled:
+            return []
+        with redis_errors():
+            return read_verdicts(self._access.call(*self._call(settled)))[::-1]
+
+    def _call(self, settled: Iterable[_Settlement]) -> ScriptCall:
+        arguments: list[Any] = [self._access.result_ttl_ms, self._retries.max_attempts]
+        for (verdict, token), group in groupby(settled, key=itemgetter(0, 1)):
+            details = [detail for _, _, detail in group]
+            arguments += (verdict, token, len(details))
+            arguments += chain.from_iterable(details)
+        return ScriptCall(scripts.FINISH, [self._access.keys.models], arguments)
+
+
+def read_verdicts(answer: list[Any]) -> list[str]:
+    """A verdict for each job, of verdicts and how many jobs in a row got each."""
+    verdicts: list[str] = []
+    for verdict, count in batched(answer, 2, strict=True):
+        verdicts += [verdict.decode()] * count
+    return verdicts
+
+
+def _message(error: InferqError) -> bytes:
+    """What is stored of an error: not endless, and in UTF-8, whatever a model or a job's data put into it."""
+    text = error.message
+    if len(text) > LONGEST_ERROR:
+        text = f"{text[:LONGEST_ERROR]}… ({len(text):,} characters)"
+    return text.encode("utf-8", "backslashreplace")
