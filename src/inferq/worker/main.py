@@ -1,7 +1,6 @@
 """One worker process, from settings to exit code."""
 
 import os
-import secrets
 import socket
 import sys
 import threading
@@ -17,6 +16,7 @@ from inferq.jobs import Outcome, WorkerInfo
 from inferq.observability.logs import configure_logging
 from inferq.processes import end_with_parent
 from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.consumer.registry import make_worker_id
 from inferq.queue.redis_client.connection import transfer_seconds
 from inferq.queue.redis_client.outage import Outage
 from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES
@@ -62,7 +62,7 @@ class Worker:
         self._documents = {name: model.document.to_json() for name, model in self._models.items()}
         self._host = socket.gethostname()
         self._started_at = datetime.now(UTC)
-        self.id = f"{self._host}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.id = make_worker_id(self._host)
         self._outage = Outage()
         versions = {name: model.document.version for name, model in self._models.items()}
         self._consumer = Consumer(settings, self.id, list(self._models), versions)

@@ -1,6 +1,9 @@
 """What Redis knows of the live workers and their models: heartbeats and announcements."""
 
 import json
+import os
+import re
+import secrets
 from collections.abc import Mapping
 from itertools import islice
 from textwrap import shorten
@@ -14,8 +17,23 @@ from inferq.queue.schema.times import to_milliseconds
 
 UNSERVED_SECONDS = 300.0
 """How long a model stays announced that no worker serves: workers restart one after the other."""
+_NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]")
 _MOST_LEFT_OUT = 100
 _LONGEST_REASON = 500
+
+
+def make_worker_id(host: str) -> str:
+    """Makes an id for this process, of letters, digits, `.`, `_` and `-` only.
+
+    Records, keys and lists put it beside separators (`|`, `:`, spaces), and a host may have any name.
+
+    Args:
+        host: Name of this host; what else it contains becomes `-`.
+
+    Returns:
+        Host, process id and a random part.
+    """
+    return f"{_NOT_IN_ID.sub('-', host)}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class WorkerRegistry:

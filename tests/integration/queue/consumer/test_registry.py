@@ -1,12 +1,13 @@
-"""How long models stay announced."""
+"""Which workers and models are known, and for how long."""
 
 import time
 from datetime import UTC, datetime
 
 import pytest
 
-from inferq.jobs import WorkerInfo
-from inferq.queue.consumer.registry import UNSERVED_SECONDS
+from inferq.jobs import Outcome, Status, WorkerInfo
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.consumer.registry import UNSERVED_SECONDS, make_worker_id
 
 
 @pytest.fixture
@@ -84,3 +85,16 @@ async def test_key_of_a_wrong_type_stops_no_heartbeat(producer, beat, redis_clie
     beat("iris")
     beat("iris")
     assert [worker.models for worker in await producer.live_workers()] == [("iris",)]
+
+
+async def test_worker_on_a_host_with_separators_in_its_name_corrupts_no_record(settings, producer):
+    worker_id = make_worker_id("rack|7:gpu 1")
+    consumer = Consumer(settings, worker_id, ["iris"])
+    job_id = await producer.submit("iris", b"[[5.1,3.5,1.4,0.2]]")
+    [job] = consumer.claim(1)
+    assert consumer.finish([Outcome(job, result=b"1")]) == ["completed"]
+    read = await producer.read(job_id)
+    assert (read.status, read.model, [attempt.worker for attempt in read.history]) == (
+        *(Status.COMPLETED, "iris", [worker_id]),
+    )
+    consumer.close()
