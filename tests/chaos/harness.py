@@ -376,9 +376,9 @@ class Harness:
                     case "jobs_recovered":
                         for what in ("lapsed", "missing", "failed"):
                             logged[f"recovered: {what}"] += event[what]
-                    case "outside_jobs_rescued":
-                        logged["recovered: outside jobs rescued"] += len(event["job_ids"])
-                    case "turn_failed" | "run_failed" | "worker_stalled" | "run_does_not_stop":
+                    case "orphans_requeued":
+                        logged["recovered: orphans requeued"] += len(event["job_ids"])
+                    case "periodic_run_failed" | "run_failed" | "worker_stalled" | "run_hung":
                         self._journal.violate(f"{name}: {line.decode(errors='replace')[:600]}")
                 if "exception" in event and event.get("level") == "error":
                     self._journal.violate(f"{name}: {event['exception'][-600:]}")

@@ -3,11 +3,11 @@
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All that is given out. Addresses that embed IPv4 are outside (mapped, NAT64) or not global (6to4)."""
+"""All allocated addresses. Those that embed IPv4 are outside (mapped, NAT64) or not global (6to4)."""
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address belongs to anybody on the internet, and not to this machine, its network or no host.
+    """Whether an address is a host's on the internet, and not of this machine or its network.
 
     Source: the special-purpose address registries of IANA (RFC 6890), as `ipaddress` knows them.
     """
@@ -16,8 +16,8 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return isinstance(address, IPv4Address) or address in _GLOBAL_UNICAST
 
 
-def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that a host is when it is no name: IPv6, or four decimal numbers; None otherwise."""
+def parse_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Returns the address of a host given as IPv6 or as four decimal numbers; None for a name."""
     try:
         return ip_address(host)
     except ValueError:

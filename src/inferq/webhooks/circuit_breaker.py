@@ -1,72 +1,86 @@
-"""Receivers that do not answer: they must not keep others from being told."""
+"""Circuit breakers: a receiver that does not answer must not take the attempts of the others."""
 
 import random
 from dataclasses import dataclass
 
-LONGEST_REST_SECONDS = 300.0
+LONGEST_OPEN_SECONDS = 300.0
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _Circuit:
+    """The circuit of an origin that did not answer; those of all other origins are closed.
+
+    Attributes:
+        failures: Failed calls since it was closed; those that fail while it is open do not count.
+        open_until: Monotonic time until which it is open; half-open after that.
+        is_probed: Whether the one call that a half-open circuit lets through is under way.
+    """
+
     failures: int
-    rests_until: float
+    open_until: float
     is_probed: bool = False
 
 
 class CircuitBreakers:
-    """Gives an origin that did not answer a rest, doubled each time.
+    """A circuit breaker for each origin.
 
-    After it there is one call at a time, until it answers.
+    - closed: Every call is let through. A call without an answer opens the circuit.
+    - open: No call is let through for a time, which doubles with each failure.
+    - half-open: One call is let through. An answer closes the circuit, no answer opens it again.
 
     Args:
-        first_rest_seconds: The first rest.
+        first_open_seconds: How long a circuit is open after the first failure.
     """
 
-    def __init__(self, first_rest_seconds: float) -> None:
-        self._first_rest_seconds = first_rest_seconds
-        self._troubled: dict[str, _Trouble] = {}
+    def __init__(self, first_open_seconds: float) -> None:
+        self._first_open_seconds = first_open_seconds
+        self._circuits: dict[str, _Circuit] = {}
 
-    def delay(self, origin: str, now: float) -> float:
-        """How long not to call an origin, in seconds; 0: call it now, and say then how it went.
+    def __len__(self) -> int:
+        """How many circuits are not closed."""
+        return len(self._circuits)
+
+    def delay_seconds(self, origin: str, now: float) -> float:
+        """Returns how long not to call an origin; 0 if it may be called, and `record` must follow.
 
         Args:
             origin: Scheme, host and port.
             now: Monotonic time, s.
         """
-        trouble = self._troubled.get(origin)
-        if trouble is None:
+        circuit = self._circuits.get(origin)
+        if circuit is None:
             return 0.0
-        rest = max(trouble.rests_until - now, 0.0)
-        if rest == 0.0 and not trouble.is_probed:
-            trouble.is_probed = True
+        left_seconds = max(circuit.open_until - now, 0.0)
+        if left_seconds == 0.0 and not circuit.is_probed:
+            circuit.is_probed = True
             return 0.0
-        return rest + random.uniform(0.0, self._rest(trouble.failures))  # noqa: S311
+        return left_seconds + random.uniform(0.0, self._open_seconds(circuit.failures))  # noqa: S311
 
-    def note(self, origin: str, now: float, *, has_answered: bool) -> None:
-        """Notes how a call went.
+    def record(self, origin: str, now: float, *, has_answered: bool) -> None:
+        """Records how a call went.
 
         Args:
             origin: Scheme, host and port.
             now: Monotonic time, s.
-            has_answered: Whether there was an HTTP answer, whatever it said.
+            has_answered: Whether there was an HTTP answer, of whatever status.
         """
         if has_answered:
-            self._troubled.pop(origin, None)
+            self._circuits.pop(origin, None)
             return
-        trouble = self._troubled.get(origin)
-        if trouble is None:
-            self._forget(now)
-            self._troubled[origin] = _Trouble(1, now + self._rest(1))
-        elif trouble.rests_until <= now:  # of several calls that fail together one counts
-            trouble.failures += 1
-            trouble.rests_until = now + self._rest(trouble.failures)
-            trouble.is_probed = False
+        circuit = self._circuits.get(origin)
+        if circuit is None:
+            self._forget_old(now)
+            self._circuits[origin] = _Circuit(1, now + self._open_seconds(1))
+        elif circuit.open_until <= now:  # of several calls that fail together one counts
+            circuit.failures += 1
+            circuit.open_until = now + self._open_seconds(circuit.failures)
+            circuit.is_probed = False
 
-    def _forget(self, now: float) -> None:
-        """Drops those that nobody has called for long."""
-        for origin, trouble in list(self._troubled.items()):
-            if trouble.rests_until + 2 * LONGEST_REST_SECONDS < now:
-                del self._troubled[origin]
+    def _forget_old(self, now: float) -> None:
+        """Drops the circuits of origins that were not called for long."""
+        for origin, circuit in list(self._circuits.items()):
+            if circuit.open_until + 2 * LONGEST_OPEN_SECONDS < now:
+                del self._circuits[origin]
 
-    def _rest(self, failures: int) -> float:
-        return min(LONGEST_REST_SECONDS, self._first_rest_seconds * 2.0 ** min(failures - 1, 10))
+    def _open_seconds(self, failures: int) -> float:
+        return min(LONGEST_OPEN_SECONDS, self._first_open_seconds * 2.0 ** min(failures - 1, 10))

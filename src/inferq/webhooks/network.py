@@ -1,4 +1,4 @@
-"""Connections that go only where the rules allow, whatever a name is made to mean in between."""
+"""Connections to allowed addresses only, even if a name resolves to others after it was checked."""
 
 import asyncio
 import socket
@@ -16,22 +16,22 @@ type Resolver = Callable[[str, int], Awaitable[list[str]]]
 
 
 class AddressRefusedError(Exception):
-    """A name has an address that may not be called. Which one is not told: it may be a secret."""
+    """A name has an address that may not be called. The message does not show it: it may be a secret."""
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Resolves each name once, checks every address it has, and connects to one of just these.
 
-    TLS and the Host header still go by the name, so a receiver is who its certificate says.
+    TLS and the Host header still use the name, so that the certificate is checked as usual.
 
     Args:
         resolver: Finds addresses.
-        takes_private: Whether to connect to addresses that are not public.
+        allows_private: Whether to connect to addresses that are not public.
     """
 
-    def __init__(self, resolver: Resolver, *, takes_private: bool) -> None:
+    def __init__(self, resolver: Resolver, *, allows_private: bool) -> None:
         self._resolver = resolver
-        self._takes_private = takes_private
+        self._allows_private = allows_private
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -52,7 +52,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             addresses = await self._resolver(host, port)
         except OSError as error:
             raise httpcore.ConnectError(f"the name has no address ({error.strerror or error})") from error
-        if not self._takes_private and not all(is_public(ip_address(one)) for one in addresses):
+        if not self._allows_private and not all(is_public(ip_address(one)) for one in addresses):
             raise AddressRefusedError
         failure = httpcore.ConnectError("the name has no address")
         for address in addresses:
@@ -68,7 +68,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109, ARG002 - as httpcore has it
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - as httpcore has it
     ) -> httpcore.AsyncNetworkStream:
-        """Refuses: no URL means a socket of this machine."""
+        """Refuses: no URL stands for a socket of this machine."""
         raise AddressRefusedError
 
     async def sleep(self, seconds: float) -> None:
@@ -79,7 +79,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 async def resolve(host: str, port: int) -> list[str]:
     """Asks the system for the addresses of a name; see `Resolver`.
 
-    In a thread that nobody waits for: a look-up cannot be cancelled, and a process that stops must not hang.
+    It runs in a daemon thread: a resolution cannot be cancelled, and a process that stops must not hang.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()
@@ -92,7 +92,7 @@ async def resolve(host: str, port: int) -> list[str]:
         else:
             answer.set_exception(error)
 
-    def look_up() -> None:
+    def run() -> None:
         addresses: list[str] = []
         failure: OSError | None = None
         try:
@@ -100,10 +100,10 @@ async def resolve(host: str, port: int) -> list[str]:
             addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         except OSError as error:
             failure = error
-        except UnicodeError as error:  # a name that the system's encoding of names cannot have
+        except UnicodeError as error:  # the name cannot be encoded as a host name
             failure = OSError(str(error))
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: the result is not needed any more
             loop.call_soon_threadsafe(settle, addresses, failure)
 
-    threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    threading.Thread(target=run, name="resolver", daemon=True).start()
     return await answer

@@ -1,4 +1,4 @@
-"""Delivers messages, several at a time, on a thread of its own. Loaded with the first delivery."""
+"""Sends webhooks, several at a time, on a thread of its own. Imported with the first delivery."""
 
 import asyncio
 import ssl
@@ -16,16 +16,16 @@ import structlog
 from inferq.errors import InvalidInputError
 from inferq.jobs import Job
 from inferq.webhooks.network import AddressRefusedError, CheckedBackend, Resolver, resolve
-from inferq.webhooks.signing import Signer, message
+from inferq.webhooks.signing import Signer, build_message
 from inferq.webhooks.url_policy import UrlRules
 
 MOST_CONNECTIONS = 16
-MOST_ANSWER_BYTES = 16 * 1024
-"""How much of an answer's body is read, and dropped, so that the connection can be used again."""
-ANSWER_SECONDS = 0.5
+MOST_BODY_BYTES = 16 * 1024
+"""How much of a response's body is read, and dropped, so that the connection can be used again."""
+BODY_SECONDS = 0.5
 """How long that may take."""
-FAREWELL_SECONDS = 1.0
-"""How long a try under way may go on when the process is told to stop."""
+GRACE_SECONDS = 1.0
+"""How long an attempt under way may go on when the process is told to stop."""
 _LONGEST_ERROR = 300
 _SUCCESS = range(200, 300)
 _REDIRECTION = range(300, 400)
@@ -37,12 +37,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How one try went.
+    """How one attempt went.
 
     Attributes:
         error: Why it failed, for a person; empty if it succeeded.
         has_answered: Whether there was an HTTP answer.
-        is_final: Whether the receiver wants no further try.
+        is_final: Whether the receiver wants no further attempt.
     """
 
     error: str = ""
@@ -51,12 +51,12 @@ class Delivery:
 
 
 class WebhookSender:
-    """Sends messages. Redirects are not followed, proxies of the environment not used.
+    """Sends webhooks. It follows no redirects and uses no HTTP proxies of the environment.
 
     Args:
         rules: Which URLs may be called.
         secrets: The setting `webhook_secret`.
-        timeout_seconds: Longest time for one try in all.
+        timeout_seconds: Longest time for one whole attempt.
         resolver: Finds the addresses of names.
     """
 
@@ -66,26 +66,29 @@ class WebhookSender:
         self._rules = rules
         self._signer = Signer(secrets)
         self._timeout_seconds = timeout_seconds
-        self._backend = CheckedBackend(resolver, takes_private=rules.takes_private)
+        self._backend = CheckedBackend(resolver, allows_private=rules.allows_private)
         self._pool: httpcore.AsyncConnectionPool | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="webhooks", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
     def send(self, url: str, message_id: str, job: Job, done: Callable[[Delivery], None]) -> None:
-        """Begins to tell a receiver of a job's end.
+        """Begins to send how a job ended.
 
         Args:
             url: Where to.
-            message_id: The same for all tries.
+            message_id: The same for all attempts.
             job: The ended job.
-            done: Told how it went, on another thread; not called if `shutdown` came first.
+            done: Called with how it went, on another thread; not if `stop` was called first.
         """
         self._loop.call_soon_threadsafe(self._begin, url, message_id, job, done)
 
-    def shutdown(self) -> None:
-        """Lets tries under way end if they do so soon; drops the others."""
+    def stop(self) -> None:
+        """Lets attempts under way end if they do so soon; drops the others."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -93,14 +96,14 @@ class WebhookSender:
 
     async def _end(self) -> None:
         if self._tasks:
-            _, rest = await asyncio.wait(self._tasks, timeout=FAREWELL_SECONDS)
+            _, rest = await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
             for task in rest:
                 task.cancel()
             if rest:
-                await asyncio.wait(rest, timeout=FAREWELL_SECONDS)
+                await asyncio.wait(rest, timeout=GRACE_SECONDS)
         if self._pool is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(FAREWELL_SECONDS):
+                async with asyncio.timeout(GRACE_SECONDS):
                     await self._pool.aclose()
 
     def _begin(self, url: str, message_id: str, job: Job, done: Callable[[Delivery], None]) -> None:
@@ -111,21 +114,25 @@ class WebhookSender:
     async def _deliver(self, url: str, message_id: str, job: Job, done: Callable[[Delivery], None]) -> None:
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                delivery = await self._post(url, message_id, message(job))
+                delivery = await self._post(url, message_id, build_message(job))
         except TimeoutError:
-            delivery = _unanswered(f"The receiver did not answer within {self._timeout_seconds:g} s.")
+            delivery = _fail_without_answer(
+                f"The receiver did not answer within {self._timeout_seconds:g} s."
+            )
         except InvalidInputError as error:
-            delivery = _unanswered(f"Not sent: {error.message}")
+            delivery = _fail_without_answer(f"Not sent: {error.message}")
         except AddressRefusedError:
-            delivery = _unanswered(
+            delivery = _fail_without_answer(
                 "Not sent: webhook names a host that has an address that is not public "
                 "(INFERQ_WEBHOOK_PRIVATE_ADDRESSES)."
             )
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
-            delivery = _unanswered(f"The receiver did not answer: {str(error) or type(error).__name__}.")
-        except Exception:  # whatever it is, the others must go on, and this one not stay unsettled
-            log.exception("webhook_broken", job_id=job.id)
-            delivery = _unanswered("Not sent: a fault of this service, which is in its log.")
+            delivery = _fail_without_answer(
+                f"The receiver did not answer: {str(error) or type(error).__name__}."
+            )
+        except Exception:  # the others must go on, and `done` must be called
+            log.exception("webhook_not_sent", job_id=job.id)
+            delivery = _fail_without_answer("Not sent: a fault of this service, which is in its log.")
         done(delivery)
 
     async def _post(self, url: str, message_id: str, body: bytes) -> Delivery:
@@ -135,14 +142,14 @@ class WebhookSender:
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(body))),
             ("User-Agent", _USER_AGENT),
-            *self._signer.headers(message_id, body).items(),
+            *self._signer.sign(message_id, body).items(),
         ]
-        where = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+        address = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         if self._pool is None:
             self._pool = self._make_pool()
-        async with self._pool.stream("POST", where, headers=headers, content=body) as response:
+        async with self._pool.stream("POST", address, headers=headers, content=body) as response:
             await _drop_body(response)
-            return _judged(response.status)
+            return _judge(response.status)
 
     def _make_pool(self) -> httpcore.AsyncConnectionPool:
         trusted = ssl.create_default_context()  # the system's authorities, or those of SSL_CERT_FILE
@@ -157,19 +164,19 @@ class WebhookSender:
 
 
 async def _drop_body(response: httpcore.Response) -> None:
-    """Reads a short body to its end; of others not all, upon which the connection is closed."""
+    """Reads a short body to its end. Of a longer one it reads a part; the connection is then closed."""
     stream: Any = response.stream
     length = 0
-    # the status has said everything; what becomes of the body changes nothing
+    # the status decides alone, whatever happens to the body
     with suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS):
             async for part in stream:
                 length += len(part)
-                if length > MOST_ANSWER_BYTES:
+                if length > MOST_BODY_BYTES:
                     return
 
 
-def _judged(status: int) -> Delivery:
+def _judge(status: int) -> Delivery:
     if status in _SUCCESS:
         return Delivery()
     if status in _REDIRECTION:
@@ -177,5 +184,5 @@ def _judged(status: int) -> Delivery:
     return Delivery(f"The receiver answered {status}.", is_final=status == _GONE)
 
 
-def _unanswered(error: str) -> Delivery:
+def _fail_without_answer(error: str) -> Delivery:
     return Delivery(error[:_LONGEST_ERROR], has_answered=False)

@@ -1,4 +1,4 @@
-"""Messages as the Standard Webhooks specification says, signed with its library.
+"""Messages in the form of the Standard Webhooks specification, signed with its library.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -16,7 +16,7 @@ from inferq.jobs import Job, Status
 
 
 class Signer:
-    """Signs with every secret, so that a receiver may know the new one or still the old.
+    """Signs with every secret, so that a receiver may check with the new one or still the old one.
 
     Args:
         secrets: The setting `webhook_secret`: `whsec_…` with spaces or commas between.
@@ -25,11 +25,11 @@ class Signer:
     def __init__(self, secrets: str) -> None:
         self._keys = [Webhook(secret) for secret in re.split(r"[ ,]+", secrets)]
 
-    def headers(self, message_id: str, body: bytes) -> dict[str, str]:
-        """The headers that prove whose message it is, and that it is sent now.
+    def sign(self, message_id: str, body: bytes) -> dict[str, str]:
+        """Returns the headers that prove who sent a message and when.
 
         Args:
-            message_id: The same for all tries of one message.
+            message_id: The same for all attempts to send one message.
             body: JSON in UTF-8.
         """
         now, text = datetime.now(UTC), body.decode()
@@ -40,15 +40,15 @@ class Signer:
         }
 
 
-def message_id(job_id: bytes, ended_ms: int) -> str:
-    """Names one end of a job: the same each time it is sent, another one if the job is run again."""
+def make_message_id(job_id: bytes, ended_ms: int) -> str:
+    """Returns the id of one end of a job: the same for each attempt, another one if the job is run again."""
     return f"msg_{hashlib.sha256(b'%d:%b' % (ended_ms, job_id)).hexdigest()[:32]}"
 
 
-def message(job: Job) -> bytes:
-    """The body that tells of a job's end, with the job as `GET /job/{id}` shows it.
+def build_message(job: Job) -> bytes:
+    """Returns the body that says how a job ended, with the job as `GET /job/{id}` shows it.
 
-    Where the result is too long for it, `result_path` tells where to read that.
+    Where the result is too long for it, `result_path` says where to read it.
     """
     about = {"type": f"job.{job.status}", "timestamp": rfc3339(job.finished_at)}
     if job.status is Status.COMPLETED and job.result is None:

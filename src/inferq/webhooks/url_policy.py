@@ -1,4 +1,4 @@
-"""Which URLs a webhook may have: nobody is to reach through us what they cannot reach themselves."""
+"""Which URLs a webhook may have: through this service a client must not reach what it cannot reach itself."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from inferq.errors import InvalidInputError
 from inferq.settings import Settings
-from inferq.webhooks.addresses import address_of, is_public
+from inferq.webhooks.addresses import is_public, parse_address
 
 LONGEST_URL = 2048
 OFF = (
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that may be called, taken apart.
+    """A URL that may be called, in its parts.
 
     Attributes:
         scheme: http or https.
@@ -40,38 +40,41 @@ class Target:
 
     @property
     def origin(self) -> str:
-        """Who is called, without what may be secret in the path."""
+        """Scheme, host and port: the receiver, without the path, which may hold a secret."""
         return f"{self.scheme}://{self.authority}"
 
     @property
     def authority(self) -> str:
-        """Host and, where it is not the usual one, port, as the Host header has them."""
+        """Host and, unless it is the default, port, as in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class UrlRules:
-    """What is allowed.
+    """Which URLs may be called.
 
     Attributes:
         hosts: Names, addresses and patterns such as `*.example.com`; none: every host.
-        takes_private: Whether addresses that are not public are allowed.
+        allows_private: Whether addresses that are not public are allowed.
     """
 
     hosts: tuple[str, ...] = ()
-    takes_private: bool = False
+    allows_private: bool = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """The rules; None where webhooks are off."""
+        """Returns the rules; None where webhooks are off."""
         if not settings.webhook_secret:
             return None
         hosts = (host.strip().strip("[]") for host in settings.webhook_allowed_hosts.lower().split(","))
         return cls(tuple(host for host in hosts if host), settings.webhook_private_addresses)
 
     def check(self, url: str) -> Target:
-        """Takes a URL apart. Which addresses its name has is seen only when it is called.
+        """Checks a URL. Which addresses its name has is checked only when it is called.
+
+        Returns:
+            Its parts.
 
         Raises:
             InvalidInputError: It may not be called; the message says why, and does not repeat the URL.
@@ -103,7 +106,7 @@ class UrlRules:
         return Target(scheme, host, port or _PORTS[scheme], path)
 
     def _check_host(self, host: str) -> None:
-        address = address_of(host)
+        address = parse_address(host)
         if address is None and not _NAME.fullmatch(host):
             raise InvalidInputError("webhook has no host that can be called: expected a name or an address.")
         if address is None and _NUMBER.fullmatch(host.rpartition(".")[2]):
@@ -116,8 +119,8 @@ class UrlRules:
             raise InvalidInputError(
                 "webhook names a host that is not allowed (INFERQ_WEBHOOK_ALLOWED_HOSTS)."
             )
-        is_here = host == "localhost" or host.endswith(".localhost")
-        if not self.takes_private and (is_here or (address is not None and not is_public(address))):
+        is_loopback_name = host == "localhost" or host.endswith(".localhost")
+        if not self.allows_private and (is_loopback_name or (address is not None and not is_public(address))):
             raise InvalidInputError(
                 "webhook names an address that is not public; those are not called "
                 "(INFERQ_WEBHOOK_PRIVATE_ADDRESSES)."
@@ -127,5 +130,5 @@ class UrlRules:
 def _matches(host: str, pattern: str) -> bool:
     if pattern.startswith("*."):
         return host.endswith(pattern[1:]) and len(host) > len(pattern) - 1
-    address = address_of(host)
-    return host == pattern or (address is not None and address == address_of(pattern))
+    address = parse_address(host)
+    return host == pattern or (address is not None and address == parse_address(pattern))

@@ -1,9 +1,9 @@
-"""The worker process: waits for jobs, runs their model, stores what came out."""
+"""The worker process: waits for jobs, runs their model, stores the results."""
 
 import sys
 
 if "structlog" not in sys.modules and "rich" not in sys.modules:
-    # structlog imports rich wherever it can; a worker's log lines use nothing of it, and its 3 MB are saved
+    # structlog imports rich where it is installed; a worker does not use it, and saves 3 MB without it
     sys.modules["rich"] = None  # type: ignore[assignment] # an import of it fails
     import structlog  # noqa: F401
 

@@ -1,7 +1,7 @@
-"""Whether a worker on this host reports to Redis: `python -m inferq.worker.healthcheck`, for containers.
+"""Whether a worker on this host is alive: `python -m inferq.worker.healthcheck`, for containers.
 
-A container holds one worker and has a host name of its own, so the host name tells whose report it is. On a
-host with several workers one that reports is enough.
+A container holds one worker and has a host name of its own, so that the host name identifies the worker. On a
+host with several workers, one with a heartbeat is enough.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings, load_settings
 
 
-async def is_reported(settings: Settings, host: str) -> bool:
-    """Whether a live worker of this host is known to Redis.
+async def has_live_worker(settings: Settings, host: str) -> bool:
+    """Returns whether Redis knows a live worker of this host.
 
     Args:
         settings: Where the server is.
@@ -34,7 +34,7 @@ def main() -> None:
     """Exits 0 if a worker of this host is alive, 1 with a sentence if none is or Redis does not answer."""
     host = socket.gethostname()
     try:
-        if not asyncio.run(is_reported(load_settings(), host)):
+        if not asyncio.run(has_live_worker(load_settings(), host)):
             sys.exit(f"No worker on {host} has reported to Redis lately. Read its log.")
     except InferqError as error:
         sys.exit(f"inferq healthcheck: {error.message}")

@@ -1,9 +1,9 @@
 """Loads the models of a worker, within limits: one that hangs or kills its process is left out.
 
-ONNX Runtime is told to stop, and does so between two nodes of the graph; if it does not, the worker's
-process starts anew and leaves the model out. After a process has died while it loaded a model, the next one
-has all models loaded by a process of their own first (`python -m inferq.worker.model_loader FOLDER…`), and
-leaves out what that dies of.
+ONNX Runtime stops between two nodes of the graph when it is told to. If it does not, the worker's process
+starts anew and leaves the model out. After a process has died while it loaded a model, the next one first has
+all models loaded by a subprocess (`python -m inferq.worker.model_loader FOLDER…`), and leaves out those that
+the subprocess dies of.
 """
 
 import hashlib
@@ -30,12 +30,13 @@ from inferq.queue.consumer.model_loads import KEPT_SECONDS, ModelLoads
 from inferq.settings import Settings, load_settings
 from inferq.terminal import printable
 from inferq.worker.executor import Executor
-from inferq.worker.watchdog import Watchdog, replace_process
+from inferq.worker.forced_exit import exit_after, replace_process
+from inferq.worker.watchdog import Watchdog
 
-_NOTE_SECONDS = 1.0
+_LOG_AFTER_SECONDS = 1.0
 """A model that takes longer is named in the log meanwhile."""
-_START_SECONDS = 15.0
-"""What a process of its own may take besides."""
+_SUBPROCESS_START_SECONDS = 15.0
+"""How much longer a subprocess may take, to start."""
 _LAST_CALL_SECONDS = 2.0
 _MOST_FILES = 10_000
 
@@ -53,13 +54,13 @@ class ModelLoader:
         self._settings = settings
         self._host = socket.gethostname()
         self._loads = ModelLoads(settings, self._host)
-        self._deadly: dict[str, str] = {}
+        self._fatal_reasons: dict[str, str] = {}
 
-    def load_into(self, runner: Executor) -> Loaded:
-        """Loads each model, warms it up and has it tried.
+    def load_into(self, executor: Executor) -> Loaded:
+        """Loads each model, warms it up, and adds it to an executor, which probes it.
 
         Args:
-            runner: Takes them on.
+            executor: Who is to run them.
 
         Raises:
             InvalidModelError: None can be served; or one cannot, and `strict_models` is set.
@@ -67,38 +68,34 @@ class ModelLoader:
         settings = self._settings
         try:
             if self._loads.find_dead():
-                log.warning(
-                    "worker_died_while_loading", remedy="all models are loaded by another process first"
-                )
-                self._find_deadly(survey_repository(settings.models_dir).folders)
+                log.warning("worker_died_while_loading", remedy="all models are loaded by a subprocess first")
+                self._find_fatal(survey_repository(settings.models_dir).folders)
             return load_each(
                 settings.models_dir,
-                lambda folder: self._load(folder, runner),
+                lambda folder: self._load(folder, executor),
                 is_strict=settings.strict_models,
             )
         finally:
             self._loads.end()
 
     def give_up(self) -> None:
-        """Ends the process in the middle of it, by order: that is no model's fault. Does not return."""
-        last = threading.Timer(_LAST_CALL_SECONDS, os._exit, (0,))  # Redis may hang
-        last.daemon = True
-        last.start()
+        """Ends the process while it loads, since it was told to; no model is blamed. Does not return."""
+        exit_after(_LAST_CALL_SECONDS)
         self._loads.end()
         os._exit(0)
 
-    def _load(self, folder: Path, runner: Executor) -> Model:
-        stamp = self.stamp_of(folder)
-        if reason := self._deadly.get(stamp) or self._loads.find_reason(stamp):
-            raise _left_out(reason)
+    def _load(self, folder: Path, executor: Executor) -> Model:
+        stamp = self.make_stamp(folder)
+        if reason := self._fatal_reasons.get(stamp) or self._loads.find_reason(stamp):
+            raise _make_error(reason)
         self._loads.begin(stamp)
         with self._within_limit(folder, stamp) as handle:
-            model = prepare(folder, self._settings, runner, handle)
+            model = prepare(folder, self._settings, executor, handle)
         self._loads.note_loaded(stamp)
         return model
 
-    def stamp_of(self, folder: Path) -> str:
-        """By which it is known that nothing has changed in a model's folder, nor in the limit."""
+    def make_stamp(self, folder: Path) -> str:
+        """Returns a digest that changes with the files of a model's folder and with the time limit."""
         files = []
         for path in islice(sorted(folder.rglob("*")), _MOST_FILES):
             with suppress(OSError):
@@ -107,30 +104,30 @@ class ModelLoader:
         text = repr((self._host, self._settings.warm_up_seconds, str(folder.absolute()), files))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
-    def _find_deadly(self, folders: Sequence[Path]) -> None:
-        """Has another process load models, and notes which of them it dies of or does not get ready."""
-        stamps = {folder: self.stamp_of(folder) for folder in folders}
+    def _find_fatal(self, folders: Sequence[Path]) -> None:
+        """Has a subprocess load models, and notes which of them it dies of or does not get ready."""
+        stamps = {folder: self.make_stamp(folder) for folder in folders}
         left = [folder for folder in folders if not self._loads.find_reason(stamps[folder])]
         while left:
-            begun, reason = self._load_elsewhere(left, stamps)
+            begun, reason = self._load_in_subprocess(left, stamps)
             if not reason or not begun:
                 return
             stamp = stamps[left[begun - 1]]
-            self._deadly[stamp] = reason
+            self._fatal_reasons[stamp] = reason
             self._loads.condemn(stamp, reason)
             left = left[begun:]
 
-    def _load_elsewhere(self, folders: Sequence[Path], stamps: Mapping[Path, str]) -> tuple[int, str]:
-        """Has another process load models, one after the other.
+    def _load_in_subprocess(self, folders: Sequence[Path], stamps: Mapping[Path, str]) -> tuple[int, str]:
+        """Has a subprocess load models, one after the other.
 
         Args:
             folders: Their folders.
             stamps: The stamp of each.
 
         Returns:
-            How many it began with; and why the last of these must not be loaded, or nothing.
+            How many of them it began to load; and why the last of these must not be loaded, or nothing.
         """
-        log.info("models_loading_elsewhere", models=[printable(folder.name) for folder in folders])
+        log.info("models_loading_in_subprocess", models=[printable(folder.name) for folder in folders])
         child = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-P", "-m", "inferq.worker.model_loader", *map(str, folders)],
             env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
@@ -140,14 +137,16 @@ class ModelLoader:
         )
         begun = 0
         with child, child.stdout as marks:  # type: ignore[union-attr] # it is a pipe
-            while select.select([marks], [], [], self._settings.warm_up_seconds + _START_SECONDS)[0]:
+            while select.select([marks], [], [], self._settings.warm_up_seconds + _SUBPROCESS_START_SECONDS)[
+                0
+            ]:
                 if not os.read(marks.fileno(), 1):
                     break
                 self._loads.begin(stamps[folders[begun]])
                 begun += 1
             else:
                 child.kill()
-                return begun, self._too_long()
+                return begun, self._explain_limit()
         if child.returncode >= 0:
             return begun, ""
         name = signal.Signals(-child.returncode).name
@@ -156,9 +155,9 @@ class ModelLoader:
 
     def _condemn(self, stamp: str, reason: str) -> NoReturn:
         self._loads.condemn(stamp, reason)
-        raise _left_out(reason)
+        raise _make_error(reason)
 
-    def _too_long(self) -> str:
+    def _explain_limit(self) -> str:
         return (
             f"It was not ready within {self._settings.warm_up_seconds:g} s (INFERQ_WARM_UP_SECONDS). Give it "
             "an example in its model.toml that ends sooner, or raise the limit."
@@ -166,49 +165,49 @@ class ModelLoader:
 
     @contextmanager
     def _within_limit(self, folder: Path, stamp: str) -> Iterator[RunHandle]:
-        """Stops what is done within when its time is up; if it does not stop, the process begins anew."""
+        """Stops what is done within when its time is up; if it does not stop, the process starts anew."""
         handle, done = RunHandle(), threading.Event()
         limit = self._settings.warm_up_seconds
 
-        def look() -> None:
-            note = min(_NOTE_SECONDS, limit)
-            if done.wait(note):
+        def enforce_limit() -> None:
+            log_after = min(_LOG_AFTER_SECONDS, limit)
+            if done.wait(log_after):
                 return
             log.info("model_loading", model=printable(folder.name), limit_seconds=limit)
-            if done.wait(limit - note):
+            if done.wait(limit - log_after):
                 return
             handle.stop()
             if not done.wait(self._settings.terminate_seconds):
-                log.error("model_does_not_stop", model=printable(folder.name))
-                self._loads.condemn(stamp, self._too_long())
+                log.error("model_load_hung", model=printable(folder.name))
+                self._loads.condemn(stamp, self._explain_limit())
                 self._loads.end()
                 replace_process()
 
-        threading.Thread(target=look, name="load-limit", daemon=True).start()
+        threading.Thread(target=enforce_limit, name="load-limit", daemon=True).start()
         try:
             yield handle
         except InferqError:
             if handle.is_stopped:
-                self._condemn(stamp, self._too_long())
+                self._condemn(stamp, self._explain_limit())
             raise
         finally:
             done.set()
 
 
-def _left_out(reason: str) -> InvalidModelError:
+def _make_error(reason: str) -> InvalidModelError:
     return InvalidModelError(
         f"{reason} It is tried again at a start when a file in its folder has changed, or after "
         f"{KEPT_SECONDS // 60} min."
     )
 
 
-def prepare(folder: Path, settings: Settings, runner: Executor, handle: RunHandle | None = None) -> Model:
-    """Loads a model, warms it up, and has it tried.
+def prepare(folder: Path, settings: Settings, executor: Executor, handle: RunHandle | None = None) -> Model:
+    """Loads a model, warms it up, and adds it to an executor.
 
     Args:
         folder: The model's folder.
         settings: Threads, and the most rows of a job.
-        runner: Tries it, and takes it on.
+        executor: Probes the model, and is to run it.
         handle: Lets another thread stop that.
 
     Raises:
@@ -217,26 +216,26 @@ def prepare(folder: Path, settings: Settings, runner: Executor, handle: RunHandl
     """
     model = load_model(folder, threads=settings.model_threads, max_rows=settings.max_rows)
     model.warm_up(handle)
-    runner.add(model, handle)
+    executor.add(model, handle)
     return model
 
 
 def main() -> None:
-    """Loads models, to see whether this process lives on; whatever else is wrong, the worker says.
+    """Loads models, to see whether this process survives. The worker reports all other errors.
 
-    Writes a byte to standard output before each.
+    It writes a byte to standard output before each model.
     """
     end_with_parent()
-    with suppress(OSError):  # where memory runs out it is this process that has to go
+    with suppress(OSError):  # where memory runs out, the kernel is to kill this process
         Path("/proc/self/oom_score_adj").write_text("1000")
     settings = load_settings()
-    runner = Executor({}, Watchdog(settings.terminate_seconds, lambda _run: None), settings)
+    executor = Executor({}, Watchdog(settings.terminate_seconds, lambda _run: None), settings)
     marks = os.dup(1)
-    os.dup2(2, 1)  # what a library prints is no mark
+    os.dup2(2, 1)  # what a library prints must not count as a mark
     for folder in sys.argv[1:]:
         os.write(marks, b".")
         with suppress(Exception):
-            prepare(Path(folder), settings, runner)
+            prepare(Path(folder), settings, executor)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The signals that tell a worker to stop, heard though its main thread is inside a model for minutes."""
+"""The signals that tell a worker to stop, received even while its main thread is inside a model."""
 
 import os
 import signal
@@ -8,12 +8,12 @@ from types import FrameType
 
 
 class StopSignals:
-    """Calls back, in a thread of its own, when SIGTERM or SIGINT comes.
+    """Calls a function, on a thread of its own, when SIGTERM or SIGINT comes.
 
-    Python runs its handlers in the main thread and between two of its own instructions: never within a run of
-    ONNX Runtime. What it does at once is to write to the wake-up descriptor (`signal.set_wakeup_fd`).
+    Python runs signal handlers in the main thread between two of its own instructions: never within a run of
+    ONNX Runtime. But it writes to the wake-up descriptor at once (`signal.set_wakeup_fd`).
 
-    Only the main thread can make one. A signal that comes during the call back waits until that has returned.
+    Only the main thread can create it. A signal that comes during the call is handled after it has returned.
 
     Args:
         callback: What is called.
@@ -28,7 +28,7 @@ class StopSignals:
         os.set_blocking(wakeup, False)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _leave_it_to_the_thread)
+            signal.signal(number, _ignore)
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
 
     def _listen(self) -> None:
@@ -36,5 +36,5 @@ class StopSignals:
             self.callback()
 
 
-def _leave_it_to_the_thread(_number: int, _frame: FrameType | None) -> None:
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     return

@@ -1,4 +1,4 @@
-"""Tells webhooks of the ends of jobs."""
+"""Delivers webhooks: tells their receivers how jobs ended."""
 
 import time
 from collections import deque
@@ -15,25 +15,25 @@ from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, Outbox
 from inferq.settings import Settings
 from inferq.webhooks.circuit_breaker import CircuitBreakers
 from inferq.webhooks.url_policy import UrlRules
+from inferq.worker.forced_exit import try_last_call
 from inferq.worker.periodic import Periodic
-from inferq.worker.watchdog import quietly
 
 if TYPE_CHECKING:
     from inferq.webhooks.network import Resolver
     from inferq.webhooks.sender import Delivery, WebhookSender
 
-LOOK_SECONDS = 1.0
-"""How often an idle worker looks for due reports."""
-AT_ONCE = 16
-"""Most reports under way in one worker."""
+PAUSE_SECONDS = 1.0
+"""How often an idle worker asks for due webhooks."""
+MOST_UNDER_WAY = 16
+"""Most deliveries under way in one worker."""
 LEASE_SLACK_SECONDS = 5.0
-"""How much longer than a try may take its report is this worker's."""
+"""How much longer than its attempt a webhook is leased to this worker."""
 
 log = structlog.get_logger()
 
 
-class WebhookDelivery:
-    """Delivers due reports, on threads of its own. One that is not settled becomes due again by its lease.
+class WebhookDelivery(Periodic):
+    """Delivers due webhooks. One whose outcome is not stored becomes due again when its lease ends.
 
     Args:
         settings: All settings.
@@ -52,123 +52,119 @@ class WebhookDelivery:
         retries: RetryPolicy | None = None,
         resolver: "Resolver | None" = None,
     ) -> None:
+        super().__init__("webhook-delivery", PAUSE_SECONDS, outage)
         self._settings = settings
         self._rules = rules
         self._retries = retries or RetryPolicy.for_webhooks(settings)
         self._resolver = resolver
-        self._reports = WebhookOutbox(settings)
-        self._origins = CircuitBreakers(self._retries.base_seconds)
-        self._courier: WebhookSender | None = None
-        self._tried: deque[tuple[OutboxEntry, Delivery]] = deque()
-        self._unsettled: list[DeliveryOutcome] = []
+        self._outbox = WebhookOutbox(settings)
+        self._breakers = CircuitBreakers(self._retries.base_seconds)
+        self._sender: WebhookSender | None = None
+        self._attempted: deque[tuple[OutboxEntry, Delivery]] = deque()
+        self._unstored: list[DeliveryOutcome] = []
         self._under_way = 0
-        self._thread = Periodic("reports", LOOK_SECONDS, self._turn, outage)
 
-    def start(self) -> None:
-        """Starts to look for due reports."""
-        self._thread.start()
+    def stop(self) -> None:
+        """Stops; attempts under way have a moment to end."""
+        super().stop()
+        if self._sender is not None:
+            self._sender.stop()
+        try_last_call(self._store_outcomes, "store webhook outcomes")
+        self._outbox.close()
 
-    def shutdown(self) -> None:
-        """Stops; tries under way have a moment to end."""
-        self._thread.shutdown()
-        if self._courier is not None:
-            self._courier.shutdown()
-        quietly(self._settle, "settle reports")
-        self._reports.close()
-
-    def _turn(self) -> bool:
-        self._settle()
-        free = AT_ONCE - self._under_way
-        if free <= 0:
+    def run_once(self) -> bool:
+        """Stores how attempts went, and begins as many as there is room for."""
+        self._store_outcomes()
+        room = MOST_UNDER_WAY - self._under_way
+        if room <= 0:
             return False
         lease_seconds = self._settings.webhook_timeout_seconds + LEASE_SLACK_SECONDS
-        reports, dropped = self._reports.take(free, lease_seconds)
-        if dropped:
-            log.warning("webhooks_expired", count=dropped)
-            self._thread.hurry()
-        if reports:
-            self._begin(reports)
+        entries, expired = self._outbox.take(room, lease_seconds)
+        if expired:
+            log.warning("webhooks_expired", count=expired)
+            self.run_soon()
+        if entries:
+            self._begin(entries)
         return True
 
-    def _begin(self, reports: Sequence[OutboxEntry]) -> None:
-        welcome = []
-        for report in reports:
-            delay = self._origins.delay(self._origin_of(report), time.monotonic())
+    def _begin(self, entries: Sequence[OutboxEntry]) -> None:
+        allowed = []
+        for entry in entries:
+            delay = self._breakers.delay_seconds(self._find_origin(entry), time.monotonic())
             if delay:
-                self._unsettled.append(DeliveryOutcome(report, DeliveryVerdict.DEFERRED, delay_seconds=delay))
+                self._unstored.append(DeliveryOutcome(entry, DeliveryVerdict.DEFERRED, delay_seconds=delay))
             else:
-                welcome.append(report)
-        for report, job in zip(welcome, self._reports.read(welcome), strict=True):
+                allowed.append(entry)
+        for entry, job in zip(allowed, self._outbox.read(allowed), strict=True):
             if job is not None and job.status.is_final:
-                self._send(report, job)
-        if self._unsettled:
-            self._thread.hurry()
+                self._send(entry, job)
+        if self._unstored:
+            self.run_soon()
 
-    def _origin_of(self, report: OutboxEntry) -> str:
+    def _find_origin(self, entry: OutboxEntry) -> str:
         try:
-            return self._rules.check(report.url).origin
+            return self._rules.check(entry.url).origin
         except InvalidInputError:
-            return ""  # settings have changed since; the courier says why it does not call
+            return ""  # settings have changed since; the sender says why it does not call
 
-    def _send(self, report: OutboxEntry, job: Job) -> None:
-        # loaded now: a worker whose jobs have no webhook does without TLS and HTTP
+    def _send(self, entry: OutboxEntry, job: Job) -> None:
+        # imported now: a worker whose jobs have no webhook does without TLS and HTTP
         from inferq.webhooks.network import resolve
         from inferq.webhooks.sender import WebhookSender
-        from inferq.webhooks.signing import message_id
+        from inferq.webhooks.signing import make_message_id
 
-        if self._courier is None:
+        if self._sender is None:
             settings = self._settings
-            self._courier = WebhookSender(
+            self._sender = WebhookSender(
                 self._rules,
                 settings.webhook_secret,
                 settings.webhook_timeout_seconds,
                 self._resolver or resolve,
             )
+            self._sender.start()
         self._under_way += 1
 
         def note(delivery: "Delivery") -> None:
-            self._tried.append((report, delivery))
-            self._thread.hurry()
+            self._attempted.append((entry, delivery))
+            self.run_soon()
 
-        self._courier.send(report.url, message_id(report.id, report.ended_ms), job, note)
+        self._sender.send(entry.url, make_message_id(entry.id, entry.ended_ms), job, note)
 
-    def _settle(self) -> None:
-        """Stores how tries went; keeps it for the next turn where Redis is away."""
-        while self._tried:
-            report, delivery = self._tried.popleft()
+    def _store_outcomes(self) -> None:
+        """Stores how attempts went; keeps that for the next run where Redis is away."""
+        while self._attempted:
+            entry, delivery = self._attempted.popleft()
             self._under_way -= 1
-            self._origins.note(self._origin_of(report), time.monotonic(), has_answered=delivery.has_answered)
-            self._unsettled.append(self._settlement(report, delivery))
-        if self._unsettled:
-            verdicts = self._reports.settle(self._unsettled)
-            for settlement, verdict in zip(self._unsettled, verdicts, strict=True):
-                self._tell(settlement, verdict)
-            self._unsettled = []
+            origin = self._find_origin(entry)
+            self._breakers.record(origin, time.monotonic(), has_answered=delivery.has_answered)
+            self._unstored.append(self._judge(entry, delivery))
+        if self._unstored:
+            verdicts = self._outbox.settle(self._unstored)
+            for outcome, verdict in zip(self._unstored, verdicts, strict=True):
+                self._log(outcome, verdict)
+            self._unstored = []
 
-    def _settlement(self, report: OutboxEntry, delivery: "Delivery") -> DeliveryOutcome:
+    def _judge(self, entry: OutboxEntry, delivery: "Delivery") -> DeliveryOutcome:
+        """Returns what follows from an attempt."""
         if not delivery.error:
-            return DeliveryOutcome(report, DeliveryVerdict.DELIVERED)
-        if delivery.is_final or self._retries.is_exhausted(report.attempts + 1):
-            return DeliveryOutcome(report, DeliveryVerdict.GIVEN_UP, delivery.error)
-        delay = self._retries.draw_delay(report.attempts + 1)
-        return DeliveryOutcome(report, DeliveryVerdict.AGAIN, delivery.error, delay)
+            return DeliveryOutcome(entry, DeliveryVerdict.DELIVERED)
+        if delivery.is_final or self._retries.is_exhausted(entry.attempts + 1):
+            return DeliveryOutcome(entry, DeliveryVerdict.GIVEN_UP, delivery.error)
+        delay = self._retries.draw_delay(entry.attempts + 1)
+        return DeliveryOutcome(entry, DeliveryVerdict.AGAIN, delivery.error, delay)
 
-    def _tell(self, settlement: DeliveryOutcome, verdict: str) -> None:
-        report = settlement.report
+    def _log(self, outcome: DeliveryOutcome, verdict: str) -> None:
+        entry = outcome.report
         details = {
-            "job_id": report.job_id,
-            "receiver": self._origin_of(report),
-            "attempt": report.attempts + 1,
+            "job_id": entry.job_id,
+            "receiver": self._find_origin(entry),
+            "attempt": entry.attempts + 1,
         }
         match verdict:
             case DeliveryVerdict.GIVEN_UP:
-                log.error("webhook_given_up", **details, error=settlement.error)
+                log.error("webhook_given_up", **details, error=outcome.error)
             case DeliveryVerdict.AGAIN:
-                log.warning(
-                    "webhook_failed",
-                    **details,
-                    error=settlement.error,
-                    again_in=round(settlement.delay_seconds, 1),
-                )
+                retry_in = round(outcome.delay_seconds, 1)
+                log.warning("webhook_failed", **details, error=outcome.error, retry_in_seconds=retry_in)
             case _:
                 log.debug("webhook_settled", **details, verdict=verdict)

@@ -10,7 +10,7 @@ from inferq.queue.redis_client.outage import Outage
 from inferq.queue.retry_policy import RetryPolicy
 from inferq.settings import Settings
 from inferq.webhooks.url_policy import UrlRules
-from inferq.worker import webhook_delivery as reporter_module
+from inferq.worker import webhook_delivery
 from inferq.worker.webhook_delivery import WebhookDelivery
 from tests.integration.worker.processes import WorkerProcess
 from tests.receivers import SECRET, Receiver
@@ -55,9 +55,9 @@ def receiver(make_receiver):
 
 
 @pytest.fixture
-def start_reporter(redis_url, monkeypatch):
-    """Starts reporters that call loopback, and whose pauses are short."""
-    monkeypatch.setattr(reporter_module, "LOOK_SECONDS", 0.02)
+def start_delivery(redis_url, monkeypatch):
+    """Starts deliveries that call loopback, and whose pauses are short."""
+    monkeypatch.setattr(webhook_delivery, "PAUSE_SECONDS", 0.02)
     with contextlib.ExitStack() as stack:
 
         def start(*, resolver=None, **settings):
@@ -65,10 +65,10 @@ def start_reporter(redis_url, monkeypatch):
             chosen = Settings(**(usual | settings))
             rules = UrlRules.from_settings(chosen)
             retries = replace(RetryPolicy.for_webhooks(chosen), base_seconds=0.02)
-            reporter = WebhookDelivery(chosen, rules, Outage(), retries=retries, resolver=resolver)
-            reporter.start()
-            stack.callback(reporter.shutdown)
-            return reporter
+            delivery = WebhookDelivery(chosen, rules, Outage(), retries=retries, resolver=resolver)
+            delivery.start()
+            stack.callback(delivery.stop)
+            return delivery
 
         yield start
 

@@ -38,22 +38,22 @@ def hasty(monkeypatch):
 
 
 @pytest.fixture
-def start_loop():
-    """Starts loops, each in a thread of its own."""
+def start_processor():
+    """Starts processors, each in a thread of its own."""
     ends = []
 
     def start(settings):
         consumer = Consumer(settings, "worker-1", ["iris"])
-        loop = Processor(consumer, Sized(), Outage())
-        thread = threading.Thread(target=loop.run)
+        processor = Processor(consumer, Sized(), Outage())
+        thread = threading.Thread(target=processor.run)
         thread.start()
-        ends.append((loop, thread, consumer))
-        return consumer, loop
+        ends.append((processor, thread, consumer))
+        return consumer, processor
 
     yield start
-    for loop, thread, consumer in ends:
-        loop.given_up.set()
-        loop.stopping.set()
+    for processor, thread, consumer in ends:
+        processor.given_up.set()
+        processor.stopping.set()
         thread.join()
         consumer.close()
 
@@ -69,18 +69,18 @@ async def own(own_redis_server):
 
 @pytest.mark.parametrize("limit", ["proto-max-bulk-len", "client-query-buffer-limit"])
 async def test_a_result_that_redis_cuts_off_fails_its_job_and_no_other(
-    own, own_redis_server, start_loop, limit
+    own, own_redis_server, start_processor, limit
 ):
     settings, producer = own
     with own_redis_server.client() as client:
         client.config_set(limit, 2 * MB)
         ids = [await producer.submit("iris", data) for data in (b"10", b"3000000", b"20000", b"1500000")]
-        _, loop = start_loop(settings)
+        _, processor = start_processor(settings)
         jobs = [await ended(producer, job_id) for job_id in ids]
         assert [job.error_kind for job in jobs] == [None, ErrorKind.RESULT_TOO_LARGE, None, None]
         assert "3,000,002 bytes" in jobs[1].error
         assert jobs[1].attempts == 1
-        wait_until(lambda: not loop.held, what="an idle worker")
+        wait_until(lambda: not processor.held, what="an idle worker")
         assert client.keys("job:*:result:*") == []
 
 
@@ -101,7 +101,7 @@ async def test_a_refused_result_whose_lease_is_lost_is_not_sent_again(own, own_r
     consumer.close()
 
 
-async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redis_server, start_loop):
+async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redis_server, start_processor):
     if own_redis_server.kind == "valkey":
         pytest.skip("it sends the value itself, which is in no client's buffer")
     settings, producer = own
@@ -109,7 +109,7 @@ async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redi
         client.config_set("client-output-buffer-limit", f"normal {2 * MB} 0 0")
     data = (b"10", b"2" + b" " * 3 * MB, b"20" + b" " * 20_000, b"30")
     ids = [await producer.submit("iris", each) for each in data]
-    start_loop(settings)
+    start_processor(settings)
     jobs = [await ended(producer, job_id) for job_id in ids]
     assert [job.error_kind for job in jobs] == [None, ErrorKind.INVALID_INPUT, None, None]
     assert "client-output-buffer-limit" in jobs[1].error
@@ -120,7 +120,7 @@ KEYS = "jobs:* queue:* claim:* take:* models scan:* job:*:data job:*:status job:
 
 @pytest.mark.parametrize("size", [20_000, 3 * MB])
 async def test_a_result_that_an_acl_refuses_fails_its_job_and_no_other(
-    own, own_redis_server, start_loop, size
+    own, own_redis_server, start_processor, size
 ):
     settings, producer = own
     with own_redis_server.client() as client:
@@ -129,16 +129,18 @@ async def test_a_result_that_an_acl_refuses_fails_its_job_and_no_other(
     url = settings.redis_url.replace("redis://", "redis://app:s3cret@")
     data = (b"10", b"%d" % size, b"20", b"30", b"%d" % size)
     ids = [await producer.submit("iris", each) for each in data]
-    start_loop(settings.model_copy(update={"redis_url": url}))
+    start_processor(settings.model_copy(update={"redis_url": url}))
     jobs = [await ended(producer, job_id) for job_id in ids]
     too_large = ErrorKind.RESULT_TOO_LARGE
     assert [job.error_kind for job in jobs] == [None, too_large, None, None, too_large]
     assert "permission" in jobs[1].error
 
 
-async def test_a_large_result_that_is_not_refused_is_stored(settings, producer, start_loop, redis_client):
+async def test_a_large_result_that_is_not_refused_is_stored(
+    settings, producer, start_processor, redis_client
+):
     ids = [await producer.submit("iris", data) for data in (b"5000000", b"10", b"6000000")]
-    start_loop(settings)
+    start_processor(settings)
     jobs = [await ended(producer, job_id) for job_id in ids]
     assert [job.result_bytes for job in jobs] == [5_000_002, 12, 6_000_002]
     assert redis_client.keys("job:*:result:*") == []
@@ -147,12 +149,12 @@ async def test_a_large_result_that_is_not_refused_is_stored(settings, producer, 
 
 
 async def test_a_result_is_carried_as_long_as_bytes_flow(
-    settings, producer, redis_server, start_loop, monkeypatch
+    settings, producer, redis_server, start_processor, monkeypatch
 ):
     monkeypatch.setattr(connection, "WORKER_SECONDS", 0.4)
     wire = Wire(redis_server.port, 16 * MB)
     try:
-        start_loop(settings.model_copy(update={"redis_url": wire.url, "redis_timeout": 0.4}))
+        start_processor(settings.model_copy(update={"redis_url": wire.url, "redis_timeout": 0.4}))
         job = await ended(producer, await producer.submit("iris", b"20000000"))
         assert job.status is Status.COMPLETED
     finally:
@@ -160,14 +162,14 @@ async def test_a_result_is_carried_as_long_as_bytes_flow(
 
 
 async def test_a_result_that_takes_too_long_fails_its_job(
-    settings, producer, redis_server, start_loop, monkeypatch
+    settings, producer, redis_server, start_processor, monkeypatch
 ):
     monkeypatch.setattr(result_upload, "_BASE_SECONDS", 0.5)
     monkeypatch.setattr(connection, "SLOWEST_BYTES_PER_SECOND", 1000 * MB)
     monkeypatch.setattr(result_upload, "_TRIES", 2)
     wire = Wire(redis_server.port, 8 * MB)
     try:
-        start_loop(settings.model_copy(update={"redis_url": wire.url}))
+        start_processor(settings.model_copy(update={"redis_url": wire.url}))
         job = await ended(producer, await producer.submit("iris", b"20000000"))
         assert job.error_kind is ErrorKind.RESULT_TOO_LARGE
         assert "not transferred" in job.error
@@ -175,7 +177,7 @@ async def test_a_result_that_takes_too_long_fails_its_job(
         wire.close()
 
 
-async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server, start_loop):
+async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server, start_processor):
     settings, producer = own
     began, killed = threading.Event(), threading.Event()
 
@@ -186,8 +188,8 @@ async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server,
             return super().run(jobs)
 
     consumer = Consumer(settings, "worker-1", ["iris"])
-    loop = Processor(consumer, Waiting(), Outage())
-    thread = threading.Thread(target=loop.run)
+    processor = Processor(consumer, Waiting(), Outage())
+    thread = threading.Thread(target=processor.run)
     thread.start()
     job_id = await producer.submit("iris", b"3000000")
     await asyncio.to_thread(began.wait)
@@ -198,7 +200,7 @@ async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server,
     try:
         assert (await ended(producer, job_id)).status is Status.COMPLETED
     finally:
-        loop.stopping.set()
+        processor.stopping.set()
         thread.join()
         consumer.close()
 

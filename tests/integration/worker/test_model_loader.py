@@ -163,7 +163,7 @@ async def test_model_that_took_its_worker_along_even_from_a_process_of_its_own_i
     write_deep_tree(models / "deep")  # to load it here would end the tests
     chosen = settings.model_copy(update={"models_dir": models})
     loader = ModelLoader(chosen)
-    stamp = loader.stamp_of(models / "deep")
+    stamp = loader.make_stamp(models / "deep")
     die_while_loading(chosen, loader, stamp)
     loaded = loader.load_into(Executor({}, Watchdog(1.0, lambda _run: None), chosen))
     assert list(loaded.models) == ["iris"]
@@ -185,7 +185,7 @@ async def test_model_that_a_worker_has_loaded_is_not_left_out_however_often_work
     for _ in range(2):
         loader = ModelLoader(chosen)
         assert loader.load_into(Executor({}, Watchdog(1.0, lambda _run: None), chosen)).left_out == {}
-        die_while_loading(chosen, loader, loader.stamp_of(models / "iris"))
+        die_while_loading(chosen, loader, loader.make_stamp(models / "iris"))
 
 
 async def test_note_of_a_worker_that_still_loads_makes_nobody_careful(settings, redis_client):

@@ -1,4 +1,4 @@
-"""The main loop on a real queue, with models that do as they are told."""
+"""The main processor on a real queue, with models that do as they are told."""
 
 import threading
 from collections import Counter
@@ -17,7 +17,7 @@ from tests.servers import wait_until
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
 
-class HangingRunner:
+class HangingExecutor:
     """Runs three jobs at a time, and none before it is released."""
 
     def __init__(self):
@@ -35,46 +35,46 @@ class HangingRunner:
 
 @pytest.fixture
 def hanging(settings):
-    """A loop in a thread of its own, inside a run, with the next jobs claimed ahead."""
-    consumer, runner = Consumer(settings, "worker-1", ["iris"]), HangingRunner()
-    loop = Processor(consumer, runner, Outage())
-    thread = threading.Thread(target=loop.run)
-    yield consumer, runner, loop, thread
-    loop.stopping.set()
-    runner.released.set()
+    """A processor in a thread of its own, inside a run, with the next jobs prefetched."""
+    consumer, executor = Consumer(settings, "worker-1", ["iris"]), HangingExecutor()
+    processor = Processor(consumer, executor, Outage())
+    thread = threading.Thread(target=processor.run)
+    yield consumer, executor, processor, thread
+    processor.stopping.set()
+    executor.released.set()
     if thread.ident is not None:
         thread.join()
     consumer.close()
 
 
-def run_until_done(loop, count):
-    """Runs a loop in a thread of its own until it has done so many jobs."""
-    thread = threading.Thread(target=loop.run)
+def run_until_done(processor, count):
+    """Runs a processor in a thread of its own until it has done so many jobs."""
+    thread = threading.Thread(target=processor.run)
     thread.start()
-    wait_until(lambda: loop.jobs_done == count, what="all jobs")
-    loop.stopping.set()
+    wait_until(lambda: processor.jobs_done == count, what="all jobs")
+    processor.stopping.set()
     thread.join()
 
 
 async def start(producer, hanging):
     ids = [await producer.submit("iris", DATA) for _ in range(7)]
-    _, runner, loop, thread = hanging
+    _, executor, processor, thread = hanging
     thread.start()
-    wait_until(runner.began.is_set, what="the run")
-    wait_until(lambda: loop.held, what="the jobs of the run")
+    wait_until(executor.began.is_set, what="the run")
+    wait_until(lambda: processor.held, what="the jobs of the run")
     return ids
 
 
 async def test_jobs_claimed_ahead_of_a_run_that_hangs_can_be_given_back(producer, hanging, redis_client):
     ids = await start(producer, hanging)
-    consumer, _, loop, _ = hanging
-    in_run = loop.held
+    consumer, _, processor, _ = hanging
+    in_run = processor.held
     wait_until(lambda: len(leased(redis_client)) == 6, what="the claim ahead")
 
-    loop.fetch_what_waits(60)
-    assert loop.held == in_run
-    loop.fetch_what_waits()
-    ahead = [job for job in loop.held if job not in in_run]
+    processor.receive_prefetched(60)
+    assert processor.held == in_run
+    processor.receive_prefetched()
+    ahead = [job for job in processor.held if job not in in_run]
     assert [job.id for job in ahead] == ids[3:6]
 
     assert consumer.requeue(ahead) == ["released"] * 3
@@ -84,17 +84,17 @@ async def test_jobs_claimed_ahead_of_a_run_that_hangs_can_be_given_back(producer
 
 async def test_jobs_claimed_ahead_are_run_once_and_held_no_longer(producer, hanging):
     ids = await start(producer, hanging)
-    _, runner, loop, _ = hanging
-    loop.fetch_what_waits()
-    runner.released.set()
+    _, executor, processor, _ = hanging
+    processor.receive_prefetched()
+    executor.released.set()
 
-    wait_until(lambda: loop.jobs_done == 7, what="all jobs")
-    wait_until(lambda: not loop.held, what="their ends")
+    wait_until(lambda: processor.jobs_done == 7, what="all jobs")
+    wait_until(lambda: not processor.held, what="their ends")
     jobs = await producer.read_many(ids)
     assert {(job.status, job.attempts) for job in jobs} == {(Status.COMPLETED, 1)}
 
 
-class GrowingRunner(HangingRunner):
+class GrowingExecutor(HangingExecutor):
     """Takes one job at a time until a run has begun, then four."""
 
     def limits(self):
@@ -104,23 +104,23 @@ class GrowingRunner(HangingRunner):
 async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, producer, redis_client):
     for _ in range(6):
         await producer.submit("iris", DATA)
-    consumer, runner = Consumer(settings, "worker-1", ["iris"]), GrowingRunner()
+    consumer, executor = Consumer(settings, "worker-1", ["iris"]), GrowingExecutor()
     leased_beside = []
 
     def run(jobs):
-        runner.began.set()
+        executor.began.set()
         if len(jobs) == 1:
             leased_beside.append(len(leased(redis_client)) - 1)
         return [Outcome(job, result=b"{}") for job in jobs]
 
-    runner.run = run
-    run_until_done(Processor(consumer, runner, Outage()), 6)
+    executor.run = run
+    run_until_done(Processor(consumer, executor, Outage()), 6)
     consumer.close()
     assert leased_beside
     assert set(leased_beside) == {0}
 
 
-class PromptRunner:
+class QuickExecutor:
     """Runs four jobs at a time, at once, and notes them."""
 
     def __init__(self, note):
@@ -150,18 +150,18 @@ async def test_job_that_must_run_alone_does_not_starve_behind_full_batches(
                 left[job.id] = len(jobs), redis_client.llen("queue:iris:high")
 
     consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
-    run_until_done(Processor(consumer, PromptRunner(note), Outage()), 802)
+    run_until_done(Processor(consumer, QuickExecutor(note), Outage()), 802)
     consumer.close()
     assert left[lonely][0] == 1
     assert left[lonely][1] > 600
     assert left[behind][1] > 600
 
 
-async def test_job_whose_end_is_being_stored_is_held_but_not_still_to_end(producer, hanging):
+async def test_job_whose_end_is_being_stored_is_held_but_not_unfinished(producer, hanging):
     await start(producer, hanging)
-    consumer, runner, loop, _ = hanging
-    held = loop.held
-    assert all(loop.is_still_to_end(job) for job in held)
+    consumer, executor, processor, _ = hanging
+    held = processor.held
+    assert all(processor.is_unfinished(job) for job in held)
     prepare, stored, seen = consumer.prepare_prefetch, threading.Event(), threading.Event()
 
     def note(outcomes, *arguments, **options):
@@ -171,21 +171,20 @@ async def test_job_whose_end_is_being_stored_is_held_but_not_still_to_end(produc
         return prepare(outcomes, *arguments, **options)
 
     consumer.prepare_prefetch = note
-    runner.released.set()
+    executor.released.set()
     assert stored.wait(10)
-    assert all(job in loop.held and not loop.is_still_to_end(job) for job in held)
+    assert all(job in processor.held and not processor.is_unfinished(job) for job in held)
     seen.set()
-    wait_until(lambda: loop.jobs_done == 7, what="all jobs")
-    wait_until(lambda: not loop.held, what="their ends")
-    assert not loop._ended
+    wait_until(lambda: processor.jobs_done == 7, what="all jobs")
+    wait_until(lambda: not processor.held, what="their ends")
 
 
 class Unreachable(Consumer):
     """Whose server goes away for good when data is fetched of jobs that an exchange has claimed."""
 
     def fail(self, *_):
-        self.loop.stopping.set()
-        self.loop.given_up.set()
+        self.processor.stopping.set()
+        self.processor.given_up.set()
         raise RedisConnectionError("gone")
 
     def prepare_prefetch(self, *arguments, **options):
@@ -193,17 +192,17 @@ class Unreachable(Consumer):
         return super().prepare_prefetch(*arguments, **options)
 
 
-async def test_loop_ends_in_order_when_it_gives_up_the_data_of_a_full_batch(settings, producer):
+async def test_processor_ends_in_order_when_it_gives_up_the_data_of_a_full_batch(settings, producer):
     large = b"[[" + b"5.1," * 10_000 + b"1]]"
     ids = [await producer.submit("iris", large) for _ in range(12)]
-    consumer, runner = Unreachable(settings, "worker-1", ["iris"]), HangingRunner()
-    runner.released.set()
-    consumer.loop = loop = Processor(consumer, runner, Outage())
-    loop.run()
+    consumer, executor = Unreachable(settings, "worker-1", ["iris"]), HangingExecutor()
+    executor.released.set()
+    consumer.processor = processor = Processor(consumer, executor, Outage())
+    processor.run()
     consumer.close()
 
     jobs = await producer.read_many(ids)
-    assert loop.jobs_done == 3
+    assert processor.jobs_done == 3
     assert Counter(job.status for job in jobs)[Status.COMPLETED] == 3
 
 
@@ -238,13 +237,13 @@ class Slow(Consumer):
 
 @pytest.fixture
 def slow(settings, redis_client):
-    """A loop whose runs are faster than its server."""
-    consumer, runner = Slow(settings, redis_client), HangingRunner()
-    runner.released.set()
-    loop = Processor(consumer, runner, Outage())
-    thread = threading.Thread(target=loop.run)
-    yield consumer, loop, thread
-    loop.stopping.set()
+    """A processor whose runs are faster than its server."""
+    consumer, executor = Slow(settings, redis_client), HangingExecutor()
+    executor.released.set()
+    processor = Processor(consumer, executor, Outage())
+    thread = threading.Thread(target=processor.run)
+    yield consumer, processor, thread
+    processor.stopping.set()
     if thread.ident is not None:
         thread.join()
     consumer.close()
@@ -252,12 +251,12 @@ def slow(settings, redis_client):
 
 @pytest.mark.parametrize("count", [3, 4, 5, 6, 7, 9, 12, 20])
 async def test_server_that_is_slower_than_the_model_does_not_wait_for_it(producer, slow, count):
-    consumer, loop, thread = slow
+    consumer, processor, thread = slow
     ids = [await producer.submit("iris", DATA) for _ in range(count)]
     thread.start()
-    wait_until(lambda: loop.jobs_done == count, what="all jobs")
-    wait_until(lambda: not loop.held, what="their ends")
-    loop.stopping.set()
+    wait_until(lambda: processor.jobs_done == count, what="all jobs")
+    wait_until(lambda: not processor.held, what="their ends")
+    processor.stopping.set()
     thread.join()
 
     (first, _), (_, unanswered), *_ = consumer.sent
@@ -266,7 +265,7 @@ async def test_server_that_is_slower_than_the_model_does_not_wait_for_it(produce
     assert {(job.status, job.attempts) for job in jobs} == {(Status.COMPLETED, 1)}
 
 
-class TwoModels(HangingRunner):
+class TwoModelExecutor(HangingExecutor):
     def limits(self):
         return {"iris": 3, "other": 3}
 
@@ -274,27 +273,27 @@ class TwoModels(HangingRunner):
 async def test_worker_of_several_models_knows_what_it_has_before_it_asks_for_more(
     settings, producer, redis_client
 ):
-    consumer, runner = Slow(settings, redis_client, ["iris", "other"]), TwoModels()
-    runner.released.set()
+    consumer, executor = Slow(settings, redis_client, ["iris", "other"]), TwoModelExecutor()
+    executor.released.set()
     for model in ("iris", "other") * 9:
         await producer.submit(model, DATA)
-    run_until_done(Processor(consumer, runner, Outage()), 18)
+    run_until_done(Processor(consumer, executor, Outage()), 18)
     consumer.close()
     assert [unanswered for _, unanswered in consumer.sent] == [[]] * len(consumer.sent)
 
 
 async def test_what_an_exchange_has_stored_is_not_held_any_more_by_who_takes_its_answer(producer, hanging):
     await start(producer, hanging)
-    loop = hanging[2]
-    in_run = loop.held
-    loop._send(loop._prepare([Outcome(job, result=b"{}") for job in in_run], takes_solo=False))
-    loop.fetch_what_waits()
-    assert not set(in_run) & set(loop.held)
+    processor = hanging[2]
+    in_run = processor.held
+    processor._send(processor._prepare([Outcome(job, result=b"{}") for job in in_run], takes_solo=False))
+    processor.receive_prefetched()
+    assert not set(in_run) & set(processor.held)
 
 
 async def test_jobs_of_two_exchanges_are_given_back_by_a_worker_that_is_told_to_stop(producer, slow):
-    consumer, loop, thread = slow
-    consumer.after_first = loop.stopping.set
+    consumer, processor, thread = slow
+    consumer.after_first = processor.stopping.set
     ids = [await producer.submit("iris", DATA) for _ in range(12)]
     thread.start()
     thread.join()

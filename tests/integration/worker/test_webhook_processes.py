@@ -90,12 +90,12 @@ def tls_receiver(certificate):
 
 
 async def test_tls_goes_by_the_name_though_the_connection_goes_by_the_address(
-    start_reporter, tls_receiver, producer, end_job
+    start_delivery, tls_receiver, producer, end_job
 ):
     async def resolver(host, port):
         return ["127.0.0.1"]
 
-    start_reporter(resolver=resolver, webhook_attempts=1)
+    start_delivery(resolver=resolver, webhook_attempts=1)
     right = await end_job(f"https://hooks.example.com:{tls_receiver.port}/hook")
     assert (await settled(producer, right)).status is WebhookStatus.DELIVERED
     other = await end_job(f"https://other.example.com:{tls_receiver.port}/hook")

@@ -1,30 +1,31 @@
-from inferq.webhooks.circuit_breaker import LONGEST_REST_SECONDS, CircuitBreakers
+from inferq.webhooks.circuit_breaker import LONGEST_OPEN_SECONDS, CircuitBreakers
 
 
-def test_origin_that_does_not_answer_rests_longer_each_time_and_then_is_called_once():
-    origins, now, rests = CircuitBreakers(5.0), 0.0, []
-    assert origins.delay("a", now) == 0
+def test_circuit_is_open_for_longer_with_each_failure_and_half_open_lets_one_call_through():
+    breakers, now, opened = CircuitBreakers(5.0), 0.0, []
+    assert breakers.delay_seconds("a", now) == 0
     for _ in range(10):
-        origins.note("a", now, has_answered=False)
-        origins.note("a", now, has_answered=False)  # others that were under way
-        rest = min(origins.delay("a", now) for _ in range(3000))
-        rests.append(rest)
-        now = next(time for time in (now + step for step in range(1, 1000)) if origins.delay("a", time) == 0)
-        assert origins.delay("a", now) > 0  # until the first has come back
-    assert [round(rest / 5) for rest in rests[:6]] == [1, 2, 4, 8, 16, 32]
-    assert max(rests) <= LONGEST_REST_SECONDS * 1.1
-    assert origins.delay("b", now) == 0
+        breakers.record("a", now, has_answered=False)
+        breakers.record("a", now, has_answered=False)  # others that were under way
+        seconds = min(breakers.delay_seconds("a", now) for _ in range(3000))
+        opened.append(seconds)
+        times = (now + step for step in range(1, 1000))
+        now = next(time for time in times if breakers.delay_seconds("a", time) == 0)
+        assert breakers.delay_seconds("a", now) > 0  # until that call has ended
+    assert [round(seconds / 5) for seconds in opened[:6]] == [1, 2, 4, 8, 16, 32]
+    assert max(opened) <= LONGEST_OPEN_SECONDS * 1.1
+    assert breakers.delay_seconds("b", now) == 0
 
 
-def test_any_answer_ends_the_trouble():
-    origins = CircuitBreakers(5.0)
-    origins.note("a", 0.0, has_answered=False)
-    origins.note("a", 1.0, has_answered=True)
-    assert [origins.delay("a", 1.0) for _ in range(3)] == [0, 0, 0]
+def test_any_answer_closes_the_circuit():
+    breakers = CircuitBreakers(5.0)
+    breakers.record("a", 0.0, has_answered=False)
+    breakers.record("a", 1.0, has_answered=True)
+    assert [breakers.delay_seconds("a", 1.0) for _ in range(3)] == [0, 0, 0]
 
 
-def test_origins_of_long_ago_are_forgotten():
-    origins = CircuitBreakers(5.0)
+def test_circuits_of_long_ago_are_forgotten():
+    breakers = CircuitBreakers(5.0)
     for number in range(100):
-        origins.note(f"origin-{number}", number * 1000.0, has_answered=False)
-    assert len(origins._troubled) < 3
+        breakers.record(f"origin-{number}", number * 1000.0, has_answered=False)
+    assert len(breakers) < 3

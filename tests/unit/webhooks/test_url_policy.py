@@ -21,7 +21,7 @@ NOT_PUBLIC_6 = [
 ]  # fmt: skip
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: RUF100
 PUBLIC = UrlRules()
-ANY = UrlRules(takes_private=True)
+ANY = UrlRules(allows_private=True)
 
 
 def members(networks, kind):

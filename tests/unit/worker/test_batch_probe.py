@@ -1,10 +1,10 @@
-"""The trial that tells models whose jobs may share a run from those whose rows depend on each other."""
+"""The probe that tells models whose jobs may share a run from those whose rows depend on each other."""
 
 import numpy as np
 import pytest
 
 from inferq.models.repository import load_model
-from inferq.worker.batch_probe import try_together
+from inferq.worker.batch_probe import compare_runs
 from tests import onnx_models
 
 VALUES = "example = [[3.0, 1.0, 2.0], [2.0, 5.0, 4.0]]"
@@ -12,23 +12,23 @@ SAME = "example = [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]"
 NONE = ""
 
 
-def reason(folder, card, *, is_large=True):
-    (folder / "model.toml").write_text(card)
+def find_reason(folder, config, *, is_large=True):
+    (folder / "model.toml").write_text(config)
     model = load_model(folder)
-    verdict = try_together(model.run, model.sample(), is_large=is_large)
-    assert (verdict.rows > 2 and verdict.seconds > 0) or verdict.reason
-    return verdict.reason
+    found = compare_runs(model.run, model.sample(), is_large=is_large)
+    assert (found.rows > 2 and found.seconds > 0) or found.reason
+    return found.reason
 
 
 def test_an_example_without_rows_proves_nothing(tmp_path):
     assert "no values but one row's" in (
-        reason(onnx_models.write_softmax(tmp_path / "m"), "example = []") or ""
+        find_reason(onnx_models.write_softmax(tmp_path / "m"), "example = []") or ""
     )
 
 
 @pytest.mark.parametrize("is_large", [True, False])
 @pytest.mark.parametrize(
-    ("write", "card"),
+    ("write", "config"),
     [
         (onnx_models.write_zip_map, NONE),
         (onnx_models.write_decoder, NONE),
@@ -48,16 +48,16 @@ def test_an_example_without_rows_proves_nothing(tmp_path):
         (onnx_models.write_image, NONE),
     ],
 )
-def test_models_whose_rows_stand_alone_pass(tmp_path, write, card, is_large):
-    assert reason(write(tmp_path / "m"), card, is_large=is_large) is None
+def test_jobs_may_share_runs_of_models_whose_rows_are_independent(tmp_path, write, config, is_large):
+    assert find_reason(write(tmp_path / "m"), config, is_large=is_large) is None
 
 
 @pytest.mark.parametrize("is_large", [True, False])
 @pytest.mark.parametrize(
-    ("write", "card"),
+    ("write", "config"),
     [
         *(
-            (write, card)
+            (write, config)
             for write in (
                 onnx_models.write_softmax_over_rows,
                 onnx_models.write_mean_of_rows,
@@ -66,7 +66,7 @@ def test_models_whose_rows_stand_alone_pass(tmp_path, write, card, is_large):
                 onnx_models.write_products,
                 onnx_models.write_quantized,
             )
-            for card in (NONE, VALUES, SAME)
+            for config in (NONE, VALUES, SAME)
         ),
         (onnx_models.write_running_sum, NONE),
         (onnx_models.write_running_sum, "example = [1, 1]"),
@@ -76,20 +76,22 @@ def test_models_whose_rows_stand_alone_pass(tmp_path, write, card, is_large):
         (onnx_models.write_ranks, "example = [5, 9, 2, 7]"),
     ],
 )
-def test_models_whose_rows_depend_on_each_other_do_not(tmp_path, write, card, is_large):
-    assert "'y'" in reason(write(tmp_path / "m"), card, is_large=is_large)
+def test_jobs_must_not_share_runs_of_models_whose_rows_depend_on_each_other(
+    tmp_path, write, config, is_large
+):
+    assert "'y'" in find_reason(write(tmp_path / "m"), config, is_large=is_large)
 
 
 def test_model_that_takes_few_values_needs_an_example_of_rows_that_differ(tmp_path):
     folder = onnx_models.write_narrow(tmp_path / "m")
-    assert "rows that differ" in reason(folder, NONE)
-    assert "rows that differ" in reason(folder, "example = [3]", is_large=False)
-    assert "rows that differ" in reason(folder, "example = [3, 3]", is_large=False)
-    assert reason(folder, "example = [3, 2]") is None
+    assert "rows that differ" in find_reason(folder, NONE)
+    assert "rows that differ" in find_reason(folder, "example = [3]", is_large=False)
+    assert "rows that differ" in find_reason(folder, "example = [3, 3]", is_large=False)
+    assert find_reason(folder, "example = [3, 2]") is None
 
 
-def test_large_trial_finds_small_whole_numbers_that_a_model_takes(tmp_path):
-    assert reason(onnx_models.write_narrow(tmp_path / "m"), "example = [3]") is None
+def test_large_probe_finds_small_whole_numbers_that_a_model_takes(tmp_path):
+    assert find_reason(onnx_models.write_narrow(tmp_path / "m"), "example = [3]") is None
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint8, np.uint64])
@@ -104,17 +106,17 @@ def test_whole_numbers_of_made_up_jobs_stay_within_those_of_the_example(dtype):
 
 
 def made_up_from(array):
-    """The jobs that a large trial tries after the first five, of a model whose outputs are whole numbers."""
+    """The jobs that a large probe runs after the first five, of a model whose outputs are whole numbers."""
     tried = []
 
     def run(job):
         tried.append(job["x"])
         return {"label": job["x"][:, 0]}
 
-    assert try_together(run, {"x": array}, is_large=True).reason is None
+    assert compare_runs(run, {"x": array}, is_large=True).reason is None
     return tried[5:-2]
 
 
-def test_model_that_takes_its_rows_in_pairs_does_not(tmp_path):
+def test_jobs_must_not_share_runs_of_a_model_that_takes_its_rows_in_pairs(tmp_path):
     folder = onnx_models.write_pairs(tmp_path / "m")
-    assert "single row" in reason(folder, "example = [[1.0], [2.0]]")
+    assert "single row" in find_reason(folder, "example = [[1.0], [2.0]]")

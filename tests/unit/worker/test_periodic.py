@@ -7,7 +7,18 @@ from inferq.queue.redis_client.outage import Outage
 from inferq.worker.periodic import Periodic
 
 
-def test_thread_goes_on_after_any_error():
+class Part(Periodic):
+    """Does what it is given."""
+
+    def __init__(self, action, pause_seconds=0.001, outage=None):
+        super().__init__("test", pause_seconds, outage or Outage())
+        self.run_once = action
+
+    def run_once(self):
+        raise NotImplementedError
+
+
+def test_part_goes_on_after_any_error():
     reached = threading.Event()
     errors = iter([ValueError("odd"), RedisUnavailableError("gone")])
 
@@ -18,34 +29,34 @@ def test_thread_goes_on_after_any_error():
         reached.set()
         return True
 
-    thread = Periodic("test", 0.001, action, Outage())
-    thread.start()
+    part = Part(action)
+    part.start()
     assert reached.wait(5)
-    thread.shutdown()
+    part.stop()
 
 
-def test_turn_that_asked_nothing_does_not_end_an_outage():
-    outage, turned = Outage(), threading.Event()
+def test_run_that_called_nothing_does_not_end_an_outage():
+    outage, has_run = Outage(), threading.Event()
     outage.begin(RedisUnavailableError("gone"), 1e12)
-    thread = Periodic("test", 0.001, lambda: bool(turned.set()), outage)
+    part = Part(lambda: bool(has_run.set()), outage=outage)
     with structlog.testing.capture_logs() as logs:
-        thread.start()
-        assert turned.wait(5)
-        thread.shutdown()
+        part.start()
+        assert has_run.wait(5)
+        part.stop()
     assert logs == []
 
 
-def test_turn_comes_at_once_when_hurried_and_the_end_too():
-    turns = threading.Semaphore(0)
+def test_run_comes_at_once_when_asked_for_and_so_does_the_end():
+    runs = threading.Semaphore(0)
 
     def action():
-        turns.release()
+        runs.release()
         return True
 
-    thread = Periodic("test", 60, action, Outage())
-    thread.start()
-    assert turns.acquire(timeout=5)
-    thread.hurry()
-    assert turns.acquire(timeout=5)
-    thread.shutdown()
-    assert not turns.acquire(blocking=False)
+    part = Part(action, pause_seconds=60)
+    part.start()
+    assert runs.acquire(timeout=5)
+    part.run_soon()
+    assert runs.acquire(timeout=5)
+    part.stop()
+    assert not runs.acquire(blocking=False)

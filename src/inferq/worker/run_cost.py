@@ -1,20 +1,11 @@
-"""How many jobs a worker takes at once: learned from what its runs have cost, not configured.
-
-A run's time is taken to be a fixed part and a part for each row. A model that is fast, or whose fixed part
-prevails, is given many rows at once; one that takes seconds for each row gets one job at a time, so that idle
-workers share the queue.
-"""
+"""What a model's runs cost: a fixed part, and a part for each row, learned from the runs made so far."""
 
 from dataclasses import dataclass
 
-MAX_JOBS = 128
-"""Most jobs in one claim: with more, Redis serves nobody else for milliseconds."""
-_MAX_GROWTH = 4
-"""How many times more rows than ever seen a run may be given: beyond, the line is but a guess."""
 _NEW_SHARE = 0.3
 """How much the latest run counts in the mean of its size."""
 _FORGOTTEN_AFTER = 100
-"""After so many runs without one of its size, a mean says nothing more."""
+"""After so many runs without one of its size, the mean of that size is dropped."""
 
 
 @dataclass(slots=True)
@@ -28,16 +19,16 @@ class _Mean:
         self.seconds += _NEW_SHARE * (seconds - self.seconds)
         self.runs_since = 0
 
-    def agree_with(self, other: "_Mean") -> None:
-        """Gives way to a newer mean: more rows cost no less, and each of them no more."""
+    def adjust_to(self, other: "_Mean") -> None:
+        """Makes this mean consistent with a newer one: more rows cost no less, and each row no more."""
         in_proportion = other.seconds * self.rows / other.rows
         low, high = sorted((other.seconds, in_proportion))
         self.seconds = min(max(self.seconds, low), high)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What a run costs: `fixed + per_row * rows`.
+class LinearCost:
+    """What a run costs: `fixed + per_row * rows` seconds.
 
     Attributes:
         fixed: Seconds of any run.
@@ -48,7 +39,7 @@ class Line:
     per_row: float
 
     def seconds(self, rows: float) -> float:
-        """How long a run of so many rows takes."""
+        """Returns how long a run of so many rows takes."""
         return self.fixed + self.per_row * rows
 
 
@@ -74,54 +65,28 @@ class RunCost:
         newest = self._means.setdefault(size, _Mean(rows, seconds))
         newest.add(rows, seconds)
         for mean in self._means.values():
-            mean.agree_with(newest)
+            mean.adjust_to(newest)
             mean.runs_since += 1
         self._means = {
             size: mean for size, mean in self._means.items() if mean.runs_since <= _FORGOTTEN_AFTER
         }
 
-    def line(self) -> Line:
-        """The line through the means: least squares of the error per row, neither part negative.
+    def estimate(self) -> LinearCost:
+        """Fits a linear cost to the means: least squares of the error per row, neither part negative.
 
         Returns:
-            The line; through the origin where only one size was seen, nothing where none was.
+            The cost; without a fixed part where only one size was seen, zero where none was.
         """
         points = [(1 / mean.rows**2, mean) for mean in self._means.values()]
         if not points:
-            return Line(0.0, 0.0)
+            return LinearCost(0.0, 0.0)
         total = sum(weight for weight, _ in points)
         rows = sum(weight * mean.rows for weight, mean in points) / total
         seconds = sum(weight * mean.seconds for weight, mean in points) / total
         spread = sum(weight * (mean.rows - rows) ** 2 for weight, mean in points)
         if not spread:
-            return Line(0.0, seconds / rows)
+            return LinearCost(0.0, seconds / rows)
         together = sum(weight * (mean.rows - rows) * (mean.seconds - seconds) for weight, mean in points)
         per_row = max(0.0, together / spread)
         fixed = seconds - per_row * rows
-        return Line(fixed, per_row) if fixed >= 0 else Line(0.0, seconds / rows)
-
-
-def plan_rows(line: Line, most_rows: float, budget_seconds: float) -> int:
-    """The most rows that one run shall have.
-
-    Args:
-        line: What a run costs.
-        most_rows: The most rows that a run has had.
-        budget_seconds: How long a run may take for the sake of a larger batch.
-
-    Returns:
-        As many as the budget allows; or, where the fixed part of a run's cost is more than that of a row, as
-        many as fit into twice the time of a single one. At least 1.
-    """
-    bound = max(1.0, _MAX_GROWTH * most_rows)
-    if line.per_row <= 0:
-        return int(bound)
-    rows = (budget_seconds - line.fixed) / line.per_row
-    if line.fixed > line.per_row:
-        rows = max(rows, (2 * line.seconds(1) - line.fixed) / line.per_row)
-    return int(max(1.0, min(bound, rows)))
-
-
-def plan_jobs(rows: int, rows_per_job: float) -> int:
-    """How many jobs to claim, so that they have about so many rows together; 1 to `MAX_JOBS`."""
-    return max(1, min(MAX_JOBS, int(rows / max(1.0, rows_per_job))))
+        return LinearCost(fixed, per_row) if fixed >= 0 else LinearCost(0.0, seconds / rows)

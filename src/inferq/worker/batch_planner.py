@@ -1,0 +1,120 @@
+"""How many jobs a worker claims and runs at once: learned from what its runs have cost, not configured.
+
+A model that is fast, or whose runs have a high fixed cost, is given many rows at once. One that takes seconds
+for each row gets one job at a time, so that idle workers share the queue.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from inferq.worker.batch import Batch
+from inferq.worker.run_cost import LinearCost, RunCost
+
+if TYPE_CHECKING:
+    from inferq.models.model import Inputs
+
+MAX_JOBS = 128
+"""Most jobs in one claim: with more, Redis serves no other client for milliseconds."""
+_MAX_GROWTH = 4
+"""How many times more rows than ever seen a run may be given: beyond, the learned cost is a guess."""
+_NEW_SHARE = 0.1
+"""How much the latest jobs count in the mean of rows per job."""
+
+
+class BatchPlanner:
+    """Plans the batches of one model.
+
+    Args:
+        sharing_key: Returns what jobs must have in common to share a run, from the inputs of one of them.
+        budget_seconds: Longest run accepted for the sake of throughput.
+        shares_runs: Whether jobs may share a run at all.
+    """
+
+    def __init__(
+        self, sharing_key: "Callable[[Inputs], object]", budget_seconds: float, *, shares_runs: bool
+    ) -> None:
+        self._sharing_key = sharing_key
+        self._budget_seconds = budget_seconds
+        self._shares_runs = shares_runs
+        self._cost = RunCost()
+        self._rows_per_job = 1.0
+
+    def jobs_per_claim(self) -> int:
+        """Returns how many jobs to claim at once, in view of what runs have cost so far; at least 1."""
+        if self._shares_runs:
+            return plan_jobs(self._rows_per_run(), self._rows_per_job)
+        seconds_per_job = self._cost.estimate().seconds(self._rows_per_job)
+        return plan_jobs(int(self._budget_seconds / seconds_per_job), 1.0) if seconds_per_job else 1
+
+    def plan(self, batch: Batch) -> list[Batch]:
+        """Divides jobs into batches that can share a run.
+
+        Args:
+            batch: Jobs of the model, of any inputs.
+
+        Returns:
+            Batches of jobs that are alike in all but their number of rows, and have not too many of these.
+        """
+        if not self._shares_runs:
+            return list(batch.split())
+        most_rows = 2 * self._rows_per_run()
+        planned: list[Batch] = []
+        open_batches: dict[object, Batch] = {}
+        for job, inputs, rows in zip(batch.jobs, batch.inputs, batch.rows, strict=True):
+            key = self._sharing_key(inputs)
+            fitting = open_batches.get(key)
+            if fitting is None or fitting.total_rows + rows > most_rows:
+                fitting = open_batches[key] = Batch()
+                planned.append(fitting)
+            fitting.add(job, inputs, rows)
+        return planned
+
+    def add_cost(self, rows: int, seconds: float) -> None:
+        """Notes what one run has cost.
+
+        Args:
+            rows: Rows in the run.
+            seconds: How long it took.
+        """
+        self._cost.add(max(1, rows), seconds)
+
+    def learn(self, batches: Sequence[Batch], seconds: float) -> None:
+        """Notes what the runs of some batches have cost.
+
+        Args:
+            batches: At least one.
+            seconds: How long all took, with reading data and writing results.
+        """
+        jobs = sum(len(batch) for batch in batches)
+        rows = sum(batch.total_rows for batch in batches)
+        self._rows_per_job += _NEW_SHARE * (rows / jobs - self._rows_per_job)
+        self.add_cost(rows // len(batches), seconds / len(batches))
+
+    def _rows_per_run(self) -> int:
+        return plan_rows(self._cost.estimate(), self._cost.most_rows, self._budget_seconds)
+
+
+def plan_rows(cost: LinearCost, most_rows: float, budget_seconds: float) -> int:
+    """Returns the most rows that one run shall have.
+
+    Args:
+        cost: What a run costs.
+        most_rows: The most rows that a run has had.
+        budget_seconds: How long a run may take for the sake of a larger batch.
+
+    Returns:
+        As many as the budget allows; or, where the fixed part of a run's cost is more than that of a row, as
+        many as fit into twice the time of a single one. At least 1.
+    """
+    bound = max(1.0, _MAX_GROWTH * most_rows)
+    if cost.per_row <= 0:
+        return int(bound)
+    rows = (budget_seconds - cost.fixed) / cost.per_row
+    if cost.fixed > cost.per_row:
+        rows = max(rows, (2 * cost.seconds(1) - cost.fixed) / cost.per_row)
+    return int(max(1.0, min(bound, rows)))
+
+
+def plan_jobs(rows: int, rows_per_job: float) -> int:
+    """Returns how many jobs have about so many rows together: 1 to `MAX_JOBS`."""
+    return max(1, min(MAX_JOBS, int(rows / max(1.0, rows_per_job))))

@@ -1,0 +1,120 @@
+"""Stores how attempts ended."""
+
+import threading
+from collections.abc import Sequence
+
+import structlog
+
+from inferq.errors import InvalidInputError, ResultTooLargeError
+from inferq.jobs import ClaimedJob, Outcome
+from inferq.observability.observer import JobObserver
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.consumer.result_upload import LARGE_BYTES, ResultUpload
+from inferq.queue.redis_client.outage import Outage
+from inferq.worker.held_jobs import HeldJobs
+
+log = structlog.get_logger()
+
+
+class Finisher:
+    """Stores outcomes in Redis, and notes what became of them.
+
+    Redis may refuse a large result, so each of these is stored by itself.
+
+    Args:
+        consumer: The queue.
+        held: The jobs that this worker holds; those whose ends are stored are removed.
+        outage: Waits while Redis is away.
+        given_up: Ends that wait.
+        observer: Is told what is stored.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        held: HeldJobs,
+        outage: Outage,
+        given_up: threading.Event,
+        observer: JobObserver,
+    ) -> None:
+        self._consumer = consumer
+        self._held = held
+        self._outage = outage
+        self._given_up = given_up
+        self._observer = observer
+        self._upload: ResultUpload | None = None
+
+    @property
+    def storing_seconds(self) -> float:
+        """How long it may take to store the large result that is being stored; 0 if there is none."""
+        upload = self._upload
+        return upload.longest_seconds if upload else 0.0
+
+    def stop_storing(self, job: ClaimedJob, *, is_cancelled: bool) -> None:
+        """Stops storing a large result whose job is not this worker's any more. For other threads.
+
+        Args:
+            job: The job; nothing happens unless its result is being stored.
+            is_cancelled: Whether it is cancelled. If not, its lease is lost, and the present try may go on.
+        """
+        upload = self._upload
+        if upload is None or (upload.job.id, upload.job.token) != (job.id, job.token):
+            return
+        if is_cancelled:
+            upload.stop()
+        else:
+            upload.try_no_more()
+
+    def finish(self, outcomes: Sequence[Outcome]) -> None:
+        """Stores outcomes; does nothing if there are none."""
+        if not outcomes:
+            return
+        verdicts = self._outage.sit_out(lambda: self._consumer.finish(outcomes), self._given_up)
+        if verdicts:
+            self.note_stored(outcomes, verdicts)
+
+    def store_large(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Stores large results, each by itself, and before them the other outcomes.
+
+        Returns:
+            What is still to be stored: all if no result is large, else how those failed that were refused.
+        """
+        large = [outcome for outcome in outcomes if len(outcome.result or b"") > LARGE_BYTES]
+        if not large:
+            return outcomes
+        self.finish([outcome for outcome in outcomes if outcome not in large])
+        return [refused for outcome in large if (refused := self._store(outcome))]
+
+    def note_stored(self, outcomes: Sequence[Outcome], verdicts: Sequence[str]) -> None:
+        """Notes that outcomes are stored: their jobs are held no longer.
+
+        Args:
+            outcomes: How each attempt ended; at least one.
+            verdicts: What became of each; see `Consumer.finish`.
+        """
+        self._held.discard(outcome.job for outcome in outcomes)
+        self._observer.jobs_ended(outcomes, verdicts)
+        for (job, _, error), verdict in zip(outcomes, verdicts, strict=True):
+            if error is not None:
+                write = log.info if isinstance(error, InvalidInputError) else log.warning
+                write(
+                    "job_failed",
+                    job_id=job.id,
+                    model=job.model,
+                    kind=error.kind,
+                    error=error.message,
+                    verdict=verdict,
+                )
+        log.debug("jobs_finished", verdicts=verdicts)
+
+    def _store(self, outcome: Outcome) -> Outcome | None:
+        """Stores one large result; returns how its job failed if the result is refused."""
+        upload = self._upload = self._consumer.prepare_upload(outcome)
+        try:
+            if verdict := self._outage.sit_out(upload.store, self._given_up):
+                self.note_stored([outcome], [verdict])
+        except ResultTooLargeError as error:
+            return Outcome(outcome.job, error=error)
+        finally:
+            self._upload = None
+        return None

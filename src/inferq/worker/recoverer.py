@@ -1,0 +1,46 @@
+"""Recovery: jobs whose worker has died, and orphans that are in no list at all, are queued again."""
+
+import structlog
+
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.redis_client.outage import Outage
+from inferq.worker.periodic import Periodic
+
+PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Recoverer(Periodic):
+    """Makes a recovery pass every second, and scans for orphans when it is this worker's turn.
+
+    Args:
+        consumer: The queue.
+        outage: Where it is noted that Redis is away.
+    """
+
+    def __init__(self, consumer: Consumer, outage: Outage) -> None:
+        super().__init__("recoverer", PAUSE_SECONDS, outage)
+        self._consumer = consumer
+
+    def run_once(self) -> bool:
+        """Makes one pass of each kind; one that fails does not hold up the other."""
+        try:
+            self._recover()
+        finally:
+            self._requeue_orphans()
+        return True
+
+    def _recover(self) -> None:
+        recovered = self._consumer.recover()
+        if recovered.lapsed or recovered.missing or recovered.failed:
+            log.warning(
+                "jobs_recovered",
+                lapsed=recovered.lapsed,
+                missing=recovered.missing,
+                failed=recovered.failed,
+            )
+
+    def _requeue_orphans(self) -> None:
+        if self._consumer.acquire_scan_turn() and (orphans := self._consumer.requeue_orphans()):
+            log.warning("orphans_requeued", job_ids=orphans)
