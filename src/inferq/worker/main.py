@@ -14,6 +14,7 @@ import structlog
 from inferq.errors import InferqError
 from inferq.jobs import WorkerInfo
 from inferq.observability.logs import configure_logging
+from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.processes import end_with_parent
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.consumer.registry import make_worker_id
@@ -50,22 +51,23 @@ class Worker:
     Args:
         settings: All settings.
         loader: Loads the models.
+        observer: Is told of claims, runs and ends.
 
     Raises:
         InvalidModelError: No model of the repository can be served.
         InvalidSettingError: The Redis URL cannot be used.
     """
 
-    def __init__(self, settings: Settings, loader: ModelLoader) -> None:
+    def __init__(self, settings: Settings, loader: ModelLoader, observer: JobObserver = NO_OBSERVER) -> None:
         watchdog = Watchdog(settings.terminate_seconds, self._replace_hung_process)
-        executor = Executor({}, watchdog, settings)
+        executor = Executor({}, watchdog, settings, observer)
         models, left_out = loader.load_into(executor)
         self._info = _describe(list(models), left_out)
         self._documents = {name: model.document.to_json() for name, model in models.items()}
         self._outage = outage = Outage()
         versions = {name: model.document.version for name, model in models.items()}
         self._consumer = consumer = Consumer(settings, self._info.id, list(models), versions)
-        self._processor = processor = Processor(consumer, executor, outage)
+        self._processor = processor = Processor(consumer, executor, outage, observer)
         self._forced_exit = ForcedExit(consumer, processor, self._info.id, settings.shutdown_seconds)
         self._parts: list[Part] = [
             watchdog,
