@@ -1,6 +1,6 @@
 """Breaks everything for a long time and shows that no accepted job is lost and none has two outcomes.
 
-Run: uv run python -m benchmarks.chaos [--minutes 20] [--jobs 100000] [--seed N] [--server valkey|redis]
+Run: uv run python -m tests.chaos [--minutes 20] [--jobs 100000] [--seed N] [--server valkey|redis]
 
 It prints the faults drawn from the seed, progress every 10 s, and a closing table. If a promise was broken it
 exits with 1, and logs, journal and the server's file are kept for a look.
