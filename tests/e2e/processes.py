@@ -19,12 +19,12 @@ DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 class Program:
     """A program of ours with its output, in a process group of its own."""
 
-    def __init__(self, *command, **settings):
+    def __init__(self, *command, python=sys.executable, cwd=ROOT, **settings):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("INFERQ_")}
         environment |= {f"INFERQ_{name.upper()}": str(value) for name, value in settings.items()}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *(str(part) for part in command)],
-            cwd=ROOT,
+            [python, "-m", *(str(part) for part in command)],
+            cwd=cwd,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

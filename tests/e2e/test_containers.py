@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 # what .dockerignore lets through, and itself
-BUILT_FROM = [".dockerignore", "pyproject.toml", "README.md", "LICENSE", "src", "models"]
+BUILT_FROM = [".dockerignore", "pyproject.toml", "LICENSE", "src", "models"]
 SETOSA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 ABSENT = {
     "proxy": ["onnxruntime", "numpy", "orjson", "sklearn", "pytest"],

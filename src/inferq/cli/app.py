@@ -11,7 +11,7 @@ import typer
 from inferq.cli import dead_letters, jobs
 from inferq.cli.output import exit_code, say
 from inferq.cli.predict import predict
-from inferq.errors import InferqError, InvalidInputError
+from inferq.errors import InferqError, InvalidInputError, InvalidSettingError
 from inferq.terminal import use_terminal
 
 app = typer.Typer(
@@ -34,7 +34,16 @@ RedisUrl = Annotated[
     str | None,
     typer.Option(help="Use this Redis or Valkey server.", envvar="INFERQ_REDIS_URL", show_envvar=True),
 ]
-Models = Annotated[Path | None, typer.Option(help="Model repository.", envvar="INFERQ_MODELS_DIR")]
+Models = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="PATH",
+        help="A folder of models, the folder of one model, or a .onnx file; INFERQ_MODELS_DIR if left out. "
+        "One model alone is the default model.",
+        show_default=False,
+    ),
+]
+ModelsOption = Annotated[Path | None, typer.Option("--models", help="The same as PATH.", metavar="PATH")]
 
 
 def main() -> None:
@@ -82,12 +91,13 @@ def root(
 
 @app.command()
 def up(
+    path: Models = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 2,
     proxies: Annotated[int, typer.Option(min=1, help="Number of proxy processes.")] = 1,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     redis_url: RedisUrl = None,
-    models: Models = None,
+    models: ModelsOption = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Where the embedded server keeps its data.", envvar="INFERQ_DATA_DIR"),
@@ -97,7 +107,9 @@ def up(
     from inferq.local.up import up as run
     from inferq.settings import load_settings
 
-    chosen = {"redis_url": redis_url, "models_dir": models, "data_dir": data_dir}
+    if path and models:
+        raise InvalidSettingError("Name the models once: either as PATH or with --models.")
+    chosen = {"redis_url": redis_url, "models_dir": path or models, "data_dir": data_dir}
     settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
     run(settings, host=host, port=port, workers=workers, proxies=proxies, embedded=redis_url is None)
 

