@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inferq.errors import ErrorKind
-from inferq.proxy.http.problems import TYPES
+from inferq.proxy.http.problem_types import TYPES
 from inferq.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,6 @@
 """The FastAPI application: `uvicorn inferq.proxy.app:app`."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -16,17 +15,16 @@ from inferq.proxy.http import problems
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.http.cross_site import CrossSite
-from inferq.proxy.http.openapi import JSON, add_problem
-from inferq.proxy.http.schemas import Problem
-from inferq.proxy.routes import lean_table, router
-from inferq.proxy.services.health import Health
+from inferq.proxy.http.http_rules import HttpRules
+from inferq.proxy.http.openapi import add_problem
+from inferq.proxy.http.responses import JSON
+from inferq.proxy.http.service_schemas import Problem
+from inferq.proxy.routes import fast_routes, router
+from inferq.proxy.services.health import HealthChecker
 from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
-from inferq.proxy.services.request_checks import Terms
-from inferq.proxy.transport.edge import Edge
-from inferq.proxy.transport.fast_protocol import PromptWay
-from inferq.proxy.transport.fast_route import LeanPaths
-from inferq.proxy.transport.shutdown import before_stopping
+from inferq.proxy.services.request_checks import RequestRules
+from inferq.proxy.transport import FastPath, before_stopping
 from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.inspection.listing import JobListing
 from inferq.queue.producer.producer import Producer
@@ -49,19 +47,18 @@ _TAGS = [
 ]
 
 
-def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> FastAPI:
+def create_app(settings: Settings | None = None, *, has_fast_path: bool = True) -> FastAPI:
     """Makes the application. Does no I/O; Redis is connected to when first needed.
 
     Args:
         settings: All settings; read from the environment if left out.
-        is_lean: Whether lean routes are served the short way. The answers are the same.
+        has_fast_path: Whether fast routes skip the framework. The answers are the same.
 
     Raises:
         InvalidSettingError: A setting cannot be used.
     """
     settings = settings or load_settings()
     configure_logging(settings)
-    exports_telemetry = _exports_telemetry()
     app = FastAPI(
         title="inferq",
         version=version("inferq"),
@@ -70,56 +67,54 @@ def create_app(settings: Settings | None = None, *, is_lean: bool = True) -> Fas
         "`/job/{job_id}` when a worker has run the model.",
         openapi_tags=_TAGS,
         lifespan=_lifespan,
-        telemetry=None if exports_telemetry else {"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.settings = settings
-    app.state.producer = Producer.from_settings(settings)
-    app.state.notices = EventSubscriber(app.state.producer, settings)
-    app.state.health = Health(app.state.producer, settings)
-    app.state.listing = JobListing(app.state.producer)
-    app.state.catalog = ModelCatalog(app.state.producer, settings)
-    app.state.terms = Terms(
-        settings.default_model,
-        settings.max_rows,
-        settings.max_timeout_seconds,
-        UrlRules.from_settings(settings),
-    )
-    app.state.offload_pool = ProcessPool()
-    app.state.body_budget = BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes))
+    _add_state(app, settings)
     app.include_router(router)
-    if is_lean:
-        app.add_middleware(LeanPaths, table=lean_table)
     if settings.api_keys:
         app.add_middleware(Authenticator, api_keys=settings.api_keys)
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
-    app.add_middleware(Edge)
-    if is_lean and not exports_telemetry:
-        access = Authenticator(app, settings.api_keys) if settings.api_keys else None
-        app.state.prompt_way = PromptWay(app, lean_table, access, settings.max_body_bytes)
+    app.add_middleware(HttpRules)
+    if has_fast_path:
+        authenticator = Authenticator(app, settings.api_keys) if settings.api_keys else None
+        app.state.fast_path = FastPath(app, fast_routes, authenticator, settings.max_body_bytes)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def _exports_telemetry() -> bool:
-    """Whether the environment sets OpenTelemetry up; if not, FastAPI need not look for it at each request."""
-    return any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in os.environ)
+def _add_state(app: FastAPI, settings: Settings) -> None:
+    """Makes what the endpoints share; see `services.dependencies`."""
+    producer = Producer.from_settings(settings)
+    app.state.settings = settings
+    app.state.producer = producer
+    app.state.subscriber = EventSubscriber(producer, settings)
+    app.state.health_checker = HealthChecker(producer, settings)
+    app.state.listing = JobListing(producer)
+    app.state.catalog = ModelCatalog(producer, settings)
+    app.state.request_rules = RequestRules(
+        settings.default_model,
+        settings.max_rows,
+        settings.max_timeout_seconds,
+        UrlRules.from_settings(settings),
+    )
+    app.state.process_pool = ProcessPool()
+    app.state.body_budget = BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes))
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     checking = asyncio.create_task(_check_server(app.state.producer))
-    with before_stopping(app.state.notices.close):
+    with before_stopping(app.state.subscriber.close):
         yield
     checking.cancel()
-    await app.state.notices.aclose()
+    await app.state.subscriber.aclose()
     await app.state.producer.close()
-    app.state.offload_pool.close()
+    app.state.process_pool.close()
 
 
 async def _check_server(producer: Producer) -> None:
-    """Looks at the server before the first request has to wait for that."""
-    await producer.max_queued_bytes()  # if it is away, or unfit, requests are answered with 503
+    """Checks the Redis server now, so that the first request need not wait for it."""
+    await producer.max_queued_bytes()  # where Redis is unavailable or unfit, requests are answered with 503
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -12,9 +12,13 @@ import uvicorn
 
 from inferq.errors import RedisUnavailableError
 from inferq.proxy.app import create_app
-from inferq.proxy.transport.fast_protocol import PromptProtocol
-from inferq.proxy.transport.limited_websocket import BoundedWebSocket
-from inferq.proxy.transport.listen import allow_many_connections, is_loopback, listen, refuse_new_connections
+from inferq.proxy.transport import (
+    allow_many_connections,
+    choose_protocols,
+    is_loopback,
+    listen,
+    refuse_new_connections,
+)
 from inferq.queue.redis_client.connection import connect
 from inferq.queue.redis_client.requirements import check_server
 from inferq.settings import Settings
@@ -50,15 +54,17 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
     allow_many_connections()
     listener = listen(host, port, shares_port=shares_port)
     _check_server(settings)
+    app = create_app(settings)
+    protocols = choose_protocols()
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         access_log=False,
         log_config=None,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        http=PromptProtocol,
-        ws=BoundedWebSocket,
+        http=protocols.http,
+        ws=protocols.websocket,
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,
     )

@@ -55,9 +55,9 @@ async def make_client():
 
     yield make
     for client in clients:
-        await client._transport.app.state.notices.aclose()
+        await client._transport.app.state.subscriber.aclose()
         await client._transport.app.state.producer.close()
-        client._transport.app.state.offload_pool.close()
+        client._transport.app.state.process_pool.close()
         await client.aclose()
 
 

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from inferq.proxy.app import create_app
-from inferq.proxy.transport.fast_protocol import PromptProtocol
+from inferq.proxy.transport.fast_protocol import FastProtocol
 from inferq.queue.events.subscriber import EventSubscriber
 from tests.servers import free_port, wait_until
 
@@ -22,10 +22,23 @@ class Proxy:
     app: FastAPI
     port: int
     server: uvicorn.Server
+    fast_requests: int = 0
+
+    def count_fast_requests(self):
+        """Counts from now on the requests that the protocol serves without ASGI."""
+        fast_path = self.app.state.fast_path
+        admit = fast_path.admit
+
+        def admit_and_count(scope, url):
+            found = admit(scope, url)
+            self.fast_requests += found is not None
+            return found
+
+        fast_path.admit = admit_and_count
 
     @property
-    def notices(self) -> EventSubscriber:
-        return self.app.state.notices
+    def subscriber(self) -> EventSubscriber:
+        return self.app.state.subscriber
 
     def client(self, **options) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30, **options)
@@ -38,11 +51,11 @@ class Proxy:
         self.server.should_exit = True
 
     def until_nobody_waits(self):
-        wait_until(lambda: len(self.notices) == 0, what="every waiter leaving")
+        wait_until(lambda: len(self.subscriber) == 0, what="every waiter leaving")
 
 
 @contextmanager
-def serving(settings, http=PromptProtocol, **options):
+def serving(settings, http=FastProtocol, **options):
     """Serves until the context ends."""
     app = create_app(settings)
     options = {"access_log": False, "log_level": "critical", "timeout_graceful_shutdown": 1, **options}

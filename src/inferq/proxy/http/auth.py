@@ -8,9 +8,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inferq.errors import ErrorKind
 from inferq.proxy.http import problems
+from inferq.proxy.http.problem_types import TYPES
 
 _OPEN = "/health"
-_REFUSAL = problems.Refusal(401, problems.TYPES[ErrorKind.UNAUTHORIZED].example, ErrorKind.UNAUTHORIZED)
+_REFUSAL = problems.Refusal(401, TYPES[ErrorKind.UNAUTHORIZED].example, ErrorKind.UNAUTHORIZED)
 
 
 class Authenticator:
@@ -24,21 +25,21 @@ class Authenticator:
     """
 
     def __init__(self, app: ASGIApp, api_keys: str) -> None:
-        self._app = app
+        self.app = app
         pairs = (pair.split(":") for pair in api_keys.split(","))
         self._keys = [(bytes.fromhex(digest), name) for name, digest in pairs]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 401 instead of the application where no known key is given, also a WebSocket."""
         if scope["type"] not in ("http", "websocket") or _is_open(scope):
-            return await self._app(scope, receive, send)
-        owner = self.owner_of(scope)
+            return await self.app(scope, receive, send)
+        owner = self.find_owner(scope)
         if owner is None:
             return await _REFUSAL(scope, receive, send)
         scope.setdefault("state", {})["owner"] = owner
-        return await self._app(scope, receive, send)
+        return await self.app(scope, receive, send)
 
-    def owner_of(self, scope: Scope) -> str | None:
+    def find_owner(self, scope: Scope) -> str | None:
         """Name of the key that a request comes with; None if it comes with none that is known."""
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
         digest = hashlib.sha256(key.strip().encode("latin-1")).digest()

@@ -8,11 +8,11 @@ from typing import Any
 from inferq.errors import InferqError, InvalidInputError
 from inferq.proxy.http.predict_body import (
     count_strings,
+    duplicate_member,
     may_have_duplicates,
     parse_object,
     refuse_duplicates,
     refuse_unknown,
-    twice,
 )
 from inferq.tensors.nested_arrays import describe
 
@@ -42,7 +42,7 @@ def parse_batch(raw: bytes) -> Iterator[dict[str, Any]]:
     kept = len(body)
     for number, job in enumerate(jobs):
         if not isinstance(job, dict):
-            with naming(number):
+            with name_job(number):
                 raise InvalidInputError(
                     f"must be an object like a body of POST /predict, got {describe(job)}. {_BATCH_EXAMPLE}"
                 )
@@ -71,7 +71,7 @@ def parse_ids(raw: bytes) -> list[str]:
 
 
 @contextmanager
-def naming(number: int) -> Iterator[None]:
+def name_job(number: int) -> Iterator[None]:
     """Makes an error say of which job of a batch it speaks."""
     try:
         yield
@@ -114,7 +114,7 @@ def _refuse_duplicates_in_batch(raw: bytes) -> None:
     for number, job in enumerate(body["jobs"]):
         for part in (job, job.get("data")):
             if isinstance(part, _Twice):
-                with naming(number):
-                    raise twice(part.member)
+                with name_job(number):
+                    raise duplicate_member(part.member)
     if found:
-        raise twice(found[0].member)
+        raise duplicate_member(found[0].member)

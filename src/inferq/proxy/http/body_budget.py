@@ -1,4 +1,4 @@
-"""How much of request bodies one process holds, and how slowly one may come."""
+"""How many bytes of request bodies one process holds, and how slowly one may arrive."""
 
 from types import TracebackType
 from typing import Self
@@ -6,68 +6,68 @@ from typing import Self
 from inferq.errors import OverloadedError
 
 SMALL_BYTES = 65536
-"""What a server holds of each connection anyway: it is not counted."""
+"""A server buffers as much of each connection anyway, so a body up to this size is not counted."""
 _SLOWEST_BYTES_PER_SECOND = 1024
 
 
-def next_due(due: float, now: float, patience_seconds: float, count: int) -> float:
-    """By when more of a body must come, so that a trickle ends like a pause.
+def compute_deadline(deadline: float, now: float, timeout_seconds: float, count: int) -> float:
+    """Returns when the next part of a body must arrive, so that a very slow body ends like a pause.
 
     Args:
-        due: By when this part had to come.
-        now: When it came.
-        patience_seconds: Longest pause.
-        count: How many bytes came.
+        deadline: When the last part had to arrive.
+        now: When it arrived.
+        timeout_seconds: Longest pause.
+        count: Its length, bytes.
     """
-    return min(now + patience_seconds, due + count / _SLOWEST_BYTES_PER_SECOND)
+    return min(now + timeout_seconds, deadline + count / _SLOWEST_BYTES_PER_SECOND)
 
 
 class BodyBudget:
-    """How many bytes of long request bodies are held at the same time.
+    """Limits the bytes of long request bodies that are held at the same time.
 
     Args:
-        most_bytes: That many at most.
+        most_bytes: The limit.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._held = 0
+        self.taken = 0
 
-    def holding(self) -> "Holding":
-        """What one request holds, until its context ends."""
-        return Holding(self)
+    def open_share(self) -> "BodyShare":
+        """Returns the share of one request, which is given back when its context ends."""
+        return BodyShare(self)
 
     def take(self, count: int) -> None:
-        """Takes bytes, to be given back with a negative count.
+        """Takes bytes. A negative count gives them back.
 
         Raises:
-            OverloadedError: There are not so many left.
+            OverloadedError: Not so many are left.
         """
-        if count > 0 and self._held + count > self._most:
+        if count > 0 and self.taken + count > self._most:
             raise OverloadedError(
-                f"Request bodies of {self._held} bytes are under way, and {self._most} are the most "
+                f"Request bodies of {self.taken} bytes are under way, and {self._most} are the most "
                 "(INFERQ_MAX_INFLIGHT_BYTES). Try again later, or send fewer at the same time."
             )
-        self._held += count
+        self.taken += count
 
 
-class Holding:
+class BodyShare:
     """The share of one request; see `BodyBudget`."""
 
-    __slots__ = ("_budget", "held")
+    __slots__ = ("_budget", "taken")
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
-        self.held = 0
+        self.taken = 0
 
     def take(self, count: int) -> None:
-        """Takes bytes, or gives them back if the count is negative.
+        """Takes bytes. A negative count gives them back.
 
         Raises:
-            OverloadedError: There are not so many left.
+            OverloadedError: Not so many are left.
         """
         self._budget.take(count)
-        self.held += count
+        self.taken += count
 
     def __enter__(self) -> Self:
         return self
@@ -75,5 +75,5 @@ class Holding:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.held:
-            self.take(-self.held)
+        if self.taken:
+            self.take(-self.taken)

@@ -1,4 +1,4 @@
-"""Request bodies as they come in: how long they may be, how slow, and how they may be compressed."""
+"""Request bodies while they arrive: how long and how slow they may be, and how they may be compressed."""
 
 import asyncio
 import zlib
@@ -7,34 +7,34 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from inferq.errors import BodyTooLargeError, InvalidJsonError, RequestTimeoutError, UnsupportedEncodingError
-from inferq.proxy.http.body_budget import SMALL_BYTES, Holding, next_due
-from inferq.proxy.services.dependencies import settings_of
+from inferq.proxy.http.body_budget import SMALL_BYTES, BodyShare, compute_deadline
+from inferq.settings import Settings
 
 WHOLE_BODY = "inferq.body"
-"""Where a server that has the whole body puts it into the scope."""
+"""Key of the scope under which a server puts a body that it has received completely."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-async def read_body(request: Request, held: Holding) -> bytes:
+async def read_body(request: Request, share: BodyShare, settings: Settings) -> bytes:
     """Reads the request body, decompressed, without a byte order mark.
 
     Args:
         request: The request.
-        held: What it is counted in, if it is long.
+        share: Counts the body if it is long.
+        settings: How long and how slow it may be.
 
     Raises:
         BodyTooLargeError: It is longer than `max_body_bytes`; the rest is not read.
         UnsupportedEncodingError: It is compressed, and not with gzip or deflate.
         InvalidJsonError: It cannot be decompressed.
-        RequestTimeoutError: It comes too slowly.
+        RequestTimeoutError: It arrives too slowly.
         OverloadedError: Too much is under way.
-        ClientDisconnect: The client has gone away.
+        ClientDisconnect: The client has disconnected.
     """
     whole: bytes | None = request.scope.get(WHOLE_BODY)
     if whole is not None:
         return whole.removeprefix(_BYTE_ORDER_MARK)
-    settings = settings_of(request)
     limit = settings.max_body_bytes
     codings = []
     for name, value in request.scope["headers"]:
@@ -49,21 +49,21 @@ async def read_body(request: Request, held: Holding) -> bytes:
             f"Content-Encoding {named!r} is not known. Send the body as it is, or compressed with gzip or "
             "deflate."
         )
-    raw = await _receive(request, held, limit, settings.request_timeout_seconds)
-    if codings:  # in a thread: zlib lets go of the interpreter's lock
+    raw = await _receive(request, share, limit, settings.request_timeout_seconds)
+    if codings:  # in a thread: zlib releases the interpreter's lock
         raw = await asyncio.to_thread(_decompress, raw, codings[0], limit)
-        held.take(len(raw))
+        share.take(len(raw))
     return raw.removeprefix(_BYTE_ORDER_MARK)
 
 
-async def _receive(request: Request, held: Holding, limit: int, patience_seconds: float) -> bytes:
+async def _receive(request: Request, share: BodyShare, limit: int, timeout_seconds: float) -> bytes:
     clock = asyncio.get_running_loop().time
-    due = clock() + patience_seconds
+    deadline = clock() + timeout_seconds
     chunks = []
     length = 0
     while True:
         try:
-            async with asyncio.timeout_at(due):
+            async with asyncio.timeout_at(deadline):
                 message = await request.receive()
         except TimeoutError as error:
             raise RequestTimeoutError(
@@ -79,15 +79,15 @@ async def _receive(request: Request, held: Holding, limit: int, patience_seconds
         chunks.append(chunk)
         is_last = not message.get("more_body")
         if length > SMALL_BYTES or not is_last:
-            held.take(len(chunk))
+            share.take(len(chunk))
         if is_last:
             return b"".join(chunks)
-        due = next_due(due, clock(), patience_seconds, len(chunk))
+        deadline = compute_deadline(deadline, clock(), timeout_seconds, len(chunk))
 
 
 def _decompress(raw: bytes, coding: bytes, limit: int) -> bytes:
     is_zlib = len(raw) > 1 and raw[0] & 15 == zlib.DEFLATED and int.from_bytes(raw[:2]) % 31 == 0
-    # some call the bare format deflate, which has no header
+    # some clients send raw deflate, which has no zlib header, under the name deflate
     window = (15 if is_zlib else -15) if coding == b"deflate" else 31
     decoder = zlib.decompressobj(window)
     try:

@@ -30,15 +30,15 @@ class CrossSite:
     """
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
-        self._app = app
+        self.app = app
         self._allowed = frozenset(allowed) - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request, or answers it with 403."""
         if scope["type"] not in ("http", "websocket"):
-            return await self._app(scope, receive, send)
+            return await self.app(scope, receive, send)
         if not any(name in _TELLING for name, _ in scope["headers"]):
-            return await self._app(scope, receive, send)
+            return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         if origin is not None and self._is_allowed(origin):
@@ -50,7 +50,7 @@ class CrossSite:
                 f"{said} may not use this service. Its operator can allow it (INFERQ_ALLOWED_ORIGINS).",
             )
             return await refusal(scope, receive, send)
-        return await self._app(scope, receive, send)
+        return await self.app(scope, receive, send)
 
     def _is_allowed(self, origin: str) -> bool:
         return "*" in self._allowed or origin.lower() in self._allowed
@@ -72,7 +72,7 @@ class CrossSite:
                 "Access-Control-Max-Age": str(_PREFLIGHT_SECONDS),
             }
             return await Response(status_code=204, headers=leave)(scope, receive, send_with_leave)
-        return await self._app(scope, receive, send_with_leave)
+        return await self.app(scope, receive, send_with_leave)
 
 
 def _is_foreign(origin: str | None, headers: Headers) -> bool:

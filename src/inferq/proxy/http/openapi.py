@@ -3,32 +3,54 @@
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Response
 from pydantic import BaseModel
 
 from inferq.errors import ErrorKind
 from inferq.proxy.http import problems
+from inferq.proxy.http.problem_types import TYPES
+from inferq.proxy.http.responses import JSON
 
 Answers = dict[int | str, dict[str, Any]]
-JSON = "application/json"
 
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "By which a repeated request is known: it gets the ids that it got first. Any text of the "
+    "client's own, such as a UUID, new for each request. It is remembered for INFERQ_IDEMPOTENCY_TTL.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+}
+"""The header, as OpenAPI describes it."""
 
-class JsonResponse(Response):
-    """A body that is JSON already. Made without a look at each header, since nearly every answer is one.
+PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "`wait=5` (RFC 7240): answer 200 with the job if it ends within 5 s, and 202 as usual if "
+    "it does not. More than INFERQ_MAX_WAIT_SECONDS is reduced to that.",
+    "schema": {"type": "string"},
+    "example": "wait=5",
+}
+"""The header, as OpenAPI describes it."""
 
-    Args:
-        body: The JSON.
-        status: HTTP status.
-        location: The header of that name, ASCII.
-    """
+BODY_REFUSALS = (
+    ErrorKind.INVALID_JSON,
+    ErrorKind.REQUEST_TIMEOUT,
+    ErrorKind.BODY_TOO_LARGE,
+    ErrorKind.UNSUPPORTED_ENCODING,
+    ErrorKind.OVERLOADED,
+)
+"""Why a request body may be refused unread."""
 
-    def __init__(self, body: bytes, status: int = 200, *, location: str | None = None) -> None:
-        self.status_code = status
-        self.background = None
-        self.body = body
-        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
-        if location is not None:
-            self.raw_headers.append((b"location", location.encode("ascii")))
+REFUSALS = (
+    *BODY_REFUSALS,
+    ErrorKind.INVALID_INPUT,
+    ErrorKind.UNKNOWN_MODEL,
+    ErrorKind.MODEL_UNAVAILABLE,
+    ErrorKind.IDEMPOTENCY_CONFLICT,
+    ErrorKind.QUEUE_FULL,
+    ErrorKind.REDIS_UNAVAILABLE,
+)
+"""Why a request for predictions may be refused."""
 
 
 def answers(
@@ -94,14 +116,14 @@ def not_found(documented: Answers, kind: ErrorKind, path: str) -> Answers:
 
 def add_problem(documented: Answers, kind: ErrorKind, path: str, status: int | None = None) -> None:
     """Adds a problem; under another status than usual if one is given."""
-    status = status or problems.TYPES[kind].status
-    title = problems.TYPES[kind].title
+    status = status or TYPES[kind].status
+    title = TYPES[kind].title
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}
     answer = documented.setdefault(status, {"description": "", "content": content})
     answer["description"] = f"{answer['description']} {title}.".lstrip()
     answer["content"][problems.MEDIA_TYPE]["examples"][kind.value] = {
         "summary": title,
-        "value": problems.example(kind, path, status),
+        "value": problems.make_example(kind, path, status),
     }
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         answer["headers"] = {

@@ -50,7 +50,7 @@ def parse_predict_body(
         InvalidInputError: A member is missing, unknown, there twice, or of the wrong type.
     """
     body = parse_object(raw, _EXAMPLE)
-    taken = take_apart(body, longest_timeout, webhook_rules)
+    taken = read_members(body, longest_timeout, webhook_rules)
     refuse_duplicates(raw, count_strings(body))
     return taken
 
@@ -80,7 +80,7 @@ def parse_object(raw: bytes, example: str, noun: str = "request body") -> dict[s
     return body
 
 
-def take_apart(
+def read_members(
     body: dict[str, Any], longest_timeout: float, webhook_rules: UrlRules | None = None
 ) -> PredictBody:
     """Takes one prediction request apart; see `parse_predict_body`, which refuses members sent twice as well.
@@ -176,7 +176,7 @@ def may_have_duplicates(raw: bytes, kept: int) -> bool:
     return raw.count(b'"') > 2 * kept
 
 
-def twice(name: str) -> InvalidInputError:
+def duplicate_member(name: str) -> InvalidInputError:
     """The refusal of a body that has a member twice."""
     return InvalidInputError(f"The request has the member {name[:80]!r} twice. Send it once.")
 
@@ -185,6 +185,6 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for name, value in pairs:
         if name in members:
-            raise twice(name)
+            raise duplicate_member(name)
         members[name] = value
     return members

@@ -13,11 +13,11 @@ _WAIT = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9}(?:\.\d{1,9})?)\1\s*(?:;.*)?', re
 _ANY_WAIT = re.compile(r"\s*wait\s*(?:[=;]|$)", re.IGNORECASE)
 
 
-def wait_asked_for(query: bytes, longest: float) -> float:
+def parse_query_wait(query: bytes, longest: float) -> float:
     """Reads the query parameter `wait`.
 
     Args:
-        query: The query as it came.
+        query: The query as it was received.
         longest: Largest value to accept, seconds.
 
     Returns:
@@ -40,7 +40,7 @@ def wait_asked_for(query: bytes, longest: float) -> float:
     return seconds
 
 
-def wait_preferred(headers: Iterable[tuple[bytes, bytes]], longest: float) -> float | None:
+def parse_preferred_wait(headers: Iterable[tuple[bytes, bytes]], longest: float) -> float | None:
     """Reads the preference `wait` of a request's `Prefer` headers.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from inferq.proxy.http.batch_body import MOST_JOBS
-from inferq.proxy.http.schemas import EXAMPLE_JOB_ID, EXAMPLE_JOBS, JobView, PredictRequest
+from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, EXAMPLE_JOBS, JobView, PredictRequest
 
 _OTHER_JOB_ID = "b9d1f0c27a6e4d3c9a58e7f60b1c2d34"
 

@@ -1,24 +1,44 @@
-"""The endpoints."""
+"""The endpoints: a file per resource."""
 
 from fastapi import APIRouter
 
-from inferq.proxy.routes import about, batches, events, jobs, models, queue, websockets
-from inferq.proxy.transport.fast_route import LeanRoute, LeanTable
+from inferq.proxy.routes import (
+    about,
+    batches,
+    events,
+    health,
+    job_list,
+    job_statuses,
+    jobs,
+    models,
+    predictions,
+    queue,
+    websockets,
+)
+from inferq.proxy.transport import FastRoute
 
 router = APIRouter()
-# those whose paths go on after a job's id, which may be any text, come before the job's own
+# a job's id may be any text: paths that continue after the id come before the path of the job
 for one in (
-    events.lean,
+    events.fast_router,
     websockets.router,
-    jobs.lean,
+    predictions.fast_router,
+    jobs.fast_router,
+    predictions.router,
     jobs.router,
     batches.router,
+    job_statuses.router,
+    job_list.router,
     queue.router,
     models.router,
     about.router,
+    health.router,
 ):
     router.include_router(one)
 
-lean_table = LeanTable(
-    route for one in (events.lean, jobs.lean) for route in one.routes if isinstance(route, LeanRoute)
-)
+fast_routes = [
+    route
+    for one in (events.fast_router, predictions.fast_router, jobs.fast_router)
+    for route in one.routes
+    if isinstance(route, FastRoute)
+]

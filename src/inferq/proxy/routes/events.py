@@ -10,29 +10,30 @@ from starlette.types import Receive, Scope, Send
 from inferq.errors import ErrorKind, JobNotFoundError
 from inferq.job_json import job_json
 from inferq.jobs import Job
+from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView
 from inferq.proxy.http.openapi import add_problem, not_found
-from inferq.proxy.http.schemas import EXAMPLE_JOB_ID, JobView
-from inferq.proxy.services.dependencies import producer_of
-from inferq.proxy.services.job_responses import view_lines, whole_or_cut
-from inferq.proxy.services.job_subscription import JobSubscription, revision_of
-from inferq.proxy.transport.fast_route import LeanRoute
+from inferq.proxy.http.responses import yield_parts
+from inferq.proxy.services.dependencies import get_producer
+from inferq.proxy.services.job_responses import read_view_lines
+from inferq.proxy.services.job_subscription import JobSubscription, compute_revision
+from inferq.proxy.transport import FastRoute
 
 HEARTBEAT_SECONDS = 15.0
-"""How often a stream without news says that it lives, so that nobody on the way takes it for dead."""
+"""How often a stream without events sends a comment, so that no intermediary closes it as idle."""
 
 _EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}/events"
 _HEARTBEAT = b": heartbeat\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),  # nginx would keep events back
+    (b"x-accel-buffering", b"no"),  # else nginx would buffer events
 ]
 
-lean = APIRouter(tags=["streams"], route_class=LeanRoute)
+fast_router = APIRouter(tags=["streams"], route_class=FastRoute)
 
 
 class EventStream(Response):
-    """A job's states, one event for each, until it has ended, the client goes away, or this process stops.
+    """A job's states, one event for each, until the job ends, the client disconnects, or this process stops.
 
     Args:
         request: The request.
@@ -47,11 +48,11 @@ class EventStream(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it; raises what `JobSubscription.state` raises instead of beginning."""
-        with JobSubscription.of(self._request, self._job_id, counts_position=True) as following:
-            job = await following.state()
-            is_known = revision_of(job) == self._request.headers.get("last-event-id")
-            if is_known and job.status.is_final:  # by this a browser's EventSource knows not to connect again
+        """Sends it. What `JobSubscription.read` raises at first is raised before anything is sent."""
+        with JobSubscription.open(self._request, self._job_id, counts_position=True) as subscription:
+            job = await subscription.read()
+            is_known = compute_revision(job) == self._request.headers.get("last-event-id")
+            if is_known and job.status.is_final:  # tells a browser's EventSource not to reconnect
                 await Response(status_code=204)(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -59,45 +60,48 @@ class EventStream(Response):
                 return
             if job.status.is_final:
                 return
-            with following.heeding(receive), suppress(JobNotFoundError):  # its keys expired: the stream ends
-                async for changed in following.changes(HEARTBEAT_SECONDS):
+            with (
+                subscription.watch_client(receive),
+                suppress(JobNotFoundError),
+            ):  # its keys expired: the stream ends
+                async for changed in subscription.follow(HEARTBEAT_SECONDS):
                     if changed is None:
-                        await send(_piece(_HEARTBEAT))
+                        await send(_make_message(_HEARTBEAT))
                         continue
                     if not await self._send_event(changed, send) or changed.status.is_final:
                         return
-            await send(_piece(b"", is_last=True))
+            await send(_make_message(b"", is_last=True))
 
     async def _send_event(self, job: Job, send: Send) -> bool:
-        """Sends a job's state, and ends the stream with its end. Returns False if that cannot be done."""
+        """Sends a job's state; the last event ends the stream. Returns False if it cannot be sent."""
         if job.large_result is None:
-            await send(_piece(_event(job), is_last=job.status.is_final))
+            await send(_make_message(_encode_event(job), is_last=job.status.is_final))
             return True
-        await send(_piece(_event_head(job) + b"data: "))
-        async for part in whole_or_cut(view_lines(producer_of(self._request), job)):
+        await send(_make_message(_encode_event_head(job) + b"data: "))
+        async for part in yield_parts(read_view_lines(get_producer(self._request), job)):
             if part is None:
-                return False  # the server closes the connection, and the client has not got an event
-            await send(_piece(part))
-        await send(_piece(b"\n\n", is_last=True))
+                return False  # the server closes the connection: the client ignores the unfinished event
+            await send(_make_message(part))
+        await send(_make_message(b"\n\n", is_last=True))
         return True
 
 
-def _piece(body: bytes, *, is_last: bool = False) -> dict[str, object]:
+def _make_message(body: bytes, *, is_last: bool = False) -> dict[str, object]:
     return {"type": "http.response.body", "body": body, "more_body": not is_last}
 
 
-def _event_head(job: Job) -> bytes:
+def _encode_event_head(job: Job) -> bytes:
     name = b"end" if job.status.is_final else b"status"
-    return b"id: %b\nevent: %b\n" % (revision_of(job).encode(), name)
+    return b"id: %b\nevent: %b\n" % (compute_revision(job).encode(), name)
 
 
-def _event(job: Job) -> bytes:
-    # a result from outside may be JSON of several lines, which a client joins together again
+def _encode_event(job: Job) -> bytes:
+    # a result of an outside worker may be JSON of several lines, which the client joins
     data = b"\n".join(b"data: %b" % line for line in job_json(job).splitlines())
-    return b"%b%b\n\n" % (_event_head(job), data)
+    return b"%b%b\n\n" % (_encode_event_head(job), data)
 
 
-def _example() -> str:
+def _make_example() -> str:
     completed, pending, *_ = JobView.model_json_schema()["examples"]
     return "".join(
         f"id: {revision}\nevent: {name}\ndata: {json.dumps(view)}\n\n"
@@ -112,7 +116,7 @@ _ANSWERS = not_found(
     {
         200: {
             "description": "The job's states: events `status`, at last `end`, each with a job view as data.",
-            "content": {EventStream.media_type: {"example": _example()}},
+            "content": {EventStream.media_type: {"example": _make_example()}},
         },
         204: {"description": "The client has seen the end already."},
     },
@@ -130,7 +134,7 @@ _LAST_EVENT_ID = {
 }
 
 
-@lean.get(
+@fast_router.get(
     "/job/{job_id:path}/events",
     status_code=200,
     response_class=EventStream,

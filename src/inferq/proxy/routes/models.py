@@ -5,9 +5,11 @@ from pydantic_core import to_json
 
 from inferq.errors import ErrorKind, UnknownModelError
 from inferq.proxy.http import problems
-from inferq.proxy.http.openapi import JsonResponse, answers, described, not_found
-from inferq.proxy.http.schemas import EXAMPLE_MODEL, ModelList
-from inferq.proxy.services.dependencies import catalog_of
+from inferq.proxy.http.openapi import answers, described, not_found
+from inferq.proxy.http.problem_types import TYPES
+from inferq.proxy.http.responses import JsonResponse
+from inferq.proxy.http.service_schemas import EXAMPLE_MODEL, ModelList
+from inferq.proxy.services.dependencies import get_catalog
 from inferq.tensors.signature import ModelDocument
 
 router = APIRouter(tags=["models"])
@@ -26,8 +28,8 @@ router = APIRouter(tags=["models"])
 )
 async def metadata(request: Request) -> Response:
     """Describes the default model: inputs, outputs, classes, features, an example."""
-    entry = await catalog_of(request).default()
-    return JsonResponse(entry.document.to_json())
+    model = await get_catalog(request).find_default()
+    return JsonResponse(model.document.to_json())
 
 
 @router.get(
@@ -35,9 +37,9 @@ async def metadata(request: Request) -> Response:
 )
 async def models(request: Request) -> Response:
     """Lists the models that workers have announced, and those that they cannot serve."""
-    known = await catalog_of(request).models()
+    known = await get_catalog(request).read()
     body = {
-        "models": [name for name in known.entries if name not in known.unavailable],
+        "models": [name for name in known.announced if name not in known.unavailable],
         "default": known.default_name,
         "unavailable": known.unavailable,
     }
@@ -62,8 +64,8 @@ async def models(request: Request) -> Response:
 async def model_metadata(request: Request, name: str) -> Response:
     """Describes one model."""
     try:
-        entry = await catalog_of(request).known(name)
+        model = await get_catalog(request).find(name)
     except UnknownModelError as error:
-        title = problems.TYPES[error.kind].title
-        return problems.problem(request.scope["path"], 404, error.kind, title, error.message)
-    return JsonResponse(entry.document.to_json())
+        title = TYPES[error.kind].title
+        return problems.make_problem(request.scope["path"], 404, error.kind, title, error.message)
+    return JsonResponse(model.document.to_json())

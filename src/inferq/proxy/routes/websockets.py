@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
 
 from inferq.errors import InferqError, JobNotFoundError, RedisUnavailableError
 from inferq.jobs import Job
-from inferq.proxy.services.dependencies import producer_of
-from inferq.proxy.services.job_responses import whole_view
+from inferq.proxy.services.dependencies import get_producer
+from inferq.proxy.services.job_responses import read_whole_view
 from inferq.proxy.services.job_subscription import JobSubscription
 from inferq.proxy.services.websocket_session import WebSocketSession
 
@@ -29,15 +29,15 @@ async def follow(socket: WebSocket, job_id: Annotated[str, Path()]) -> None:
     """Sends a job's state, then each change of its status or its place in the queue, then its end."""
     await socket.accept()
     try:
-        with JobSubscription.of(socket, job_id, counts_position=True) as following:
-            job = await following.state()
+        with JobSubscription.open(socket, job_id, counts_position=True) as subscription:
+            job = await subscription.read()
             await _send(socket, job)
-            with following.heeding(socket.receive):
-                async for changed in following.changes():
+            with subscription.watch_client(socket.receive):
+                async for changed in subscription.follow():
                     if changed is not None:
                         job = changed
                         await _send(socket, job)
-            if job.status.is_final or not following.has_left:
+            if job.status.is_final or not subscription.has_left:
                 await socket.close(1000 if job.status.is_final else SERVICE_RESTART_CODE)
     except JobNotFoundError as error:
         await _close(socket, NOT_FOUND_CODE, error)
@@ -56,7 +56,7 @@ async def session(socket: WebSocket) -> None:
 
 async def _send(socket: WebSocket, job: Job) -> None:
     event = "end" if job.status.is_final else "status"
-    view = await whole_view(producer_of(socket), job)
+    view = await read_whole_view(get_producer(socket), job)
     await socket.send_text(f'{{"event":"{event}","job":{view.decode("utf-8", "replace")}}}')
 
 

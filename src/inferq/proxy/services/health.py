@@ -22,7 +22,7 @@ _MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class HealthReport:
     """How the service is.
 
     Attributes:
@@ -34,7 +34,7 @@ class Report:
     components: dict[str, str]
 
 
-class Health:
+class HealthChecker:
     """Looks at the service.
 
     Args:
@@ -74,12 +74,12 @@ class Health:
         self._probed_at = time.monotonic()
         return None
 
-    async def report(self) -> Report:
+    async def report(self) -> HealthReport:
         """Looks at everything."""
         try:
             overview = await read_stats(self._producer.link)
         except RedisUnavailableError as error:
-            return Report(
+            return HealthReport(
                 "unhealthy", {"redis": error.message, "worker": "unknown, since Redis is out of reach"}
             )
         components = {"redis": "ok", "worker": "; ".join(await self._worker_faults(overview)) or "ok"}
@@ -91,7 +91,7 @@ class Health:
             await self.check_ready()
         except RedisUnavailableError as error:
             components["redis"], status = error.message, "unhealthy"
-        return Report(status, components)
+        return HealthReport(status, components)
 
     async def _worker_faults(self, overview: QueueStats) -> list[str]:
         if not overview.workers:

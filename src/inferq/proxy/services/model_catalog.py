@@ -1,4 +1,4 @@
-"""The models that workers have announced, kept at hand with their validators."""
+"""The models that workers have announced, cached with their validators."""
 
 import asyncio
 import time
@@ -8,15 +8,13 @@ import structlog
 
 from inferq.errors import InvalidModelError, NoWorkerError, RedisUnavailableError
 from inferq.jobs import WorkerInfo
-from inferq.proxy.services.request_checks import Entry, Models
+from inferq.proxy.services.known_models import AnnouncedModel, KnownModels
 from inferq.queue.inspection.stats import find_unavailable
 from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
-from inferq.tensors.signature import ModelDocument
-from inferq.tensors.validation import DataValidator
 
 FRESH_SECONDS = 1.0
-"""How long what was read from Redis is believed."""
+"""How long the cached models are used before they are read from Redis again."""
 
 log = structlog.get_logger()
 
@@ -32,52 +30,44 @@ class ModelCatalog:
     def __init__(self, producer: Producer, settings: Settings) -> None:
         self._producer = producer
         self._settings = settings
-        self._models = Models({}, {}, settings.default_model, settings.default_model)
+        self._models = KnownModels({}, {}, settings.default_model, settings.default_model)
         self._unreadable: dict[str, bytes] = {}
         self._read_at = -FRESH_SECONDS
         self._reading: asyncio.Task[None] | None = None
 
-    async def entries(self) -> Mapping[str, Entry]:
-        """All announced models by name.
-
-        Raises:
-            RedisUnavailableError: Redis does not answer in time.
-        """
-        return (await self.models()).entries
-
-    async def default_name(self) -> str:
-        """Name of the default model: the setting's; where that is not set, of the only model if there is one.
-
-        Raises:
-            RedisUnavailableError: Redis does not answer in time.
-        """
-        return (await self.models()).default_name
-
-    async def models(self) -> Models:
-        """All that is known of the models at this moment.
+    async def read(self) -> KnownModels:
+        """Returns all that is known of the models at this moment.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
         if not self._is_fresh():
-            # all requests share one reading and its failure: in a queue each would wait for Redis anew
+            # all requests share one read and its failure: one after the other, each would wait for Redis
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._read())
             await asyncio.shield(self._reading)
         return self._models
 
-    async def find(self, name: str) -> Entry | None:
-        """The model of this name; None for the default model before any worker has announced one.
+    async def read_announced(self) -> Mapping[str, AnnouncedModel]:
+        """Returns all announced models by name.
 
         Raises:
-            UnknownModelError: It is neither.
-            ModelUnavailableError: The workers that should serve it cannot.
             RedisUnavailableError: Redis does not answer in time.
         """
-        return (await self.models()).find(name)
+        return (await self.read()).announced
 
-    async def known(self, name: str) -> Entry:
-        """The model of this name.
+    async def read_default_name(self) -> str:
+        """Returns the name of the default model.
+
+        This is the setting. Where that is not set and workers serve exactly one model, it is that model.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        return (await self.read()).default_name
+
+    async def find(self, name: str) -> AnnouncedModel:
+        """Finds a model by name.
 
         Raises:
             UnknownModelError: No worker has announced it.
@@ -85,38 +75,38 @@ class ModelCatalog:
             ModelUnavailableError: The workers that should serve it cannot.
             RedisUnavailableError: Redis does not answer in time.
         """
-        entry = await self.find(name)
-        if entry is None:
+        model = (await self.read()).find(name)
+        if model is None:
             raise _not_announced(name, ())
-        return entry
+        return model
 
-    async def default(self) -> Entry:
-        """The default model.
+    async def find_default(self) -> AnnouncedModel:
+        """Finds the default model.
 
         Raises:
             NoWorkerError: No worker has announced it.
             ModelUnavailableError: The workers that should serve it cannot.
             RedisUnavailableError: Redis does not answer in time.
         """
-        models = await self.models()
-        name, entries = models.default_name, models.entries
+        models = await self.read()
+        name, announced = models.default_name, models.announced
         models.check_available(name)
-        if name not in entries:
-            raise _not_announced(name, entries)
-        return entries[name]
+        if name not in announced:
+            raise _not_announced(name, announced)
+        return announced[name]
 
     async def _read(self) -> None:
-        announced, workers = await asyncio.gather(self._producer.announced_models(), self._workers())
-        entries, unavailable = self._entries_of(announced), find_unavailable(workers)
-        names = {*entries, *unavailable}
+        documents, workers = await asyncio.gather(self._producer.announced_models(), self._read_workers())
+        announced, unavailable = self._parse_all(documents), find_unavailable(workers)
+        names = {*announced, *unavailable}
         default = self._settings.default_model
         is_set = "default_model" in self._settings.model_fields_set
         named = names.pop() if len(names) == 1 and not is_set else default
-        self._models = Models(entries, unavailable, named, default)
+        self._models = KnownModels(announced, unavailable, named, default)
         self._read_at = time.monotonic()
 
-    async def _workers(self) -> list[WorkerInfo]:
-        """The live workers; none where another program has spoilt their keys: requests must go on."""
+    async def _read_workers(self) -> list[WorkerInfo]:
+        """The live workers; none where another program has overwritten their keys: requests must go on."""
         try:
             return await self._producer.live_workers()
         except RedisUnavailableError:
@@ -125,23 +115,22 @@ class ModelCatalog:
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._read_at < FRESH_SECONDS
 
-    def _entries_of(self, announced: dict[str, bytes]) -> dict[str, Entry]:
-        entries = {name: self._entry(name, document) for name, document in sorted(announced.items())}
-        return {name: entry for name, entry in entries.items() if entry is not None}
+    def _parse_all(self, documents: Mapping[str, bytes]) -> dict[str, AnnouncedModel]:
+        models = {name: self._parse(name, document) for name, document in sorted(documents.items())}
+        return {name: model for name, model in models.items() if model is not None}
 
-    def _entry(self, name: str, announced: bytes) -> Entry | None:
-        known = self._models.entries.get(name)
-        if known is not None and known.announced == announced:
+    def _parse(self, name: str, document: bytes) -> AnnouncedModel | None:
+        known = self._models.announced.get(name)
+        if known is not None and known.announced == document:
             return known
-        if self._unreadable.get(name) == announced:
+        if self._unreadable.get(name) == document:
             return None
         try:
-            document = ModelDocument.from_json(announced)
+            return AnnouncedModel.from_json(document, self._settings.max_rows)
         except InvalidModelError as error:
-            self._unreadable[name] = announced
+            self._unreadable[name] = document
             log.error("model_not_readable", model=name, reason=error.message)  # noqa: TRY400 - once, no trace
             return None
-        return Entry(announced, document, DataValidator(document, self._settings.max_rows))
 
 
 def _not_announced(name: str, known: Iterable[str]) -> NoWorkerError:

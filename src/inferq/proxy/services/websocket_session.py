@@ -9,11 +9,11 @@ from pydantic_core import to_json
 from inferq.errors import BodyTooLargeError, InferqError, QueueFullError
 from inferq.jobs import Job
 from inferq.proxy.http import problems
-from inferq.proxy.services.dependencies import body_budget_of, producer_of, settings_of
-from inferq.proxy.services.job_responses import whole_view
-from inferq.proxy.services.job_submission import checked
+from inferq.proxy.services.dependencies import get_body_budget, get_producer, get_settings
+from inferq.proxy.services.job_responses import read_whole_view
+from inferq.proxy.services.job_submission import run_check
 from inferq.proxy.services.job_subscription import JobSubscription
-from inferq.proxy.services.request_checks import Message, check_message
+from inferq.proxy.services.request_checks import SocketMessage, check_message
 
 MOST_JOBS = 1000
 """Most jobs that one connection follows at the same time."""
@@ -59,24 +59,24 @@ class WebSocketSession:
                 del message
                 await self._follow(ref, job_id)
             except InferqError as error:
-                await self._send("error", ref, "problem", to_json(problems.document(path, error)))
+                await self._send("error", ref, "problem", to_json(problems.make_document(path, error)))
             except WebSocketDisconnect:
                 raise
             except Exception as error:  # noqa: BLE001 - logged, and told as that of any endpoint
-                unforeseen = problems.unforeseen(path, "WebSocket", error)
-                await self._send("error", ref, "problem", to_json(unforeseen))
+                unexpected = problems.log_unexpected(path, "WebSocket", error)
+                await self._send("error", ref, "problem", to_json(unexpected))
 
-    async def _read(self, raw: bytes) -> Message:
-        limit = settings_of(self._socket).max_body_bytes
+    async def _read(self, raw: bytes) -> SocketMessage:
+        limit = get_settings(self._socket).max_body_bytes
         if len(raw) > limit:
             raise BodyTooLargeError(
                 f"The message is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Split it into several."
             )
-        with body_budget_of(self._socket).holding() as held:
-            held.take(len(raw))
-            return await checked(self._socket, check_message, raw)
+        with get_body_budget(self._socket).open_share() as share:
+            share.take(len(raw))
+            return await run_check(self._socket, check_message, raw)
 
-    async def _begin(self, message: Message) -> str:
+    async def _begin(self, message: SocketMessage) -> str:
         if message.error is not None:
             raise message.error
         if len(self._tasks) > MOST_JOBS:
@@ -86,16 +86,16 @@ class WebSocketSession:
             )
         if message.submission is None:
             return message.watched or ""
-        producer = producer_of(self._socket)
+        producer = get_producer(self._socket)
         with producer.link.one_time_limit(len(message.submission.data)):
             job_id = await producer.submit_one(message.submission)
         await self._send("accepted", message.ref, "job_id", to_json(job_id))
         return job_id
 
     async def _follow(self, ref: str | None, job_id: str) -> None:
-        with JobSubscription.of(self._socket, job_id, counts_position=True) as following:
-            await self._send_state(ref, await following.state())
-            async for job in following.changes():
+        with JobSubscription.open(self._socket, job_id, counts_position=True) as subscription:
+            await self._send_state(ref, await subscription.read())
+            async for job in subscription.follow():
                 if job is not None:
                     await self._send_state(ref, job)
 
@@ -104,7 +104,7 @@ class WebSocketSession:
             "end" if job.status.is_final else "status",
             ref,
             "job",
-            await whole_view(producer_of(self._socket), job),
+            await read_whole_view(get_producer(self._socket), job),
         )
 
     async def _send(self, event: str, ref: str | None, name: str, value: bytes) -> None:

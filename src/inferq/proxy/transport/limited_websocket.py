@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol with bounds on messages that have begun and do not end."""
+"""uvicorn's WebSocket protocol with limits on messages that have begun and do not end."""
 
 from typing import Any
 
@@ -6,80 +6,82 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from inferq.errors import OverloadedError
-from inferq.proxy.http.body_budget import SMALL_BYTES, Holding, next_due
-from inferq.proxy.transport.limited_protocol import patience_of
+from inferq.proxy.http.body_budget import SMALL_BYTES, BodyBudget, compute_deadline
+from inferq.proxy.transport.limited_protocol import read_request_timeout
 
 _FRAME_BYTES = 64
-"""What each frame takes besides its bytes."""
+"""Memory that each frame takes besides its bytes."""
 
 
-class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Counts what it holds of an unfinished message as request bodies are counted, and ends one that stops.
+class LimitedWebSocket(WebSocketsSansIOProtocol):
+    """Counts the bytes of an unfinished message like those of request bodies, and ends one that stops.
 
-    A client that answers no ping is gone, as in the protocol it extends.
+    A client that answers no ping is disconnected, as in the protocol that this class extends.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as uvicorn has them
         super().__init__(*arguments, **options)
-        self._patience = patience_of(self.config.app)
-        self._holding = Holding(self.config.app.state.body_budget)  # type: ignore[union-attr]
-        self._held = 0
-        self._fragments = 0
-        self._due = float("inf")
+        self._timeout = read_request_timeout(self.config.app)
+        state = getattr(self.config.app, "state", None)  # none where an application is wrapped
+        budget: BodyBudget = getattr(state, "body_budget", None) or BodyBudget(self.config.ws_max_size)
+        self._share = budget.open_share()
+        self._unfinished_bytes = 0
+        self._frame_bytes = 0
+        self._deadline = float("inf")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the use of a connection."""
+        """Ends a connection."""
         super().connection_lost(exc)
-        self._hold(0)
+        self._count(0)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what has come."""
+        """Handles bytes that were received."""
         super().data_received(data)
         if self.close_sent:
             return
         now = self.loop.time()
-        unfinished = self._fragments + len(self.conn.reader.buffer)
+        unfinished = self._frame_bytes + len(self.conn.reader.buffer)
         if unfinished:
-            start = self._due if self._held else now + self._patience
-            self._due = next_due(start, now, self._patience, len(data))
+            start = self._deadline if self._unfinished_bytes else now + self._timeout
+            self._deadline = compute_deadline(start, now, self._timeout, len(data))
         else:
-            self._due = float("inf")
+            self._deadline = float("inf")
         try:
-            self._hold(unfinished)
+            self._count(unfinished)
         except OverloadedError as error:
             self._fail(error.message)
 
     def send_keepalive_ping(self) -> None:
-        """Looks whether the client is still there, and whether its message goes on."""
-        if self.loop.time() > self._due:
+        """Checks that the client is still there, and that its message continues."""
+        if self.loop.time() > self._deadline:
             self._fail("The message has stopped before its end.")
         else:
             super().send_keepalive_ping()
 
     def handle_text(self, event: Frame) -> None:
-        """Takes a frame."""
-        self._fragments = len(event.data) + _FRAME_BYTES
+        """Handles a frame."""
+        self._frame_bytes = len(event.data) + _FRAME_BYTES
         super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
-        """Takes a frame."""
-        self._fragments = len(event.data) + _FRAME_BYTES
+        """Handles a frame."""
+        self._frame_bytes = len(event.data) + _FRAME_BYTES
         super().handle_bytes(event)
 
     def handle_cont(self, event: Frame) -> None:
-        """Takes a frame."""
-        self._fragments += len(event.data) + _FRAME_BYTES
+        """Handles a frame."""
+        self._frame_bytes += len(event.data) + _FRAME_BYTES
         super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
-        """Hands on a message that is whole."""
-        self._fragments = 0
+        """Gives a complete message to the application."""
+        self._frame_bytes = 0
         super().send_receive_event_to_app()
 
-    def _hold(self, count: int) -> None:
-        counted = count if count > SMALL_BYTES else 0
-        self._holding.take(counted - self._holding.held)
-        self._held = count
+    def _count(self, unfinished_bytes: int) -> None:
+        counted = unfinished_bytes if unfinished_bytes > SMALL_BYTES else 0
+        self._share.take(counted - self._share.taken)
+        self._unfinished_bytes = unfinished_bytes
 
     def _fail(self, reason: str) -> None:
         if not (self.close_sent or self.transport.is_closing()):
@@ -87,9 +89,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
             self.stop_keepalive()
-            self.frames, self._fragments = [], 0
-            self._hold(0)
-            # what still comes is passed over, until the client has seen why
+            self.frames, self._frame_bytes = [], 0
+            self._count(0)
+            # what is still sent is ignored until the client has read the reason
             self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
             if self.transport.can_write_eof():
                 self.transport.write_eof()

@@ -162,7 +162,7 @@ async def test_bodies_under_way_have_a_limit(settings, announced):
         budget = proxy.app.state.body_budget
         async with Connection.to(proxy) as one, Connection.to(proxy) as other, Connection.to(proxy) as third:
             await one.send(head + b" " * 299_999)
-            while budget._held < 299_999:
+            while budget.taken < 299_999:
                 await asyncio.sleep(0.01)
             await other.send(head + b" " * 299_999)
             answer = await other.answer()
@@ -173,7 +173,7 @@ async def test_bodies_under_way_have_a_limit(settings, announced):
             assert b" 202 " in await third.answer()
             await one.send(b" ")
             assert b" 400 " in await one.answer()
-            while budget._held:
+            while budget.taken:
                 await asyncio.sleep(0.01)
 
 
@@ -191,7 +191,7 @@ def test_client_that_writes_all_before_it_reads_gets_the_answer(settings, announ
 
 
 async def test_rest_of_a_refused_body_is_not_taken_in_for_ever(settings, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.transport.edge.REST_SECONDS", 0.2)
+    monkeypatch.setattr("inferq.proxy.http.http_rules.DRAIN_SECONDS", 0.2)
     settings = settings.model_copy(update={"max_body_bytes": 1000})
     with serving(settings) as proxy:
         async with Connection.to(proxy) as connection:

@@ -18,6 +18,8 @@ from schemathesis.specs.openapi.checks import (
 
 from inferq.proxy.app import create_app
 from inferq.proxy.http import problems
+from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
+from inferq.proxy.http.problem_types import TYPES
 from inferq.proxy.http.queue_schemas import (
     BatchRequest,
     JobList,
@@ -26,16 +28,13 @@ from inferq.proxy.http.queue_schemas import (
     StatusRequest,
     SubmittedBatch,
 )
-from inferq.proxy.http.schemas import (
+from inferq.proxy.http.service_schemas import (
     EXAMPLE_MODEL,
     Health,
     Information,
-    JobView,
     ModelList,
-    PredictRequest,
     Problem,
     State,
-    Submitted,
 )
 from inferq.tensors.signature import ModelDocument
 from tests.servers import free_port, wait_until
@@ -110,8 +109,8 @@ def test_every_answer_has_an_example(settings):
 
 def test_examples_of_problems_and_models_fit_their_schemas(settings):
     ModelDocument.model_validate(EXAMPLE_MODEL)
-    for kind in problems.TYPES:
-        Problem.model_validate(problems.example(kind, "/predict"), strict=True)
+    for kind in TYPES:
+        Problem.model_validate(problems.make_example(kind, "/predict"), strict=True)
     many = (BatchRequest, SubmittedBatch, StatusRequest, JobStatuses, JobList, QueueView)
     for model in (PredictRequest, Submitted, JobView, Health, State, ModelList, Information, Problem, *many):
         for example in model.model_json_schema()["examples"]:

@@ -34,11 +34,11 @@ async def until_waiting(proxy, count=1):
     """Until so many jobs have been read and are waited for, and messages are heard."""
 
     def is_waiting():
-        waiters = proxy.notices._everybody()
+        waiters = proxy.subscriber._everybody()
         return len(waiters) == count and all(waiter._future is not None for waiter in waiters)
 
     async with asyncio.timeout(20):
-        while not (is_waiting() and proxy.notices.is_heard):
+        while not (is_waiting() and proxy.subscriber.is_heard):
             await asyncio.sleep(0.01)
 
 
@@ -80,7 +80,7 @@ async def test_wait_for_a_job_that_has_ended_or_does_not_exist_is_answered_at_on
     expect_problem(await client.get("/job/nosuch?wait=20"), 404, "job-not-found")
     expect_problem(await client.get(f"/job/{'x' * 300}?wait=20"), 404, "job-not-found")
     assert time.monotonic() - started < 2
-    assert len(proxy.notices) == 0
+    assert len(proxy.subscriber) == 0
 
 
 @pytest.mark.parametrize("wait", ["-1", "61", "x", "nan", ""])

@@ -161,7 +161,7 @@ async def test_jobs_of_others_are_null(settings, announced, make_client):
 
 
 async def test_jobs_after_64_mib_of_results_are_named_as_left_out(client, announced, consumer, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.routes.batches.LARGEST_PAGE_BYTES", 1000)
+    monkeypatch.setattr("inferq.proxy.routes.job_statuses.LARGEST_PAGE_BYTES", 1000)
     ids = (await client.post("/predict/batch", content=batch(*[ROW] * 300))).json()["job_ids"]
     consumer.finish([Outcome(job, result=b'"%b"' % (b"x" * 700)) for job in consumer.claim(5)])
     asked, found = ids, {}

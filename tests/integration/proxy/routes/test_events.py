@@ -185,7 +185,7 @@ async def test_client_that_goes_away_leaves_nothing_behind(proxy, client):
     [job_id] = await submitted(client)
     async with client.stream("GET", f"/job/{job_id}/events") as response:
         await Stream(response).next()
-        assert len(proxy.notices) == 1
+        assert len(proxy.subscriber) == 1
     proxy.until_nobody_waits()
 
 

@@ -78,7 +78,7 @@ async def test_client_that_goes_away_leaves_nothing_behind(proxy, client, announ
             await socket.send(json.dumps(DATA))
         for _ in range(6):
             await receive(socket)
-        assert len(proxy.notices) == 3
+        assert len(proxy.subscriber) == 3
     proxy.until_nobody_waits()
 
 
@@ -174,7 +174,7 @@ async def test_connection_follows_a_bounded_number_of_jobs(proxy, announced, con
 
 
 async def test_fault_of_ours_is_a_problem_that_shows_nothing_of_the_inside(proxy, announced, monkeypatch):
-    monkeypatch.setattr(websocket_session, "checked", lambda *_: 1 / 0)
+    monkeypatch.setattr(websocket_session, "run_check", lambda *_: 1 / 0)
     async with connect(proxy.socket_url("/ws")) as socket:
         await socket.send(json.dumps(DATA))
         message = await receive(socket)

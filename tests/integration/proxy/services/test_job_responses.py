@@ -79,7 +79,7 @@ async def test_large_result_comes_whole_by_every_way_of_reading(proxy, client, c
     assert [job["result"] for job in page["jobs"]] == [view["result"]] * 2
 
 
-@pytest.mark.parametrize("http", ["prompt", "lean"])
+@pytest.mark.parametrize("http", ["fast", "plain"])
 @pytest.mark.parametrize("space", [b" ", b"\r\n"])
 async def test_large_result_from_outside_is_shown_as_it_is_if_it_is_json(
     client, app, redis_client, http, space
@@ -89,7 +89,7 @@ async def test_large_result_from_outside_is_shown_as_it_is_if_it_is_json(
     end_outside(redis_client, job_id, stored)
     one = (
         client
-        if http == "prompt"
+        if http == "fast"
         else httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
     )
     answer = await one.get(f"/job/{job_id}")
@@ -122,7 +122,7 @@ async def test_large_result_from_outside_that_is_no_json_is_shown_as_a_string(cl
 async def test_result_from_outside_that_is_no_unicode_can_be_sent_over_a_socket(
     proxy, client, redis_client, monkeypatch
 ):
-    monkeypatch.setattr("inferq.proxy.services.job_responses.MOST_PARSED_BYTES", 100_000)
+    monkeypatch.setattr("inferq.proxy.services.large_job_view.MOST_PARSED_BYTES", 100_000)
     [job_id] = await submitted(client)
     end_outside(redis_client, job_id, b'["' + b"\xff" * 200_000 + b'"]')
     async with (
@@ -138,7 +138,7 @@ async def test_result_from_outside_that_is_no_unicode_can_be_sent_over_a_socket(
 async def test_result_from_outside_too_long_to_be_parsed_is_known_by_its_ends(
     client, redis_client, monkeypatch
 ):
-    monkeypatch.setattr("inferq.proxy.services.job_responses.MOST_PARSED_BYTES", 100_000)
+    monkeypatch.setattr("inferq.proxy.services.large_job_view.MOST_PARSED_BYTES", 100_000)
     for stored, shown in ((b" [" + b"1," * 100_000 + b"1]\n", list), (b"x" * 200_000, str)):
         [job_id] = await submitted(client)
         end_outside(redis_client, job_id, stored)

@@ -29,10 +29,10 @@ async def producer(settings):
 
 async def test_requests_at_the_same_time_share_one_reading(producer, settings, announced):
     catalog = ModelCatalog(producer, settings)
-    found = await asyncio.gather(*(catalog.entries() for _ in range(20)))
-    await catalog.entries()
+    found = await asyncio.gather(*(catalog.read_announced() for _ in range(20)))
+    await catalog.read_announced()
     assert producer.readings == 1
-    assert all(list(entries) == ["iris"] for entries in found)
+    assert all(list(models) == ["iris"] for models in found)
 
 
 async def test_validator_is_kept_until_its_model_changes(
@@ -40,10 +40,10 @@ async def test_validator_is_kept_until_its_model_changes(
 ):
     monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     catalog = ModelCatalog(producer, settings)
-    first = (await catalog.entries())["iris"]
-    assert (await catalog.entries())["iris"] is first
+    first = (await catalog.read_announced())["iris"]
+    assert (await catalog.read_announced())["iris"] is first
     consumer.announce({"iris": announced.document.model_copy(update={"version": "other"}).to_json()})
-    assert (await catalog.entries())["iris"].validator is not first.validator
+    assert (await catalog.read_announced())["iris"].validator is not first.validator
     assert producer.readings == 3
 
 
@@ -51,7 +51,7 @@ async def test_request_that_is_given_up_does_not_take_the_others_reading_with_it
     producer, settings, announced
 ):
     catalog = ModelCatalog(producer, settings)
-    given_up, other = (asyncio.create_task(catalog.entries()) for _ in range(2))
+    given_up, other = (asyncio.create_task(catalog.read_announced()) for _ in range(2))
     await asyncio.sleep(0)
     given_up.cancel()
     assert list(await other) == ["iris"]
@@ -66,13 +66,13 @@ async def test_unreadable_model_is_left_out_and_logged_once(
     catalog = ModelCatalog(producer, settings)
     with capture_logs() as logged:
         for _ in range(3):
-            assert list(await catalog.entries()) == ["iris"]
+            assert list(await catalog.read_announced()) == ["iris"]
     assert [(line["event"], line["model"]) for line in logged] == [("model_not_readable", "broken")]
 
 
 async def test_default_model_that_is_none_of_those_served_is_named(producer, announced):
     catalog = ModelCatalog(producer, Settings(default_model="nope"))
     with pytest.raises(NoWorkerError, match=r"INFERQ_DEFAULT_MODEL.*Known: iris"):
-        await catalog.default()
+        await catalog.find_default()
     with pytest.raises(UnknownModelError, match="It is the default"):
         await catalog.find("nope")

@@ -1,4 +1,4 @@
-"""The short way through the server gives, byte by byte, the answers of uvicorn's own protocol."""
+"""The fast protocol gives, byte by byte, the answers of uvicorn's own protocol."""
 
 import asyncio
 import re
@@ -11,10 +11,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from inferq.proxy.app import create_app
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.cross_site import CrossSite
-from inferq.proxy.services.request_checks import Models
-from inferq.proxy.transport.edge import Edge
-from inferq.proxy.transport.fast_protocol import PromptProtocol
-from inferq.proxy.transport.fast_route import LeanPaths
+from inferq.proxy.http.http_rules import HttpRules
+from inferq.proxy.services.known_models import KnownModels
+from inferq.proxy.transport.fast_path import FastRouteMiddleware
 from tests.integration.proxy.serving import serving
 from tests.integration.proxy.transport.test_fast_route import BODIES, KEY, REQUESTS, made, store_jobs
 
@@ -80,24 +79,14 @@ class Connection:
             await self.writer.wait_closed()
 
 
-class CountingProtocol(PromptProtocol):
-    """Counts the requests that go the short way."""
-
-    short = 0
-
-    async def _answer(self, cycle):
-        CountingProtocol.short += 1
-        await super()._answer(cycle)
-
-
 @pytest.fixture
 def both(request, settings, announced, consumer, redis_client):
-    """A proxy with the short way and one without, where all is well or, by the parameter, not."""
+    """A proxy with the fast protocol and one with uvicorn's own, in the state that the parameter says."""
     settings = made(settings, getattr(request, "param", "open"), max_body_bytes=100_000)
     store_jobs(redis_client, consumer, "waiting")
-    CountingProtocol.short = 0
-    with serving(settings, CountingProtocol) as prompt, serving(settings, HttpToolsProtocol) as plain:
-        yield prompt, plain
+    with serving(settings) as fast, serving(settings, HttpToolsProtocol) as plain:
+        fast.count_fast_requests()
+        yield fast, plain
 
 
 async def answers_to(both, *pieces, count=1, **how):
@@ -116,9 +105,9 @@ async def test_every_answer_is_the_same_byte_by_byte(both):
             if path.endswith("/events"):
                 continue  # a stream has no length
             sent = request(method.encode(), path.encode(), body, headers)
-            prompt, plain = await answers_to(both, sent, has_body=method != "HEAD")
-            assert prompt == plain, sent
-    assert CountingProtocol.short > 0
+            fast, plain = await answers_to(both, sent, has_body=method != "HEAD")
+            assert fast == plain, sent
+    assert both[0].fast_requests > 0
 
 
 @pytest.mark.parametrize(
@@ -158,8 +147,8 @@ async def test_every_answer_is_the_same_byte_by_byte(both):
     ids=repr,
 )
 async def test_odd_requests_are_answered_alike(both, pieces):
-    prompt, plain = await answers_to(both, *pieces)
-    assert prompt == plain
+    fast, plain = await answers_to(both, *pieces)
+    assert fast == plain
 
 
 async def test_requests_sent_ahead_are_answered_in_turn(both):
@@ -167,10 +156,10 @@ async def test_requests_sent_ahead_are_answered_in_turn(both):
         request(body=BODY), request(b"GET", b"/job/done"), request(b"GET", b"/health/live"),
         request(body=b"{"), request(b"GET", b"/job/done"), request(b"GET", b"/job/nosuch"),
     ]  # fmt: skip
-    prompt, plain = await answers_to(both, b"".join(sent), count=len(sent))
-    assert prompt == plain
-    prompt, plain = await answers_to(both, first, *sent, count=len(sent) + 1)
-    assert prompt == plain
+    fast, plain = await answers_to(both, b"".join(sent), count=len(sent))
+    assert fast == plain
+    fast, plain = await answers_to(both, first, *sent, count=len(sent) + 1)
+    assert fast == plain
 
 
 UPGRADE = request(
@@ -251,10 +240,10 @@ async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
         loop.call_soon_threadsafe(waiting.set)
         while not going_on.is_set():
             await asyncio.sleep(0.005)
-        return Models({}, {}, "iris", "iris")
+        return KnownModels({}, {}, "iris", "iris")
 
     with serving(settings) as proxy:
-        monkeypatch.setattr(proxy.app.state.catalog, "models", held)
+        monkeypatch.setattr(proxy.app.state.catalog, "read", held)
         async with Connection.to(proxy) as connection:
             await connection.send(request(body=BODY))
             await asyncio.wait_for(waiting.wait(), 20)
@@ -273,14 +262,14 @@ async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
 async def test_job_of_a_client_that_has_gone_is_stored(settings, announced, monkeypatch, redis_client):
     with serving(settings) as proxy:
         catalog, has_left = proxy.app.state.catalog, asyncio.Event()
-        models = catalog.models
+        read = catalog.read
 
-        async def models_late():
+        async def read_late():
             while not has_left.is_set():
                 await asyncio.sleep(0.005)
-            return await models()
+            return await read()
 
-        monkeypatch.setattr(catalog, "models", models_late)
+        monkeypatch.setattr(catalog, "read", read_late)
         async with Connection.to(proxy) as connection:
             await connection.send(request(body=BODY))
             await connection.close()
@@ -304,7 +293,7 @@ async def test_proxy_that_stops_waits_for_jobs_of_clients_that_have_gone(setting
 
 
 async def test_unforeseen_error_is_a_problem_and_is_logged_once(settings, announced, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.routes.jobs.read_body", lambda *_: 1 / 0)
+    monkeypatch.setattr("inferq.proxy.routes.predictions.read_body", lambda *_: 1 / 0)
     with serving(settings) as proxy, capture_logs() as logged:
         async with Connection.to(proxy) as connection:
             for _ in range(2):
@@ -319,18 +308,18 @@ async def test_client_that_does_not_read_is_not_written_to_for_ever(settings, re
     size, count = 60_000, 400
     redis_client.set("job:big:status", "completed")
     redis_client.set("job:big:result", b'"%b"' % (b"x" * size))
-    with serving(settings, CountingProtocol) as proxy:
-        CountingProtocol.short = 0
+    with serving(settings) as proxy:
+        proxy.count_fast_requests()
         async with Connection.to(proxy) as connection:
             connection.writer.transport.pause_reading()
             ask = request(b"GET", b"/job/big")
             sending = asyncio.create_task(connection.send(*[ask] * count))
-            while not sending.done() and CountingProtocol.short < count / 2:
-                before = CountingProtocol.short
+            while not sending.done() and proxy.fast_requests < count / 2:
+                before = proxy.fast_requests
                 await asyncio.sleep(0.5)
-                if before == CountingProtocol.short:
+                if before == proxy.fast_requests:
                     break
-            assert CountingProtocol.short < count / 2, "the proxy piles up what nobody reads"
+            assert proxy.fast_requests < count / 2, "the proxy piles up what nobody reads"
             connection.writer.transport.resume_reading()
             for _ in range(count):
                 assert len(await connection.answer()) > size
@@ -356,6 +345,11 @@ async def test_client_that_asks_without_end_is_not_listened_to_for_ever(
             assert 0 < most < 20_000  # what one read from the socket may bring
 
 
-def test_application_has_no_middleware_that_the_short_way_does_not_know(settings):
+def test_application_has_no_middleware_that_the_fast_path_does_not_know(settings):
     app = create_app(made(settings, "guarded"))
-    assert [one.cls for one in app.user_middleware] == [Edge, CrossSite, Authenticator, LeanPaths]
+    assert [one.cls for one in app.user_middleware] == [
+        HttpRules,
+        CrossSite,
+        Authenticator,
+        FastRouteMiddleware,
+    ]

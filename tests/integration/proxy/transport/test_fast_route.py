@@ -9,7 +9,7 @@ import pytest
 from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome
 from inferq.proxy.app import create_app
-from inferq.proxy.transport.fast_route import LeanPaths
+from inferq.proxy.transport.fast_path import FastRouteMiddleware
 
 KEY = "iq_key"
 BODIES = [
@@ -76,11 +76,11 @@ def store_jobs(redis_client, consumer, *others):
 async def both(request, settings, announced, consumer, redis_client):
     """A client of the lean application and one of the plain, where all is well and where it is not."""
     chosen = made(settings, request.param, max_body_bytes=1000)
-    apps = [create_app(chosen, is_lean=is_lean) for is_lean in (True, False)]
+    apps = [create_app(chosen, has_fast_path=has_fast_path) for has_fast_path in (True, False)]
     store_jobs(redis_client, consumer, "waiting", "odd/path")
     yield tuple(client_of(app) for app in apps)
     for app in apps:
-        await app.state.notices.aclose()
+        await app.state.subscriber.aclose()
         await app.state.producer.close()
 
 
@@ -113,7 +113,7 @@ async def test_answers_to_an_idempotency_key_are_identical(both, keys, body):
 
 
 async def test_unforeseen_errors_are_answered_alike(both, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.routes.jobs.read_body", lambda *_: 1 / 0)
+    monkeypatch.setattr("inferq.proxy.routes.predictions.read_body", lambda *_: 1 / 0)
     answers = [
         await client.post("/predict", content=BODIES[0], headers={"Authorization": f"Bearer {KEY}"})
         for client in both
@@ -123,12 +123,12 @@ async def test_unforeseen_errors_are_answered_alike(both, monkeypatch):
 
 
 def test_document_is_the_same(settings):
-    assert create_app(settings).openapi() == create_app(settings, is_lean=False).openapi()
+    assert create_app(settings).openapi() == create_app(settings, has_fast_path=False).openapi()
 
 
 def test_both_ways_are_really_two(settings):
     ways = [
-        {one.cls for one in create_app(settings, is_lean=is_lean).user_middleware}
-        for is_lean in (True, False)
+        {one.cls for one in create_app(settings, has_fast_path=has_fast_path).user_middleware}
+        for has_fast_path in (True, False)
     ]
-    assert [LeanPaths in way for way in ways] == [True, False]
+    assert [FastRouteMiddleware in way for way in ways] == [True, False]

@@ -8,7 +8,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from inferq.proxy.routes import events
-from inferq.proxy.transport.limited_websocket import BoundedWebSocket
+from inferq.proxy.transport.limited_websocket import LimitedWebSocket
 from tests.integration.proxy.serving import serving
 from tests.integration.proxy.transport.test_fast_protocol import BODY, UPGRADE, Connection, chunked, request
 from tests.servers import wait_until
@@ -120,7 +120,7 @@ async def test_stream_ends_with_its_client_though_requests_wait_behind_it(proxy,
     redis_client.set("job:waiting:data", BODY)
     async with Connection.to(proxy) as connection:
         await connection.send(request(b"GET", b"/job/waiting/events") + request(b"GET", b"/jobs"))
-        wait_until(lambda: len(proxy.notices) == 1, what="the stream")
+        wait_until(lambda: len(proxy.subscriber) == 1, what="the stream")
     proxy.until_nobody_waits()
 
 
@@ -220,7 +220,7 @@ async def test_client_that_half_closes_within_a_request_is_let_go(proxy):
 
 async def test_messages_that_do_not_end_are_counted_and_given_up(settings, announced):
     settings = settings.model_copy(update={"max_inflight_bytes": 300_000, "max_body_bytes": 250_000})
-    options = {"ws": BoundedWebSocket, "ws_ping_interval": 0.5}
+    options = {"ws": LimitedWebSocket, "ws_ping_interval": 0.5}
     with serving(settings.model_copy(update={"request_timeout_seconds": 0.6}), **options) as proxy:
         budget = proxy.app.state.body_budget
 
@@ -234,7 +234,7 @@ async def test_messages_that_do_not_end_are_counted_and_given_up(settings, annou
 
         async with connect(proxy.socket_url("/ws")) as one, connect(proxy.socket_url("/ws")) as other:
             sending = [asyncio.create_task(dawdle(one, 20))]
-            while budget._held < 190_000:
+            while budget.taken < 190_000:
                 await asyncio.sleep(0.01)
             sending.append(asyncio.create_task(dawdle(other, 20)))
             with pytest.raises(ConnectionClosed, match="1013"):
@@ -243,7 +243,7 @@ async def test_messages_that_do_not_end_are_counted_and_given_up(settings, annou
                 await asyncio.wait_for(one.recv(), 10)
             for task in sending:
                 task.cancel()
-        while budget._held:
+        while budget.taken:
             await asyncio.sleep(0.01)
         async with connect(proxy.socket_url("/ws")) as socket:
             await socket.send(iter(["{", *([" "] * 3000), '"data": [[1,2,3,4]]}']))

@@ -1,7 +1,7 @@
 import pytest
 
 from inferq.errors import InvalidInputError
-from inferq.proxy.http.prefer import wait_asked_for, wait_preferred
+from inferq.proxy.http.prefer import parse_preferred_wait, parse_query_wait
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from inferq.proxy.http.prefer import wait_asked_for, wait_preferred
     ],
 )  # fmt: skip
 def test_wait_is_read_from_the_query(query, seconds):
-    assert wait_asked_for(query, 60) == seconds
+    assert parse_query_wait(query, 60) == seconds
 
 
 @pytest.mark.parametrize("value", ["", "-1", "60.1", "nan", "inf", "1_0", "abc", "1,5", "%00", "%FF"])
@@ -20,7 +20,7 @@ def test_wait_that_is_no_number_of_seconds_within_bounds_is_refused_by_name(valu
     with pytest.raises(
         InvalidInputError, match=r"wait must be seconds from 0 to 60 \(INFERQ_MAX_WAIT_SECONDS\)"
     ):
-        wait_asked_for(f"wait={value}".encode(), 60)
+        parse_query_wait(f"wait={value}".encode(), 60)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def test_wait_that_is_no_number_of_seconds_within_bounds_is_refused_by_name(valu
 )  # fmt: skip
 def test_preference_is_read_whatever_stands_beside_it_and_ignored_if_malformed(value, seconds):
     headers = [(b"host", b"x"), (b"prefer", value.encode())]
-    assert wait_preferred(headers, 60) == seconds
+    assert parse_preferred_wait(headers, 60) == seconds
 
 
 def test_preferences_may_come_in_several_headers():
-    assert wait_preferred([(b"prefer", b"respond-async"), (b"prefer", b"wait=2")], 60) == 2
+    assert parse_preferred_wait([(b"prefer", b"respond-async"), (b"prefer", b"wait=2")], 60) == 2
 
 
 def test_header_that_is_built_to_be_slow_is_not_looked_at():
-    assert wait_preferred([(b"prefer", b'"\\' * 40_000)], 60) is None
+    assert parse_preferred_wait([(b"prefer", b'"\\' * 40_000)], 60) is None

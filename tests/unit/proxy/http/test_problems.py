@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from inferq.errors import InvalidModelError, NoWorkerError, QueueFullError
 from inferq.proxy.http import problems
+from inferq.proxy.http.problem_types import TYPES
 
 
 @pytest.fixture
@@ -75,9 +76,9 @@ async def test_what_no_request_can_cause_is_a_500_that_is_logged_and_tells_nothi
     assert [line["exc_info"] for line in logged] == [error]
 
 
-@pytest.mark.parametrize("kind", problems.TYPES)
+@pytest.mark.parametrize("kind", TYPES)
 def test_every_kind_has_an_example_that_is_a_problem(kind):
-    example = problems.example(kind, "/predict")
-    assert example["status"] == problems.TYPES[kind].status >= 400
+    example = problems.make_example(kind, "/predict")
+    assert example["status"] == TYPES[kind].status >= 400
     assert str(example["detail"]).endswith(".")
     json.dumps(example)

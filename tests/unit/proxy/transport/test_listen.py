@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from inferq.proxy.transport.listen import is_loopback, listen, refuse_new_connections
+from inferq.proxy.transport import is_loopback, listen, refuse_new_connections
 from tests.servers import free_port
 
 

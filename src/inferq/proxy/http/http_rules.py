@@ -1,4 +1,4 @@
-"""What holds for every request before the application sees it, whatever it asks for."""
+"""Rules of HTTP that hold for every request, before the application sees it."""
 
 import asyncio
 import math
@@ -10,52 +10,52 @@ from inferq.proxy.http import problems
 LONGEST_HEAD_BYTES = 65536
 """Of a request line and all headers together."""
 
-REST_SECONDS = 30.0
-REST_BYTES = 64 * 1024 * 1024
-"""How long, and how much, is still taken in of what comes behind an early answer."""
-_SHORT_REST_BYTES = 65536
-"""A longer body, answered early, costs the connection, which closes behind the answer."""
+DRAIN_SECONDS = 30.0
+DRAIN_BYTES = 64 * 1024 * 1024
+"""How long, and how much, is still read of a request after an early answer."""
+_SHORT_BODY_BYTES = 65536
+"""After an early answer to a longer body, the connection is closed."""
 
 
-class Edge:
-    """Refuses long heads, answers HEAD as GET, and takes in the rest of a body that was answered early.
+class HttpRules:
+    """Refuses long heads, answers HEAD like GET, and drains the rest of a body that was answered early.
 
-    A client that writes its whole body before it reads would lose an answer, such as 413, if the connection
-    was closed under its hands.
+    A client that writes its whole body before it reads would lose an early answer, such as 413, if the
+    connection were closed while it still writes.
 
     Args:
-        app: The application.
+        app: The next ASGI application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request."""
         if scope["type"] not in ("http", "websocket"):
-            return await self._app(scope, receive, send)
-        app = self._app
+            return await self.app(scope, receive, send)
+        app = self.app
         head_bytes, length = _measure(scope)
         if head_bytes > LONGEST_HEAD_BYTES:
-            app = problems.Refusal(431, head_too_large())
+            app = problems.Refusal(431, describe_long_head())
         if scope["type"] == "http":
             if scope["method"] == "HEAD":
                 scope, send = {**scope, "method": "GET"}, _without_body(send)
             if length:
-                exchange = _Exchange(scope, length, receive, send)
-                return await app(scope, exchange.receive, exchange.send)
+                request = _DrainedRequest(scope, length, receive, send)
+                return await app(scope, request.receive, request.send)
         return await app(scope, receive, send)
 
 
-def head_too_large() -> str:
-    """What is said of a head that is too long."""
+def describe_long_head() -> str:
+    """Returns the detail of the problem that answers a head that is too long."""
     return (
         f"The request line and the headers are longer than {LONGEST_HEAD_BYTES} bytes. Send fewer, or less."
     )
 
 
-class _Exchange:
-    """A request with a body, whose answer may come before all of that has."""
+class _DrainedRequest:
+    """A request with a body, whose answer may be sent before the whole body has arrived."""
 
     def __init__(self, scope: Scope, length: float, receive: Receive, send: Send) -> None:
         self._is_http_1 = scope["http_version"].startswith("1")
@@ -72,20 +72,20 @@ class _Exchange:
         if self._is_received:
             await self._send(message)
         elif message["type"] == "http.response.start":
-            if self._is_http_1 and self._length > _SHORT_REST_BYTES:
+            if self._is_http_1 and self._length > _SHORT_BODY_BYTES:
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await self._send(message)
         elif message.get("more_body", False):
             await self._send(message)
         else:
             await self._send({**message, "more_body": True})
-            await self._take_in_rest()
+            await self._drain()
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _take_in_rest(self) -> None:
-        left = REST_BYTES
+    async def _drain(self) -> None:
+        left = DRAIN_BYTES
         try:
-            async with asyncio.timeout(REST_SECONDS):
+            async with asyncio.timeout(DRAIN_SECONDS):
                 while left > 0 and not self._is_received:
                     left -= len((await self.receive()).get("body", b""))
         except TimeoutError:
@@ -108,7 +108,7 @@ def _without_body(send: Send) -> Send:
 
 
 def _measure(scope: Scope) -> tuple[int, float]:
-    """How many bytes a head has, and the body that it announces: infinitely many if that is not said."""
+    """Returns the bytes of a head and of the body that it announces; infinity for a chunked body."""
     head_bytes = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     length = 0.0
     for name, value in scope["headers"]:

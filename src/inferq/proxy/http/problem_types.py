@@ -1,0 +1,103 @@
+"""The types of problems: what all answers to one kind of error have in common."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inferq.errors import ErrorKind
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A type of problems.
+
+    Attributes:
+        status: HTTP status.
+        title: The kind in a few words.
+        example: A detail, for the documentation.
+        headers: More headers of the answer.
+    """
+
+    status: int
+    title: str
+    example: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+TYPES = {
+    ErrorKind.INVALID_JSON: ProblemType(
+        400, "The request body is not JSON", "The request body must be a JSON object."
+    ),
+    ErrorKind.INVALID_INPUT: ProblemType(
+        422, "The input does not fit", "data[0] has 3 values, but model 'iris' expects 4."
+    ),
+    ErrorKind.UNKNOWN_MODEL: ProblemType(
+        422, "The model is not known", "There is no model 'irsi'. Known: iris."
+    ),
+    ErrorKind.MODEL_UNAVAILABLE: ProblemType(
+        503,
+        "The model cannot be served",
+        "The model 'iris' cannot be served: iris/model.onnx cannot be read: Permission denied. Check its "
+        "permissions.",
+    ),
+    ErrorKind.BODY_TOO_LARGE: ProblemType(
+        413,
+        "The request body is too large",
+        "The request body is longer than 16777216 bytes (INFERQ_MAX_BODY_BYTES). Send fewer "
+        "rows in each job; if a single input is as long, write its numbers with fewer digits and without "
+        "spaces, or ask the operator for more.",
+    ),
+    ErrorKind.UNSUPPORTED_ENCODING: ProblemType(
+        415,
+        "The Content-Encoding is not known",
+        "Content-Encoding 'br' is not known. Send the body as it is, or compressed with gzip or deflate.",
+        {"Accept-Encoding": "gzip, deflate"},
+    ),
+    ErrorKind.REQUEST_TIMEOUT: ProblemType(
+        408,
+        "The request body comes too slowly",
+        "512 bytes of the request body have come, and the rest did not come in time "
+        "(INFERQ_REQUEST_TIMEOUT_SECONDS). Send it again, without pauses.",
+    ),
+    ErrorKind.OVERLOADED: ProblemType(
+        503,
+        "Too much is under way",
+        "Too many long request bodies are being read at the moment. Try again later, or send them one after "
+        "the other.",
+    ),
+    ErrorKind.JOB_NOT_FOUND: ProblemType(
+        404,
+        "The job is not known",
+        "There is no job 'b44613': it never existed, or it ended and has expired since.",
+    ),
+    ErrorKind.JOB_STATE: ProblemType(
+        409,
+        "The job's state does not allow it",
+        "Job '3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071' has ended already: it is completed.",
+    ),
+    ErrorKind.IDEMPOTENCY_CONFLICT: ProblemType(
+        422,
+        "The Idempotency-Key belongs to another request",
+        "This Idempotency-Key was sent before, with another request. Send each request with a key of its "
+        "own, and repeat a key only with the same request.",
+    ),
+    ErrorKind.UNAUTHORIZED: ProblemType(
+        401,
+        "A key is needed",
+        "This needs a key that the service knows. Send it as the header Authorization: Bearer KEY.",
+        {"WWW-Authenticate": "Bearer"},
+    ),
+    ErrorKind.QUEUE_FULL: ProblemType(
+        503,
+        "The queue is full",
+        "100000 jobs wait for model 'iris' and no more are taken (INFERQ_MAX_QUEUED). Try again later, or "
+        "add workers.",
+    ),
+    ErrorKind.REDIS_UNAVAILABLE: ProblemType(
+        503, "The queue is out of reach", "Redis did not answer within 1.5 s."
+    ),
+    ErrorKind.NO_WORKER: ProblemType(
+        503,
+        "No worker has announced the model yet",
+        "No worker has announced the model 'iris' yet. Start one and try again.",
+    ),
+}

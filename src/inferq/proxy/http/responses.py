@@ -1,0 +1,82 @@
+"""Responses whose body is JSON already."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+from fastapi import Response
+from starlette.types import Receive, Scope, Send
+
+from inferq.errors import JobNotFoundError, RedisUnavailableError
+
+JSON = "application/json"
+
+log = structlog.get_logger()
+
+
+class JsonResponse(Response):
+    """A response with a JSON body. It skips Starlette's header processing: nearly every answer is one.
+
+    Args:
+        body: The JSON.
+        status: HTTP status.
+        location: The header of that name, ASCII.
+    """
+
+    def __init__(self, body: bytes, status: int = 200, *, location: str | None = None) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        if location is not None:
+            self.raw_headers.append((b"location", location.encode("ascii")))
+
+
+class StreamedJsonResponse(Response):
+    """A response whose JSON body is sent while it is read.
+
+    If the rest of it cannot be read, the connection is closed before the end of the body.
+
+    Args:
+        parts: The JSON.
+        length: Its length, bytes; None if that is not known.
+    """
+
+    media_type = JSON
+
+    def __init__(self, parts: AsyncIterator[bytes], length: int | None) -> None:
+        self.parts = parts
+        self.status_code = 200
+        self.background = None
+        self.body = b""
+        self.raw_headers = [(b"content-type", b"application/json")]
+        if length is not None:
+            self.raw_headers.insert(0, (b"content-length", b"%d" % length))
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it, until the client disconnects."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        disconnect = asyncio.create_task(_wait_for_disconnect(receive))
+        try:
+            async for part in yield_parts(self.parts):
+                if part is None or disconnect.done():
+                    return  # without the end of the body: the server closes the connection
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            disconnect.cancel()
+
+
+async def yield_parts(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    """Yields the parts of a body, and None as the last one if the rest cannot be read. That is logged."""
+    try:
+        async for part in parts:
+            yield part
+    except (RedisUnavailableError, JobNotFoundError) as error:
+        log.warning("answer_cut_short", reason=error.message)
+        yield None
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,84 @@
+"""Submits a job."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from inferq.errors import ErrorKind, UnknownModelError
+from inferq.proxy.http.body_reader import read_body
+from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
+from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, PREFER, REFUSALS, accepted, may_wait
+from inferq.proxy.http.predict_body import PredictBody
+from inferq.proxy.http.responses import JSON
+from inferq.proxy.services.dependencies import (
+    get_body_budget,
+    get_catalog,
+    get_owner,
+    get_producer,
+    get_settings,
+)
+from inferq.proxy.services.job_submission import read_idempotency, run_check
+from inferq.proxy.services.job_waiting import answer_accepted
+from inferq.proxy.services.request_checks import check_predict, make_submission
+from inferq.proxy.transport import ProtocolRoute
+from inferq.queue.producer.submission import Submission
+
+fast_router = APIRouter(tags=["jobs"], route_class=ProtocolRoute)
+router = APIRouter(tags=["jobs"])
+
+
+@fast_router.post(
+    "/predict",
+    status_code=202,
+    responses=may_wait(accepted("/predict", Submitted, *REFUSALS), JobView),
+    openapi_extra={
+        "requestBody": {"content": {JSON: {"schema": PredictRequest.model_json_schema()}}, "required": True},
+        "parameters": [PREFER, IDEMPOTENCY_KEY],
+    },
+)
+async def predict(request: Request) -> Response:
+    """Accepts data for a model; a worker runs it in the background. Answers at once, or waits if asked to."""
+    with get_body_budget(request).open_share() as share:
+        raw = await read_body(request, share, get_settings(request))
+        with get_producer(request).link.one_time_limit(len(raw)):
+            job_id = await _submit(request, await run_check(request, check_predict, raw))
+    return await answer_accepted(request, job_id)
+
+
+@router.post(
+    "/predict/test",
+    status_code=202,
+    responses=may_wait(
+        accepted(
+            "/predict/test",
+            Submitted,
+            ErrorKind.INVALID_INPUT,
+            ErrorKind.UNKNOWN_MODEL,
+            ErrorKind.MODEL_UNAVAILABLE,
+            ErrorKind.IDEMPOTENCY_CONFLICT,
+            ErrorKind.NO_WORKER,
+            ErrorKind.QUEUE_FULL,
+            ErrorKind.REDIS_UNAVAILABLE,
+        ),
+        JobView,
+    ),
+    openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY]},
+)
+async def predict_test(
+    request: Request, model: Annotated[str | None, Query(description="Model name")] = None
+) -> Response:
+    """Submits the model's own example, or zeros of its sample shape. A request body is not looked at."""
+    catalog = get_catalog(request)
+    name = model if model is not None else await catalog.read_default_name()
+    data = (await catalog.find(name)).document.make_data()
+    if data is None:
+        raise UnknownModelError(
+            f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
+        )
+    submission = make_submission(PredictBody(data), name, get_owner(request) or "")
+    return await answer_accepted(request, await _submit(request, submission))
+
+
+async def _submit(request: Request, submission: Submission) -> str:
+    idempotency = read_idempotency(request, (submission,))
+    return await get_producer(request).submit_one(submission, idempotency)

@@ -1,0 +1,125 @@
+"""What the proxy knows of the models at one moment."""
+
+from collections.abc import Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from functools import lru_cache
+
+from inferq.errors import InferqError, ModelUnavailableError, UnknownModelError
+from inferq.tensors.signature import ModelDocument
+from inferq.tensors.validation import DataValidator
+
+UNAVAILABLE_RETRY_SECONDS = 60.0
+"""When to ask again for a model that cannot be served: an operator has to repair it first."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedModel:
+    """A model that a worker has announced.
+
+    Attributes:
+        announced: The model's document as it is stored in Redis.
+        document: The same, parsed.
+        validator: Checks data against it.
+    """
+
+    announced: bytes
+    document: ModelDocument
+    validator: DataValidator
+
+    @classmethod
+    def from_json(cls, announced: bytes, max_rows: int) -> "AnnouncedModel":
+        """Parses a document.
+
+        Args:
+            announced: The document as it is stored in Redis.
+            max_rows: Most rows in one job.
+
+        Raises:
+            InvalidModelError: It cannot be parsed.
+        """
+        document = ModelDocument.from_json(announced)
+        return cls(announced, document, DataValidator(document, max_rows))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModels:
+    """What is known of the models at one moment.
+
+    Attributes:
+        announced: The announced models by name.
+        unavailable: Name to reason of those that live workers have left out, and none serves.
+        default_name: The model of a request that names none.
+        default_model: The setting. A model of this name is accepted before any has been announced.
+        error: Why nothing is known; None where something is.
+    """
+
+    announced: Mapping[str, AnnouncedModel]
+    unavailable: Mapping[str, str]
+    default_name: str
+    default_model: str
+    error: InferqError | None = None
+
+    @classmethod
+    def unreadable(cls, default_model: str, error: InferqError) -> "KnownModels":
+        """Stands for the models while they cannot be read, so that a wrong request is still told so.
+
+        Args:
+            default_model: The setting.
+            error: Raised for a request that is not wrong in itself.
+        """
+        return cls({}, {}, default_model, default_model, copy(error))
+
+    def find(self, name: str) -> AnnouncedModel | None:
+        """Finds a model by name; None for the default model before any worker has announced one.
+
+        Raises:
+            UnknownModelError: It is neither.
+            ModelUnavailableError: The workers that should serve it cannot.
+        """
+        if self.error is not None:
+            raise copy(self.error)  # the same one would collect tracebacks, a cycle that holds the request
+        self.check_available(name)
+        if name not in self.announced and (self.announced or name != self.default_model):
+            raise _unknown_model(name, self.announced, is_default=name == self.default_model)
+        return self.announced.get(name)
+
+    def check_available(self, name: str) -> None:
+        """Refuses a model that the workers which should serve it cannot.
+
+        Raises:
+            ModelUnavailableError: It is one.
+        """
+        if name in self.unavailable:
+            raise ModelUnavailableError(
+                f"The model {name!r} cannot be served: {self.unavailable[name]}",
+                retry_after_seconds=UNAVAILABLE_RETRY_SECONDS,
+            )
+
+    def to_message(self) -> "KnownModelsMessage":
+        """Returns the same in a form that another process can be sent."""
+        documents = {name: model.announced for name, model in self.announced.items()}
+        return documents, self.unavailable, self.default_name, self.default_model, self.error
+
+    @classmethod
+    def from_message(cls, message: "KnownModelsMessage", max_rows: int) -> "KnownModels":
+        """Restores what `to_message` returned. Documents that did not change are parsed once."""
+        documents, unavailable, default_name, default_model, error = message
+        announced = {name: _parse_document(document, max_rows) for name, document in documents.items()}
+        return cls(announced, unavailable, default_name, default_model, error)
+
+
+type KnownModelsMessage = tuple[dict[str, bytes], Mapping[str, str], str, str, InferqError | None]
+"""The attributes of `KnownModels`, with the stored document of each model alone."""
+
+
+@lru_cache(maxsize=1000)
+def _parse_document(announced: bytes, max_rows: int) -> AnnouncedModel:
+    return AnnouncedModel.from_json(announced, max_rows)
+
+
+def _unknown_model(name: str, known: Iterable[str], *, is_default: bool) -> UnknownModelError:
+    names = ", ".join(known)
+    models = f"Known: {names}." if names else "No worker has announced any model yet."
+    default = " It is the default (INFERQ_DEFAULT_MODEL): name another." if is_default else ""
+    return UnknownModelError(f"There is no model {name[:80]!r}. {models}{default}")

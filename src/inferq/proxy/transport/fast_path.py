@@ -1,0 +1,149 @@
+"""The fast path of an application: which requests may skip the framework, and when none may.
+
+It has two parts. `FastRouteMiddleware` serves the fast routes on any ASGI server, without the framework's
+router. `FastProtocol` serves the simplest of their requests without ASGI. Both ask `FastPath` first, which is
+off while the application carries middleware that it does not know: that must see every request.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from inferq.proxy.http.auth import Authenticator
+from inferq.proxy.transport.fast_route import FastRoute, FastRouteTable, ProtocolRoute
+
+_MOST_BODY_BYTES = 65536
+"""A longer body is read through ASGI, no faster than it is used."""
+_PLAIN_PATH = re.compile(rb"/[^?%#]{0,4000}")
+_MOST_HEADER_BYTES = 32768
+"""Longer headers go through ASGI, where they are refused if they are too long."""
+_OTHER_HEADERS = frozenset(
+    {
+        *(b"expect", b"prefer", b"transfer-encoding", b"upgrade", b"content-encoding"),
+        *(b"origin", b"sec-fetch-site"),
+    }
+)
+"""A request with one of these headers goes through ASGI."""
+
+log = structlog.get_logger()
+
+
+class FastPath:
+    """The fast path of one application.
+
+    Args:
+        app: The application, with all its own middleware.
+        routes: Its fast routes.
+        authenticator: Finds whose API key a request has; None where none is needed.
+        max_body_bytes: Longest body that the application accepts.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        routes: Iterable[FastRoute],
+        authenticator: Authenticator | None,
+        max_body_bytes: int,
+    ) -> None:
+        app.user_middleware.append(Middleware(FastRouteMiddleware, fast_path=self))  # the innermost one
+        self.table = FastRouteTable(routes)
+        self._app = app
+        self._authenticator = authenticator
+        self._limits = {"GET": 0, "POST": min(_MOST_BODY_BYTES, max_body_bytes)}
+        self._known_middleware = list(app.user_middleware)
+        self._checked_stack: ASGIApp | None = None
+        self._is_on = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the application carries no middleware but its own. If it does, that is logged once."""
+        stack = self._app.middleware_stack
+        if stack is None or stack is not self._checked_stack:
+            self._check_middleware()
+        return self._is_on
+
+    def _check_middleware(self) -> None:
+        app = self._app
+        if app.middleware_stack is None:
+            app.middleware_stack = app.build_middleware_stack()
+        self._checked_stack = app.middleware_stack
+        # compared as it is built, since instrumentation wraps the stack without being listed
+        expected = FastAPI(openapi_url=None, middleware=self._known_middleware).build_middleware_stack()
+        known, carried = list(_layers(expected)), list(_layers(app.middleware_stack))
+        self._is_on = carried == known
+        if not self._is_on:
+            unknown = [layer.__name__ for layer in carried if layer not in known] or ["none, in this order"]
+            reason = f"the application carries middleware that it does not know: {', '.join(unknown)}"
+            log.warning("fast_path_off", reason=reason)
+
+    def accepts(self, method: str, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether a request's head asks for nothing that only ASGI can do."""
+        limit = self._limits.get(method, -1)
+        length = 0
+        for name, value in headers:
+            if name in _OTHER_HEADERS or (name == b"content-length" and int(value) > limit):
+                return False
+            length += len(name) + len(value)
+        return limit >= 0 and length <= _MOST_HEADER_BYTES
+
+    def admit(self, scope: dict[str, Any], url: bytes) -> tuple[ProtocolRoute, str] | None:
+        """Finds the route of a request, and adds to its scope what the application would have added.
+
+        Args:
+            scope: Of the ASGI call, as far as it is known without the path.
+            url: The target of the request.
+
+        Returns:
+            The route, and what the path has between its prefix and its suffix; None if the request has to go
+            through ASGI.
+        """
+        if not _PLAIN_PATH.fullmatch(url):
+            return None
+        path = url.decode("ascii")  # if that fails the parser does too, and the answer is 400 as through ASGI
+        found = self.table.find(scope["method"], path)
+        if found is None:
+            return None
+        route, parameter = found
+        if not isinstance(route, ProtocolRoute):
+            return None
+        if self._authenticator is not None:
+            owner = self._authenticator.find_owner(scope)
+            if owner is None:
+                return None
+            scope["state"]["owner"] = owner
+        scope |= {"app": self._app, "path": path, "raw_path": url, "query_string": b""}
+        return route, parameter
+
+
+class FastRouteMiddleware:
+    """Serves an application's fast routes; every other request goes on to the application.
+
+    Args:
+        app: The next ASGI application.
+        fast_path: The fast path of the whole application.
+    """
+
+    def __init__(self, app: ASGIApp, fast_path: FastPath) -> None:
+        self.app = app
+        self._fast_path = fast_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves a request."""
+        if scope["type"] == "http" and not scope.get("root_path") and self._fast_path.is_on:
+            found = self._fast_path.table.find(scope["method"], scope["path"])
+            if found is not None:
+                route, parameter = found
+                return await route.serve(parameter, scope, receive, send)
+        return await self.app(scope, receive, send)
+
+
+def _layers(stack: object) -> Iterator[type]:
+    """The types of a middleware stack, the outermost first."""
+    while stack is not None:
+        yield type(stack)
+        stack = getattr(stack, "app", None)
