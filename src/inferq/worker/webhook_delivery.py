@@ -79,7 +79,7 @@ class WebhookDelivery(Periodic):
         if room <= 0:
             return False
         lease_seconds = self._settings.webhook_timeout_seconds + LEASE_SLACK_SECONDS
-        entries, expired = self._outbox.take(room, lease_seconds)
+        entries, expired = self._outbox.lease(room, lease_seconds)
         if expired:
             log.warning("webhooks_expired", count=expired)
             self.run_soon()
@@ -95,7 +95,7 @@ class WebhookDelivery(Periodic):
                 self._unstored.append(DeliveryOutcome(entry, DeliveryVerdict.DEFERRED, delay_seconds=delay))
             else:
                 allowed.append(entry)
-        for entry, job in zip(allowed, self._outbox.read(allowed), strict=True):
+        for entry, job in zip(allowed, self._outbox.read_jobs(allowed), strict=True):
             if job is not None and job.status.is_final:
                 self._send(entry, job)
         if self._unstored:
@@ -139,7 +139,7 @@ class WebhookDelivery(Periodic):
             self._breakers.record(origin, time.monotonic(), has_answered=delivery.has_answered)
             self._unstored.append(self._judge(entry, delivery))
         if self._unstored:
-            verdicts = self._outbox.settle(self._unstored)
+            verdicts = self._outbox.ack(self._unstored)
             for outcome, verdict in zip(self._unstored, verdicts, strict=True):
                 self._log(outcome, verdict)
             self._unstored = []
@@ -154,7 +154,7 @@ class WebhookDelivery(Periodic):
         return DeliveryOutcome(entry, DeliveryVerdict.AGAIN, delivery.error, delay)
 
     def _log(self, outcome: DeliveryOutcome, verdict: str) -> None:
-        entry = outcome.report
+        entry = outcome.entry
         details = {
             "job_id": entry.job_id,
             "receiver": self._find_origin(entry),

@@ -88,12 +88,12 @@ async def test_report_of_an_end_is_due(settings, producer, consumer, redis_clien
     beat(consumer, "alive")
     consumer.finish([Outcome(job, result=b"1") for job in consumer.claim(1)])
     turn_clock(redis_client, -HOUR)
-    reports = WebhookOutbox(settings)
-    assert reports.take(1, 10)[0] == []
+    outbox = WebhookOutbox(settings)
+    assert outbox.lease(1, 10)[0] == []
     beat(consumer, "alive")
-    [report], _ = wait_until(lambda: (found := reports.take(1, 10))[0] and found, what="the report")
-    assert report.attempts == 0
-    reports.close()
+    [entry], _ = wait_until(lambda: (found := outbox.lease(1, 10))[0] and found, what="the entry")
+    assert entry.attempts == 0
+    outbox.close()
 
 
 def beat(consumer, worker_id, ttl_seconds=6.0):

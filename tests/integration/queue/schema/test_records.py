@@ -154,7 +154,7 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
     producer, settings, redis_client, is_batch
 ):
     consumer = Consumer(settings, "worker-1", ["iris"])
-    reports = WebhookOutbox(settings)
+    outbox = WebhookOutbox(settings)
     await producer.submit("iris", DATA)
     [running] = consumer.claim(1)
     waiting = await producer.submit("iris", DATA)
@@ -167,8 +167,8 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
     for call in (
         lambda: consumer.claim(1), consumer.recover, lambda: consumer.renew({running: 60.0}),
         lambda: consumer.finish([Outcome(running, error=ModelError("No."))]),
-        lambda: consumer.finish([Outcome(running, result=b"1")]), lambda: reports.take(1, 60.0),
-        lambda: reports.settle([DeliveryOutcome(report, DeliveryVerdict.DELIVERED)]),
+        lambda: consumer.finish([Outcome(running, result=b"1")]), lambda: outbox.lease(1, 60.0),
+        lambda: outbox.ack([DeliveryOutcome(report, DeliveryVerdict.DELIVERED)]),
     ):  # fmt: skip
         with pytest.raises(RedisUnavailableError, match="WRONGTYPE"):
             call()
@@ -181,7 +181,7 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
     assert consumer.finish([Outcome(running, result=b"1")]) == ["completed"]
     complete(consumer)
     assert (await producer.read(waiting)).status is Status.COMPLETED
-    reports.close()
+    outbox.close()
     consumer.close()
 
 
@@ -320,7 +320,7 @@ ODD_TAILS = [
 @pytest.mark.parametrize("tail", ODD_TAILS)
 @pytest.mark.parametrize("status", list(Status))
 async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redis_client, tail, status):
-    reports = WebhookOutbox(settings)
+    outbox = WebhookOutbox(settings)
     good = await producer.submit("iris", DATA, webhook="https://example.com/hook")
     await producer.cancel(good)
     redis_client.set("job:odd:status", status)
@@ -330,9 +330,9 @@ async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redi
         odd, fine = await producer.read_many(["odd", good])
         assert (odd.status, fine.status) == (status, Status.FAILED)
         await read_stats(producer.link)
-    reported, _ = reports.take(10, 60)
+    reported, _ = outbox.lease(10, 60)
     assert good in [report.job_id for report in reported]
-    reports.close()
+    outbox.close()
 
 
 async def test_entries_that_have_to_stay_keep_no_others_from_going(producer, consumer, redis_client):
