@@ -173,9 +173,9 @@ class DyingConsumer(Consumer):
         return verdicts
 
     def prepare_prefetch(
-        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_solo: bool = True
+        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], *, takes_solo: bool = True
     ) -> PrefetchedClaim:
-        prefetched = super().prepare_prefetch(outcomes, limits, token, takes_solo=takes_solo)
+        prefetched = super().prepare_prefetch(outcomes, limits, takes_solo=takes_solo)
         answer = prefetched.answer
 
         def answer_and_note() -> PrefetchResult:

@@ -9,7 +9,7 @@ from inferq.errors import InvalidInputError, ResultTooLargeError
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.observability.observer import JobObserver
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.result_upload import LARGE_BYTES, ResultUpload
+from inferq.queue.consumer.result_upload import LARGE_RESULT_BYTES, ResultUpload
 from inferq.queue.redis_client.outage import Outage
 from inferq.worker.held_jobs import HeldJobs
 
@@ -79,7 +79,7 @@ class Finisher:
         Returns:
             What is still to be stored: all if no result is large, else how those failed that were refused.
         """
-        large = [outcome for outcome in outcomes if len(outcome.result or b"") > LARGE_BYTES]
+        large = [outcome for outcome in outcomes if len(outcome.result or b"") > LARGE_RESULT_BYTES]
         if not large:
             return outcomes
         self.finish([outcome for outcome in outcomes if outcome not in large])

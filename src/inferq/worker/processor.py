@@ -10,7 +10,6 @@ import structlog
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.queue.consumer.blocking_claim import WaitResult
-from inferq.queue.consumer.claim import new_token
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.consumer.prefetch import PrefetchedClaim
 from inferq.queue.redis_client.outage import Outage
@@ -237,9 +236,7 @@ class Processor:
         return len(self._next_limits) == 1 and not (self.stopping.is_set() or claim.is_answered)
 
     def _prepare(self, outcomes: Sequence[Outcome], *, takes_solo: bool) -> PrefetchedClaim:
-        return self._consumer.prepare_prefetch(
-            outcomes, self._next_limits, new_token(), takes_solo=takes_solo
-        )
+        return self._consumer.prepare_prefetch(outcomes, self._next_limits, takes_solo=takes_solo)
 
     def _send(self, claim: PrefetchedClaim) -> PrefetchedClaim:
         claim.send()

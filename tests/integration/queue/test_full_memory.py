@@ -6,7 +6,6 @@ import pytest
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome
-from inferq.queue.consumer.claim import new_token
 from tests.integration.queue.test_queue import stored_result
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -45,11 +44,11 @@ async def test_large_results_are_stored_with_the_next_claim(
     waiting = await producer.submit("iris", DATA)
     full()
     if is_sent_ahead:
-        exchange = consumer.prepare_prefetch(done, {"iris": 5}, new_token())
+        exchange = consumer.prepare_prefetch(done, {"iris": 5})
         exchange.send()
         verdicts, jobs = exchange.answer()
     else:
-        verdicts, jobs = consumer.finish_and_claim(done, 5, new_token())
+        verdicts, jobs = consumer.finish_and_claim(done, 5)
     assert verdicts == ["completed"] * 2
     assert [job.id for job in jobs] == [waiting]
     assert redis_client.keys("job:*:result:*") == []

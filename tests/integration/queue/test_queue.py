@@ -15,7 +15,6 @@ from inferq.errors import (
     QueueFullError,
 )
 from inferq.jobs import Outcome, Priority, Status
-from inferq.queue.consumer.claim import new_token
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
@@ -372,7 +371,7 @@ async def test_models_take_turns(settings, producer):
     for model in ("a", "a", "b", "b"):
         await producer.submit(model, DATA)
     assert len({consumer.claim(2)[0].model for _ in range(2)}) == 2
-    assert consumer.finish_and_claim([], {"a": 1, "b": 1}, new_token())[1][0].model in ("a", "b")
+    assert consumer.finish_and_claim([], {"a": 1, "b": 1})[1][0].model in ("a", "b")
     consumer.close()
 
 
@@ -401,7 +400,7 @@ async def test_exchange_is_sent_now_and_answered_later(producer, consumer):
     first, second, third = [await producer.submit("iris", DATA) for _ in range(3)]
     [job] = consumer.claim(1)
 
-    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 1}, new_token())
+    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 1})
     assert (await producer.read(first)).status is Status.PROCESSING
     exchange.send()
     assert (await producer.read(first)).status is Status.COMPLETED
@@ -428,9 +427,9 @@ async def test_exchange_that_is_not_sent_takes_no_turn_of_the_lower_priorities(s
         await producer.submit_all([Submission("iris", DATA, priority) for _ in range(30)])
     taken = Counter()
     for _ in range(20):
-        exchange = consumer.prepare_prefetch([], {"iris": 1}, new_token())
+        exchange = consumer.prepare_prefetch([], {"iris": 1})
         exchange.send()
-        consumer.prepare_prefetch([], {"iris": 1}, new_token())
+        consumer.prepare_prefetch([], {"iris": 1})
         [job] = exchange.answer()[1]
         taken[(await producer.read(job.id)).priority] += 1
     assert taken == {Priority.HIGH: 16, Priority.NORMAL: 2, Priority.LOW: 2}
@@ -441,7 +440,7 @@ async def test_exchange_carries_large_results(producer, consumer):
     job_id = await producer.submit("iris", DATA)
     [job] = consumer.claim(1)
     result = b"[" + b"1," * 50_000 + b"1]"
-    exchange = consumer.prepare_prefetch([Outcome(job, result=result)], {"iris": 1}, new_token())
+    exchange = consumer.prepare_prefetch([Outcome(job, result=result)], {"iris": 1})
     exchange.send()
     assert exchange.wait()[1] == 0
     assert exchange.answer() == (["completed"], [])
@@ -452,7 +451,7 @@ async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer
     ids = [await producer.submit("iris", DATA) for _ in range(3)]
     [job] = consumer.claim(1)
     redis_client.script_flush()
-    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}, new_token())
+    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2})
     exchange.send()
     verdicts, claimed = exchange.answer()
     assert (verdicts, [other.id for other in claimed]) == (["completed"], ids[1:])
@@ -467,7 +466,7 @@ async def test_exchange_is_sent_before_another_is_answered(producer, consumer, r
     redis_client.execute_command("CLIENT", "PAUSE", 200, "ALL")
     exchanges = []
     for job in jobs:
-        exchanges.append(consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}, new_token()))
+        exchanges.append(consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}))
         exchanges[-1].send()
     assert [exchange.is_answered for exchange in exchanges] == [False, False]
     if is_cut:
@@ -480,7 +479,7 @@ async def test_exchange_is_sent_before_another_is_answered(producer, consumer, r
 
 
 async def test_exchange_that_was_answered_says_so(producer, consumer):
-    exchange = consumer.prepare_prefetch([], {"iris": 1}, new_token())
+    exchange = consumer.prepare_prefetch([], {"iris": 1})
     assert exchange.is_answered  # it was not sent: there is nothing to wait for
     exchange.send()
     wait_until(lambda: exchange.is_answered, what="the answer")
@@ -493,7 +492,7 @@ async def test_exchange_that_was_answered_says_so(producer, consumer):
 async def test_exchange_whose_answer_was_lost_is_repeated(producer, consumer, asks):
     ids = [await producer.submit("iris", DATA) for _ in range(3)]
     [job] = consumer.claim(1)
-    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}, new_token())
+    exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2})
     exchange.send()
     assert (await producer.read(ids[0])).status is Status.COMPLETED
     consumer.access.pipelined._connection.disconnect()

@@ -101,13 +101,13 @@ class Consumer:
         return self._settler.prepare_upload(outcome)
 
     def prepare_prefetch(
-        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_solo: bool = True
+        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], *, takes_solo: bool = True
     ) -> PrefetchedClaim:
         """See `Prefetcher`."""
-        return self._prefetcher.prepare_prefetch(outcomes, limits, token, takes_solo=takes_solo)
+        return self._prefetcher.prepare_prefetch(outcomes, limits, takes_solo=takes_solo)
 
     def finish_and_claim(
-        self, outcomes: Sequence[Outcome], limit: Limit, token: str, *, takes_solo: bool = True
+        self, outcomes: Sequence[Outcome], limit: Limit, token: str = "", *, takes_solo: bool = True
     ) -> PrefetchResult:
         """See `Prefetcher`."""
         return self._prefetcher.finish_and_claim(outcomes, limit, token, takes_solo=takes_solo)

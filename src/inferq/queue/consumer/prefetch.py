@@ -12,7 +12,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.queue.consumer.access import QueueAccess
-from inferq.queue.consumer.claim import Claimer, Limit, read_leased
+from inferq.queue.consumer.claim import Claimer, Limit, new_token, read_leased
 from inferq.queue.consumer.claim_order import ClaimOrder
 from inferq.queue.consumer.settle import Settler, read_verdicts
 from inferq.queue.redis_client.connection import redis_errors
@@ -176,16 +176,16 @@ class Prefetcher:
         self._settler = settler
 
     def prepare_prefetch(
-        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], token: str, *, takes_solo: bool = True
+        self, outcomes: Sequence[Outcome], limits: Mapping[str, int], *, takes_solo: bool = True
     ) -> PrefetchedClaim:
         """Makes a finish and a claim that are sent and waited for later.
 
         Args:
             outcomes: How each attempt ended; see `finish`.
             limits: Most jobs to claim of each model, at least 1.
-            token: Fencing token of the claim.
             takes_solo: Whether to take a job that must run alone, since a worker died with it.
         """
+        token = new_token()
         finish, staged = self._settler.prepare(outcomes)
         priorities = self._order.peek_priorities()
         if takes_solo and (first := self._order.solo_priority):
@@ -208,19 +208,20 @@ class Prefetcher:
         )
 
     def finish_and_claim(
-        self, outcomes: Sequence[Outcome], limit: Limit, token: str, *, takes_solo: bool = True
+        self, outcomes: Sequence[Outcome], limit: Limit, token: str = "", *, takes_solo: bool = True
     ) -> PrefetchResult:
         """Finishes and claims at once.
 
         Args:
             outcomes: How each attempt ended; see `finish`.
             limit: Most jobs to claim.
-            token: Fencing token. The whole may be repeated with it if its answer was lost.
+            token: Fencing token, if the same was sent before and its answer was lost.
             takes_solo: Whether to take a job that must run alone, since a worker died with it.
 
         Raises:
             RedisUnavailableError: Redis is away.
         """
+        token = token or new_token()
         finish, staged = self._settler.prepare(outcomes)
         claim = self._claimer.prepare(limit, token, self._order.draw_priorities(), takes_solo=takes_solo)
         with redis_errors():

@@ -16,7 +16,7 @@ from inferq.queue.redis_client.connection import redis_errors, transfer_seconds
 from inferq.queue.redis_client.error_replies import is_lasting_refusal
 from inferq.queue.redis_client.pipelined import PipelinedConnection, pack, pieces
 
-LARGE_BYTES = 1_000_000
+LARGE_RESULT_BYTES = 1_000_000
 """A longer result is uploaded by itself. No server can be told to cut off a command of less than 1 MiB."""
 _TRIES = 4
 _FIRST_PAUSE_SECONDS = 0.5

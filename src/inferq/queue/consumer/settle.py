@@ -97,7 +97,7 @@ class Settler:
         return PreparedFinish(self._call(settled), staged)
 
     def prepare_upload(self, outcome: Outcome) -> ResultUpload:
-        """Makes what stores one result by itself, as is to be done with those over `LARGE_BYTES`."""
+        """Makes what stores one result by itself, as is to be done with those over `LARGE_RESULT_BYTES`."""
         job, result = outcome.job, outcome.result or b"null"
         call = self._call([("completed", job.token, (encode_id(job.id), b""))])
         return ResultUpload(
