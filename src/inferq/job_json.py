@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 from inferq.jobs import Job, Webhook
 
 if TYPE_CHECKING:
-    from inferq.queue.inspection.stats import QueueStats
+    from inferq.queue import QueueStats
 
 _MOMENTS = 1024
 """So many times are kept as text: jobs that were stored, claimed or ended together share them."""

@@ -14,7 +14,7 @@ from inferq.errors import InferqError, InvalidInputError, JobNotFoundError
 from inferq.jobs import Job, Status
 
 if TYPE_CHECKING:
-    from inferq.queue.producer.producer import Producer
+    from inferq.queue import Producer
 
 app = typer.Typer(help="Failed jobs: look at them, try them again, or drop them.", no_args_is_help=True)
 
@@ -73,7 +73,7 @@ def _run(work: Coroutine[Any, Any, int]) -> None:
 @asynccontextmanager
 async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
     from inferq.observability.logs import configure_logging
-    from inferq.queue.producer.producer import Producer
+    from inferq.queue import Producer
     from inferq.settings import load_settings
 
     settings = load_settings(**({} if redis_url is None else {"redis_url": redis_url}))
@@ -87,7 +87,7 @@ async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
 
 async def _failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]:
     """All failed jobs that can still be read, the latest first."""
-    from inferq.queue.inspection.listing import JobListing
+    from inferq.queue import JobListing
 
     models = [model] if model else list(await producer.announced_models())
     listing, position = JobListing(producer), None

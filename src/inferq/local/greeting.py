@@ -42,7 +42,7 @@ async def print_greeting(plan: ServicePlan, left_out: Mapping[str, str], seconds
 
 
 def _print_addresses(plan: ServicePlan) -> None:
-    from inferq.queue.redis_client.connection import masked_url
+    from inferq.queue import masked_url
 
     addresses = {
         "Proxy": plan.proxy_url,

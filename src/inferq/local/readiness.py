@@ -25,7 +25,7 @@ async def check_outside_server(settings: Settings) -> None:
     Raises:
         InvalidSettingError: It cannot; the message says why.
     """
-    from inferq.queue.redis_client.connection import connect, masked_url, redis_errors, start_errors
+    from inferq.queue import connect, masked_url, redis_errors, start_errors
 
     client = connect(settings)
     try:
@@ -42,7 +42,7 @@ async def check_outside_server(settings: Settings) -> None:
 
 async def forget_models(settings: Settings) -> None:
     """Waits for the embedded server, and deletes the announcements of workers of an earlier start."""
-    from inferq.queue.producer.producer import Producer
+    from inferq.queue import Producer
 
     producer = Producer.from_settings(settings)
     try:
@@ -65,8 +65,7 @@ async def wait_until_ready(plan: ServicePlan, workers: Sequence[Child]) -> dict[
     Returns:
         The models that cannot be served: name to reason.
     """
-    from inferq.queue.inspection.stats import find_unavailable
-    from inferq.queue.producer.producer import Producer
+    from inferq.queue import Producer, find_unavailable
 
     host = socket.gethostname()
     producer = Producer.from_settings(plan.settings)

@@ -25,9 +25,7 @@ from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
 from inferq.proxy.services.request_checks import RequestRules
 from inferq.proxy.transport import FastPath, before_stopping
-from inferq.queue.events.subscriber import EventSubscriber
-from inferq.queue.inspection.listing import JobListing
-from inferq.queue.producer.producer import Producer
+from inferq.queue import EventSubscriber, JobListing, Producer
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.url_policy import UrlRules
 

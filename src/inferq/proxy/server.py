@@ -19,8 +19,7 @@ from inferq.proxy.transport import (
     listen,
     refuse_new_connections,
 )
-from inferq.queue.redis_client.connection import connect
-from inferq.queue.redis_client.requirements import check_server
+from inferq.queue import check_server, connect
 from inferq.settings import Settings
 
 _SHUTDOWN_SECONDS = 8

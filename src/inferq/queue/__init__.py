@@ -1,58 +1,139 @@
-"""The queue: everything inferq knows about Redis.
+"""The queue: everything inferq knows about Redis. This is its door: nothing else of it is for outsiders.
 
-The producer's side is `producer.Producer` (asynchronous, for the proxy), the consumer's side is
-`consumer.Consumer` (synchronous, for workers), and `webhook_outbox.WebhookOutbox` hands workers the webhooks
-that are due.
-The state changes are the Lua scripts in `lua/`.
-
-The data model, with `{prefix}` before every key:
-
-| key | type | holds |
-| --- | --- | --- |
-| `job:{id}:data` | string | JSON of the request's `data` |
-| `job:{id}:status` | string | `pending`, `processing`, `completed` or `failed`; mirrors `state` |
-| `job:{id}:result` | string | JSON of the result, once completed |
-| `job:{id}:error` | string | what went wrong, for a person, once failed |
-| `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
-| `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
-| `job:{id}:result:{token}` | string | a large result on its way |
-| `jobs:records` | hash | job id to its record, which alone the scripts decide on; see below; and `|bytes` |
-| `jobs:queues` | set | models of which jobs are kept |
-| `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
-| `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
-| `queue:{model}:leases` | sorted set | tokens of claims whose jobs run, by the lease's deadline in ms |
-| `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
-| `queue:{model}:completed` | sorted set | completed jobs, by when they ended in ms: ids as JSON |
-| `queue:{model}:dead` | sorted set | failed jobs, by when they ended in ms |
-| `queue:{model}:rate` | hash | how fast jobs end |
-| `queue:{model}:look:…` | string | where recovery's look at an index goes on |
-| `scan:cursor`, `scan:turn` | string | where the scan for jobs from outside goes on; whose step it is |
-| `queue:{model}:sequence` | string | the last sequence number given out |
-| `queue:{model}:outside` | string | there while programs from outside have pushed or run jobs of late |
-| `take:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |
-| `claim:{token}` | list | model, and ids of the jobs that are still leased by a claim |
-| `worker:{id}` | hash | a live worker; expires |
-| `loading:{host}` | hash | process id of a worker to a stamp of what it is loading |
-| `loaded:{stamp}` | string | there while a worker has loaded the model with this stamp of late |
-| `unloadable:{stamp}` | string | why the model in the folder with this stamp must not be loaded |
-| `workers` | sorted set | worker ids by last heartbeat in ms |
-| `workers:seen` | string | the last heartbeat of any worker in ms |
-| `models` | hash | model name to its JSON document |
-| `models:seen` | sorted set | announced models by when a worker had them last, in ms |
-| `probe` | string | written and removed in one step, to see whether the server takes writes |
-| `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |
-| `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
-| `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
-
-The field `|bytes` of `jobs:records` holds how many bytes of data the jobs have that have not ended.
-
-A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `retrying`, `ended`),
-`ended_ms`, `attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease,
-`version` (of the model, by the latest claim), `sequence`, `model`, `priority`, `submitted_ms`, `timeout_ms`,
-`owner`, `bytes` (of its data); then JSON of what few jobs have: `failures` (charged), `attempt:{n}` (how the
-nth failed), `alone` (1: runs with no other job, after a crash), `is_large` (1: its data may be more than a
-script should pass on), `error_kind`, `missing_ms` (when recovery first found it in no list), `outside` (1: a
-worker from outside ended it), `cancel_token` and `revive_token` (by which a call that the client library
-repeats is known), `webhook` (URL to which the end is reported), `webhook_status` (`delivered` or `given-up`,
-once settled), `webhook_attempts`, `webhook_ms` (the last try), `webhook_error`.
+Proxies use `Producer` (asynchronous) and what reads jobs and hears of their changes; workers use `Consumer`
+(synchronous) and `WebhookOutbox`. State changes are the Lua scripts in `lua/`; the data model is in `schema`.
+A name is loaded when it is first used, so that neither side loads the other's.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferq.queue.consumer.blocking_claim import WaitResult
+    from inferq.queue.consumer.consumer import Consumer
+    from inferq.queue.consumer.model_loads import KEPT_SECONDS, ModelLoads
+    from inferq.queue.consumer.prefetch import PrefetchedClaim
+    from inferq.queue.consumer.registry import make_worker_id
+    from inferq.queue.consumer.result_upload import LARGE_RESULT_BYTES, ResultUpload
+    from inferq.queue.events.subscriber import EventSubscriber
+    from inferq.queue.events.waiter import Waiter
+    from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
+    from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES, JobListing, Position
+    from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable, read_stats
+    from inferq.queue.producer.producer import Producer
+    from inferq.queue.producer.submission import Idempotency, Submission
+    from inferq.queue.redis_client.connection import (
+        connect,
+        masked_url,
+        redis_errors,
+        start_errors,
+        transfer_seconds,
+    )
+    from inferq.queue.redis_client.error_replies import is_refusal
+    from inferq.queue.redis_client.outage import Outage
+    from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES, check_server
+    from inferq.queue.retry_policy import RetryPolicy
+    from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
+
+__all__ = [
+    "KEPT_SECONDS",
+    "LARGEST_PAGE_BYTES",
+    "LARGEST_VALUE_BYTES",
+    "LARGE_RESULT_BYTES",
+    "PART_BYTES",
+    "Consumer",
+    "DeliveryOutcome",
+    "DeliveryVerdict",
+    "EventSubscriber",
+    "Idempotency",
+    "JobListing",
+    "LargeResults",
+    "ModelLoads",
+    "Outage",
+    "OutboxEntry",
+    "Position",
+    "PrefetchedClaim",
+    "Producer",
+    "QueueNumbers",
+    "QueueStats",
+    "ResultUpload",
+    "RetryPolicy",
+    "Submission",
+    "WaitResult",
+    "Waiter",
+    "WebhookOutbox",
+    "check_server",
+    "connect",
+    "find_unavailable",
+    "is_refusal",
+    "make_worker_id",
+    "masked_url",
+    "read_stats",
+    "redis_errors",
+    "start_errors",
+    "transfer_seconds",
+]
+
+_NAMES_OF = {
+    "consumer.blocking_claim": ("WaitResult",),
+    "consumer.consumer": ("Consumer",),
+    "consumer.model_loads": (
+        "KEPT_SECONDS",
+        "ModelLoads",
+    ),
+    "consumer.prefetch": ("PrefetchedClaim",),
+    "consumer.registry": ("make_worker_id",),
+    "consumer.result_upload": (
+        "LARGE_RESULT_BYTES",
+        "ResultUpload",
+    ),
+    "events.subscriber": ("EventSubscriber",),
+    "events.waiter": ("Waiter",),
+    "inspection.large_results": (
+        "PART_BYTES",
+        "LargeResults",
+    ),
+    "inspection.listing": (
+        "LARGEST_PAGE_BYTES",
+        "JobListing",
+        "Position",
+    ),
+    "inspection.stats": (
+        "QueueNumbers",
+        "QueueStats",
+        "find_unavailable",
+        "read_stats",
+    ),
+    "producer.producer": ("Producer",),
+    "producer.submission": (
+        "Idempotency",
+        "Submission",
+    ),
+    "redis_client.connection": (
+        "connect",
+        "masked_url",
+        "redis_errors",
+        "start_errors",
+        "transfer_seconds",
+    ),
+    "redis_client.error_replies": ("is_refusal",),
+    "redis_client.outage": ("Outage",),
+    "redis_client.requirements": (
+        "LARGEST_VALUE_BYTES",
+        "check_server",
+    ),
+    "retry_policy": ("RetryPolicy",),
+    "webhook_outbox": (
+        "DeliveryOutcome",
+        "DeliveryVerdict",
+        "OutboxEntry",
+        "WebhookOutbox",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of several classes and functions
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'inferq.queue' has no attribute {name!r}")
+    return getattr(import_module(f"inferq.queue.{_MODULE_OF[name]}"), name)

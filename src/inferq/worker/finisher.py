@@ -8,9 +8,7 @@ import structlog
 from inferq.errors import InvalidInputError, ResultTooLargeError
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.observability.observer import JobObserver
-from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.result_upload import LARGE_RESULT_BYTES, ResultUpload
-from inferq.queue.redis_client.outage import Outage
+from inferq.queue import LARGE_RESULT_BYTES, Consumer, Outage, ResultUpload
 from inferq.worker.held_jobs import HeldJobs
 
 log = structlog.get_logger()

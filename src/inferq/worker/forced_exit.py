@@ -10,7 +10,7 @@ import structlog
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome
-from inferq.queue.consumer.consumer import Consumer
+from inferq.queue import Consumer
 from inferq.worker.executor import timed_out
 from inferq.worker.processor import Processor
 from inferq.worker.watchdog import WatchedRun

@@ -9,7 +9,7 @@ import socket
 import sys
 
 from inferq.errors import InferqError
-from inferq.queue.producer.producer import Producer
+from inferq.queue import Producer
 from inferq.settings import Settings, load_settings
 
 

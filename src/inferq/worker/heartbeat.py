@@ -7,8 +7,7 @@ from dataclasses import replace
 import structlog
 
 from inferq.jobs import WorkerInfo
-from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.redis_client.outage import Outage
+from inferq.queue import Consumer, Outage
 from inferq.worker.periodic import Periodic
 from inferq.worker.processor import Processor
 

@@ -3,10 +3,7 @@
 import structlog
 
 from inferq.jobs import ClaimedJob
-from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.redis_client.connection import transfer_seconds
-from inferq.queue.redis_client.outage import Outage
-from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES
+from inferq.queue import LARGEST_VALUE_BYTES, Consumer, Outage, transfer_seconds
 from inferq.settings import Settings
 from inferq.worker.executor import Executor
 from inferq.worker.periodic import Periodic

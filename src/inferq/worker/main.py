@@ -16,9 +16,7 @@ from inferq.jobs import WorkerInfo
 from inferq.observability.logs import configure_logging
 from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.processes import end_with_parent
-from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.registry import make_worker_id
-from inferq.queue.redis_client.outage import Outage
+from inferq.queue import Consumer, Outage, make_worker_id
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.url_policy import UrlRules
 from inferq.worker.executor import Executor

@@ -26,7 +26,7 @@ from inferq.errors import InferqError, InvalidModelError
 from inferq.models.model import Model, RunHandle
 from inferq.models.repository import Loaded, load_each, load_model, survey_repository
 from inferq.processes import PARENT_VARIABLE, end_with_parent
-from inferq.queue.consumer.model_loads import KEPT_SECONDS, ModelLoads
+from inferq.queue import KEPT_SECONDS, ModelLoads
 from inferq.settings import Settings, load_settings
 from inferq.terminal import printable
 from inferq.worker.executor import Executor

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import structlog
 
 from inferq.errors import RedisUnavailableError
-from inferq.queue.redis_client.outage import Outage
+from inferq.queue import Outage
 
 log = structlog.get_logger()
 

@@ -9,10 +9,7 @@ import structlog
 
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.observability.observer import NO_OBSERVER, JobObserver
-from inferq.queue.consumer.blocking_claim import WaitResult
-from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.prefetch import PrefetchedClaim
-from inferq.queue.redis_client.outage import Outage
+from inferq.queue import Consumer, Outage, PrefetchedClaim, WaitResult
 from inferq.worker.executor import Executor
 from inferq.worker.finisher import Finisher
 from inferq.worker.held_jobs import HeldJobs

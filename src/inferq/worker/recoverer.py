@@ -2,8 +2,7 @@
 
 import structlog
 
-from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.redis_client.outage import Outage
+from inferq.queue import Consumer, Outage
 from inferq.worker.periodic import Periodic
 
 PAUSE_SECONDS = 1.0

@@ -9,9 +9,7 @@ import structlog
 
 from inferq.errors import InvalidInputError
 from inferq.jobs import Job
-from inferq.queue.redis_client.outage import Outage
-from inferq.queue.retry_policy import RetryPolicy
-from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
+from inferq.queue import DeliveryOutcome, DeliveryVerdict, Outage, OutboxEntry, RetryPolicy, WebhookOutbox
 from inferq.settings import Settings
 from inferq.webhooks.circuit_breaker import CircuitBreakers
 from inferq.webhooks.url_policy import UrlRules

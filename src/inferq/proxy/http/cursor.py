@@ -13,7 +13,7 @@ import json
 from hmac import compare_digest
 
 from inferq.errors import InvalidInputError
-from inferq.queue.inspection.listing import Position
+from inferq.queue import Position
 from inferq.settings import Settings
 
 _DIGEST_BYTES = 16

@@ -22,7 +22,7 @@ from inferq.proxy.services.dependencies import (
 from inferq.proxy.services.job_responses import make_list_response
 from inferq.proxy.services.job_subscription import LONGEST_JOB_ID
 from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
-from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES
+from inferq.queue import LARGEST_PAGE_BYTES
 
 router = APIRouter(tags=["jobs"])
 

@@ -21,7 +21,7 @@ from inferq.proxy.services.job_submission import read_idempotency, run_check
 from inferq.proxy.services.job_waiting import answer_accepted
 from inferq.proxy.services.request_checks import check_predict, make_submission
 from inferq.proxy.transport import ProtocolRoute
-from inferq.queue.producer.submission import Submission
+from inferq.queue import Submission
 
 fast_router = APIRouter(tags=["jobs"], route_class=ProtocolRoute)
 router = APIRouter(tags=["jobs"])

@@ -8,7 +8,7 @@ from inferq.proxy.http.openapi import answers
 from inferq.proxy.http.queue_schemas import QueueView
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.services.dependencies import get_producer
-from inferq.queue.inspection.stats import read_stats
+from inferq.queue import read_stats
 
 router = APIRouter(tags=["jobs"])
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from inferq.errors import RedisUnavailableError
 from inferq.job_json import rfc3339
-from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable, read_stats
-from inferq.queue.producer.producer import Producer
-from inferq.queue.redis_client.error_replies import is_refusal
+from inferq.queue import Producer, QueueNumbers, QueueStats, find_unavailable, is_refusal, read_stats
 from inferq.settings import Settings
 
 PROBE_SECONDS = 1.0

@@ -9,7 +9,7 @@ from inferq.job_json import job_json
 from inferq.jobs import Job
 from inferq.proxy.http.responses import JsonResponse, StreamedJsonResponse
 from inferq.proxy.services.large_job_view import LargeJobView
-from inferq.queue.producer.producer import Producer
+from inferq.queue import Producer
 
 _LINES_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 

@@ -18,7 +18,7 @@ from inferq.proxy.services.dependencies import (
 from inferq.proxy.services.known_models import KnownModels
 from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
 from inferq.proxy.services.request_checks import RequestCheck, check_in_process
-from inferq.queue.producer.submission import Idempotency, Submission
+from inferq.queue import Idempotency, Submission
 
 _KEY = re.compile(rb"[!-~]{1,255}")
 

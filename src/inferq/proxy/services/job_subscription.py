@@ -11,9 +11,7 @@ from starlette.types import Receive
 from inferq.errors import JobNotFoundError, RedisUnavailableError
 from inferq.jobs import Job
 from inferq.proxy.services.dependencies import get_owner, get_producer, get_subscriber
-from inferq.queue.events.subscriber import EventSubscriber
-from inferq.queue.events.waiter import Waiter
-from inferq.queue.producer.producer import Producer
+from inferq.queue import EventSubscriber, Producer, Waiter
 
 LONGEST_JOB_ID = 256
 

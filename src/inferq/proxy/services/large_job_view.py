@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from inferq.job_json import is_json, job_frame
 from inferq.jobs import Job, LargeResult
-from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
+from inferq.queue import PART_BYTES, LargeResults
 
 MOST_PARSED_BYTES = 16 * 1024 * 1024
 """Of a longer result of an outside worker only both ends are checked: parsed, it would fill the memory."""

@@ -9,8 +9,7 @@ import structlog
 from inferq.errors import InvalidModelError, NoWorkerError, RedisUnavailableError
 from inferq.jobs import WorkerInfo
 from inferq.proxy.services.known_models import AnnouncedModel, KnownModels
-from inferq.queue.inspection.stats import find_unavailable
-from inferq.queue.producer.producer import Producer
+from inferq.queue import Producer, find_unavailable
 from inferq.settings import Settings
 
 FRESH_SECONDS = 1.0

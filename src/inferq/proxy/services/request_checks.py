@@ -20,7 +20,7 @@ from inferq.proxy.http.predict_body import (
     refuse_duplicates,
 )
 from inferq.proxy.services.known_models import KnownModels, KnownModelsMessage
-from inferq.queue.producer.submission import Submission
+from inferq.queue import Submission
 from inferq.tensors.validation import check_unknown_model_data
 from inferq.webhooks.url_policy import UrlRules
 

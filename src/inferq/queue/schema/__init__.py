@@ -1,1 +1,53 @@
-"""The data model in Redis: names of keys, layout of a record, decoding."""
+"""The data model: names of keys, the layout of a record, and what is read from them.
+
+All keys, with `{prefix}` before each:
+
+| key | type | holds |
+| --- | --- | --- |
+| `job:{id}:data` | string | JSON of the request's `data` |
+| `job:{id}:status` | string | `pending`, `processing`, `completed` or `failed`; mirrors `state` |
+| `job:{id}:result` | string | JSON of the result, once completed |
+| `job:{id}:error` | string | what went wrong, for a person, once failed |
+| `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
+| `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
+| `job:{id}:result:{token}` | string | a large result on its way |
+| `jobs:records` | hash | job id to its record, which alone the scripts decide on; see below; and `|bytes` |
+| `jobs:queues` | set | models of which jobs are kept |
+| `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
+| `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
+| `queue:{model}:leases` | sorted set | tokens of claims whose jobs run, by the lease's deadline in ms |
+| `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
+| `queue:{model}:completed` | sorted set | completed jobs, by when they ended in ms: ids as JSON |
+| `queue:{model}:dead` | sorted set | failed jobs, by when they ended in ms |
+| `queue:{model}:rate` | hash | how fast jobs end |
+| `queue:{model}:look:…` | string | where recovery's look at an index goes on |
+| `scan:cursor`, `scan:turn` | string | where the scan for jobs from outside goes on; whose step it is |
+| `queue:{model}:sequence` | string | the last sequence number given out |
+| `queue:{model}:outside` | string | there while programs from outside have pushed or run jobs of late |
+| `take:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |
+| `claim:{token}` | list | model, and ids of the jobs that are still leased by a claim |
+| `worker:{id}` | hash | a live worker; expires |
+| `loading:{host}` | hash | process id of a worker to a stamp of what it is loading |
+| `loaded:{stamp}` | string | there while a worker has loaded the model with this stamp of late |
+| `unloadable:{stamp}` | string | why the model in the folder with this stamp must not be loaded |
+| `workers` | sorted set | worker ids by last heartbeat in ms |
+| `workers:seen` | string | the last heartbeat of any worker in ms |
+| `models` | hash | model name to its JSON document |
+| `models:seen` | sorted set | announced models by when a worker had them last, in ms |
+| `probe` | string | written and removed in one step, to see whether the server takes writes |
+| `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |
+| `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
+| `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
+
+The field `|bytes` of `jobs:records` holds how many bytes of data the jobs have that have not ended.
+
+A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `retrying`, `ended`),
+`ended_ms`, `attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease,
+`version` (of the model, by the latest claim), `sequence`, `model`, `priority`, `submitted_ms`, `timeout_ms`,
+`owner`, `bytes` (of its data); then JSON of what few jobs have: `failures` (charged), `attempt:{n}` (how the
+nth failed), `alone` (1: runs with no other job, after a crash), `is_large` (1: its data may be more than a
+script should pass on), `error_kind`, `missing_ms` (when recovery first found it in no list), `outside` (1: a
+worker from outside ended it), `cancel_token` and `revive_token` (by which a call that the client library
+repeats is known), `webhook` (URL to which the end is reported), `webhook_status` (`delivered` or `given-up`,
+once settled), `webhook_attempts`, `webhook_ms` (the last try), `webhook_error`.
+"""
