@@ -19,6 +19,7 @@ from benchmarks.rounds import tell
 from inferq.jobs import ClaimedJob
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client import scripts
 from inferq.settings import Settings, load_settings
 
@@ -123,7 +124,7 @@ async def _time_submits(settings: Settings) -> list[float]:
     try:
         for _ in range(_CALLS + 5):
             began = time.perf_counter()
-            await producer.submit("iris", _DATA)
+            await producer.submit(Submission("iris", _DATA))
             samples.append((time.perf_counter() - began) * 1e6)
     finally:
         await producer.close()

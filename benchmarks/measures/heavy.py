@@ -20,6 +20,7 @@ from benchmarks.processes import BenchmarkError, program, python, redis_server, 
 from benchmarks.rounds import rounds, tell
 from inferq.models.model import open_session
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.schema.record import fields_of
 from inferq.settings import Settings, load_settings
 
@@ -125,7 +126,7 @@ async def _submit(settings: Settings, count: int) -> list[str]:
         while len(ids) < count:
             rows = random.standard_normal((min(64, count - len(ids)), 1, _WIDTH)).astype(np.float32)
             bodies = [orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) for row in rows]
-            ids += await asyncio.gather(*(producer.submit("heavy", body) for body in bodies))
+            ids += await asyncio.gather(*(producer.submit(Submission("heavy", body)) for body in bodies))
         return ids
     finally:
         await producer.close()

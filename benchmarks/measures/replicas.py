@@ -10,6 +10,7 @@ from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import program, python, redis_server, wait_until
 from benchmarks.rounds import tell
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.schema.record import fields_of
 from inferq.settings import Settings, load_settings
 
@@ -65,7 +66,7 @@ async def _submit(settings: Settings, count: int) -> list[str]:
     producer = Producer.from_settings(settings)
     try:
         began = time.monotonic()
-        ids = list(await asyncio.gather(*(producer.submit("iris", _DATA) for _ in range(count))))
+        ids = list(await asyncio.gather(*(producer.submit(Submission("iris", _DATA)) for _ in range(count))))
         tell(f"replicas: {count} jobs queued in {time.monotonic() - began:.2f} s")
         return ids
     finally:

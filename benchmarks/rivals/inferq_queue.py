@@ -4,6 +4,7 @@ import asyncio
 
 from benchmarks.rivals import iris
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.settings import load_settings
 
 _AT_ONCE = 16
@@ -21,7 +22,7 @@ async def _enqueue(count: int) -> list[str]:
     try:
         while len(ids) < count:
             wanted = min(_AT_ONCE, count - len(ids))
-            ids += await asyncio.gather(*(producer.submit("iris", data) for _ in range(wanted)))
+            ids += await asyncio.gather(*(producer.submit(Submission("iris", data)) for _ in range(wanted)))
     finally:
         await producer.close()
     return ids

@@ -16,6 +16,7 @@ import redis
 import redis.asyncio
 
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
 from tests.chaos.cases import Cases
 from tests.chaos.cluster import Child, Cluster
@@ -197,7 +198,7 @@ class Harness:
         """Whether all workers and proxies serve."""
         producer = Producer.from_settings(Settings(redis_url=self.cluster.server.url))
         try:
-            live = {worker.pid for worker in await producer.live_workers()}
+            live = {worker.pid for worker in await producer.read_workers()}
         finally:
             await producer.close()
         if not {child.pid for child in self.cluster.workers} <= live:
@@ -300,7 +301,9 @@ class Harness:
             for _ in range(_PROBES):
                 case = cases.draw(random)
                 if case.expected is not None:
-                    entry = Entry(await producer.submit(case.model, case.data), Origin.HTTP, case.expected)
+                    entry = Entry(
+                        await producer.submit(Submission(case.model, case.data)), Origin.HTTP, case.expected
+                    )
                     self._journal.add(entry)
             await self._until(self._is_quiet, 10.0, "probes being done after the run")
         except TimeoutError as error:

@@ -1,4 +1,4 @@
-"""The short run; `python -m tests.chaos` is the long one. To repeat: CHAOS_SEED=7 uv run pytest tests/chaos -s."""
+"""The short run; `python -m tests.chaos` is the long one. `CHAOS_SEED=7 uv run pytest tests/chaos` repeats."""
 
 import os
 

@@ -14,6 +14,7 @@ from inferq.models.repository import load_model
 from inferq.proxy.app import create_app
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
 from tests.e2e.processes import ROOT
 from tests.servers import Server, wait_until
@@ -40,7 +41,7 @@ async def failed(server, settings):
     """Three jobs that have failed, the latest first."""
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
     consumer.announce({"iris": load_model(ROOT / "models" / "iris").document.to_json()})
-    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     for reason in ("first", "second", "[red]third[/red] " + 200 * "x"):
         [job] = consumer.claim(1)
         consumer.finish([Outcome(job, error=InvalidInputError(reason))])

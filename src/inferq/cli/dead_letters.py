@@ -53,7 +53,7 @@ def retry(
     ids: Ids = None, every: All = False, model: Model = None, yes: Yes = False, redis_url: RedisUrl = None
 ) -> None:
     """Put failed jobs in line again, each under its id."""
-    _run(_each(redis_url, ids or [], every, model, yes, "retry", lambda queue: queue.revive))
+    _run(_each(redis_url, ids or [], every, model, yes, "retry", lambda queue: queue.retry))
 
 
 @app.command()
@@ -61,7 +61,7 @@ def drop(
     ids: Ids = None, every: All = False, model: Model = None, yes: Yes = False, redis_url: RedisUrl = None
 ) -> None:
     """Delete failed jobs at once, with their data."""
-    _run(_each(redis_url, ids or [], every, model, yes, "drop", lambda queue: queue.drop))
+    _run(_each(redis_url, ids or [], every, model, yes, "drop", lambda queue: queue.delete))
 
 
 def _run(work: Coroutine[Any, Any, int]) -> None:
@@ -87,12 +87,10 @@ async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
 
 async def _failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]:
     """All failed jobs that can still be read, the latest first."""
-    from inferq.queue import JobListing
-
-    models = [model] if model else list(await producer.announced_models())
-    listing, position = JobListing(producer), None
+    models = [model] if model else list(await producer.read_models())
+    listing, position = producer.listing, None
     while True:
-        page = await listing.page(models, status=Status.FAILED, after=position, limit=_PAGE)
+        page = await listing.read_page(models, status=Status.FAILED, after=position, limit=_PAGE)
         for job in page.jobs:
             yield job
         position = page.last

@@ -72,7 +72,7 @@ async def wait_until_ready(plan: ServicePlan, workers: Sequence[Child]) -> dict[
     try:
         while True:
             with suppress(RedisUnavailableError, OSError, HTTPException):
-                live = await producer.live_workers()
+                live = await producer.read_workers()
                 pids = {worker.pid for worker in live if worker.host == host}
                 if all(worker.process and worker.process.pid in pids for worker in workers):
                     await asyncio.to_thread(get, f"{plan.proxy_url}/health/ready")

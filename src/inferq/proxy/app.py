@@ -25,7 +25,7 @@ from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
 from inferq.proxy.services.request_checks import RequestRules
 from inferq.proxy.transport import FastPath, before_stopping
-from inferq.queue import EventSubscriber, JobListing, Producer
+from inferq.queue import EventSubscriber, Producer
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.url_policy import UrlRules
 
@@ -85,9 +85,8 @@ def _add_state(app: FastAPI, settings: Settings) -> None:
     producer = Producer.from_settings(settings)
     app.state.settings = settings
     app.state.producer = producer
-    app.state.subscriber = EventSubscriber(producer, settings)
+    app.state.subscriber = EventSubscriber(producer.redis, producer.jobs, settings)
     app.state.health_checker = HealthChecker(producer, settings)
-    app.state.listing = JobListing(producer)
     app.state.catalog = ModelCatalog(producer, settings)
     app.state.request_rules = RequestRules(
         settings.default_model,
@@ -112,7 +111,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _check_server(producer: Producer) -> None:
     """Checks the Redis server now, so that the first request need not wait for it."""
-    await producer.max_queued_bytes()  # where Redis is unavailable or unfit, requests are answered with 503
+    # where Redis is unavailable or unfit, requests are answered with 503
+    await producer.read_max_queued_bytes()
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -25,7 +25,7 @@ async def has_live_worker(settings: Settings, host: str) -> bool:
     """
     producer = Producer.from_settings(settings)
     try:
-        return any(worker.host == host for worker in await producer.live_workers())
+        return any(worker.host == host for worker in await producer.read_workers())
     finally:
         await producer.close()
 

@@ -8,7 +8,7 @@ from inferq.errors import ModelError
 from inferq.jobs import Outcome, Priority, Status, WorkerInfo
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.consumer.recovery import RecoveryTimes
-from inferq.queue.inspection.stats import read_stats
+from inferq.queue.producer.submission import Submission
 from inferq.queue.webhook_outbox import WebhookOutbox
 from tests.records import leased, turn_clock
 from tests.servers import wait_until
@@ -28,7 +28,7 @@ def brief(settings):
 
 
 async def test_job_of_a_worker_that_died_runs_elsewhere_after_its_lease(producer, brief, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     brief.claim(1)
     turn_clock(redis_client, -HOUR)
     wait_until(lambda: brief.recover().lapsed, what="the end of the lease")
@@ -36,7 +36,7 @@ async def test_job_of_a_worker_that_died_runs_elsewhere_after_its_lease(producer
 
 
 async def test_job_of_a_worker_that_lives_stays_its_own(producer, brief, redis_client):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     [job] = brief.claim(1)
     turn_clock(redis_client, -HOUR)
     assert brief.recover().lapsed == 0
@@ -46,14 +46,14 @@ async def test_job_of_a_worker_that_lives_stays_its_own(producer, brief, redis_c
 
 
 async def test_retry_is_due(producer, consumer, redis_client):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     consumer.finish([Outcome(job, error=ModelError("It broke.")) for job in consumer.claim(1)])
     turn_clock(redis_client, -HOUR)
     assert consumer.recover().due == 1
 
 
 async def test_job_that_was_popped_but_never_claimed_is_found(producer, consumer, redis_client):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     redis_client.rpop("queue:iris")
     consumer.recover()
     turn_clock(redis_client, -HOUR)
@@ -74,7 +74,7 @@ async def test_outside_job_that_was_popped_but_never_claimed_is_found(consumer, 
 async def test_claim_behind_a_brpop_does_not_guess_by_a_clock_that_was_set_back(
     producer, consumer, redis_client
 ):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.rpop("queue:iris")
     redis_client.set("take:token", "1", px=800)
     turn_clock(redis_client, -HOUR)
@@ -84,7 +84,7 @@ async def test_claim_behind_a_brpop_does_not_guess_by_a_clock_that_was_set_back(
 
 
 async def test_report_of_an_end_is_due(settings, producer, consumer, redis_client):
-    await producer.submit("iris", DATA, webhook="https://example.com")
+    await producer.submit(Submission("iris", DATA, webhook="https://example.com"))
     beat(consumer, "alive")
     consumer.finish([Outcome(job, result=b"1") for job in consumer.claim(1)])
     turn_clock(redis_client, -HOUR)
@@ -102,8 +102,8 @@ def beat(consumer, worker_id, ttl_seconds=6.0):
 
 
 async def workers_listed(producer):
-    overview = await read_stats(producer.link)
-    return [worker.id for worker in overview.workers], [worker.id for worker in await producer.live_workers()]
+    overview = await producer.read_stats()
+    return [worker.id for worker in overview.workers], [worker.id for worker in await producer.read_workers()]
 
 
 async def test_dead_workers_are_listed_no_longer(producer, consumer, redis_client):

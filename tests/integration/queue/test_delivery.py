@@ -18,7 +18,6 @@ from inferq.errors import (
 from inferq.jobs import Outcome, Priority, Status
 from inferq.queue.consumer.claim import Popped, new_token
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.inspection.listing import JobListing
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
@@ -34,11 +33,11 @@ def fail(consumer, job, message="No."):
 
 
 async def failed_jobs(producer):
-    return [job.id for job in (await JobListing(producer).page(["iris"], status=Status.FAILED)).jobs]
+    return [job.id for job in (await producer.listing.read_page(["iris"], status=Status.FAILED)).jobs]
 
 
 async def test_cancelled_pending_job_never_runs(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
 
     assert await producer.cancel(job_id) is Status.PENDING
 
@@ -49,14 +48,14 @@ async def test_cancelled_pending_job_never_runs(producer, consumer, redis_client
 
 
 async def test_popped_job_that_is_cancelled_before_its_claim_never_runs(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop("queue:iris")
     await producer.cancel(job_id)
     assert consumer.claim(1, Popped(job_id, "iris", Priority.NORMAL, new_token())) == []
 
 
 async def test_worker_of_a_cancelled_job_is_told_and_its_result_changes_nothing(producer, consumer):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
 
     assert await producer.cancel(job_id) is Status.PROCESSING
@@ -69,7 +68,7 @@ async def test_worker_of_a_cancelled_job_is_told_and_its_result_changes_nothing(
 
 
 async def test_ended_job_cannot_be_cancelled(producer, consumer):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
     consumer.finish([Outcome(job, result=b"1")])
     with pytest.raises(JobStateError, match="is completed"):
@@ -79,11 +78,11 @@ async def test_ended_job_cannot_be_cancelled(producer, consumer):
 
 
 async def test_failed_job_runs_again_when_revived_and_keeps_its_history(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     fail(consumer, consumer.claim(1)[0])
     assert await failed_jobs(producer) == [job_id]
 
-    await producer.revive(job_id)
+    await producer.retry(job_id)
 
     job = await producer.read(job_id)
     assert (job.status, job.error, job.queue_position) == (Status.PENDING, None, 1)
@@ -97,60 +96,60 @@ async def test_failed_job_runs_again_when_revived_and_keeps_its_history(producer
 
 
 async def test_only_failed_jobs_with_data_can_be_revived(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     with pytest.raises(JobStateError, match="pending"):
-        await producer.revive(job_id)
+        await producer.retry(job_id)
     fail(consumer, consumer.claim(1)[0])
     redis_client.delete(f"job:{job_id}:data")
     with pytest.raises(JobStateError, match="data"):
-        await producer.revive(job_id)
+        await producer.retry(job_id)
     with pytest.raises(JobNotFoundError):
-        await producer.revive("nosuch")
+        await producer.retry("nosuch")
 
 
 async def test_dropped_job_is_gone(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     with pytest.raises(JobStateError, match="cancel it first"):
-        await producer.drop(job_id)
+        await producer.delete(job_id)
     fail(consumer, consumer.claim(1)[0])
 
-    await producer.drop(job_id)
+    await producer.delete(job_id)
 
     assert list(redis_client.scan_iter(f"job:{job_id}:*")) == []
     assert redis_client.zcard("queue:iris:dead") == 0
 
 
 async def test_job_that_an_outside_worker_ended_can_be_dropped(producer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.set(f"job:{job_id}:status", "completed")
     redis_client.set("job:outside:status", "failed")
 
-    await producer.drop(job_id)
-    await producer.drop("outside")
+    await producer.delete(job_id)
+    await producer.delete("outside")
 
     assert list(redis_client.scan_iter("job:*")) == []
     assert redis_client.zcard("queue:iris:open:normal") == 0
-    assert (await JobListing(producer).page(["iris"])).jobs == []
+    assert (await producer.listing.read_page(["iris"])).jobs == []
     for unknown in (job_id, "nosuch"):
         with pytest.raises(JobNotFoundError):
-            await producer.drop(unknown)
+            await producer.delete(unknown)
 
 
 async def test_dropped_job_is_not_reported(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA, webhook="https://example.com/hook")
+    job_id = await producer.submit(Submission("iris", DATA, webhook="https://example.com/hook"))
     fail(consumer, consumer.claim(1)[0])
-    await producer.drop(job_id)
+    await producer.delete(job_id)
     assert redis_client.zcard("webhooks") == 0
 
 
 async def test_job_dropped_and_revived_at_the_same_time_is_gone_or_in_line_whole(
     producer, consumer, redis_client
 ):
-    ids = [await producer.submit("iris", DATA) for _ in range(100)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(100)]
     for job in consumer.claim(100):
         fail(consumer, job)
 
-    acts = [act(job_id) for job_id in ids for act in (producer.drop, producer.revive)]
+    acts = [act(job_id) for job_id in ids for act in (producer.delete, producer.retry)]
     await asyncio.gather(*acts, return_exceptions=True)
 
     waiting = {member.decode() for member in redis_client.lrange("queue:iris", 0, -1)}
@@ -166,20 +165,20 @@ async def test_job_dropped_and_revived_at_the_same_time_is_gone_or_in_line_whole
 async def test_cancel_repeated_since_its_answer_was_lost_gets_the_same_answer(
     producer, consumer, monkeypatch, is_claimed
 ):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     if is_claimed:
         consumer.claim(1)
-    monkeypatch.setattr("inferq.queue.producer.producer._new_token", lambda: "0a")
+    monkeypatch.setattr("inferq.queue.producer.control.new_call_token", lambda: "0a")
     expected = Status.PROCESSING if is_claimed else Status.PENDING
 
     assert await producer.cancel(job_id) is expected
     assert await producer.cancel(job_id) is expected
 
-    monkeypatch.setattr("inferq.queue.producer.producer._new_token", lambda: "0b")
+    monkeypatch.setattr("inferq.queue.producer.control.new_call_token", lambda: "0b")
     with pytest.raises(JobStateError):
         await producer.cancel(job_id)
-    await producer.revive(job_id)
-    monkeypatch.setattr("inferq.queue.producer.producer._new_token", lambda: "0a")
+    await producer.retry(job_id)
+    monkeypatch.setattr("inferq.queue.producer.control.new_call_token", lambda: "0a")
     assert await producer.cancel(job_id) is expected
     assert (await producer.read(job_id)).status is Status.PENDING
 
@@ -187,22 +186,22 @@ async def test_cancel_repeated_since_its_answer_was_lost_gets_the_same_answer(
 async def test_revive_repeated_since_its_answer_was_lost_changes_nothing(
     producer, consumer, redis_client, monkeypatch
 ):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     fail(consumer, consumer.claim(1)[0])
-    monkeypatch.setattr("inferq.queue.producer.producer._new_token", lambda: "0a")
+    monkeypatch.setattr("inferq.queue.producer.control.new_call_token", lambda: "0a")
 
-    await producer.revive(job_id)
-    await producer.revive(job_id)
+    await producer.retry(job_id)
+    await producer.retry(job_id)
     assert redis_client.llen("queue:iris") == 1
     fail(consumer, consumer.claim(1)[0])
-    await producer.revive(job_id)
+    await producer.retry(job_id)
 
     assert (await producer.read(job_id)).status is Status.FAILED
     assert redis_client.llen("queue:iris") == 0
 
 
 async def test_history_tells_each_attempt(producer, consumer, settings):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     consumer.finish([Outcome(consumer.claim(1)[0], error=ModelError("It broke."))])
     wait_until(lambda: consumer.recover().due, what="the retry")
     consumer.claim(1)
@@ -218,7 +217,7 @@ async def test_history_tells_each_attempt(producer, consumer, settings):
 async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client):
     short = settings.model_copy(update={"job_ttl": 0.05})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
-    claimed_late, found_late = [await producer.submit("iris", DATA) for _ in range(2)]
+    claimed_late, found_late = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     await asyncio.sleep(0.1)
     assert claim_next(consumer) == []
     consumer.recover()
@@ -234,10 +233,10 @@ async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(set
     short = settings.model_copy(update={"result_ttl": 0.3})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     submission = Submission("iris", DATA, id="same")
-    await producer.submit_one(submission)
+    await producer.submit(submission)
     fail(consumer, consumer.claim(1)[0])
 
-    await producer.submit_one(submission)  # its first reply was lost
+    await producer.submit(submission)  # its first reply was lost
 
     assert (await producer.read("same")).status is Status.FAILED
     wait_until(lambda: not redis_client.exists("job:same:status"), what="the expiry")
@@ -282,11 +281,11 @@ async def test_outside_job_in_the_list_of_a_model_that_no_worker_has_yet_is_not_
 
 
 async def test_lost_job_is_found_behind_many_that_outside_workers_run(producer, eager_consumer, redis_client):
-    outside = [await producer.submit("iris", DATA) for _ in range(350)]
+    outside = [await producer.submit(Submission("iris", DATA)) for _ in range(350)]
     for job_id in outside:
         redis_client.rpop("queue:iris")
         redis_client.set(f"job:{job_id}:status", "processing", keepttl=True)
-    lost = await producer.submit("iris", DATA)
+    lost = await producer.submit(Submission("iris", DATA))
     redis_client.brpop("queue:iris")  # and the worker dies
 
     assert wait_until(lambda: eager_consumer.recover().missing, what="the lost job") == 1
@@ -303,7 +302,7 @@ def test_scan_for_lost_jobs_is_one_workers_turn_each_second(consumer, settings):
 async def test_job_that_an_outside_worker_ended_leaves_no_trace_in_the_indexes(
     producer, consumer, redis_client
 ):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop(["queue:iris"])
     redis_client.set(f"job:{job_id}:result", "1")
     redis_client.set(f"job:{job_id}:status", "completed")
@@ -320,7 +319,7 @@ async def test_full_queue_tells_when_a_place_will_be_free(settings):
     async def refusal():
         while True:
             try:
-                await producer.submit("iris", DATA)
+                await producer.submit(Submission("iris", DATA))
             except QueueFullError as error:
                 return error.retry_after_seconds
 
@@ -332,7 +331,7 @@ async def test_full_queue_tells_when_a_place_will_be_free(settings):
 
 
 async def test_overdue_run_is_not_renewed(producer, consumer):
-    await producer.submit("iris", DATA, timeout_seconds=7.5)
+    await producer.submit(Submission("iris", DATA, timeout_seconds=7.5))
     [job] = consumer.claim(1)
     assert job.timeout_seconds == 7.5
     await asyncio.sleep(0.02)
@@ -340,7 +339,7 @@ async def test_overdue_run_is_not_renewed(producer, consumer):
 
 
 async def test_finish_and_recovery_work_when_memory_is_full(producer, consumer, redis_client):
-    done, lost = [await producer.submit("iris", DATA) for _ in range(2)]
+    done, lost = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     redis_client.config_set("maxmemory", "1")
     try:
         jobs = consumer.claim(2)
@@ -389,7 +388,7 @@ async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(setti
         redis_client.config_set("appendfsync", "always")
     try:
         consumer.check_server()
-        assert (await producer.read(await producer.submit("iris", DATA))).status is Status.PENDING
+        assert (await producer.read(await producer.submit(Submission("iris", DATA)))).status is Status.PENDING
         redis_client.config_set("appendonly", "no")
         with pytest.raises(InvalidSettingError, match="append-only"):
             consumer.check_server()
@@ -402,7 +401,7 @@ async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(setti
 @pytest.fixture
 async def ended_by_a_slow_outside_worker(producer, eager_consumer, redis_client):
     """A job put back in line since its outside worker said nothing, and then ended by that worker."""
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop(["queue:iris"])
     wait_until(lambda: eager_consumer.recover().missing, what="the missing job")
     redis_client.set(f"job:{job_id}:result", "1")
@@ -436,9 +435,9 @@ async def test_job_is_not_accepted_before_the_disk_holds_it(settings, redis_clie
     try:
         redis_client.config_set("appendfsync", "no")  # then the server's disk never says that it is done
         with pytest.raises(RedisUnavailableError):
-            await producer.submit("iris", data)
+            await producer.submit(Submission("iris", data))
         redis_client.config_set("appendfsync", "always")
-        job_id = await producer.submit("iris", data)
+        job_id = await producer.submit(Submission("iris", data))
         assert redis_client.get(f"job:{job_id}:data") == data
     finally:
         redis_client.config_set("appendfsync", "everysec")
@@ -456,7 +455,7 @@ async def test_submit_repeated_by_the_client_library_waits_for_the_disk_like_the
         for _ in range(2):  # on a connection of its own each, as after a cut
             producer = Producer.from_settings(strict)
             with pytest.raises(RedisUnavailableError):
-                await producer.submit_one(Submission("iris", DATA, id="same"))
+                await producer.submit(Submission("iris", DATA, id="same"))
             await producer.close()
         assert redis_client.llen("queue:iris") == 1
     finally:
@@ -468,7 +467,7 @@ async def test_many_submits_wait_for_the_disk_together(settings, redis_client):
     producer = Producer.from_settings(strict)
     redis_client.config_set("appendfsync", "always")
     try:
-        ids = await asyncio.gather(*(producer.submit("iris", DATA) for _ in range(300)))
+        ids = await asyncio.gather(*(producer.submit(Submission("iris", DATA)) for _ in range(300)))
         assert len(set(ids)) == redis_client.llen("queue:iris") == 300
     finally:
         redis_client.config_set("appendfsync", "everysec")
@@ -480,12 +479,12 @@ async def test_large_data_survives_a_script_flush_and_is_refused_whole_when_memo
 ):
     large = b"[[%s]]" % b",".join([b"1"] * 50_000)
     redis_client.script_flush()
-    job_id = await producer.submit("iris", large)
+    job_id = await producer.submit(Submission("iris", large))
     assert redis_client.get(f"job:{job_id}:data") == large
     redis_client.config_set("maxmemory", "1")
     try:
         with pytest.raises(RedisUnavailableError, match="memory limit"):
-            await producer.submit("iris", large)
+            await producer.submit(Submission("iris", large))
     finally:
         redis_client.config_set("maxmemory", "0")
     assert redis_client.llen("queue:iris") == 1

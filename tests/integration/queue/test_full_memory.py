@@ -6,6 +6,7 @@ import pytest
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome
+from inferq.queue.producer.submission import Submission
 from tests.integration.queue.test_queue import stored_result
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -25,7 +26,7 @@ def full(redis_client):
 
 async def claimed(producer, consumer, count=2):
     for _ in range(count):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
     return consumer.claim(count)
 
 
@@ -41,7 +42,7 @@ async def test_large_results_are_stored_with_the_next_claim(
     producer, consumer, redis_client, full, is_sent_ahead
 ):
     done = [Outcome(job, result=LARGE) for job in await claimed(producer, consumer)]
-    waiting = await producer.submit("iris", DATA)
+    waiting = await producer.submit(Submission("iris", DATA))
     full()
     if is_sent_ahead:
         exchange = consumer.prepare_prefetch(done, {"iris": 5})
@@ -57,8 +58,8 @@ async def test_large_results_are_stored_with_the_next_claim(
 async def test_models_are_announced_and_the_scan_goes_on(producer, consumer, full):
     full()
     consumer.announce({"iris": b"{}"})
-    assert await producer.announced_models() == {"iris": b"{}"}
+    assert await producer.read_models() == {"iris": b"{}"}
     assert consumer.acquire_scan_turn()
     assert consumer.requeue_orphans() == []
     with pytest.raises(RedisUnavailableError, match="memory limit"):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))

@@ -34,7 +34,7 @@ def keys_without_expiry(client):
 
 
 async def test_submitted_job_is_pending_with_the_four_keys_of_the_contract(producer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
 
     assert re.fullmatch("[0-9a-f]{32}", job_id)
     assert redis_client.get(f"job:{job_id}:data") == DATA
@@ -47,7 +47,7 @@ async def test_submitted_job_is_pending_with_the_four_keys_of_the_contract(produ
 
 
 async def test_job_goes_from_pending_over_processing_to_completed(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.wait_and_claim(1).jobs
     assert (job.id, job.model, job.data, job.attempt) == (job_id, "iris", DATA, 1)
     assert (await producer.read(job_id)).status is Status.PROCESSING
@@ -62,7 +62,7 @@ async def test_job_goes_from_pending_over_processing_to_completed(producer, cons
 
 
 async def test_jobs_of_a_list_are_taken_in_the_order_they_came(producer, consumer):
-    submitted = [await producer.submit("iris", DATA) for _ in range(20)]
+    submitted = [await producer.submit(Submission("iris", DATA)) for _ in range(20)]
     first = claim_next(consumer)
     rest = [job for _ in range(19) for job in consumer.claim(1)]
 
@@ -71,31 +71,31 @@ async def test_jobs_of_a_list_are_taken_in_the_order_they_came(producer, consume
 
 
 async def test_one_claim_takes_several_jobs_in_order(producer, consumer):
-    submitted = [await producer.submit("iris", DATA) for _ in range(5)]
+    submitted = [await producer.submit(Submission("iris", DATA)) for _ in range(5)]
 
     assert [job.id for job in consumer.claim(3)] == submitted[:3]
     assert [job.id for job in consumer.claim(3)] == submitted[3:]
 
 
 async def test_higher_priority_is_taken_first(producer, consumer):
-    low = await producer.submit("iris", DATA, Priority.LOW)
-    normal = await producer.submit("iris", DATA)
-    high = await producer.submit("iris", DATA, Priority.HIGH)
+    low = await producer.submit(Submission("iris", DATA, Priority.LOW))
+    normal = await producer.submit(Submission("iris", DATA))
+    high = await producer.submit(Submission("iris", DATA, Priority.HIGH))
 
     assert (await producer.read(low)).queue_position == 3
     assert [job.id for job in consumer.claim(3)] == [high, normal, low]
 
 
 async def test_queue_position_counts_only_jobs_that_still_wait(producer, consumer):
-    ids = [await producer.submit("iris", DATA) for _ in range(4)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(4)]
     consumer.claim(2)
 
     assert [(await producer.read(job_id)).queue_position for job_id in ids] == [None, None, 1, 2]
 
 
 async def test_claim_repeated_with_its_token_gets_the_same_jobs(producer, consumer):
-    await producer.submit("iris", DATA)
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
+    await producer.submit(Submission("iris", DATA))
     first = consumer.claim(1, token="t1")
 
     assert consumer.claim(1, token="t1") == first
@@ -103,7 +103,7 @@ async def test_claim_repeated_with_its_token_gets_the_same_jobs(producer, consum
 
 
 async def test_finish_repeated_changes_nothing(producer, consumer):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
 
     assert complete(consumer, job) == ["completed"]
@@ -113,12 +113,12 @@ async def test_finish_repeated_changes_nothing(producer, consumer):
 
 async def stored_result(producer, job_id):
     """A large result, whole."""
-    return b"".join([part async for part in producer.results.parts(await producer.read(job_id))])
+    return b"".join([part async for part in producer.large_results.read_parts(await producer.read(job_id))])
 
 
 async def test_data_and_result_larger_than_the_inline_limit_arrive_whole(producer, consumer, redis_client):
     data = json.dumps([[float(i)] * 4 for i in range(5000)]).encode()
-    job_id = await producer.submit("iris", data)
+    job_id = await producer.submit(Submission("iris", data))
     [job] = consumer.claim(1)
     assert job.data == data
 
@@ -131,7 +131,7 @@ async def test_data_and_result_larger_than_the_inline_limit_arrive_whole(produce
 
 
 async def test_bad_input_fails_at_once_with_its_message(producer, consumer):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
 
     assert consumer.finish([Outcome(job, error=InvalidInputError("Expected 4 features, got 3."))]) == [
@@ -145,7 +145,7 @@ async def test_bad_input_fails_at_once_with_its_message(producer, consumer):
 
 @pytest.mark.parametrize("text", ["a lone \ud800", "\x00", "x" * 100_000])
 async def test_whatever_an_error_says_is_stored_and_bounded(producer, consumer, text):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     assert consumer.finish([Outcome(consumer.claim(1)[0], error=InvalidInputError(text))]) == ["failed"]
     stored = (await producer.read(job_id)).error
     assert stored[:20] == text[:20].encode("utf-8", "backslashreplace").decode()
@@ -153,7 +153,7 @@ async def test_whatever_an_error_says_is_stored_and_bounded(producer, consumer, 
 
 
 async def test_model_error_is_retried_and_fails_after_the_last_attempt(producer, consumer):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     verdicts = []
     for _ in range(3):
         [job] = wait_until(lambda: (consumer.recover(), consumer.claim(1))[1], what="the retry")
@@ -165,8 +165,8 @@ async def test_model_error_is_retried_and_fails_after_the_last_attempt(producer,
 
 
 async def test_released_job_is_next_again_and_not_charged(producer, consumer):
-    first = await producer.submit("iris", DATA)
-    await producer.submit("iris", DATA)
+    first = await producer.submit(Submission("iris", DATA))
+    await producer.submit(Submission("iris", DATA))
     jobs = consumer.claim(1)
 
     assert consumer.requeue(jobs) == ["released"]
@@ -179,7 +179,7 @@ async def test_released_job_is_next_again_and_not_charged(producer, consumer):
 async def test_job_of_a_dead_worker_runs_again_and_the_old_worker_cannot_fail_it(settings, producer):
     short = settings.model_copy(update={"lease_seconds": 0.1})
     dead, alive = Consumer(short, "dead", ["iris"]), Consumer(short, "alive", ["iris"])
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [lost] = dead.claim(1)
     wait_until(lambda: alive.recover().lapsed, what="the lapsed lease")
     [job] = alive.claim(1)
@@ -194,7 +194,7 @@ async def test_job_of_a_dead_worker_runs_again_and_the_old_worker_cannot_fail_it
 async def test_renewed_lease_does_not_lapse(settings, producer):
     short = settings.model_copy(update={"lease_seconds": 0.3})
     consumer = Consumer(short, "worker-1", ["iris"])
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     jobs = consumer.claim(1)
     for _ in range(6):
         await asyncio.sleep(0.1)
@@ -205,7 +205,7 @@ async def test_renewed_lease_does_not_lapse(settings, producer):
 async def test_first_success_counts_even_when_the_lease_has_passed_on(settings, producer):
     short = settings.model_copy(update={"lease_seconds": 0.1})
     consumer = Consumer(short, "slow", ["iris"])
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
     wait_until(lambda: consumer.recover().lapsed, what="the lapsed lease")
 
@@ -215,7 +215,7 @@ async def test_first_success_counts_even_when_the_lease_has_passed_on(settings, 
 
 
 async def test_job_popped_but_never_claimed_is_found_again(producer, eager_consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop("queue:iris")
 
     wait_until(lambda: eager_consumer.recover().missing, what="the missing job")
@@ -225,7 +225,7 @@ async def test_job_popped_but_never_claimed_is_found_again(producer, eager_consu
 async def test_job_that_kills_its_worker_each_time_ends_as_crashed(settings, producer):
     short = settings.model_copy(update={"lease_seconds": 0.1, "max_attempts": 2})
     consumer = Consumer(short, "worker-1", ["iris"])
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     for _ in range(2):
         assert consumer.claim(1)
         wait_until(lambda: consumer.recover().lapsed, what="the lapsed lease")
@@ -254,7 +254,7 @@ async def test_job_pushed_by_hand_is_served(producer, consumer, redis_client, wi
 
 async def test_id_without_data_fails_with_a_sentence_and_stops_nothing(producer, consumer, redis_client):
     redis_client.lpush("queue:iris", "ghost")
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
 
     assert [job.id for job in consumer.claim(1)] == [job_id]
     ghost = await producer.read("ghost")
@@ -268,7 +268,7 @@ async def test_key_of_the_wrong_type_fails_its_job_and_stops_nothing(producer, c
     redis_client.delete(f"job:odd:{part}")
     redis_client.sadd(f"job:odd:{part}", "what")
     redis_client.lpush("queue:iris", "odd")
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
 
     assert [job.id for job in claim_next(consumer)] == [job_id]
     odd = await producer.read("odd")
@@ -287,7 +287,7 @@ async def test_id_that_is_no_text_is_served_too(consumer, redis_client):
 
 
 async def test_outside_worker_needs_only_the_seeds_keys(producer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     _, popped = redis_client.brpop(["queue:iris"])
     redis_client.set(f"job:{popped.decode()}:result", '{"prediction": 1}')
     redis_client.set(f"job:{popped.decode()}:status", "completed")
@@ -299,9 +299,9 @@ async def test_outside_worker_needs_only_the_seeds_keys(producer, redis_client):
 async def test_full_queue_refuses_and_leaves_nothing_behind(settings, redis_client):
     producer = Producer.from_settings(settings.model_copy(update={"max_queued": 2}))
     for _ in range(2):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
     with pytest.raises(QueueFullError, match="2 jobs wait for model 'iris'"):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
     assert len(list(redis_client.scan_iter("job:*:data"))) == 2
     await producer.close()
 
@@ -313,7 +313,7 @@ async def test_unknown_job_is_not_found(producer):
 
 async def test_scripts_come_back_after_a_script_flush(producer, consumer, redis_client):
     redis_client.script_flush()
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.script_flush()
     assert (await producer.read(job_id)).queue_position == 1
     redis_client.script_flush()
@@ -335,7 +335,7 @@ def test_scan_for_lost_outside_jobs_takes_every_prefix_literally(settings, redis
 async def test_key_prefix_goes_before_every_key(settings, redis_client):
     prefixed = settings.model_copy(update={"key_prefix": "{inferq}:"})
     producer, consumer = Producer.from_settings(prefixed), Consumer(prefixed, "worker-1", ["iris"])
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     [job] = claim_next(consumer)
     complete(consumer, job)
     consumer.recover()
@@ -345,7 +345,7 @@ async def test_key_prefix_goes_before_every_key(settings, redis_client):
 
 
 async def test_many_consumers_take_each_job_once(settings, producer):
-    submitted = {await producer.submit("iris", DATA) for _ in range(200)}
+    submitted = {await producer.submit(Submission("iris", DATA)) for _ in range(200)}
 
     def drain(number):
         consumer = Consumer(settings, f"worker-{number}", ["iris"])
@@ -365,11 +365,11 @@ async def test_many_consumers_take_each_job_once(settings, producer):
 async def test_models_take_turns(settings, producer):
     consumer = Consumer(settings, "worker-1", ["a", "b"])
     for model in ("a", "a", "b", "b"):
-        await producer.submit(model, DATA)
+        await producer.submit(Submission(model, DATA))
 
     assert [claim_next(consumer)[0].model for _ in range(3)] == ["a", "b", "a"]
     for model in ("a", "a", "b", "b"):
-        await producer.submit(model, DATA)
+        await producer.submit(Submission(model, DATA))
     assert len({consumer.claim(2)[0].model for _ in range(2)}) == 2
     assert consumer.finish_and_claim([], {"a": 1, "b": 1})[1][0].model in ("a", "b")
     consumer.close()
@@ -377,7 +377,7 @@ async def test_models_take_turns(settings, producer):
 
 async def test_ended_job_expires(settings, producer, redis_client):
     consumer = Consumer(settings.model_copy(update={"result_ttl": 0.2}), "worker-1", ["iris"])
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     complete(consumer, consumer.claim(1)[0])
     wait_until(lambda: not list(redis_client.scan_iter(f"job:{job_id}:*")), what="the expiry")
     with pytest.raises(JobNotFoundError):
@@ -397,7 +397,7 @@ def test_server_that_may_evict_jobs_is_refused(consumer, redis_client):
 
 
 async def test_exchange_is_sent_now_and_answered_later(producer, consumer):
-    first, second, third = [await producer.submit("iris", DATA) for _ in range(3)]
+    first, second, third = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     [job] = consumer.claim(1)
 
     exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 1})
@@ -415,7 +415,7 @@ async def test_exchange_is_sent_now_and_answered_later(producer, consumer):
 async def test_error_that_an_outside_program_left_goes_when_the_job_completes(
     producer, consumer, redis_client
 ):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.set(f"job:{job_id}:error", "not ours")
     assert complete(consumer, consumer.claim(1)[0]) == ["completed"]
     assert not redis_client.exists(f"job:{job_id}:error")
@@ -424,7 +424,7 @@ async def test_error_that_an_outside_program_left_goes_when_the_job_completes(
 async def test_exchange_that_is_not_sent_takes_no_turn_of_the_lower_priorities(settings, producer):
     consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
     for priority in Priority:
-        await producer.submit_all([Submission("iris", DATA, priority) for _ in range(30)])
+        await producer.submit_batch([Submission("iris", DATA, priority) for _ in range(30)])
     taken = Counter()
     for _ in range(20):
         exchange = consumer.prepare_prefetch([], {"iris": 1})
@@ -437,7 +437,7 @@ async def test_exchange_that_is_not_sent_takes_no_turn_of_the_lower_priorities(s
 
 
 async def test_exchange_carries_large_results(producer, consumer):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
     result = b"[" + b"1," * 50_000 + b"1]"
     exchange = consumer.prepare_prefetch([Outcome(job, result=result)], {"iris": 1})
@@ -448,7 +448,7 @@ async def test_exchange_carries_large_results(producer, consumer):
 
 
 async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer, redis_client):
-    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     [job] = consumer.claim(1)
     redis_client.script_flush()
     exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2})
@@ -460,7 +460,7 @@ async def test_exchange_sent_after_a_script_flush_claims_once(producer, consumer
 
 @pytest.mark.parametrize("is_cut", [False, True])
 async def test_exchange_is_sent_before_another_is_answered(producer, consumer, redis_client, is_cut):
-    ids = [await producer.submit("iris", DATA) for _ in range(6)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(6)]
     jobs = consumer.claim(2)
     consumer.access.pipelined.ask(("PING",))  # it is open
     redis_client.execute_command("CLIENT", "PAUSE", 200, "ALL")
@@ -490,7 +490,7 @@ async def test_exchange_that_was_answered_says_so(producer, consumer):
 
 @pytest.mark.parametrize("asks", [["answer"], ["wait", "answer"]])
 async def test_exchange_whose_answer_was_lost_is_repeated(producer, consumer, asks):
-    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     [job] = consumer.claim(1)
     exchange = consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2})
     exchange.send()

@@ -92,7 +92,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(target=jobs, priority=PRIORITIES)
     def submit(self, priority):
-        job_id = self.runner.run(self.producer.submit(MODEL, DATA, priority))
+        job_id = self.runner.run(self.producer.submit(Submission(MODEL, DATA, priority)))
         self.model.submit(job_id, priority)
         return job_id
 
@@ -100,7 +100,7 @@ class QueueMachine(RuleBasedStateMachine):
     def submit_again_since_the_reply_was_lost(self, job_id, priority):
         if self.model.jobs[job_id].state in ("foreign", "gone"):
             return
-        self.runner.run(self.producer.submit_one(Submission(MODEL, DATA, priority, id=job_id)))
+        self.runner.run(self.producer.submit(Submission(MODEL, DATA, priority, id=job_id)))
         job = self.model.jobs[job_id]
         job.has_data = job.has_data or job.status is not Status.COMPLETED
 
@@ -201,10 +201,10 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def revive(self, job_id):
         if self.model.revive(job_id):
-            self.runner.run(self.producer.revive(job_id))
+            self.runner.run(self.producer.retry(job_id))
         else:
             with pytest.raises((JobStateError, JobNotFoundError)):
-                self.runner.run(self.producer.revive(job_id))
+                self.runner.run(self.producer.retry(job_id))
 
     @rule(ticks=st.sampled_from([1, 10, 20, 700]))
     def let_time_pass(self, ticks):

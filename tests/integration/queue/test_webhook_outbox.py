@@ -1,6 +1,7 @@
 import pytest
 
 from inferq.jobs import Outcome, WebhookStatus
+from inferq.queue.producer.submission import Submission
 from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, WebhookOutbox
 from tests.records import change_record
 
@@ -18,7 +19,7 @@ def outbox(settings):
 @pytest.fixture
 async def ended(producer, consumer):
     """An ended job whose end is to be reported."""
-    job_id = await producer.submit("iris", DATA, webhook=URL)
+    job_id = await producer.submit(Submission("iris", DATA, webhook=URL))
     consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(1)])
     return job_id
 
@@ -40,15 +41,15 @@ async def test_entry_is_leased_to_one_worker_until_its_lease_ends(outbox, ended,
 
 
 async def test_lease_brings_at_most_its_limit(outbox, producer, consumer):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     for _ in range(5):
-        await producer.submit("iris", DATA, webhook=URL)
+        await producer.submit(Submission("iris", DATA, webhook=URL))
     consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(9)])
     assert [len(outbox.lease(2, 60)[0]) for _ in range(4)] == [2, 2, 1, 0]
 
 
 async def test_progress_of_a_delivery_is_seen_at_the_job(outbox, producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA, webhook=URL)
+    job_id = await producer.submit(Submission("iris", DATA, webhook=URL))
     before = await webhook_of(producer, job_id)
     assert (before.url, before.status, before.attempts) == (URL, WebhookStatus.WAITING, 0)
     consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(1)])
@@ -117,11 +118,11 @@ async def test_entry_of_a_job_that_has_expired_is_dropped_and_nothing_comes_back
 
 
 async def test_job_that_is_run_again_is_reported_again(outbox, producer, redis_client):
-    job_id = await producer.submit("iris", DATA, webhook=URL)
+    job_id = await producer.submit(Submission("iris", DATA, webhook=URL))
     await producer.cancel(job_id)
     [first], _ = outbox.lease(1, 60)
     outbox.ack([DeliveryOutcome(first, DeliveryVerdict.GIVEN_UP, "No.")])
-    await producer.revive(job_id)
+    await producer.retry(job_id)
 
     webhook = await webhook_of(producer, job_id)
     assert (webhook.status, webhook.attempts, webhook.error) == (WebhookStatus.WAITING, 0, None)
@@ -134,15 +135,15 @@ async def test_job_that_is_run_again_is_reported_again(outbox, producer, redis_c
 
 
 async def test_job_retried_while_its_entry_waits_is_not_reported_before_it_ends(outbox, producer):
-    job_id = await producer.submit("iris", DATA, webhook=URL)
+    job_id = await producer.submit(Submission("iris", DATA, webhook=URL))
     await producer.cancel(job_id)
-    await producer.revive(job_id)
+    await producer.retry(job_id)
     assert outbox.lease(1, 60) == ([], 0)
 
 
 async def test_large_result_is_read(outbox, producer, consumer):
     large = b'"%b"' % (b"x" * 100_000)
-    await producer.submit("iris", DATA, webhook=URL)
+    await producer.submit(Submission("iris", DATA, webhook=URL))
     consumer.finish([Outcome(job, result=large) for job in consumer.claim(1)])
     [job] = outbox.read_jobs(outbox.lease(1, 60)[0])
     assert job.result == large

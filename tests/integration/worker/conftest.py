@@ -6,6 +6,7 @@ import pytest
 from inferq.jobs import Outcome
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.queue.retry_policy import RetryPolicy
 from inferq.settings import Settings
@@ -79,7 +80,7 @@ def end_job(producer, settings):
     consumer = Consumer(settings, "worker-1", ["iris"])
 
     async def end(url, **outcome):
-        job_id = await producer.submit("iris", b"[[5.1,3.5,1.4,0.2]]", webhook=url)
+        job_id = await producer.submit(Submission("iris", b"[[5.1,3.5,1.4,0.2]]", webhook=url))
         [job] = consumer.claim(1)
         consumer.finish([Outcome(job, **(outcome or {"result": b'{"x":1.10}'}))])
         return job_id

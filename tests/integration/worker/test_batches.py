@@ -12,6 +12,7 @@ import pytest
 from inferq.errors import ErrorKind
 from inferq.jobs import Status
 from inferq.models.repository import load_model
+from inferq.queue.producer.submission import Submission
 from tests import onnx_models
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.records import record
@@ -26,7 +27,7 @@ async def results(producer, ids):
 async def submit_all(producer, model, datas):
     ids = []
     for some in batched(datas, 50, strict=False):
-        ids += await asyncio.gather(*(producer.submit(model, data) for data in some))
+        ids += await asyncio.gather(*(producer.submit(Submission(model, data)) for data in some))
     return ids
 
 
@@ -49,7 +50,7 @@ async def test_waiting_jobs_share_runs_and_round_trips(start_worker, producer, r
 async def test_bad_row_fails_its_own_job_only(start_worker, producer, redis_client, tmp_path):
     onnx_models.write_failing_model(tmp_path / "table")
     good = await submit_all(producer, "table", [b"[1]"] * 10)
-    bad = await producer.submit("table", b"[99]")
+    bad = await producer.submit(Submission("table", b"[99]"))
     redis_client.set("job:odd:data", '["x"]')
     redis_client.lpush("queue:table", "odd")
     more = await submit_all(producer, "table", [b"[2, 0]"] * 10)
@@ -104,7 +105,7 @@ async def test_model_that_says_so_runs_jobs_one_by_one(start_worker, producer, t
 async def test_model_that_made_up_values_keep_busy_is_served_all_the_same(start_worker, producer, tmp_path):
     folder = onnx_models.write_doubling(tmp_path / "doubling")
     (folder / "model.toml").write_text("example = [0.3]")
-    job_id = await producer.submit("doubling", b"[0.75]")
+    job_id = await producer.submit(Submission("doubling", b"[0.75]"))
     start_worker(models_dir=tmp_path)
     assert await results(producer, [job_id]) == [{"outputs": {"y": [1.5]}}]
 
@@ -118,7 +119,7 @@ async def test_run_whose_jobs_are_all_cancelled_is_stopped(start_worker, produce
         while any([(await producer.read(job_id)).status is not Status.PROCESSING for job_id in ids]):
             await asyncio.sleep(0.02)
     await asyncio.gather(*(producer.cancel(job_id) for job_id in ids))
-    job_id = await producer.submit("echo", b"[7]")
+    job_id = await producer.submit(Submission("echo", b"[7]"))
     assert await results(producer, [job_id]) == [{"outputs": {"y": [7]}}]
     assert {(await producer.read(one)).error_kind for one in ids} == {ErrorKind.CANCELLED}
 
@@ -136,7 +137,7 @@ async def test_timed_out_batch_is_taken_apart(start_worker, producer, tmp_path):
     folder = onnx_models.write_slow_loop(tmp_path / "slow")
     (folder / "model.toml").write_text("batch = true")  # the graph has a ReduceMax over all rows
     quick = await submit_all(producer, "slow", [b"[2]"] * 5)
-    slow = await producer.submit("slow", b"[2000000000]", timeout_seconds=0.3)
+    slow = await producer.submit(Submission("slow", b"[2000000000]", timeout_seconds=0.3))
     start_worker(models_dir=tmp_path, max_attempts=1)
     for job_id in quick:
         assert (await ended(producer, job_id)).status is Status.COMPLETED
@@ -169,7 +170,7 @@ async def test_job_that_kills_its_worker_runs_alone_and_its_company_completes(
     models = tmp_path / "models"
     shutil.copytree("models/iris", models / "iris")
     ids = await submit_all(producer, "iris", [DATA] * 5)
-    killer = await producer.submit("iris", b"[[6.66,6.66,6.66,6.66]]")
+    killer = await producer.submit(Submission("iris", b"[[6.66,6.66,6.66,6.66]]"))
     ids += await submit_all(producer, "iris", [DATA] * 5)
     settings = {"lease_seconds": 0.3, "max_attempts": 2, "models_dir": models, "tally": tmp_path / "tally"}
     while not (await producer.read(killer)).status.is_final:

@@ -11,6 +11,7 @@ from inferq.jobs import Outcome, Status
 from inferq.queue.consumer import result_upload
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client import connection
 from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
@@ -74,7 +75,10 @@ async def test_a_result_that_redis_cuts_off_fails_its_job_and_no_other(
     settings, producer = own
     with own_redis_server.client() as client:
         client.config_set(limit, 2 * MB)
-        ids = [await producer.submit("iris", data) for data in (b"10", b"3000000", b"20000", b"1500000")]
+        ids = [
+            await producer.submit(Submission("iris", data))
+            for data in (b"10", b"3000000", b"20000", b"1500000")
+        ]
         _, processor = start_processor(settings)
         jobs = [await ended(producer, job_id) for job_id in ids]
         assert [job.error_kind for job in jobs] == [None, ErrorKind.RESULT_TOO_LARGE, None, None]
@@ -88,7 +92,7 @@ async def test_a_refused_result_whose_lease_is_lost_is_not_sent_again(own, own_r
     settings, producer = own
     with own_redis_server.client() as client:
         client.config_set("proto-max-bulk-len", 2 * MB)
-    await producer.submit("iris", b"1")
+    await producer.submit(Submission("iris", b"1"))
     consumer = Consumer(settings, "worker-1", ["iris"])
     [job] = consumer.claim(1)
     large, tries = consumer.prepare_upload(Outcome(job, result=b"1" * 3 * MB)), []
@@ -108,7 +112,7 @@ async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redi
     with own_redis_server.client() as client:
         client.config_set("client-output-buffer-limit", f"normal {2 * MB} 0 0")
     data = (b"10", b"2" + b" " * 3 * MB, b"20" + b" " * 20_000, b"30")
-    ids = [await producer.submit("iris", each) for each in data]
+    ids = [await producer.submit(Submission("iris", each)) for each in data]
     start_processor(settings)
     jobs = [await ended(producer, job_id) for job_id in ids]
     assert [job.error_kind for job in jobs] == [None, ErrorKind.INVALID_INPUT, None, None]
@@ -128,7 +132,7 @@ async def test_a_result_that_an_acl_refuses_fails_its_job_and_no_other(
         client.execute_command("ACL", "SETUSER", "app", "on", ">s3cret", "&*", "+@all", *patterns)
     url = settings.redis_url.replace("redis://", "redis://app:s3cret@")
     data = (b"10", b"%d" % size, b"20", b"30", b"%d" % size)
-    ids = [await producer.submit("iris", each) for each in data]
+    ids = [await producer.submit(Submission("iris", each)) for each in data]
     start_processor(settings.model_copy(update={"redis_url": url}))
     jobs = [await ended(producer, job_id) for job_id in ids]
     too_large = ErrorKind.RESULT_TOO_LARGE
@@ -139,7 +143,7 @@ async def test_a_result_that_an_acl_refuses_fails_its_job_and_no_other(
 async def test_a_large_result_that_is_not_refused_is_stored(
     settings, producer, start_processor, redis_client
 ):
-    ids = [await producer.submit("iris", data) for data in (b"5000000", b"10", b"6000000")]
+    ids = [await producer.submit(Submission("iris", data)) for data in (b"5000000", b"10", b"6000000")]
     start_processor(settings)
     jobs = [await ended(producer, job_id) for job_id in ids]
     assert [job.result_bytes for job in jobs] == [5_000_002, 12, 6_000_002]
@@ -155,7 +159,7 @@ async def test_a_result_is_carried_as_long_as_bytes_flow(
     wire = Wire(redis_server.port, 16 * MB)
     try:
         start_processor(settings.model_copy(update={"redis_url": wire.url, "redis_timeout": 0.4}))
-        job = await ended(producer, await producer.submit("iris", b"20000000"))
+        job = await ended(producer, await producer.submit(Submission("iris", b"20000000")))
         assert job.status is Status.COMPLETED
     finally:
         wire.close()
@@ -170,7 +174,7 @@ async def test_a_result_that_takes_too_long_fails_its_job(
     wire = Wire(redis_server.port, 8 * MB)
     try:
         start_processor(settings.model_copy(update={"redis_url": wire.url}))
-        job = await ended(producer, await producer.submit("iris", b"20000000"))
+        job = await ended(producer, await producer.submit(Submission("iris", b"20000000")))
         assert job.error_kind is ErrorKind.RESULT_TOO_LARGE
         assert "not transferred" in job.error
     finally:
@@ -191,7 +195,7 @@ async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server,
     processor = Processor(consumer, Waiting(), Outage())
     thread = threading.Thread(target=processor.run)
     thread.start()
-    job_id = await producer.submit("iris", b"3000000")
+    job_id = await producer.submit(Submission("iris", b"3000000"))
     await asyncio.to_thread(began.wait)
     own_redis_server.kill()
     killed.set()
@@ -208,7 +212,7 @@ async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server,
 async def test_a_result_beyond_the_limit_is_not_even_sent(start_worker, producer, redis_client, tmp_path):
     write_repeat(tmp_path / "repeat")
     start_worker(models_dir=tmp_path, max_result_bytes=1000)
-    ids = [await producer.submit("repeat", repeated(100, times)) for times in (5, 50)]
+    ids = [await producer.submit(Submission("repeat", repeated(100, times))) for times in (5, 50)]
     small, large = [await ended(producer, job_id) for job_id in ids]
     assert small.status is Status.COMPLETED
     assert (large.error_kind, large.attempts) == (ErrorKind.RESULT_TOO_LARGE, 1)
@@ -233,17 +237,17 @@ def repeated(length, times):
 
 async def test_cancelling_a_job_frees_the_worker_that_sends_its_result(slow_worker, producer, redis_client):
     _, wire = slow_worker
-    job_id = await producer.submit("repeat", repeated(10_000, 6_000))  # a minute
+    job_id = await producer.submit(Submission("repeat", repeated(10_000, 6_000)))  # a minute
     await asyncio.to_thread(wait_until, lambda: wire.carried > MB, 20, "a part of the result")
     await producer.cancel(job_id)
-    other = await ended(producer, await producer.submit("repeat", repeated(1, 1)), 10)
+    other = await ended(producer, await producer.submit(Submission("repeat", repeated(1, 1))), 10)
     assert other.status is Status.COMPLETED
     assert (await producer.read(job_id)).error_kind is ErrorKind.CANCELLED
     assert redis_client.keys("job:*:result*") == [f"job:{other.id}:result".encode()]
 
 
 async def test_the_lease_goes_on_while_large_data_and_a_large_result_are_carried(slow_worker, producer):
-    job_id = await producer.submit("repeat", repeated(4 * MB, 1), timeout_seconds=0.2)
+    job_id = await producer.submit(Submission("repeat", repeated(4 * MB, 1), timeout_seconds=0.2))
     job = await ended(producer, job_id, 30)
     assert job.status is Status.COMPLETED
     assert [(attempt.number, attempt.kind) for attempt in job.history] == [(1, None)]

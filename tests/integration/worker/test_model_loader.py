@@ -7,6 +7,7 @@ import pytest
 
 from inferq.jobs import Status
 from inferq.queue.consumer.model_loads import MOST_DEATHS, ModelLoads
+from inferq.queue.producer.submission import Submission
 from inferq.worker.executor import Executor
 from inferq.worker.model_loader import ModelLoader
 from inferq.worker.watchdog import Watchdog
@@ -29,12 +30,12 @@ def write_long_example(folder):
 
 
 async def left_out(producer):
-    [worker] = await producer.live_workers()
+    [worker] = await producer.read_workers()
     return worker.left_out
 
 
 async def expect_iris_is_served(producer):
-    job = await ended(producer, await producer.submit("iris", DATA))
+    job = await ended(producer, await producer.submit(Submission("iris", DATA)))
     assert job.status is Status.COMPLETED
 
 
@@ -123,7 +124,7 @@ async def test_model_that_was_mended_is_loaded_again(start_worker, producer, mod
     start_worker(models_dir=models).stop()
     write_deep_tree(models / "deep", depth=10)
     start_worker(models_dir=models)
-    job = await ended(producer, await producer.submit("deep", b"[[1.0]]"))
+    job = await ended(producer, await producer.submit(Submission("deep", b"[[1.0]]")))
     assert job.status is Status.COMPLETED
     assert await left_out(producer) == {}
 
@@ -140,7 +141,7 @@ async def test_good_model_is_served_though_its_worker_was_killed_from_outside_wh
     (models / "slow" / "model.toml").write_text("example = [2]")
     worker = start_worker(models_dir=models)
     await expect_iris_is_served(producer)
-    assert (await producer.live_workers())[0].models == ("iris", "slow")
+    assert (await producer.read_workers())[0].models == ("iris", "slow")
     assert "worker_died_while_loading" in worker.stop()[1]
     assert list(redis_client.scan_iter("loading:*")) == []
 

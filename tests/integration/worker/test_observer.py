@@ -11,6 +11,7 @@ from inferq.errors import ErrorKind
 from inferq.jobs import Outcome
 from inferq.models.repository import load_model
 from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.worker.executor import Executor
 from inferq.worker.processor import Processor
@@ -88,7 +89,7 @@ def table(tmp_path):
 
 
 async def test_single_job_that_completes(producer, process, iris):
-    job_id = await producer.submit("iris", b"[[5.1,3.5,1.4,0.2],[5.1,3.5,1.4,0.2]]")
+    job_id = await producer.submit(Submission("iris", b"[[5.1,3.5,1.4,0.2],[5.1,3.5,1.4,0.2]]"))
     told = process("iris", 1, iris)
     assert told.claimed == [(job_id, 1)]
     assert told.runs == [("iris", 1, 2)]
@@ -96,7 +97,7 @@ async def test_single_job_that_completes(producer, process, iris):
 
 
 async def test_jobs_that_share_a_run(producer, process, iris):
-    ids = [await producer.submit("iris", DATA) for _ in range(6)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(6)]
     told = process("iris", 6, iris)
     assert told.claimed == [(job_id, 1) for job_id in ids]
     assert told.runs == [("iris", 6, 6)]
@@ -104,7 +105,7 @@ async def test_jobs_that_share_a_run(producer, process, iris):
 
 
 async def test_job_whose_data_is_invalid_fails_without_a_run(producer, process, iris):
-    job_id = await producer.submit("iris", b"[[1,2,3]]")
+    job_id = await producer.submit(Submission("iris", b"[[1,2,3]]"))
     told = process("iris", 1, iris)
     assert told.claimed == [(job_id, 1)]
     assert told.runs == []
@@ -112,7 +113,7 @@ async def test_job_whose_data_is_invalid_fails_without_a_run(producer, process, 
 
 
 async def test_job_that_is_retried_is_claimed_and_ends_twice(producer, process, table):
-    job_id = await producer.submit("table", b"[99]")
+    job_id = await producer.submit(Submission("table", b"[99]"))
     told = process("table", 2, table, max_attempts=2)
     assert told.claimed == [(job_id, 1), (job_id, 2)]
     assert told.runs == [("table", 1, 1)] * 2
@@ -123,8 +124,8 @@ async def test_job_that_is_retried_is_claimed_and_ends_twice(producer, process, 
 
 
 async def test_batch_that_fails_is_one_run_and_then_one_for_each_job(producer, process, table):
-    good = [await producer.submit("table", b"[1]") for _ in range(3)]
-    bad = await producer.submit("table", b"[99]")
+    good = [await producer.submit(Submission("table", b"[1]")) for _ in range(3)]
+    bad = await producer.submit(Submission("table", b"[99]"))
     told = process("table", 4, table, max_attempts=1)
     assert told.runs == [("table", 4, 4)] + [("table", 1, 1)] * 4
     assert sorted(told.ends) == sorted(
@@ -133,7 +134,7 @@ async def test_batch_that_fails_is_one_run_and_then_one_for_each_job(producer, p
 
 
 async def test_job_that_times_out(producer, process, iris):
-    job_id = await producer.submit("iris", DATA, timeout_seconds=0.1)
+    job_id = await producer.submit(Submission("iris", DATA, timeout_seconds=0.1))
     told = process("iris", 1, iris, simulated_seconds=60, max_attempts=1)
     assert told.runs == [("iris", 1, 1)]
     assert told.ends == [(job_id, "failed", ErrorKind.TIMED_OUT)]
@@ -150,7 +151,7 @@ class EchoExecutor:
 
 
 async def test_jobs_that_are_prefetched_are_observed_once(producer, process):
-    ids = [await producer.submit("iris", DATA) for _ in range(22)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(22)]
     told = process("iris", 22, lambda *_: EchoExecutor())
     assert Counter(told.claimed) == Counter((job_id, 1) for job_id in ids)
     assert Counter(told.ends) == Counter((job_id, "completed", None) for job_id in ids)
@@ -158,6 +159,6 @@ async def test_jobs_that_are_prefetched_are_observed_once(producer, process):
 
 async def test_large_results_that_are_stored_by_themselves_are_observed_once(producer, process):
     large = b'"' + b"x" * 1_100_000 + b'"'
-    ids = [await producer.submit("iris", data) for data in (large, b"1", large)]
+    ids = [await producer.submit(Submission("iris", data)) for data in (large, b"1", large)]
     told = process("iris", 3, lambda *_: EchoExecutor())
     assert Counter(told.ends) == Counter((job_id, "completed", None) for job_id in ids)

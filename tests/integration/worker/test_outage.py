@@ -9,6 +9,7 @@ import pytest
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Status
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.integration.worker.test_worker import DATA
@@ -27,7 +28,7 @@ async def there(own_redis_server):
     """A worker and a producer at a server of their own."""
     worker = WorkerProcess(own_redis_server.url)
     producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
-    await ended(producer, await producer.submit("iris", DATA))
+    await ended(producer, await producer.submit(Submission("iris", DATA)))
     yield own_redis_server, worker, producer
     worker.end()
     await producer.close()
@@ -40,7 +41,7 @@ async def test_outage_of_three_seconds_costs_little_and_says_so_once(there):
     await asyncio.sleep(3)
     used = processor_seconds(worker.process.pid) - before
     server.start()
-    job = await ended(producer, await producer.submit("iris", DATA))
+    job = await ended(producer, await producer.submit(Submission("iris", DATA)))
 
     assert job.status is Status.COMPLETED
     assert used < 0.6
@@ -57,7 +58,7 @@ async def test_server_that_takes_no_writes_for_a_while_is_told_of_once(there, wo
     await worker.until_logged("redis_unavailable")
     await asyncio.sleep(4)  # some turns of every thread
     end(server)
-    assert (await ended(producer, await producer.submit("iris", DATA))).status is Status.COMPLETED
+    assert (await ended(producer, await producer.submit(Submission("iris", DATA)))).status is Status.COMPLETED
     await worker.until_logged("redis_available_again")
     code, log = worker.stop()
     assert code == 0
@@ -105,7 +106,7 @@ async def test_worker_told_to_stop_while_the_server_hangs_stops_in_time(own_redi
     producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
     worker = WorkerProcess(own_redis_server.url, simulated_seconds=simulated_seconds, shutdown_seconds=0.5)
     try:
-        job_id = await producer.submit("iris", DATA)
+        job_id = await producer.submit(Submission("iris", DATA))
         async with asyncio.timeout(20):
             while (await producer.read(job_id)).status is Status.PENDING:
                 await asyncio.sleep(0.02)
@@ -122,13 +123,13 @@ async def test_server_that_pauses_for_ten_seconds_is_waited_for(there):
     with server.client() as client:
         client.execute_command("CLIENT", "PAUSE", 10_000, "ALL")
     with pytest.raises(RedisUnavailableError):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
 
     async def submit():
         async with asyncio.timeout(20):
             while True:
                 try:
-                    return await producer.submit("iris", DATA)
+                    return await producer.submit(Submission("iris", DATA))
                 except RedisUnavailableError:
                     continue
 
@@ -146,12 +147,12 @@ async def test_connection_cut_in_the_middle_of_a_reply_loses_nothing(redis_serve
     producer = Producer.from_settings(settings)
     worker = WorkerProcess(cut.redis_url, lease_seconds=1)
     try:
-        jobs = [await producer.submit("iris", DATA) for _ in range(5)]
+        jobs = [await producer.submit(Submission("iris", DATA)) for _ in range(5)]
         for job_id in jobs:
             await ended(producer, job_id)
         for _ in range(5):
             wire.cut_after = cut_after
-            jobs += [await producer.submit("iris", DATA) for _ in range(3)]
+            jobs += [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
             await asyncio.to_thread(wait_until, lambda: wire.cut_after is None, 10, "the cut")
         views = [await ended(producer, job_id, 20) for job_id in jobs]
         assert {view.status for view in views} == {Status.COMPLETED}

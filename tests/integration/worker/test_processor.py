@@ -57,7 +57,7 @@ def run_until_done(processor, count):
 
 
 async def start(producer, hanging):
-    ids = [await producer.submit("iris", DATA) for _ in range(7)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(7)]
     _, executor, processor, thread = hanging
     thread.start()
     wait_until(executor.began.is_set, what="the run")
@@ -103,7 +103,7 @@ class GrowingExecutor(HangingExecutor):
 
 async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, producer, redis_client):
     for _ in range(6):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
     consumer, executor = Consumer(settings, "worker-1", ["iris"]), GrowingExecutor()
     leased_beside = []
 
@@ -138,10 +138,10 @@ class QuickExecutor:
 async def test_job_that_must_run_alone_does_not_starve_behind_full_batches(
     settings, producer, redis_client, priority
 ):
-    lonely = await producer.submit("iris", DATA, priority)
+    lonely = await producer.submit(Submission("iris", DATA, priority))
     change_record(redis_client, lonely, alone="1")
-    behind = await producer.submit("iris", DATA, priority)
-    await producer.submit_all([Submission("iris", DATA, Priority.HIGH) for _ in range(800)])
+    behind = await producer.submit(Submission("iris", DATA, priority))
+    await producer.submit_batch([Submission("iris", DATA, Priority.HIGH) for _ in range(800)])
     left = {}
 
     def note(jobs):
@@ -194,7 +194,7 @@ class Unreachable(Consumer):
 
 async def test_processor_ends_in_order_when_it_gives_up_the_data_of_a_full_batch(settings, producer):
     large = b"[[" + b"5.1," * 10_000 + b"1]]"
-    ids = [await producer.submit("iris", large) for _ in range(12)]
+    ids = [await producer.submit(Submission("iris", large)) for _ in range(12)]
     consumer, executor = Unreachable(settings, "worker-1", ["iris"]), HangingExecutor()
     executor.released.set()
     consumer.processor = processor = Processor(consumer, executor, Outage())
@@ -252,7 +252,7 @@ def slow(settings, redis_client):
 @pytest.mark.parametrize("count", [3, 4, 5, 6, 7, 9, 12, 20])
 async def test_server_that_is_slower_than_the_model_does_not_wait_for_it(producer, slow, count):
     consumer, processor, thread = slow
-    ids = [await producer.submit("iris", DATA) for _ in range(count)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(count)]
     thread.start()
     wait_until(lambda: processor.jobs_done == count, what="all jobs")
     wait_until(lambda: not processor.held, what="their ends")
@@ -276,7 +276,7 @@ async def test_worker_of_several_models_knows_what_it_has_before_it_asks_for_mor
     consumer, executor = Slow(settings, redis_client, ["iris", "other"]), TwoModelExecutor()
     executor.released.set()
     for model in ("iris", "other") * 9:
-        await producer.submit(model, DATA)
+        await producer.submit(Submission(model, DATA))
     run_until_done(Processor(consumer, executor, Outage()), 18)
     consumer.close()
     assert [unanswered for _, unanswered in consumer.sent] == [[]] * len(consumer.sent)
@@ -294,7 +294,7 @@ async def test_what_an_exchange_has_stored_is_not_held_any_more_by_who_takes_its
 async def test_jobs_of_two_exchanges_are_given_back_by_a_worker_that_is_told_to_stop(producer, slow):
     consumer, processor, thread = slow
     consumer.after_first = processor.stopping.set
-    ids = [await producer.submit("iris", DATA) for _ in range(12)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(12)]
     thread.start()
     thread.join()
 

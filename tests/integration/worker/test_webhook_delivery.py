@@ -9,6 +9,7 @@ from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome, WebhookStatus
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
 from inferq.webhooks.url_policy import UrlRules
@@ -49,7 +50,7 @@ async def test_ends_of_failed_and_cancelled_jobs_are_delivered_too(
     start_delivery, receiver, producer, end_job
 ):
     failed = await end_job(receiver.url, error=InvalidInputError("No such flower."))
-    cancelled = await producer.submit("iris", DATA, webhook=receiver.url)
+    cancelled = await producer.submit(Submission("iris", DATA, webhook=receiver.url))
     await producer.cancel(cancelled)
     start_delivery()
     for job_id in (failed, cancelled):
@@ -235,7 +236,7 @@ async def test_delivery_is_stored_after_redis_was_away(own_redis_server, receive
     delivery = WebhookDelivery(settings, UrlRules.from_settings(settings), Outage())
     try:
         url = receiver.url.replace("/hook", "/slow")
-        job_id = await producer.submit("iris", DATA, webhook=url)
+        job_id = await producer.submit(Submission("iris", DATA, webhook=url))
         consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(1)])
         delivery.start()
         wait_until(lambda: receiver.calls, what="the delivery")

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from inferq.jobs import Status, WebhookStatus
+from inferq.queue.producer.submission import Submission
 from tests.integration.worker.processes import ended, settled
 from tests.receivers import SECRET, Receiver
 from tests.servers import wait_until
@@ -20,7 +21,7 @@ async def test_worker_killed_in_mid_delivery_is_followed_by_another_with_the_sam
     start_worker, receiver, producer
 ):
     first = start_worker(**ON, webhook_timeout_seconds=1, webhook_attempts=1)
-    job_id = await producer.submit("iris", DATA, webhook=receiver.url.replace("/hook", "/slow"))
+    job_id = await producer.submit(Submission("iris", DATA, webhook=receiver.url.replace("/hook", "/slow")))
     wait_until(lambda: receiver.calls, what="the first delivery")
     first.process.kill()
     receiver.release.set()
@@ -36,7 +37,7 @@ async def test_worker_told_to_stop_does_not_wait_for_a_slow_receiver_and_loses_n
     start_worker, receiver, producer, redis_client
 ):
     worker = start_worker(**ON, webhook_timeout_seconds=30)
-    job_id = await producer.submit("iris", DATA, webhook=receiver.url.replace("/hook", "/slow"))
+    job_id = await producer.submit(Submission("iris", DATA, webhook=receiver.url.replace("/hook", "/slow")))
     wait_until(lambda: receiver.calls, what="the first delivery")
     stopped_at = time.monotonic()
     code, log = worker.stop()
@@ -51,16 +52,16 @@ async def test_slow_receiver_does_not_hold_up_the_jobs(start_worker, receiver, p
     start_worker(**ON, webhook_timeout_seconds=30)
     slow = receiver.url.replace("/hook", "/slow")
     for _ in range(20):
-        await producer.submit("iris", DATA, webhook=slow)
+        await producer.submit(Submission("iris", DATA, webhook=slow))
     wait_until(lambda: len(receiver.calls) == 16, what="as many deliveries as there may be at once")
     for _ in range(20):
-        job = await ended(producer, await producer.submit("iris", DATA, webhook=slow), timeout=2)
+        job = await ended(producer, await producer.submit(Submission("iris", DATA, webhook=slow)), timeout=2)
         assert job.status is Status.COMPLETED
 
 
 async def test_worker_without_a_secret_leaves_reports_to_others(start_worker, receiver, producer):
     start_worker()
-    job_id = await producer.submit("iris", DATA, webhook=receiver.url)
+    job_id = await producer.submit(Submission("iris", DATA, webhook=receiver.url))
     await ended(producer, job_id)
     other = start_worker(**ON)
     assert (await settled(producer, job_id)).status is WebhookStatus.DELIVERED

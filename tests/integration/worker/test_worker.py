@@ -10,6 +10,7 @@ from inferq.errors import ErrorKind
 from inferq.jobs import Status
 from inferq.models.repository import load_repository
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.onnx_models import write_failing_model, write_labels, write_one_long_node, write_slow_loop
@@ -20,26 +21,26 @@ DATA = b"[[5.1,3.5,1.4,0.2]]"
 
 async def test_worker_announces_its_models_runs_jobs_and_leaves_on_sigterm(start_worker, producer):
     worker = start_worker()
-    job = await ended(producer, await producer.submit("iris", DATA))
+    job = await ended(producer, await producer.submit(Submission("iris", DATA)))
 
     assert job.status is Status.COMPLETED
     assert b'"class_name":"setosa"' in job.result
-    [live] = await producer.live_workers()
+    [live] = await producer.read_workers()
     assert (live.pid, live.models) == (worker.process.pid, ("iris",))
-    document = json.loads((await producer.announced_models())["iris"])
+    document = json.loads((await producer.read_models())["iris"])
     assert (document["name"], document["version"]) == ("iris", job.model_version)
 
     code, log = worker.stop()
     assert code == 0, log
     assert "Traceback" not in log
-    assert await producer.live_workers() == []
-    assert await producer.last_heartbeat() is not None
+    assert await producer.read_workers() == []
+    assert await producer.read_last_heartbeat() is not None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")
 async def test_worker_takes_no_processor_from_those_who_serve(start_worker, producer):
     worker = start_worker()
-    await ended(producer, await producer.submit("iris", DATA))
+    await ended(producer, await producer.submit(Submission("iris", DATA)))
     assert os.sched_getscheduler(worker.process.pid) == os.SCHED_BATCH
 
 
@@ -48,7 +49,7 @@ async def test_bad_data_from_outside_fails_its_job_with_a_sentence(start_worker,
     for job_id, data in {"short": b"[[1,2,3]]", "text": b"no json", "empty": b"[[]]"}.items():
         redis_client.set(f"job:{job_id}:data", data)
         redis_client.lpush("queue:iris", job_id)
-    good = await ended(producer, await producer.submit("iris", DATA))
+    good = await ended(producer, await producer.submit(Submission("iris", DATA)))
     short = await ended(producer, "short")
 
     assert good.status is Status.COMPLETED
@@ -76,11 +77,11 @@ async def test_run_that_fails_gives_a_failed_job_and_a_living_worker(start_worke
     worker = start_worker(models_dir=tmp_path, max_attempts=2)
     model = load_repository(tmp_path)[failing.name]
     assert model.name == "failing"
-    job = await ended(producer, await producer.submit("failing", b"[99]"))
+    job = await ended(producer, await producer.submit(Submission("failing", b"[99]")))
 
     assert (job.status, job.attempts) == (Status.FAILED, 2)
     assert "after 2 attempts" in job.error
-    good = await ended(producer, await producer.submit("failing", b"[0]"))
+    good = await ended(producer, await producer.submit(Submission("failing", b"[0]")))
     assert good.status is Status.COMPLETED
     assert worker.process.poll() is None
 
@@ -88,8 +89,8 @@ async def test_run_that_fails_gives_a_failed_job_and_a_living_worker(start_worke
 async def test_answer_that_the_card_contradicts_fails_at_once(start_worker, producer, tmp_path):
     folder = write_labels(tmp_path / "labels")
     (folder / "model.toml").write_text('class_names = ["a", "b"]')
-    good = [await producer.submit("labels", b"[1]") for _ in range(5)]
-    bad = await producer.submit("labels", b"[7]")
+    good = [await producer.submit(Submission("labels", b"[1]")) for _ in range(5)]
+    bad = await producer.submit(Submission("labels", b"[7]"))
     start_worker(models_dir=tmp_path, max_attempts=3)
     job = await ended(producer, bad)
     assert (job.status, job.error_kind, job.attempts) == (Status.FAILED, ErrorKind.INVALID_MODEL, 1)
@@ -100,7 +101,7 @@ async def test_answer_that_the_card_contradicts_fails_at_once(start_worker, prod
 
 async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_worker, producer):
     worker = start_worker(simulated_seconds=1, log_level="debug")
-    first, second = [await producer.submit("iris", DATA) for _ in range(2)]
+    first, second = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     await worker.until_logged("jobs_started")
     code, log = worker.stop()
 
@@ -112,7 +113,7 @@ async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_wor
 
 async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_worker, producer):
     worker = start_worker(simulated_seconds=60, shutdown_seconds=0.2, log_level="debug")
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     await worker.until_logged("jobs_started")
     code, log = worker.stop()
 
@@ -124,7 +125,7 @@ async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_work
 async def test_job_within_the_model_after_the_grace_period_is_put_back_too(start_worker, producer, tmp_path):
     write_slow_loop(tmp_path / "slow")
     worker = start_worker(models_dir=tmp_path, shutdown_seconds=0.2, log_level="debug")
-    job_id = await producer.submit("slow", b"[2000000000]")  # minutes
+    job_id = await producer.submit(Submission("slow", b"[2000000000]"))  # minutes
     await worker.until_logged("jobs_started")
     code, log = worker.stop()
 
@@ -135,7 +136,7 @@ async def test_job_within_the_model_after_the_grace_period_is_put_back_too(start
 
 async def test_job_of_a_killed_worker_is_run_by_another(start_worker, producer, redis_client):
     doomed = start_worker(simulated_seconds=60, lease_seconds=0.5)
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
     doomed.process.kill()
     start_worker(lease_seconds=0.5)
@@ -148,12 +149,12 @@ async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server
     producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
     worker = WorkerProcess(own_redis_server.url)
     try:
-        before = await producer.submit("iris", DATA)
+        before = await producer.submit(Submission("iris", DATA))
         assert (await ended(producer, before)).status is Status.COMPLETED
         own_redis_server.kill()
         await worker.until_logged("redis_unavailable")
         own_redis_server.start()
-        job_id = await producer.submit("iris", DATA)
+        job_id = await producer.submit(Submission("iris", DATA))
         assert (await ended(producer, job_id)).status is Status.COMPLETED
     finally:
         code, log = worker.stop()
@@ -167,7 +168,7 @@ async def test_worker_that_is_cut_off_for_a_moment_goes_on(own_redis_server):
     worker = WorkerProcess(own_redis_server.url)
     try:
         for _ in range(3):
-            job_id = await producer.submit("iris", DATA)
+            job_id = await producer.submit(Submission("iris", DATA))
             assert (await ended(producer, job_id)).status is Status.COMPLETED
             own_redis_server.client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     finally:
@@ -199,7 +200,7 @@ def test_setting_that_is_not_valid_is_named(redis_url):
 
 async def test_run_that_takes_too_long_is_stopped_retried_and_fails_as_timed_out(start_worker, producer):
     worker = start_worker(simulated_seconds=60, max_attempts=2)
-    job = await ended(producer, await producer.submit("iris", DATA, timeout_seconds=0.2))
+    job = await ended(producer, await producer.submit(Submission("iris", DATA, timeout_seconds=0.2)))
 
     assert (job.status, job.attempts) == (Status.FAILED, 2)
     assert job.error == "The job timed out after 0.2 s. (after 2 attempts)"
@@ -212,16 +213,18 @@ async def test_model_says_how_long_its_runs_may_take(start_worker, producer, tmp
     with (tmp_path / "iris" / "model.toml").open("a") as card:
         card.write("\ntimeout_seconds = 0.2\n")
     start_worker(simulated_seconds=60, max_attempts=1, models_dir=tmp_path)
-    job = await ended(producer, await producer.submit("iris", DATA))
+    job = await ended(producer, await producer.submit(Submission("iris", DATA)))
     assert job.error == "The job timed out after 0.2 s."
 
 
 async def test_run_is_stopped_between_two_nodes_of_the_graph(start_worker, producer, tmp_path):
     write_slow_loop(tmp_path / "slow")
     worker = start_worker(models_dir=tmp_path, max_attempts=1)
-    job = await ended(producer, await producer.submit("slow", b"[2000000000]", timeout_seconds=0.3))
+    job = await ended(
+        producer, await producer.submit(Submission("slow", b"[2000000000]", timeout_seconds=0.3))
+    )
     assert job.error == "The job timed out after 0.3 s."
-    job = await ended(producer, await producer.submit("slow", b"[2]"))
+    job = await ended(producer, await producer.submit(Submission("slow", b"[2]")))
     assert job.status is Status.COMPLETED
     assert "worker_replaces_itself" not in worker.stop()[1]
 
@@ -231,9 +234,9 @@ async def test_run_that_does_not_stop_is_contained_and_the_service_goes_on(start
     settings = {"models_dir": tmp_path, "max_attempts": 1, "terminate_seconds": 0.2}
     worker = start_worker(**settings)
     pid = worker.process.pid
-    job = await ended(producer, await producer.submit("long", b"[5000]", timeout_seconds=0.5))
+    job = await ended(producer, await producer.submit(Submission("long", b"[5000]", timeout_seconds=0.5)))
     assert job.error == "The job timed out after 0.5 s."
-    good = await ended(producer, await producer.submit("long", b"[2]"))
+    good = await ended(producer, await producer.submit(Submission("long", b"[2]")))
     assert good.status is Status.COMPLETED
     code, log = worker.stop()
     assert (code, worker.process.pid) == (0, pid)
@@ -243,10 +246,10 @@ async def test_run_that_does_not_stop_is_contained_and_the_service_goes_on(start
 
 async def test_cancelled_run_is_stopped_and_the_worker_takes_the_next(start_worker, producer, redis_client):
     start_worker(simulated_seconds=60)
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
     await producer.cancel(job_id)
-    quick = await producer.submit("iris", DATA, timeout_seconds=0.1)
+    quick = await producer.submit(Submission("iris", DATA, timeout_seconds=0.1))
     wait_until(lambda: redis_client.get(f"job:{quick}:status") == b"processing", 5, "the next job's start")
     job = await producer.read(job_id)
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.CANCELLED)
@@ -254,14 +257,14 @@ async def test_cancelled_run_is_stopped_and_the_worker_takes_the_next(start_work
 
 async def test_stopped_worker_that_wakes_up_late_changes_nothing(start_worker, producer, redis_client):
     sleeper = start_worker(simulated_seconds=0.5, lease_seconds=0.5)
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
     sleeper.process.send_signal(signal.SIGSTOP)
     other = start_worker(lease_seconds=0.5)
     done = await ended(producer, job_id)
     assert (done.status, done.attempts) == (Status.COMPLETED, 2)
     sleeper.process.send_signal(signal.SIGCONT)
-    next_id = await producer.submit("iris", DATA)
+    next_id = await producer.submit(Submission("iris", DATA))
     assert (await ended(producer, next_id)).status is Status.COMPLETED
 
     assert other.stop()[0] == 0

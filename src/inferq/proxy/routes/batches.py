@@ -38,8 +38,8 @@ async def predict_batch(request: Request) -> Response:
     with get_body_budget(request).open_share() as share:
         raw = await read_body(request, share, get_settings(request))
         size = len(raw) + _BYTES_PER_JOB * raw.count(b'"data"')
-        with producer.link.one_time_limit(size):
+        with producer.share_time_limit(size):
             submissions = await run_check(request, check_batch, raw)
             idempotency = read_idempotency(request, submissions, is_batch=True)
-            ids = await producer.submit_all(submissions, idempotency)
+            ids = await producer.submit_batch(submissions, idempotency)
     return JsonResponse(to_json({"job_ids": ids}), 202)

@@ -50,7 +50,7 @@ async def list_jobs(
     cursors = Cursors(get_settings(request), owner, status, model)
     after = None if cursor is None else cursors.open(cursor)
     models = {model} if model is not None else await _find_models(request)
-    page = await get_listing(request).page(
+    page = await get_listing(request).read_page(
         models, status=None if status is None else Status(status), owner=owner, after=after, limit=limit
     )
     next_cursor = None if page.last is None else cursors.seal(page.last)
@@ -61,7 +61,10 @@ async def list_jobs(
 
 async def _find_models(request: Request) -> set[str]:
     """Returns the announced models, and those whose jobs wait for a worker that serves them."""
-    return {*await get_catalog(request).read_announced(), *await get_producer(request).models_with_jobs()}
+    return {
+        *await get_catalog(request).read_announced(),
+        *await get_producer(request).read_models_with_jobs(),
+    }
 
 
 @router.delete(

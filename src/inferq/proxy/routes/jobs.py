@@ -63,7 +63,7 @@ async def read(request: Request, job_id: JobId) -> Response:
 )
 async def cancel_job(request: Request, job_id: JobId) -> Response:
     """Ends a job that has not ended: one that waits never runs, one that runs is stopped."""
-    with get_producer(request).link.one_time_limit():
+    with get_producer(request).share_time_limit():
         await _read(request, job_id)
         await get_producer(request).cancel(job_id)
         return await make_job_response(get_producer(request), await _read(request, job_id))
@@ -87,9 +87,9 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
 )
 async def retry_job(request: Request, job_id: JobId) -> Response:
     """Puts a failed job in line again, under the same id, as if it had just been submitted."""
-    with get_producer(request).link.one_time_limit():
+    with get_producer(request).share_time_limit():
         await _read(request, job_id)
-        await get_producer(request).revive(job_id)
+        await get_producer(request).retry(job_id)
     return await answer_accepted(request, job_id)
 
 

@@ -40,7 +40,7 @@ async def predict(request: Request) -> Response:
     """Accepts data for a model; a worker runs it in the background. Answers at once, or waits if asked to."""
     with get_body_budget(request).open_share() as share:
         raw = await read_body(request, share, get_settings(request))
-        with get_producer(request).link.one_time_limit(len(raw)):
+        with get_producer(request).share_time_limit(len(raw)):
             job_id = await _submit(request, await run_check(request, check_predict, raw))
     return await answer_accepted(request, job_id)
 
@@ -81,4 +81,4 @@ async def predict_test(
 
 async def _submit(request: Request, submission: Submission) -> str:
     idempotency = read_idempotency(request, (submission,))
-    return await get_producer(request).submit_one(submission, idempotency)
+    return await get_producer(request).submit(submission, idempotency)

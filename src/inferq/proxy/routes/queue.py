@@ -8,7 +8,6 @@ from inferq.proxy.http.openapi import answers
 from inferq.proxy.http.queue_schemas import QueueView
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.services.dependencies import get_producer
-from inferq.queue import read_stats
 
 router = APIRouter(tags=["jobs"])
 
@@ -20,4 +19,4 @@ router = APIRouter(tags=["jobs"])
 async def queue(request: Request) -> Response:
     """Tells how many jobs of each model wait and run, how long and how fast, and who serves."""
     producer = get_producer(request)
-    return JsonResponse(overview_json(await read_stats(producer.link), await producer.max_queued_bytes()))
+    return JsonResponse(overview_json(await producer.read_stats(), await producer.read_max_queued_bytes()))

@@ -37,8 +37,7 @@ def get_health_checker(connection: HTTPConnection) -> HealthChecker:
 
 def get_listing(connection: HTTPConnection) -> JobListing:
     """The queue's jobs, page by page."""
-    listing: JobListing = connection.app.state.listing
-    return listing
+    return get_producer(connection).listing
 
 
 def get_catalog(connection: HTTPConnection) -> ModelCatalog:

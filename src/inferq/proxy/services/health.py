@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inferq.errors import RedisUnavailableError
 from inferq.job_json import rfc3339
-from inferq.queue import Producer, QueueNumbers, QueueStats, find_unavailable, is_refusal, read_stats
+from inferq.queue import Producer, QueueNumbers, QueueStats, find_unavailable, is_refusal
 from inferq.settings import Settings
 
 PROBE_SECONDS = 1.0
@@ -75,7 +75,7 @@ class HealthChecker:
     async def report(self) -> HealthReport:
         """Looks at everything."""
         try:
-            overview = await read_stats(self._producer.link)
+            overview = await self._producer.read_stats()
         except RedisUnavailableError as error:
             return HealthReport(
                 "unhealthy", {"redis": error.message, "worker": "unknown, since Redis is out of reach"}
@@ -94,7 +94,7 @@ class HealthChecker:
     async def _worker_faults(self, overview: QueueStats) -> list[str]:
         if not overview.workers:
             try:
-                seen = await self._producer.last_heartbeat()
+                seen = await self._producer.read_last_heartbeat()
             except RedisUnavailableError:
                 seen = None
             return [f"no live worker since {rfc3339(seen)}" if seen else "no worker has ever reported"]
@@ -108,7 +108,7 @@ class HealthChecker:
             for name, queue in overview.models.items()
             if _waiting(queue) >= self._settings.max_queued
         )
-        most = await self._producer.max_queued_bytes()
+        most = await self._producer.read_max_queued_bytes()
         if most and overview.queued_bytes >= _NEARLY_FULL * most:
             faults.append(
                 f"the data of jobs takes {overview.queued_bytes} bytes of at most {most} "

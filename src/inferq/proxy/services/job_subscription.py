@@ -70,7 +70,7 @@ class JobSubscription:
             counts_position: Whether a change of the job's position in the queue is a change.
         """
         subscriber = get_subscriber(connection)
-        with subscriber.waiting(job_id, counts_position=counts_position) as waiter:
+        with subscriber.subscribe(job_id, counts_position=counts_position) as waiter:
             yield cls(waiter, subscriber, get_producer(connection), get_owner(connection))
 
     @property
@@ -142,8 +142,8 @@ class JobSubscription:
     async def _wait(self, seconds: float, *, until_end: bool) -> Job | None:
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
-        while not self.is_over and await self._waiter.woken(deadline - clock()) and not self.is_over:
-            told = self._waiter.told
+        while not self.is_over and await self._waiter.wait(deadline - clock()) and not self.is_over:
+            told = self._waiter.notified
             if until_end and told is not None and not told.is_final:
                 continue
             before, job = self._last, await self._read_if_possible()

@@ -40,7 +40,7 @@ class LargeJobView:
             JobNotFoundError: It has expired since the job was read.
             RedisUnavailableError: Redis does not answer in time.
         """
-        view = cls(results, job, await results.part(job, 0))
+        view = cls(results, job, await results.read_part(job, 0))
         view._is_json = large.is_json or await view._looks_like_json(large.length)
         length = large.length if view._is_json else sum([len(part) async for part in view._read_as_string()])
         view.length = len(view._head) + length + len(view._tail)
@@ -50,7 +50,7 @@ class LargeJobView:
         if length <= MOST_PARSED_BYTES:
             stored = b"".join([part async for part in self._read_stored()])
             return await asyncio.to_thread(is_json, stored)
-        last = await self._results.part(self._job, length - PART_BYTES)
+        last = await self._results.read_part(self._job, length - PART_BYTES)
         begin, end = self._first.lstrip(_SPACE)[:1], last.rstrip(_SPACE)[-1:]
         return bool(begin and end) and begin in _JSON_BEGINS and end in _JSON_ENDS
 
@@ -63,7 +63,7 @@ class LargeJobView:
 
     async def _read_stored(self) -> AsyncIterator[bytes]:
         yield self._first
-        async for part in self._results.parts(self._job, PART_BYTES):
+        async for part in self._results.read_parts(self._job, PART_BYTES):
             yield part
 
     async def _read_as_string(self) -> AsyncIterator[bytes]:

@@ -95,7 +95,7 @@ class ModelCatalog:
         return announced[name]
 
     async def _read(self) -> None:
-        documents, workers = await asyncio.gather(self._producer.announced_models(), self._read_workers())
+        documents, workers = await asyncio.gather(self._producer.read_models(), self._read_workers())
         announced, unavailable = self._parse_all(documents), find_unavailable(workers)
         names = {*announced, *unavailable}
         default = self._settings.default_model
@@ -107,7 +107,7 @@ class ModelCatalog:
     async def _read_workers(self) -> list[WorkerInfo]:
         """The live workers; none where another program has overwritten their keys: requests must go on."""
         try:
-            return await self._producer.live_workers()
+            return await self._producer.read_workers()
         except RedisUnavailableError:
             return []
 

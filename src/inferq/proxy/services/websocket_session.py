@@ -87,8 +87,8 @@ class WebSocketSession:
         if message.submission is None:
             return message.watched or ""
         producer = get_producer(self._socket)
-        with producer.link.one_time_limit(len(message.submission.data)):
-            job_id = await producer.submit_one(message.submission)
+        with producer.share_time_limit(len(message.submission.data)):
+            job_id = await producer.submit(message.submission)
         await self._send("accepted", message.ref, "job_id", to_json(job_id))
         return job_id
 

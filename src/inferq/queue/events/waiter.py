@@ -1,4 +1,4 @@
-"""Somebody who waits for changes of a job."""
+"""A subscriber to one job's changes."""
 
 import asyncio
 
@@ -6,25 +6,25 @@ from inferq.jobs import Job, Status
 
 
 class Waiter:
-    """Somebody who waits for changes of one job.
+    """A subscriber to one job's changes. One coroutine waits; others wake it.
 
     Args:
         job_id: The job's id.
-        counts_position: Whether changes of its place in the queue matter too.
+        counts_position: Whether changes of its position in the queue matter too.
 
     Attributes:
-        told: What the job has become, as far as one was told since `begin_read`; None if nobody said so.
+        notified: The job's latest status, as far as a message has named one since `begin_read`; else None.
     """
 
     __slots__ = (
         *("_deadline", "_future", "_is_woken", "_known", "_position", "_read", "_timer"),
-        *("counts_position", "job_id", "told"),
+        *("counts_position", "job_id", "notified"),
     )
 
     def __init__(self, job_id: str, *, counts_position: bool = False) -> None:
         self.job_id = job_id
         self.counts_position = counts_position
-        self.told: Status | None = None
+        self.notified: Status | None = None
         self._known: Status | None = None
         self._position: int | None = None
         self._read: Job | None = None
@@ -34,45 +34,45 @@ class Waiter:
         self._is_woken = False
 
     def begin_read(self) -> None:
-        """Notes that the job is about to be read: what was told before is part of what will be seen."""
-        self.told = self._known = self._read = None
+        """Notes that the job is about to be read: the read will show what messages have told before."""
+        self.notified = self._known = self._read = None
 
     def end_read(self, job: Job) -> None:
-        """Notes what has been seen. Without it the next look at Redis wakes whoever waits."""
+        """Notes what has been read. Without it the next comparison with Redis wakes this waiter."""
         self._known, self._position = job.status, job.queue_position
 
     def take_read(self) -> Job | None:
-        """Hands out the job, once, if whoever woke this waiter has read it already."""
+        """Returns the job, once, if it was read already to wake this waiter."""
         job, self._read = self._read, None
         if job is not None:
             self.end_read(job)
         return job
 
     @property
-    def is_in_line(self) -> bool:
-        """Whether the job's place in the queue is to be read."""
-        return self.counts_position and (self.told or self._known) is Status.PENDING
+    def is_queued(self) -> bool:
+        """Whether the job's position in the queue is to be read."""
+        return self.counts_position and (self.notified or self._known) is Status.PENDING
 
-    def tell(self, status: Status | None) -> None:
-        """Notes that the job's status has become another, and wakes whoever waits.
+    def notify(self, status: Status | None) -> None:
+        """Notes that the job's status has changed, and wakes this waiter.
 
         Args:
-            status: What it has become; None where that cannot be told without reading the job.
+            status: The new status; None where it is not known without reading the job.
         """
-        self.told, self._read = status, None
+        self.notified, self._read = status, None
         self.wake()
 
     def compare(self, status: Status | None) -> None:
-        """Wakes whoever waits if Redis said something else than it knows, or nothing.
+        """Wakes this waiter if Redis has another status than it knows, or none.
 
-        A message may have overtaken that answer, so that it is no more than a reason to read the job.
+        A message may have overtaken that answer, so it is only a reason to read the job.
         """
-        if status is None or status is not (self.told or self._known):
-            self.tell(None)
+        if status is None or status is not (self.notified or self._known):
+            self.notify(None)
 
-    def compare_place(self, job: Job) -> None:
-        """Wakes whoever waits if the job still waits, too, but in another place than it was last seen in."""
-        if job.status is Status.PENDING and self.is_in_line and job.queue_position != self._position:
+    def compare_position(self, job: Job) -> None:
+        """Wakes this waiter if the job still waits, too, but has another position than it knows."""
+        if job.status is Status.PENDING and self.is_queued and job.queue_position != self._position:
             self._read = job
             self.wake()
 
@@ -81,8 +81,8 @@ class Waiter:
         self._is_woken = True
         self._end_wait()
 
-    async def woken(self, seconds: float) -> bool:
-        """Waits.
+    async def wait(self, seconds: float) -> bool:
+        """Waits until this waiter is woken.
 
         Args:
             seconds: Longest wait.
@@ -94,7 +94,7 @@ class Waiter:
             loop = asyncio.get_running_loop()
             self._deadline = loop.time() + seconds
             if self._timer is None or self._timer.when() > self._deadline:
-                self.leave()
+                self.close()
                 self._timer = loop.call_at(self._deadline, self._on_timer, loop)
             self._future = loop.create_future()
             try:
@@ -104,13 +104,13 @@ class Waiter:
         is_woken, self._is_woken = self._is_woken, False
         return is_woken
 
-    def leave(self) -> None:
-        """Ends the use of this waiter."""
+    def close(self) -> None:
+        """Stops the timer; to be called when no one waits any more."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ends the wait whose time is up. The timer of an earlier one is kept: most are woken long before."""
+        """Ends the wait whose time is up. The timer of an earlier wait is reused: most end long before it."""
         self._timer = None
         if self._future is None:
             return

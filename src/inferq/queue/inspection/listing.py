@@ -1,8 +1,8 @@
-"""Lists jobs page by page: those that have not ended, then the ended, the latest first.
+"""Lists jobs page by page: first those that have not ended, then the ended, each the latest first.
 
-Those that have not ended come model by model, each model's by sequence number: the last submitted or
-revived first. The ended of all models come by the time they ended. What takes place while somebody pages
-moves nothing: a page begins after an entry, not after a number of them.
+Those that have not ended come model by model, each model's by sequence number: the last submitted or retried
+first. The ended of all models come by the time they ended. A page begins after an entry, not after a number
+of entries: changes between two pages move nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferq.jobs import Job, Priority, Status
-from inferq.queue.producer.producer import Producer
+from inferq.queue.inspection.job_reader import JobReader
 from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.bounded import BoundedRedis
+from inferq.queue.redis_client.script_calls import ScriptCall
+from inferq.queue.schema.ids import decode_id
 
-MOST_LOOKS = 10_000
-"""Most entries that are looked at for one page, of which few may be the asking key's."""
+MOST_SCANNED = 10_000
+"""Most entries that are scanned for one page: perhaps few of them are jobs of the key that asks."""
 LARGEST_PAGE_BYTES = 64 * 1024 * 1024
 """A page ends when its results are longer than this."""
 
-_MOST_AT_ONCE = 1000
-_MOST_OF_ALL_INDEXES = 4000
+SCANNED_AT_ONCE = 1000
+_SCANNED_OF_ALL_INDEXES = 4000
 _FEWEST_OF_AN_INDEX = 20
 _OPEN = (Status.PENDING, Status.PROCESSING)
 _ENDED = (Status.COMPLETED, Status.FAILED)
@@ -33,7 +36,7 @@ class Position:
         is_ended: Whether it is one of the ended jobs.
         model: Its model; empty for the ended, which are not listed by model.
         score: Sequence number, or when it ended in ms since 1970.
-        id: The job's id, as it stands in Redis.
+        id: The job's id, as Redis has it.
     """
 
     is_ended: bool
@@ -48,7 +51,7 @@ class Page:
 
     Attributes:
         jobs: The jobs.
-        last: Where the next page begins; None on the last one.
+        last: The position after which the next page begins; None on the last page.
     """
 
     jobs: list[Job]
@@ -72,18 +75,34 @@ class _Section:
         return (self.is_ended, self.model) == (position.is_ended, position.model)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """What one script call has scanned of a section.
+
+    Attributes:
+        is_end: Whether there are no more entries.
+        last: The last entry that was scanned; None if there was none.
+        found: The entries that hold a job which is asked for.
+    """
+
+    is_end: bool
+    last: Position | None
+    found: Sequence[Position]
+
+
 class JobListing:
     """Lists jobs.
 
     Args:
-        producer: The queue.
+        redis: The server.
+        jobs: Reads the jobs.
     """
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
-        self._link = producer.link
+    def __init__(self, redis: BoundedRedis, jobs: JobReader) -> None:
+        self._redis = redis
+        self._jobs = jobs
 
-    async def page(
+    async def read_page(
         self,
         models: Iterable[str],
         *,
@@ -94,8 +113,8 @@ class JobListing:
     ) -> Page:
         """Reads a page.
 
-        A job is on one page at most of a listing by status. In the listing of all, one that ends while
-        somebody pages may come once more, among the ended; one that is tried again may be missing.
+        In a listing by status, a job is on one page at most. In the listing of all, a job that ends between
+        two pages may come again, among the ended; one that is retried may be missing.
 
         Args:
             models: Models whose jobs are listed.
@@ -105,37 +124,38 @@ class JobListing:
             limit: Most jobs.
 
         Returns:
-            The page. It holds fewer than `limit` jobs, but for the last one, only where `MOST_LOOKS` entries
-            did not hold more that the key may read, or where results are large.
+            The page. One before the last holds fewer than `limit` jobs only where `MOST_SCANNED` entries did
+            not hold more that the key may read, or where results are large.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
         jobs: dict[str, Job] = {}
-        looks, size = MOST_LOOKS, 0
-        place = last = after
+        left_to_scan, size = MOST_SCANNED, 0
+        cursor = last = after
         for section in self._sections(sorted(models), status):
-            if place is not None and not (section.holds(place) or section.begins_after(place)):
+            if cursor is not None and not (section.holds(cursor) or section.begins_after(cursor)):
                 continue
-            is_over, count = False, limit + 1
-            while not is_over:
-                if looks <= 0:
-                    return Page(list(jobs.values()), place)
-                begin = place if place is not None and section.holds(place) else None
-                is_over, looked_at, found = await self._look(section, begin, owner, count)
-                looks -= count
-                for position, job in await self._read(section, found, owner):
+            is_end, count = False, limit + 1
+            while not is_end:
+                if left_to_scan <= 0:
+                    return Page(list(jobs.values()), cursor)
+                begin = cursor if cursor is not None and section.holds(cursor) else None
+                scanned = await self._scan(section, begin, owner, count)
+                is_end = scanned.is_end
+                left_to_scan -= count
+                for position, job in await self._read(section, scanned.found, owner):
                     if job.id in jobs:
-                        continue  # it ended between two looks
+                        continue  # it has ended since it was scanned first
                     if len(jobs) == limit or size > LARGEST_PAGE_BYTES:
                         return Page(list(jobs.values()), last)
                     jobs[job.id], last = job, position
                     size += job.result_bytes
-                place, count = looked_at or place, _MOST_AT_ONCE
+                cursor, count = scanned.last or cursor, SCANNED_AT_ONCE
         return Page(list(jobs.values()), None)
 
     def _sections(self, models: Sequence[str], status: Status | None) -> Iterator[_Section]:
-        keys = self._link.keys
+        keys = self._redis.keys
         if status is Status.PROCESSING:
             for model in models:
                 yield _Section(False, model, [keys.leases(model)], (status,), are_leases=True)
@@ -151,17 +171,13 @@ class JobListing:
         if indexes:
             yield _Section(True, "", indexes, _ENDED if status is None else (status,))
 
-    async def _look(
+    async def _scan(
         self, section: _Section, after: Position | None, owner: str | None, count: int
-    ) -> tuple[bool, Position | None, list[Position]]:
-        """Looks at the next entries.
-
-        Returns:
-            Whether there are no more; the last one looked at; those that hold a job which is wanted.
-        """
-        share = max(_FEWEST_OF_AN_INDEX, _MOST_OF_ALL_INDEXES // len(section.indexes))
+    ) -> _Scanned:
+        """Scans the next entries of a section."""
+        share = max(_FEWEST_OF_AN_INDEX, _SCANNED_OF_ALL_INDEXES // len(section.indexes))
         before = ("", "") if after is None else (repr(after.score), after.id)
-        limit = _MOST_AT_ONCE if section.are_leases else min(count, share)
+        limit = SCANNED_AT_ONCE if section.are_leases else min(count, share)
         arguments: list[Any] = [
             owner or "",
             " ".join(section.statuses),
@@ -169,24 +185,24 @@ class JobListing:
             limit,
             int(section.are_leases),
         ]
-        async with self._link.bounded():
-            is_over, score, job_id, found = await self._link.call(
-                scripts.LIST, list(section.indexes), arguments
+        async with self._redis.limit_time():
+            is_end, score, job_id, found = await self._redis.run(
+                ScriptCall(scripts.LIST, section.indexes, arguments)
             )
 
         def position(score: bytes, job_id: bytes) -> Position:
             return Position(section.is_ended, section.model, float(score), job_id)
 
         entries = [position(*pair) for pair in zip(found[::2], found[1::2], strict=True)]
-        return bool(is_over), position(score, job_id) if score else None, entries
+        return _Scanned(bool(is_end), position(score, job_id) if score else None, entries)
 
     async def _read(
         self, section: _Section, found: Sequence[Position], owner: str | None
     ) -> list[tuple[Position, Job]]:
-        """The jobs of entries; of those that have changed meanwhile, only what still belongs there."""
-        ids = [position.id.decode("utf-8", "replace") for position in found]
+        """Reads the jobs of entries, without those that have changed meanwhile and belong elsewhere now."""
+        ids = [decode_id(position.id) for position in found]
         read: list[Job | None] = []
-        async for part in self._producer.read_in_parts(ids):
+        async for part in self._jobs.read_in_parts(ids):
             read += part
         return [
             (position, job)

@@ -1,4 +1,4 @@
-"""How the queues are, and who serves them: numbers, in one round trip."""
+"""Numbers of the queues, and the workers that serve them, in one round trip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import Any
 from inferq.jobs import Priority, WorkerInfo
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
+from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.schema.decoding import text_from, worker_from
+from inferq.queue.schema.ids import decode_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +17,12 @@ class QueueNumbers:
     """One model's queue.
 
     Attributes:
-        waiting: Jobs in line, by priority.
+        waiting: Waiting jobs, by priority.
         running: Jobs that inferq's workers run.
-        retrying: Jobs that wait for another try.
+        retrying: Jobs that wait for a retry.
         failed: Failed jobs that can still be read.
         oldest_wait_seconds: How long the longest waiting job has waited; None where none waits.
-        jobs_per_second: How many have ended of late, by a mean that forgets within 10 s.
+        jobs_per_second: How many have ended recently: a mean over about 10 s.
         workers: Live workers that serve the model.
     """
 
@@ -50,16 +52,16 @@ class QueueStats:
     queued_bytes: int
 
 
-async def read_stats(link: BoundedRedis) -> QueueStats:
+async def read_stats(redis: BoundedRedis) -> QueueStats:
     """Reads the numbers. The cost follows the number of models and workers, not that of jobs.
 
     Raises:
         RedisUnavailableError: Redis does not answer in time.
     """
-    async with link.bounded():
-        queues, reports, webhooks, held = await link.call(scripts.STATS, [link.keys.models], [])
+    async with redis.limit_time():
+        queues, reports, webhooks, held = await redis.run(ScriptCall(scripts.STATS, [redis.keys.models], []))
     found = (
-        worker_from(text_from(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
+        worker_from(decode_id(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
         for worker_id, report in reports
     )
     workers = sorted(filter(None, found), key=lambda worker: worker.started_at)

@@ -1,72 +1,85 @@
-"""Many jobs in one submit, all or nothing, while Redis goes on serving others.
+"""Submits many jobs at once, all or nothing, while Redis goes on serving others.
 
-The jobs are stored bit by bit, where nobody sees them, and then accepted all together: what is done in that
-one step is no more than what makes a stored job one in line. What a proxy that dies in between leaves behind
-expires.
+The jobs are stored part by part, where no one sees them, and then accepted all together. That one step does
+no more than what makes a stored job a waiting one. What a proxy leaves behind that dies in between expires.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import batched
 from typing import Any
 
 from redis.exceptions import OutOfMemoryError
 
-from inferq.errors import QueueFullError, RedisUnavailableError
-from inferq.queue.producer.submission import Idempotency, Submission, ids_of, time_for_a_place
+from inferq.errors import RedisUnavailableError
+from inferq.queue.producer.durability import DurableScripts
+from inferq.queue.producer.refusals import ids_of_accepted, raise_if_refused
+from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
+from inferq.queue.redis_client.requirements import ServerCheck
+from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.redis_client.scripts import INLINE_BYTES
+from inferq.queue.schema.times import get_open_job_ttl_ms
+from inferq.settings import Settings
 
-_AT_ONCE = 200
+_JOBS_AT_ONCE = 200
 _KEYS_AT_ONCE = 1000
-
-type Commit = Callable[[list[Any]], Awaitable[list[Any]]]
 
 
 class BatchSubmit:
     """Submits many jobs.
 
     Args:
-        link: The way to Redis.
-        lifetime_ms: How long the keys of a job that has not ended are kept.
-        max_queued: Most jobs that may wait for a model.
-        commit: Calls the script `commit` with these arguments, as durably as is promised.
+        redis: The server.
+        server: What the server can take.
+        durable: Runs the script that accepts jobs.
+        settings: Lifetimes and limits.
     """
 
-    def __init__(self, link: BoundedRedis, lifetime_ms: int, max_queued: int, commit: Commit) -> None:
-        self._link = link
-        self._lifetime_ms = lifetime_ms
-        self._max_queued = max_queued
-        self._commit = commit
+    def __init__(
+        self, redis: BoundedRedis, server: ServerCheck, durable: DurableScripts, settings: Settings
+    ) -> None:
+        self._redis = redis
+        self._server = server
+        self._durable = durable
+        self._ttl_ms = get_open_job_ttl_ms(settings)
+        self._max_queued = settings.max_queued
 
     async def submit(
-        self, submissions: Sequence[Submission], held_bytes: int, idempotency: Idempotency | None = None
+        self, submissions: Sequence[Submission], idempotency: Idempotency | None = None
     ) -> list[str]:
-        """Stores jobs and puts them in line; see `Producer.submit_all`.
+        """Stores jobs and appends them to their queues, in one transaction: all of them, or none.
 
         Args:
-            submissions: The jobs.
-            held_bytes: Most bytes of data that the jobs may have that have not ended; 0 for any number.
+            submissions: The jobs, at least one.
             idempotency: By which a repeated request is known.
+
+        Returns:
+            The jobs' ids, in order.
+
+        Raises:
+            QueueFullError: With them, more than `max_queued` jobs would wait for a model, or their data would
+                take too many bytes.
+            BodyTooLargeError: The data could never be stored.
+            IdempotencyConflictError: The key was used for another request.
+            RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
+        limits = await self._server.read_limits()
+        sizes = [len(one.data) for one in submissions]
+        limits.check(max(sizes), sum(sizes))
         option = "" if idempotency is None else idempotency.as_json(submissions[0].owner)
-        arguments: list[Any] = [
-            self._max_queued,
-            option,
-            self._lifetime_ms,
-            held_bytes,
-            sum(len(one.data) for one in submissions),
-        ]
+        arguments: list[Any] = [self._max_queued, option, self._ttl_ms, limits.held_bytes, sum(sizes)]
         for one in submissions:
             arguments += (one.id, one.model, one.priority)
+        commit = ScriptCall(scripts.BATCH_COMMIT, [self._redis.keys.models], arguments)
         is_refused = True
         try:
-            for part in batched(submissions, _AT_ONCE, strict=False):
+            for part in batched(submissions, _JOBS_AT_ONCE, strict=False):
                 await self._stage(part)
             is_refused = False  # unless Redis says so; where it says nothing, it may have accepted them
             try:
-                answer = await self._commit(arguments)
+                answer: list[Any] = await self._durable.run(commit)
             except RedisUnavailableError as error:
                 is_refused = isinstance(error.__cause__, OutOfMemoryError)
                 raise
@@ -74,39 +87,29 @@ class BatchSubmit:
         finally:
             if is_refused:
                 with suppress(RedisUnavailableError):  # then they expire
-                    await self._drop(submissions)
-        if answer[0] == b"lost":
-            raise RedisUnavailableError("Redis has lost the jobs while they were stored. Submit them again.")
-        if answer[0] == b"full":
-            raise _full(*answer[1:])
-        return ids_of(answer, [one.id for one in submissions], "")
+                    await self._delete(submissions)
+        raise_if_refused(answer)
+        return ids_of_accepted(answer, [one.id for one in submissions])
 
     async def _stage(self, submissions: Sequence[Submission]) -> None:
-        arguments: list[Any] = [self._lifetime_ms]
-        large = self._link.redis.pipeline(transaction=False)
+        """Stores jobs where no one sees them yet."""
+        arguments: list[Any] = [self._ttl_ms]
+        large = self._redis.client.pipeline(transaction=False)
         for one in submissions:
             data = one.data
             if len(data) > INLINE_BYTES:
-                large.set(self._link.keys.job(one.id, "data"), data, px=self._lifetime_ms)
+                large.set(self._redis.keys.job(one.id, "data"), data, px=self._ttl_ms)
                 data = b""
             arguments += (one.id, one.model, one.priority, data, one.options())
         size = sum(len(one.data) for one in submissions)
-        async with self._link.bounded(size=size, takes_jobs=True):
+        async with self._redis.limit_time(size=size, adds_jobs=True):
             if large:
                 await large.execute()
-            await self._link.call(scripts.BATCH_STAGE, [self._link.keys.models], arguments)
+            await self._redis.run(ScriptCall(scripts.BATCH_STAGE, [self._redis.keys.models], arguments))
 
-    async def _drop(self, submissions: Sequence[Submission]) -> None:
+    async def _delete(self, submissions: Sequence[Submission]) -> None:
         parts = ("data", "status", "staged")
-        keys = (self._link.keys.job(one.id, part) for one in submissions for part in parts)
+        keys = (self._redis.keys.job(one.id, part) for one in submissions for part in parts)
         for some in batched(keys, _KEYS_AT_ONCE, strict=False):
-            async with self._link.bounded():
-                await self._link.redis.unlink(*some)
-
-
-def _full(depth: int, ended_per_1000_seconds: int, model: bytes, count: int) -> QueueFullError:
-    return QueueFullError(
-        f"{depth} jobs wait for model {model.decode('utf-8', 'replace')!r}, and {count} more are too many "
-        "(INFERQ_MAX_QUEUED). Try again later or with fewer at once, or add workers.",
-        retry_after_seconds=time_for_a_place(ended_per_1000_seconds),
-    )
+            async with self._redis.limit_time():
+                await self._redis.client.unlink(*some)

@@ -1,4 +1,4 @@
-"""The producer's way to Redis: every call ends in time, and an outage is told once."""
+"""Redis as the proxy uses it: every call ends in time, and an outage is logged once."""
 
 import asyncio
 import time
@@ -15,20 +15,19 @@ from inferq.queue.redis_client.error_replies import is_refusal
 from inferq.queue.redis_client.outage import Outage
 from inferq.queue.redis_client.pipelined import REPEATABLE, AsyncPipelinedConnection
 from inferq.queue.redis_client.script_calls import AsyncScriptRunner, ScriptCall
-from inferq.queue.redis_client.scripts import Script
 from inferq.queue.schema.keys import Keys
 from inferq.settings import Settings
 
-_HELD_UP_SECONDS = 0.05
-"""A timer that is later than this tells of an event loop that was held up."""
+_BLOCKED_SECONDS = 0.05
+"""A timer that is later than this shows that something has blocked the event loop."""
 _MOSTLY_LEFT = 0.9
-"""A request of whose time for Redis less than this share is left has waited for long."""
+"""A request that has less than this share of its time for Redis left has waited for long."""
 
 
-class TimeLimit:
-    """A context in which all calls together have so many seconds; see `BoundedRedis.one_time_limit`.
+class SharedTimeLimit:
+    """A context in which all calls together have so many seconds; see `BoundedRedis.share_time_limit`.
 
-    A class, since every request passes it: a generator would take thrice the time.
+    A class, as every request enters it: a generator would take three times as long.
 
     Args:
         seconds: How many.
@@ -43,95 +42,96 @@ class TimeLimit:
         self.seconds = seconds
 
     def __enter__(self) -> None:
-        self._before = _allowance.set(self)
+        self._before = _shared.set(self)
 
     def __exit__(self, *_error: object) -> None:
-        _allowance.reset(self._before)
+        _shared.reset(self._before)
 
 
-_allowance: ContextVar[TimeLimit | None] = ContextVar("allowance", default=None)
+_shared: ContextVar[SharedTimeLimit | None] = ContextVar("shared_time_limit", default=None)
 
 
 class BoundedRedis:
-    """What the parts of the producer's side share.
+    """A client of which every call has a time limit.
 
     Args:
         client: An asynchronous client that answers in bytes.
         settings: The key prefix, and how long a call may take.
 
     Attributes:
-        redis: The client.
+        client: The client. What is done with it belongs into `limit_time`.
         keys: Names of the keys.
-        scripts: Runs scripts, without a bound.
+        scripts: Runs scripts, without a limit.
     """
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
-        self.redis = client
+        self.client = client
         self.keys = Keys(settings.key_prefix)
         self.scripts = AsyncScriptRunner(client, settings.key_prefix)
         self._seconds = settings.redis_timeout
         self._outage = Outage()
         self._refusals = Outage("redis_takes_no_jobs", "redis_takes_jobs_again")
 
-    async def call(
-        self,
-        script: Script,
-        keys: list[str],
-        arguments: list[Any],
-        line: AsyncPipelinedConnection | None = None,
-    ) -> Any:  # noqa: ANN401 - as the script answers
-        """Calls a script that may be repeated; for use within `bounded`.
+    async def ping(self) -> None:
+        """Returns if Redis answers.
+
+        Raises:
+            RedisUnavailableError: It does not.
+        """
+        async with self.limit_time():
+            await self.client.ping()
+
+    async def run(self, call: ScriptCall, connection: AsyncPipelinedConnection | None = None) -> Any:  # noqa: ANN401 - as the script answers
+        """Runs a script that may be repeated; for use within `limit_time`.
 
         Args:
-            script: The script.
-            keys: Its keys.
-            arguments: Its arguments after the first, which is the key prefix.
-            line: A short way to Redis, for one call at a time. If it is cut, the usual way is taken.
+            call: The script.
+            connection: A connection for one call at a time, which is faster than the pool. If it is lost, the
+                pool is used.
 
         Returns:
             What the script answers.
         """
-        call = ScriptCall(script, keys, arguments)
-        if line is not None:
+        if connection is not None:
             with suppress(*REPEATABLE):
-                return await line.ask(call.by_digest(self.keys.prefix))
+                return await connection.ask(call.by_digest(self.keys.prefix))
         return await self.scripts.run(call)
 
-    def one_time_limit(self, size: int = 0) -> "TimeLimit":
+    def share_time_limit(self, size: int = 0) -> SharedTimeLimit:
         """Lets all calls within it, together, wait no longer for Redis than one of them would.
 
         Args:
             size: How many bytes they carry.
         """
-        return TimeLimit(self._seconds + transfer_seconds(size))
+        return SharedTimeLimit(self._seconds + transfer_seconds(size))
 
     @property
     def has_waited(self) -> bool:
-        """Whether the request under way has waited for Redis for long already; see `one_time_limit`."""
-        allowance = _allowance.get()
-        return allowance is not None and allowance.seconds < _MOSTLY_LEFT * self._seconds
+        """Whether the present request has waited for Redis for long already; see `share_time_limit`."""
+        shared = _shared.get()
+        return shared is not None and shared.seconds < _MOSTLY_LEFT * self._seconds
 
     @asynccontextmanager
-    async def bounded(
-        self, since: float | None = None, *, size: int = 0, takes_jobs: bool = False
+    async def limit_time(
+        self, since: float | None = None, *, size: int = 0, adds_jobs: bool = False
     ) -> AsyncIterator[None]:
-        """Ends what is done within it after `redis_timeout`, and what so many bytes may take besides.
+        """Ends what is done within it after `redis_timeout`, and the time that so many bytes may take.
 
         Args:
-            since: From when that is counted, by the event loop's clock: what is done for several requests.
-                None for now, and for the one request whose `one_time_limit` this is in.
+            since: From when that is counted, by the event loop's clock, for what several requests share.
+                None for now, and for the one request that the present `share_time_limit` belongs to.
             size: How many bytes go to Redis, or come from it.
-            takes_jobs: Whether a server that takes no new jobs refuses it.
+            adds_jobs: Whether a server refuses it that takes no new jobs.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time, or refuses.
         """
         loop_time, called_at = asyncio.get_running_loop().time, time.monotonic()
-        seconds, allowance = self._seconds + transfer_seconds(size), None
+        seconds, shared = self._seconds + transfer_seconds(size), None
         if since is None:
-            since, allowance = loop_time(), _allowance.get()
-        if allowance is not None:
-            seconds = min(seconds, allowance.seconds)
+            since, shared = loop_time(), _shared.get()
+        if shared is not None:
+            seconds = min(seconds, shared.seconds)
         try:
             async with _timeout_at(since + seconds, seconds):
                 with redis_errors():
@@ -143,35 +143,35 @@ class BoundedRedis:
         except RedisUnavailableError as error:
             if not is_refusal(error.__cause__):
                 self._outage.begin(error, called_at)
-            elif takes_jobs:
+            elif adds_jobs:
                 self._refusals.begin(error, called_at)
             raise
         finally:
-            if allowance is not None:
-                allowance.seconds -= time.monotonic() - called_at
+            if shared is not None:
+                shared.seconds -= time.monotonic() - called_at
         self._outage.end()
-        if takes_jobs:
+        if adds_jobs:
             self._refusals.end()
 
 
 @asynccontextmanager
 async def _timeout_at(until: float, seconds: float) -> AsyncIterator[None]:
-    """`asyncio.timeout_at`, but where the event loop was held up, what came meanwhile is read first."""
+    """`asyncio.timeout_at` that first reads what has come in while something blocked the event loop."""
     loop = asyncio.get_running_loop()
     handle: asyncio.TimerHandle
     async with asyncio.timeout(None) as timeout:
 
-        def look() -> None:
+        def on_timer() -> None:
             nonlocal until, handle
             now = loop.time()
             late = now - until
-            if late < _HELD_UP_SECONDS:
+            if late < _BLOCKED_SECONDS:
                 timeout.reschedule(now)
                 return
             until = now + min(late, seconds)
-            handle = loop.call_at(until, look)
+            handle = loop.call_at(until, on_timer)
 
-        handle = loop.call_at(until, look)
+        handle = loop.call_at(until, on_timer)
         try:
             yield
         finally:

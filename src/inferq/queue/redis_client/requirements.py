@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,22 +88,22 @@ class Limits:
 
 
 class ServerCheck:
-    """What the server of a proxy is like: asked when first needed, then once a minute, beside the requests.
+    """What the server of a proxy can take: asked when first needed, then once a minute, beside the requests.
 
     Args:
-        link: The way to it.
+        redis: The server.
         settings: How durable jobs are to be, and what they may take.
     """
 
-    def __init__(self, link: BoundedRedis, settings: Settings) -> None:
-        self._link = link
+    def __init__(self, redis: BoundedRedis, settings: Settings) -> None:
+        self._redis = redis
         self._settings = settings
         self._limits: Limits | None = None
         self._fault: InvalidSettingError | None = None
         self._asking: asyncio.Task[None] | None = None
         self._due_at = 0.0
 
-    async def limits(self) -> Limits:
+    async def read_limits(self) -> Limits:
         """What the server can take.
 
         Raises:
@@ -119,12 +120,21 @@ class ServerCheck:
         assert self._limits is not None  # noqa: S101 - it has answered
         return self._limits
 
+    async def read_held_bytes(self) -> int | None:
+        """Most bytes of data that the jobs may have that have not ended; None if there is no such limit.
+
+        None as well while that is not known.
+        """
+        with suppress(RedisUnavailableError):
+            return (await self.read_limits()).held_bytes or None
+        return None
+
     async def _ask(self) -> None:
-        async with self._link.bounded():
-            info: dict[str, Any] = await self._link.redis.info()
+        async with self._redis.limit_time():
+            info: dict[str, Any] = await self._redis.client.info()
             configuration: dict[str, Any] = {}
             try:
-                configuration = dict(await self._link.redis.config_get(*_CONFIGURATION))  # type: ignore[arg-type]
+                configuration = dict(await self._redis.client.config_get(*_CONFIGURATION))  # type: ignore[arg-type]
             except ResponseError:  # not everybody may ask
                 if _needs_configuration(info, self._settings.durability):
                     raise

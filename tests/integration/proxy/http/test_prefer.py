@@ -34,11 +34,11 @@ async def until_waiting(proxy, count=1):
     """Until so many jobs have been read and are waited for, and messages are heard."""
 
     def is_waiting():
-        waiters = proxy.subscriber._everybody()
+        waiters = proxy.subscriber._all_waiters()
         return len(waiters) == count and all(waiter._future is not None for waiter in waiters)
 
     async with asyncio.timeout(20):
-        while not (is_waiting() and proxy.subscriber.is_heard):
+        while not (is_waiting() and proxy.subscriber.is_subscribed):
             await asyncio.sleep(0.01)
 
 
@@ -246,10 +246,10 @@ async def test_user_that_may_not_subscribe_is_told_of_once_and_served_by_the_loo
             async with proxy.client() as client:
                 [job_id] = await submitted(client)
                 waiting = asyncio.create_task(client.get(f"/job/{job_id}?wait=20"))
-                while not any(line["event"] == "events_unheard" for line in logged):
+                while not any(line["event"] == "events_unavailable" for line in logged):
                     await asyncio.sleep(0.01)
                 redis_client.set(f"job:{job_id}:status", "failed")
                 assert (await waiting).json()["status"] == "failed"
     finally:
         redis_client.execute_command("ACL", "DELUSER", "deaf")
-    assert [line["event"] for line in logged] == ["events_unheard"]
+    assert [line["event"] for line in logged] == ["events_unavailable"]

@@ -78,13 +78,13 @@ def guarded(settings):
 async def test_pages_are_filled_with_ones_own_jobs_and_show_no_trace_of_others(
     guarded, announced, make_client, monkeypatch
 ):
-    monkeypatch.setattr("inferq.queue.inspection.listing.MOST_LOOKS", 40)
-    monkeypatch.setattr("inferq.queue.inspection.listing._MOST_AT_ONCE", 20)
+    monkeypatch.setattr("inferq.queue.inspection.listing.MOST_SCANNED", 40)
+    monkeypatch.setattr("inferq.queue.inspection.listing.SCANNED_AT_ONCE", 20)
     client = await make_client(guarded)
     producer = client._transport.app.state.producer
-    mine = await producer.submit_all([Submission("iris", b"[]", owner="ben") for _ in range(5)])
-    others = await producer.submit_all([Submission("iris", b"[]", owner="ann") for _ in range(300)])
-    mine += await producer.submit_all([Submission("iris", b"[]", owner="ben") for _ in range(2)])
+    mine = await producer.submit_batch([Submission("iris", b"[]", owner="ben") for _ in range(5)])
+    others = await producer.submit_batch([Submission("iris", b"[]", owner="ann") for _ in range(300)])
+    mine += await producer.submit_batch([Submission("iris", b"[]", owner="ben") for _ in range(2)])
 
     found, query = [], {"limit": 3}
     while True:
@@ -132,8 +132,8 @@ async def test_waiting_jobs_of_a_model_that_nobody_serves_are_cancelled_in_one_c
 ):
     client = await make_client(guarded)
     producer = client._transport.app.state.producer
-    await producer.submit_all([Submission("gone", b"[]", owner="ben") for _ in range(3)])
-    others = await producer.submit_all([Submission("gone", b"[]", owner="ann") for _ in range(2)])
+    await producer.submit_batch([Submission("gone", b"[]", owner="ben") for _ in range(3)])
+    others = await producer.submit_batch([Submission("gone", b"[]", owner="ann") for _ in range(2)])
     query = {"model": "gone", "status": "pending"}
     answer = await client.delete("/jobs", params=query, headers=bearer(BEN))
     assert (answer.status_code, answer.json()) == (200, {"cancelled": 3})

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from inferq.proxy.app import create_app
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
 from tests.integration.proxy.routes.test_routes import DATA, beat, expect_problem
 from tests.records import change_record
@@ -70,7 +72,7 @@ async def test_jobs_for_a_model_that_nobody_serves_are_seen_everywhere(client, a
     beat(consumer, announced)
     assert (await client.get("/health")).json()["status"] == "healthy"
     producer = Producer.from_settings(settings)
-    job_id = await producer.submit("removed", b"[1]")
+    job_id = await producer.submit(Submission("removed", b"[1]"))
     await producer.close()
     health = await client.get("/health")
     assert (health.status_code, health.json()["status"]) == (200, "degraded")
@@ -135,11 +137,15 @@ async def test_server_that_may_delete_jobs_gets_none(redis_client, settings, mak
         redis_client.config_set("maxmemory-policy", "noeviction")
 
 
-async def test_server_is_looked_at_before_the_first_request(app, redis_client):
-    async def is_known():
-        return app.state.producer._server._limits is not None
+async def test_server_is_checked_before_the_first_request(settings, redis_client):
+    redis_client.config_resetstat()
+    app = create_app(settings)
 
-    await until(is_known)
+    async def is_checked():
+        return "cmdstat_config|get" in redis_client.info("commandstats")
+
+    async with app.router.lifespan_context(app):
+        await until(is_checked)
 
 
 async def test_away_is_unhealthy(make_client):

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from inferq.jobs import Outcome
-from inferq.queue.inspection.large_results import PART_BYTES, PARTS_AT_ONCE
+from inferq.queue.inspection.large_results import PART_BYTES, PARTS_AT_ONCE, LargeResults
 from tests.integration.proxy.http.test_prefer import submitted
 from tests.integration.proxy.links import slow_link
 from tests.integration.proxy.routes.test_events import Stream
@@ -187,16 +187,13 @@ async def test_job_whose_result_is_gone_between_two_looks_is_not_found(
 ):
     [job_id, other] = await submitted(client, 2)
     finish(consumer, result_of(300_000))
-    producer = proxy.app.state.producer
-    read_many = producer._read_many
+    read_part = LargeResults.read_part
 
-    async def read_then_lose(*arguments, **options):
-        jobs = await read_many(*arguments, **options)
-        await producer._redis.delete(f"job:{job_id}:result")
-        return jobs
+    async def lose_then_read(self, job, first):
+        redis_client.delete(f"job:{job_id}:result")
+        return await read_part(self, job, first)
 
-    monkeypatch.setattr(producer._reads, "_send", read_then_lose)
-    monkeypatch.setattr(producer, "_read_many", read_then_lose)
+    monkeypatch.setattr(LargeResults, "read_part", lose_then_read)
     assert (await client.get(f"/job/{job_id}")).status_code == 404
     redis_client.set(f"job:{job_id}:result", result_of(300_000))
     listed = (await client.post("/jobs/status", json={"job_ids": [job_id, other]})).json()["jobs"]
@@ -238,17 +235,17 @@ async def test_few_readers_of_large_results_keep_nobody_waiting(client, consumer
                 await asyncio.gather(*large, return_exceptions=True)
 
 
-async def test_client_that_leaves_ends_the_reading(proxy, client, consumer):
+async def test_client_that_leaves_ends_the_reading(client, consumer, monkeypatch):
     [job_id] = await submitted(client)
     finish(consumer, result_of(50_000_000))
-    read = proxy.app.state.producer.results.part
+    read_part = LargeResults.read_part
     parts = []
 
-    async def counted(job, first):
+    async def counted(self, job, first):
         parts.append(first)
-        return await read(job, first)
+        return await read_part(self, job, first)
 
-    proxy.app.state.producer.results.part = counted
+    monkeypatch.setattr(LargeResults, "read_part", counted)
     for path in (f"/job/{job_id}", "/jobs"):
         async with client.stream("GET", path) as response:
             async for _ in response.aiter_raw():

@@ -10,33 +10,36 @@ from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
 
 
-class CountingProducer(Producer):
-    """A producer that counts how often the models were read."""
-
-    readings = 0
-
-    async def announced_models(self):
-        self.readings += 1
-        return await super().announced_models()
-
-
 @pytest.fixture
 async def producer(settings):
-    producer = CountingProducer.from_settings(settings)
+    producer = Producer.from_settings(settings)
     yield producer
     await producer.close()
 
 
-async def test_requests_at_the_same_time_share_one_reading(producer, settings, announced):
+@pytest.fixture
+def readings(producer, monkeypatch):
+    """Notes each time that the models are read."""
+    read_models, readings = producer.read_models, []
+
+    async def read_and_note():
+        readings.append(await read_models())
+        return readings[-1]
+
+    monkeypatch.setattr(producer, "read_models", read_and_note)
+    return readings
+
+
+async def test_requests_at_the_same_time_share_one_reading(producer, readings, settings, announced):
     catalog = ModelCatalog(producer, settings)
     found = await asyncio.gather(*(catalog.read_announced() for _ in range(20)))
     await catalog.read_announced()
-    assert producer.readings == 1
+    assert len(readings) == 1
     assert all(list(models) == ["iris"] for models in found)
 
 
 async def test_validator_is_kept_until_its_model_changes(
-    producer, settings, announced, consumer, monkeypatch
+    producer, readings, settings, announced, consumer, monkeypatch
 ):
     monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     catalog = ModelCatalog(producer, settings)
@@ -44,7 +47,7 @@ async def test_validator_is_kept_until_its_model_changes(
     assert (await catalog.read_announced())["iris"] is first
     consumer.announce({"iris": announced.document.model_copy(update={"version": "other"}).to_json()})
     assert (await catalog.read_announced())["iris"].validator is not first.validator
-    assert producer.readings == 3
+    assert len(readings) == 3
 
 
 async def test_request_that_is_given_up_does_not_take_the_others_reading_with_it(

@@ -49,7 +49,7 @@ def commands_of(redis_client, call):
 
 
 async def test_what_was_popped_is_claimed_with_what_waits_behind_it(producer, consumer):
-    ids = [await producer.submit("iris", DATA) for _ in range(4)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(4)]
 
     jobs = consumer.wait_and_claim(3).jobs
 
@@ -61,23 +61,23 @@ async def test_worker_that_waits_gets_its_job_in_one_round_trip(producer, consum
     for _ in range(2):
         claimed = in_thread(lambda: consumer.wait_and_claim(5).jobs)
         wait_until(lambda: blocked(redis_client), what="the worker")
-        job_id = await producer.submit("iris", DATA)
+        job_id = await producer.submit(Submission("iris", DATA))
         assert [job.id for job in claimed()] == [job_id]
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     assert commands_of(redis_client, lambda: consumer.wait_and_claim(5)) == ["EVALSHA", "BRPOP", "EVALSHA"]
 
 
 @pytest.mark.parametrize("priority", Priority)
 async def test_it_is_found_in_whatever_list_it_was(settings, producer, priority):
     consumer = Consumer(settings, "worker-1", ["iris", "other"])
-    job_id = await producer.submit("other", DATA, priority)
+    job_id = await producer.submit(Submission("other", DATA, priority))
     [job] = consumer.wait_and_claim(5).jobs
     assert (job.id, job.model) == (job_id, "other")
     consumer.close()
 
 
 async def test_beside_others_that_run_or_wait_for_a_retry(producer, consumer):
-    first, second, third = [await producer.submit("iris", DATA) for _ in range(3)]
+    first, second, third = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     [job] = consumer.wait_and_claim(1).jobs
     assert [job.id for job in consumer.wait_and_claim(1).jobs] == [second]
     assert consumer.finish([Outcome(job, error=ModelError("It broke."))]) == ["retrying"]
@@ -88,7 +88,7 @@ async def test_beside_others_that_run_or_wait_for_a_retry(producer, consumer):
 async def test_of_two_that_are_in_no_list_the_popped_one_is_claimed_by_its_id(
     producer, consumer, redis_client
 ):
-    ids = [await producer.submit("iris", DATA) for _ in range(2)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     redis_client.rpop("queue:iris")
 
     _, jobs, unclaimed = consumer.wait_and_claim(5)
@@ -100,14 +100,14 @@ async def test_of_two_that_are_in_no_list_the_popped_one_is_claimed_by_its_id(
 
 
 async def test_what_an_outside_worker_has_popped_stays_its_own(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.rpop("queue:iris")
     assert consumer.wait_and_claim(5, timeout_seconds=0.05) == WaitResult([], [])
     assert (await producer.read(job_id)).status is Status.PENDING
 
 
 async def test_what_an_outside_worker_runs_stays_its_own(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.rpop("queue:iris")
     redis_client.set(f"job:{job_id}:status", "processing")
     for _ in range(2):
@@ -127,7 +127,7 @@ async def test_nothing_is_guessed_where_programs_from_outside_share_the_queue(
     redis_client.lpush("queue:iris", "outside")
     [job] = consumer.claim(1)
     consumer.finish([Outcome(job, result=b"1")])
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
 
     unclaimed = consumer.wait_and_claim(5).unclaimed
     assert [job.id for job in consumer.claim(5, unclaimed)] == [job_id]
@@ -139,7 +139,7 @@ async def test_popped_job_is_requeued_where_another_was_claimed(
     producer, consumer, redis_client, monkeypatch, is_away
 ):
     """Another worker popped that other one just now."""
-    claimed_for_it = await producer.submit("iris", DATA)
+    claimed_for_it = await producer.submit(Submission("iris", DATA))
     redis_client.rpop("queue:iris")
     redis_client.set("job:outside:data", DATA)
     redis_client.lpush("queue:iris", "outside")
@@ -162,7 +162,7 @@ async def test_job_that_waits_is_not_mistaken_for_the_popped_one(producer, consu
     for job_id in ("x0", "x1"):
         redis_client.set(f"job:{job_id}:data", DATA)
         redis_client.lpush("queue:iris", job_id)
-    ours = await producer.submit("iris", DATA)
+    ours = await producer.submit(Submission("iris", DATA))
 
     claimed = [claim_next(consumer, 1)[0].id for _ in range(3)]
     assert claimed == ["x0", "x1", ours]
@@ -174,7 +174,7 @@ async def test_worker_that_waited_long_claims_one_job_and_leaves_the_others(prod
     claimed = in_thread(lambda: consumer.wait_and_claim(5).jobs)
     wait_until(lambda: blocked(redis_client), what="the worker")
     await asyncio.sleep(0.1)  # twice as long as it counts as surely there
-    ids = await producer.submit_all([Submission("iris", DATA) for _ in range(5)])
+    ids = await producer.submit_batch([Submission("iris", DATA) for _ in range(5)])
     assert [job.id for job in claimed()] == ids[:1]
     assert [job.id for job in consumer.wait_and_claim(5).jobs] == ids[1:]
 
@@ -195,12 +195,12 @@ async def test_server_that_still_waits_for_a_worker_that_asks_anew_claims_nothin
 
     monkeypatch.setattr(pipelined, "receive", receive_once)
     assert consumer.wait_and_claim(5, timeout_seconds=4.0) == WaitResult([], [])
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     assert receive(2, *sent_on) == [[b"queue:iris", job_id.encode()], [b"", [], [], [], b""]]
 
 
 async def test_what_a_lost_answer_brought_can_be_given_back(producer, consumer, monkeypatch):
-    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     receive, call = consumer.access.pipelined.receive, consumer.access.call
 
     def receive_and_lose(count, sent_on):
@@ -225,7 +225,7 @@ async def test_what_a_lost_answer_brought_can_be_given_back(producer, consumer, 
 
 
 async def test_popped_job_that_has_ended_is_not_requeued(producer, consumer, redis_client):
-    job_id, waiting = [await producer.submit("iris", DATA) for _ in range(2)]
+    job_id, waiting = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     redis_client.rpop("queue:iris")
     await producer.cancel(job_id)
     consumer.requeue(consumer.claim(0, Popped(job_id, "iris", Priority.NORMAL, "t1")))
@@ -237,12 +237,12 @@ async def test_nothing_is_guessed_while_ids_from_outside_wait(producer, consumer
     for number in range(1100):
         redis_client.set(f"job:x{number}:data", DATA)
         redis_client.lpush("queue:iris", f"x{number}")
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     assert consumer.wait_and_claim(1).unclaimed.id == "x0"
 
 
 async def test_where_it_cannot_tell_nothing_else_is_claimed(producer, consumer, redis_client):
-    ids = [await producer.submit("iris", DATA) for _ in range(4)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(4)]
     redis_client.rpop("queue:iris")
     unclaimed = consumer.wait_and_claim(5).unclaimed
     assert redis_client.zcard("queue:iris:leases") == 0
@@ -250,8 +250,8 @@ async def test_where_it_cannot_tell_nothing_else_is_claimed(producer, consumer, 
 
 
 async def test_large_result_is_stored_though_memory_is_full(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
-    await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
+    await producer.submit(Submission("iris", DATA))
     [job] = consumer.wait_and_claim(1).jobs
     redis_client.config_set("maxmemory", 1)
     try:
@@ -266,7 +266,7 @@ async def test_large_result_is_stored_though_memory_is_full(producer, consumer, 
 @pytest.mark.parametrize("lost", [1, 2])
 async def test_jobs_of_a_claim_whose_answer_was_lost_are_claimed_again(producer, consumer, monkeypatch, lost):
     """The answer to BRPOP is lost, or only the one to the claim behind it."""
-    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     pipelined, received = consumer.access.pipelined, []
     receive = pipelined.receive
 
@@ -291,7 +291,7 @@ async def test_jobs_of_a_claim_whose_answer_was_lost_are_claimed_again(producer,
 async def test_verdicts_are_not_lost_where_redis_goes_away_during_the_wait(
     producer, consumer, monkeypatch, result
 ):
-    ids = [await producer.submit("iris", DATA) for _ in range(2)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     [job] = consumer.wait_and_claim(1).jobs
     receive, receives = consumer.access.pipelined.receive, []
 
@@ -313,13 +313,13 @@ async def test_verdicts_are_not_lost_where_redis_goes_away_during_the_wait(
 
 @pytest.mark.parametrize("result", [b"1", LARGE], ids=["short", "large"])
 async def test_outcomes_are_stored_before_the_wait(producer, consumer, redis_client, result):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.wait_and_claim(1).jobs
 
     waiting = in_thread(lambda: consumer.wait_and_claim(1, [Outcome(job, result=result)]))
     wait_until(lambda: blocked(redis_client), what="the wait")
     done = await producer.read(job_id)
-    following = await producer.submit("iris", DATA)
+    following = await producer.submit(Submission("iris", DATA))
 
     assert (done.status, done.result) == (Status.COMPLETED, result)
     verdicts, jobs, _ = waiting()
@@ -328,9 +328,9 @@ async def test_outcomes_are_stored_before_the_wait(producer, consumer, redis_cli
 
 
 async def test_outcomes_and_the_next_job_are_one_round_trip(producer, consumer, redis_client):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     [job] = consumer.wait_and_claim(1).jobs
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     finish = [Outcome(job, result=b"1")]
     assert commands_of(redis_client, lambda: consumer.wait_and_claim(1, finish)) == [
         *("EVALSHA", "EVALSHA", "BRPOP", "EVALSHA"),
@@ -338,7 +338,7 @@ async def test_outcomes_and_the_next_job_are_one_round_trip(producer, consumer, 
 
 
 async def test_server_that_has_lost_the_scripts_loses_no_job(producer, consumer, redis_client):
-    ids = [await producer.submit("iris", DATA) for _ in range(4)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(4)]
     [job] = consumer.wait_and_claim(1).jobs
     redis_client.script_flush()
     assert {job.id for job in claim_next(consumer, 1) + claim_next(consumer, 1)} == set(ids[1:3])

@@ -8,6 +8,7 @@ import pytest
 from inferq.jobs import Outcome, Status, WorkerInfo
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.consumer.registry import UNSERVED_SECONDS, make_worker_id
+from inferq.queue.producer.submission import Submission
 
 
 @pytest.fixture
@@ -41,13 +42,13 @@ OVER = UNSERVED_SECONDS + 1
 async def test_model_that_no_worker_has_is_dropped_after_a_while(producer, consumer, beat, age):
     consumer.announce({"iris": b"{}", "gone": b"{}"})
     beat("iris")
-    assert set(await producer.announced_models()) == {"iris", "gone"}
+    assert set(await producer.read_models()) == {"iris", "gone"}
     age(OVER - 2, "gone")
     beat("iris")
-    assert set(await producer.announced_models()) == {"iris", "gone"}
+    assert set(await producer.read_models()) == {"iris", "gone"}
     age(OVER, "gone")
     beat("iris")
-    assert set(await producer.announced_models()) == {"iris"}
+    assert set(await producer.read_models()) == {"iris"}
 
 
 async def test_model_of_a_worker_that_keeps_no_notes_stays(producer, consumer, beat, age, redis_client):
@@ -57,7 +58,7 @@ async def test_model_of_a_worker_that_keeps_no_notes_stays(producer, consumer, b
     beat("iris")
     age(OVER, "old")
     beat("iris")
-    assert set(await producer.announced_models()) == {"iris", "old"}
+    assert set(await producer.read_models()) == {"iris", "old"}
 
 
 @pytest.mark.parametrize("since_any", [1000.0, -1000.0], ids=["all were away", "the clock was set back"])
@@ -67,7 +68,7 @@ async def test_time_in_which_no_worker_reported_does_not_count(producer, consume
     age(OVER, "iris", "slow", since_any=since_any)
     beat("iris")
     beat("iris")
-    assert set(await producer.announced_models()) == {"iris", "slow"}
+    assert set(await producer.read_models()) == {"iris", "slow"}
 
 
 async def test_model_comes_back_with_its_worker(producer, consumer, beat, age):
@@ -75,22 +76,22 @@ async def test_model_comes_back_with_its_worker(producer, consumer, beat, age):
     beat("iris")
     age(OVER, "gone")
     beat("iris")
-    assert set(await producer.announced_models()) == {"iris"}
+    assert set(await producer.read_models()) == {"iris"}
     beat("iris", "gone")
-    assert set(await producer.announced_models()) == {"iris", "gone"}
+    assert set(await producer.read_models()) == {"iris", "gone"}
 
 
 async def test_key_of_a_wrong_type_stops_no_heartbeat(producer, beat, redis_client):
     redis_client.set("models:seen", "odd")
     beat("iris")
     beat("iris")
-    assert [worker.models for worker in await producer.live_workers()] == [("iris",)]
+    assert [worker.models for worker in await producer.read_workers()] == [("iris",)]
 
 
 async def test_worker_on_a_host_with_separators_in_its_name_corrupts_no_record(settings, producer):
     worker_id = make_worker_id("rack|7:gpu 1")
     consumer = Consumer(settings, worker_id, ["iris"])
-    job_id = await producer.submit("iris", b"[[5.1,3.5,1.4,0.2]]")
+    job_id = await producer.submit(Submission("iris", b"[[5.1,3.5,1.4,0.2]]"))
     [job] = consumer.claim(1)
     assert consumer.finish([Outcome(job, result=b"1")]) == ["completed"]
     read = await producer.read(job_id)

@@ -5,7 +5,6 @@ import pytest
 from inferq.errors import InvalidInputError, ModelError
 from inferq.jobs import Outcome, Priority, Status
 from inferq.queue.inspection import listing as module
-from inferq.queue.inspection.listing import JobListing
 from inferq.queue.producer.submission import Submission
 from tests.servers import wait_until
 
@@ -15,11 +14,11 @@ ENDS = {Status.COMPLETED: {"result": b"1"}, Status.FAILED: {"error": InvalidInpu
 
 @pytest.fixture
 def listing(producer):
-    return JobListing(producer)
+    return producer.listing
 
 
 async def submit(producer, count, **members):
-    return await producer.submit_all([Submission("iris", DATA, **members) for _ in range(count)])
+    return await producer.submit_batch([Submission("iris", DATA, **members) for _ in range(count)])
 
 
 def end(consumer, count, status):
@@ -32,7 +31,7 @@ async def pages(listing, between=lambda: None, models=("iris",), **query):
     """All pages; something may happen between them."""
     found, after = [], None
     while True:
-        page = await listing.page(models, after=after, **query)
+        page = await listing.read_page(models, after=after, **query)
         found.append(page.jobs)
         after = page.last
         if after is None:
@@ -54,9 +53,9 @@ async def test_jobs_that_have_not_ended_come_first_model_by_model_then_the_ended
     running = await submit(producer, 1, priority=Priority.HIGH)
     consumer.claim(1)
     waiting = await submit(producer, 2)
-    other = await producer.submit_all([Submission("other", DATA)])
+    other = await producer.submit_batch([Submission("other", DATA)])
 
-    found = (await listing.page(["other", "iris"])).jobs
+    found = (await listing.read_page(["other", "iris"])).jobs
 
     assert [job.id for job in found][:3] == [*waiting[::-1], *running]
     assert [job.id for job in found if job.model == "other"] == other
@@ -141,11 +140,11 @@ async def test_running_jobs_are_listed_without_repeat_while_their_leases_are_ren
 async def test_page_goes_on_after_a_job_that_is_gone(listing, producer, consumer):
     ids = await submit(producer, 10)
     end(consumer, 10, Status.FAILED)
-    first = await listing.page(["iris"], status=Status.FAILED, limit=4)
-    await producer.drop(first.jobs[-1].id)
-    await producer.revive(first.jobs[0].id)
+    first = await listing.read_page(["iris"], status=Status.FAILED, limit=4)
+    await producer.delete(first.jobs[-1].id)
+    await producer.retry(first.jobs[0].id)
 
-    rest = await listing.page(["iris"], status=Status.FAILED, after=first.last, limit=10)
+    rest = await listing.read_page(["iris"], status=Status.FAILED, after=first.last, limit=10)
 
     assert {job.id for job in first.jobs} | {job.id for job in rest.jobs} == set(ids)
     assert len(rest.jobs) == 6
@@ -207,9 +206,9 @@ async def test_page_is_filled_from_among_the_jobs_of_others(listing, producer, c
     assert sorted(ids_of(found)) == sorted(mine)
 
 
-async def test_looks_for_a_page_are_bounded_and_the_next_one_goes_on(listing, producer, monkeypatch):
-    monkeypatch.setattr(module, "MOST_LOOKS", 10)
-    monkeypatch.setattr(module, "_MOST_AT_ONCE", 5)
+async def test_scan_for_a_page_is_bounded_and_the_next_one_goes_on(listing, producer, monkeypatch):
+    monkeypatch.setattr(module, "MOST_SCANNED", 10)
+    monkeypatch.setattr(module, "SCANNED_AT_ONCE", 5)
     mine = await submit(producer, 3, owner="ann")
     await submit(producer, 60, owner="ben")
 

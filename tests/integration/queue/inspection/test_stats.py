@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from inferq.errors import InvalidInputError, ModelError
 from inferq.jobs import Outcome, Priority, WorkerInfo
-from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.submission import Submission
 from tests.records import change_record, record
 
@@ -16,7 +15,7 @@ async def test_numbers_are_those_of_the_queues(producer, consumer, redis_client)
     consumer.announce({"iris": b"{}", "other": b"{}"})
     now = datetime.now(UTC)
     consumer.heartbeat(WorkerInfo("worker-1", "here", os.getpid(), ("iris",), now), {}, 30.0)
-    await producer.submit_all([Submission("iris", DATA) for _ in range(5)])
+    await producer.submit_batch([Submission("iris", DATA) for _ in range(5)])
     done, broken, bad, _running = consumer.claim(4)
     consumer.finish(
         [
@@ -25,14 +24,14 @@ async def test_numbers_are_those_of_the_queues(producer, consumer, redis_client)
             Outcome(bad, error=InvalidInputError("No.")),
         ]
     )
-    await producer.submit("iris", DATA, Priority.HIGH, webhook="https://example.com/hook")
-    ended = await producer.submit("iris", DATA, Priority.LOW, webhook="https://example.com/hook")
+    await producer.submit(Submission("iris", DATA, Priority.HIGH, webhook="https://example.com/hook"))
+    ended = await producer.submit(Submission("iris", DATA, Priority.LOW, webhook="https://example.com/hook"))
     await producer.cancel(ended)
     waiting = redis_client.lindex("queue:iris", -1).decode()
     submitted_ms = int(record(redis_client, waiting)["submitted_ms"])
     change_record(redis_client, waiting, submitted_ms=submitted_ms - 60_000)
 
-    overview = await read_stats(producer.link)
+    overview = await producer.read_stats()
 
     iris, other = overview.models["iris"], overview.models["other"]
     assert list(overview.models) == ["iris", "other"]
@@ -47,15 +46,15 @@ async def test_numbers_are_those_of_the_queues(producer, consumer, redis_client)
 
 
 async def test_nothing_is_there_at_first(producer):
-    overview = await read_stats(producer.link)
+    overview = await producer.read_stats()
     assert (overview.models, overview.workers, overview.webhooks_waiting) == ({}, [], 0)
 
 
 async def test_ids_without_a_job_hide_not_how_long_the_others_have_waited(producer, consumer, redis_client):
     consumer.announce({"iris": b"{}"})
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     redis_client.rpush("queue:iris", "outside", b"\xff")
-    assert (await read_stats(producer.link)).models["iris"].oldest_wait_seconds is not None
+    assert (await producer.read_stats()).models["iris"].oldest_wait_seconds is not None
 
 
 async def test_odd_keys_break_no_overview(producer, consumer, redis_client):
@@ -63,4 +62,4 @@ async def test_odd_keys_break_no_overview(producer, consumer, redis_client):
     for key in ("queue:iris:leases", "queue:iris:rate", "queue:iris:high", "webhooks", "workers"):
         redis_client.set(key, "odd")
     redis_client.hset("models", b"\xff", "odd")
-    assert (await read_stats(producer.link)).models["iris"].running == 0
+    assert (await producer.read_stats()).models["iris"].running == 0

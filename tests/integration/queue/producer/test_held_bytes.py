@@ -5,7 +5,6 @@ import pytest
 from inferq.errors import BodyTooLargeError, InvalidInputError, ModelError, QueueFullError
 from inferq.jobs import Outcome, Priority
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
 from tests.records import record
@@ -15,18 +14,18 @@ SMALL, LARGE = b"[[%b]]" % (b"1," * 50 + b"1"), b"[[%b]]" % (b"1," * 20_000 + b"
 
 
 async def held(producer):
-    return (await read_stats(producer.link)).queued_bytes
+    return (await producer.read_stats()).queued_bytes
 
 
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
 async def test_every_way_in_counts_and_every_way_out_frees(producer, consumer, redis_client, settings, data):
     size = len(data)
-    one = await producer.submit("iris", data)
+    one = await producer.submit(Submission("iris", data))
     assert await held(producer) == size
     key = Idempotency("k", b"r", 60)
     many = [Submission("iris", data, Priority.LOW) for _ in range(3)]
-    ids = await producer.submit_all(many, key)
-    assert await producer.submit_all([Submission("iris", data)] * 3, key) == ids
+    ids = await producer.submit_batch(many, key)
+    assert await producer.submit_batch([Submission("iris", data)] * 3, key) == ids
     assert await held(producer) == 4 * size
     assert record(redis_client, ids[0])["bytes"] == str(size)
 
@@ -41,16 +40,16 @@ async def test_every_way_in_counts_and_every_way_out_frees(producer, consumer, r
     consumer.finish([Outcome(second, error=InvalidInputError("No."))])
     await producer.cancel(ids[1])
     assert await held(producer) == size
-    await producer.revive(second.id)
+    await producer.retry(second.id)
     assert await held(producer) == 2 * size
     await producer.cancel(second.id)
-    await producer.drop(second.id)
+    await producer.delete(second.id)
     [last] = consumer.claim(1)
     consumer.finish([Outcome(last, error=ModelError("No."))])
     assert await held(producer) == size, "it is to be tried again"
     redis_client.set(f"job:{last.id}:result", b"1")
     redis_client.set(f"job:{last.id}:status", b"completed")
-    await producer.drop(last.id)
+    await producer.delete(last.id)
     assert await held(producer) == 0
     assert not redis_client.hexists("jobs:records", "|bytes")
     assert one == first.id
@@ -69,7 +68,7 @@ async def test_jobs_from_outside_count_from_their_claim_to_their_end(producer, c
 async def test_jobs_that_expire_or_whose_data_is_gone_are_counted_no_more(settings, redis_client):
     short = settings.model_copy(update={"job_ttl": 0.3})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
-    ids = [await producer.submit("iris", SMALL) for _ in range(3)]
+    ids = [await producer.submit(Submission("iris", SMALL)) for _ in range(3)]
     redis_client.delete(f"job:{ids[0]}:data")
     assert consumer.claim(1)[0].id == ids[1]
     assert await held(producer) == 2 * len(SMALL)
@@ -82,7 +81,7 @@ async def test_jobs_that_expire_or_whose_data_is_gone_are_counted_no_more(settin
 async def test_count_is_right_again_when_nothing_waits_whatever_others_have_done(
     producer, consumer, redis_client
 ):
-    ids = [await producer.submit("iris", SMALL) for _ in range(2)]
+    ids = [await producer.submit(Submission("iris", SMALL)) for _ in range(2)]
     redis_client.hdel("jobs:records", ids[0])
     redis_client.hincrby("jobs:records", "|bytes", 1000)
     consumer.recover()
@@ -100,20 +99,20 @@ async def test_count_is_right_again_when_nothing_waits_whatever_others_have_done
 async def test_more_than_the_limit_is_refused_until_a_job_has_ended(settings, consumer, redis_client, data):
     size = len(data)
     producer = Producer.from_settings(settings.model_copy(update={"max_queued_bytes": 3 * size}))
-    failed = await producer.submit("iris", data)
+    failed = await producer.submit(Submission("iris", data))
     consumer.finish([Outcome(job, error=InvalidInputError("No.")) for job in consumer.claim(1)])
     for _ in range(2):
-        await producer.submit("other", data)
+        await producer.submit(Submission("other", data))
     with pytest.raises(QueueFullError, match=rf"takes {2 * size} bytes.*INFERQ_MAX_QUEUED_BYTES") as caught:
-        await producer.submit_all([Submission("iris", data), Submission("iris", data)])
+        await producer.submit_batch([Submission("iris", data), Submission("iris", data)])
     assert 1 <= caught.value.retry_after_seconds <= 60
-    await producer.submit("iris", data)
-    for refused in (producer.submit("third", data), producer.revive(failed)):
+    await producer.submit(Submission("iris", data))
+    for refused in (producer.submit(Submission("third", data)), producer.retry(failed)):
         with pytest.raises(QueueFullError, match=f"takes {3 * size} bytes"):
             await refused
     assert len(redis_client.keys("job:*:data")) == 4
     consumer.finish([Outcome(job, result=b"1") for job in consumer.claim(1)])
-    await producer.revive(failed)
+    await producer.retry(failed)
     assert await held(producer) == 3 * size
     await producer.close()
 
@@ -123,16 +122,16 @@ async def test_data_that_would_never_fit_is_refused_for_good(settings, redis_cli
     with pytest.raises(
         BodyTooLargeError, match=r"takes 1001 bytes.* 1000 together \(INFERQ_MAX_QUEUED_BYTES\)"
     ):
-        await producer.submit("iris", b"1" * 1001)
+        await producer.submit(Submission("iris", b"1" * 1001))
     with pytest.raises(BodyTooLargeError, match="takes 1200 bytes"):
-        await producer.submit_all([Submission("iris", b"1" * 600)] * 2)
+        await producer.submit_batch([Submission("iris", b"1" * 600)] * 2)
     await producer.close()
     before = redis_client.config_get("proto-max-bulk-len")
     redis_client.config_set("proto-max-bulk-len", 1024 * 1024)
     try:
         producer = Producer.from_settings(settings)
         with pytest.raises(BodyTooLargeError, match="proto-max-bulk-len"):
-            await producer.submit("iris", b"1" * (1024 * 1024))
+            await producer.submit(Submission("iris", b"1" * (1024 * 1024)))
         await producer.close()
     finally:
         redis_client.config_set("proto-max-bulk-len", before["proto-max-bulk-len"])
@@ -140,12 +139,12 @@ async def test_data_that_would_never_fit_is_refused_for_good(settings, redis_cli
 
 async def test_limit_is_half_of_the_servers_memory_if_nothing_is_said(settings, redis_client):
     producer = Producer.from_settings(settings)
-    assert await producer.max_queued_bytes() == redis_client.info()["total_system_memory"] // 2
+    assert await producer.read_max_queued_bytes() == redis_client.info()["total_system_memory"] // 2
     await producer.close()
     redis_client.config_set("maxmemory", "100mb")
     try:
         producer = Producer.from_settings(settings)
-        assert await producer.max_queued_bytes() == 50 * 1024 * 1024
+        assert await producer.read_max_queued_bytes() == 50 * 1024 * 1024
     finally:
         redis_client.config_set("maxmemory", "0")
     await producer.close()
@@ -153,7 +152,10 @@ async def test_limit_is_half_of_the_servers_memory_if_nothing_is_said(settings, 
 
 async def test_jobs_of_an_earlier_version_go_on(producer, consumer, redis_client):
     """Its records have twelve values."""
-    ids = [await producer.submit("iris", SMALL, webhook=hook) for hook in (None, "https://example.com/|x")]
+    ids = [
+        await producer.submit(Submission("iris", SMALL, webhook=hook))
+        for hook in (None, "https://example.com/|x")
+    ]
     for job_id in ids:
         stored = redis_client.hget("jobs:records", job_id).decode()
         values = stored.split("|", 14)
@@ -168,7 +170,7 @@ async def test_jobs_of_an_earlier_version_go_on(producer, consumer, redis_client
 async def test_jobs_of_a_model_that_nobody_serves_any_more_expire_as_well(settings, redis_client):
     short = settings.model_copy(update={"job_ttl": 0.2})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
-    job_id = await producer.submit("removed", SMALL)
+    job_id = await producer.submit(Submission("removed", SMALL))
 
     def ends():
         consumer.recover()

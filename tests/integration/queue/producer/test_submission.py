@@ -8,6 +8,7 @@ from inferq.jobs import Outcome, Priority
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
+from tests.integration.queue.commits import replace_commit
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 LARGE = json.dumps([[float(i)] * 4 for i in range(2000)]).encode()
@@ -19,8 +20,8 @@ def key(text="k", request=b"r", ttl_seconds=60.0):
 
 @pytest.mark.parametrize("data", [DATA, LARGE])
 async def test_repeated_request_gets_its_first_job(producer, redis_client, data):
-    first = await producer.submit("iris", data, idempotency=key())
-    again = await producer.submit("iris", data, idempotency=key())
+    first = await producer.submit(Submission("iris", data), key())
+    again = await producer.submit(Submission("iris", data), key())
 
     assert again == first
     assert redis_client.llen("queue:iris") == 1
@@ -28,7 +29,7 @@ async def test_repeated_request_gets_its_first_job(producer, redis_client, data)
 
 
 async def test_requests_repeated_at_the_same_time_make_one_job(producer, redis_client):
-    ids = await asyncio.gather(*(producer.submit("iris", DATA, idempotency=key()) for _ in range(50)))
+    ids = await asyncio.gather(*(producer.submit(Submission("iris", DATA), key()) for _ in range(50)))
 
     assert len(set(ids)) == 1
     assert redis_client.llen("queue:iris") == 1
@@ -36,27 +37,27 @@ async def test_requests_repeated_at_the_same_time_make_one_job(producer, redis_c
 
 @pytest.mark.parametrize("data", [DATA, LARGE])
 async def test_same_key_with_another_request_is_refused(producer, redis_client, data):
-    await producer.submit("iris", data, idempotency=key())
+    await producer.submit(Submission("iris", data), key())
 
     with pytest.raises(IdempotencyConflictError, match="Idempotency-Key"):
-        await producer.submit("iris", data, idempotency=key(request=b"another"))
+        await producer.submit(Submission("iris", data), key(request=b"another"))
     assert len(redis_client.keys("job:*:data")) == 1
 
 
 async def test_keys_of_two_owners_are_two_keys(producer):
-    first = await producer.submit("iris", DATA, owner="ann", idempotency=key())
-    assert await producer.submit("iris", DATA, owner="bob", idempotency=key(request=b"x")) != first
+    first = await producer.submit(Submission("iris", DATA, owner="ann"), key())
+    assert await producer.submit(Submission("iris", DATA, owner="bob"), key(request=b"x")) != first
 
 
 async def test_key_is_free_again_when_its_job_is_gone(producer, redis_client):
-    first = await producer.submit("iris", DATA, idempotency=key())
+    first = await producer.submit(Submission("iris", DATA), key())
     redis_client.delete(*redis_client.keys(f"job:{first}:*"))
 
-    assert await producer.submit("iris", DATA, idempotency=key(request=b"another")) != first
+    assert await producer.submit(Submission("iris", DATA), key(request=b"another")) != first
 
 
 async def test_key_is_forgotten_in_time(producer, redis_client):
-    await producer.submit("iris", DATA, idempotency=key(ttl_seconds=5))
+    await producer.submit(Submission("iris", DATA), key(ttl_seconds=5))
     [kept] = redis_client.keys("idempotency:*")
     assert 0 < redis_client.pttl(kept) <= 5000
 
@@ -64,7 +65,7 @@ async def test_key_is_forgotten_in_time(producer, redis_client):
 async def test_many_jobs_are_stored_in_order(producer, consumer, redis_client):
     jobs = [Submission("iris", LARGE if number == 3 else DATA) for number in range(1500)]
 
-    ids = await producer.submit_all(jobs)
+    ids = await producer.submit_batch(jobs)
 
     assert ids == [job.id for job in jobs]
     assert [one.decode() for one in redis_client.lrange("queue:iris", 0, -1)[::-1]] == ids
@@ -75,9 +76,9 @@ async def test_many_jobs_are_stored_in_order(producer, consumer, redis_client):
 async def test_many_jobs_are_refused_whole_where_not_all_have_a_place(settings, redis_client):
     producer = Producer.from_settings(settings.model_copy(update={"max_queued": 5}))
     try:
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
         with pytest.raises(QueueFullError):
-            await producer.submit_all([Submission("iris", LARGE)] + [Submission("iris", DATA)] * 5)
+            await producer.submit_batch([Submission("iris", LARGE)] + [Submission("iris", DATA)] * 5)
         assert redis_client.llen("queue:iris") == 1
         assert len(redis_client.keys("job:*")) == 2
     finally:
@@ -85,20 +86,20 @@ async def test_many_jobs_are_refused_whole_where_not_all_have_a_place(settings, 
 
 
 async def test_many_jobs_with_a_key_are_stored_once(producer, redis_client):
-    first = await producer.submit_all([Submission("iris", DATA) for _ in range(3)], key())
-    again = await producer.submit_all([Submission("iris", LARGE) for _ in range(3)], key())
+    first = await producer.submit_batch([Submission("iris", DATA) for _ in range(3)], key())
+    again = await producer.submit_batch([Submission("iris", LARGE) for _ in range(3)], key())
 
     assert again == first
     assert redis_client.llen("queue:iris") == 3
     with pytest.raises(IdempotencyConflictError):
-        await producer.submit_all([Submission("iris", DATA)], key(request=b"another"))
+        await producer.submit_batch([Submission("iris", DATA)], key(request=b"another"))
 
 
 async def test_low_jobs_do_not_starve(settings, producer):
     consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
     try:
         for priority in Priority:
-            await producer.submit_all([Submission("iris", DATA, priority) for _ in range(100)])
+            await producer.submit_batch([Submission("iris", DATA, priority) for _ in range(100)])
         taken = [(await producer.read(job.id)) for _ in range(40) for job in consumer.claim(1)]
         owners = dict.fromkeys(Priority, 0)
         for job in taken:
@@ -109,15 +110,17 @@ async def test_low_jobs_do_not_starve(settings, producer):
 
 
 async def test_jobs_that_complete_together_are_listed_in_one_entry(producer, consumer, redis_client):
-    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(3)])
     [entry] = redis_client.zrange("queue:iris:completed", 0, -1)
     assert json.loads(entry) == ids
 
 
 async def test_jobs_that_asked_for_it_are_put_in_line_to_be_reported(producer, consumer, redis_client):
-    ids = [await producer.submit("iris", DATA, webhook="https://example.com/hook") for _ in range(2)]
-    await producer.submit("iris", DATA)
+    ids = [
+        await producer.submit(Submission("iris", DATA, webhook="https://example.com/hook")) for _ in range(2)
+    ]
+    await producer.submit(Submission("iris", DATA))
     assert redis_client.zcard("webhooks") == 0
 
     consumer.finish([Outcome(job, result=b"{}") for job in consumer.claim(3) if job.id != ids[1]])
@@ -130,7 +133,7 @@ async def test_changes_of_status_are_told(producer, consumer, redis_client):
     events = redis_client.pubsub()
     events.subscribe("events")
     events.get_message(timeout=1)
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
     consumer.requeue([job])
     [job] = consumer.claim(1)
@@ -142,39 +145,37 @@ async def test_changes_of_status_are_told(producer, consumer, redis_client):
 
 
 async def test_many_jobs_leave_nothing_behind_where_redis_refuses_some(producer, redis_client):
-    await producer.max_queued_bytes()  # known before, so that not this is why they are refused
+    await producer.read_max_queued_bytes()  # known before, so that not this is why they are refused
     redis_client.config_set("maxmemory", redis_client.info("memory")["used_memory"] + 500_000)
     try:
         with pytest.raises(RedisUnavailableError):
-            await producer.submit_all([Submission("iris", LARGE) for _ in range(50)])
+            await producer.submit_batch([Submission("iris", LARGE) for _ in range(50)])
     finally:
         redis_client.config_set("maxmemory", 0)
     assert redis_client.keys("*") == []
 
 
 async def test_many_jobs_of_which_redis_lost_one_are_refused_whole(producer, redis_client, monkeypatch):
-    commit = producer._bulk._commit
+    jobs = [Submission("iris", DATA) for _ in range(3)]
 
-    async def commit_later(arguments):
-        redis_client.delete(f"job:{arguments[8]}:data")
-        return await commit(arguments)
+    async def commit_later(commit):
+        redis_client.delete(f"job:{jobs[1].id}:data")
+        return await commit()
 
-    monkeypatch.setattr(producer._bulk, "_commit", commit_later)
+    replace_commit(monkeypatch, commit_later)
     with pytest.raises(RedisUnavailableError, match="lost"):
-        await producer.submit_all([Submission("iris", DATA) for _ in range(3)])
+        await producer.submit_batch(jobs)
     assert redis_client.keys("*") == []
 
 
 async def test_commit_repeated_since_its_answer_was_lost_changes_nothing(producer, redis_client, monkeypatch):
-    commit = producer._bulk._commit
+    async def commit_twice(commit):
+        assert await commit() == [b"accepted"]
+        return await commit()
 
-    async def commit_twice(arguments):
-        assert await commit(arguments) == [b"accepted"]
-        return await commit(arguments)
-
-    monkeypatch.setattr(producer._bulk, "_commit", commit_twice)
+    replace_commit(monkeypatch, commit_twice)
     jobs = [Submission("iris", DATA) for _ in range(3)]
-    assert await producer.submit_all(jobs, key()) == [job.id for job in jobs]
+    assert await producer.submit_batch(jobs, key()) == [job.id for job in jobs]
     assert redis_client.llen("queue:iris") == 3
 
 
@@ -184,7 +185,7 @@ async def test_jobs_of_several_models_and_priorities_are_stored_in_one_go(produc
         for model in ("iris", "other")
         for priority in Priority
     ]
-    await producer.submit_all(jobs)
+    await producer.submit_batch(jobs)
 
     taken = consumer.claim(10)
     assert [job.id for job in taken] == [job.id for job in jobs[:3]]
@@ -197,8 +198,8 @@ async def test_many_jobs_are_on_disk_before_they_are_accepted(settings, redis_cl
     producer = Producer.from_settings(settings.model_copy(update={"durability": "fsync"}))
     redis_client.config_set("appendfsync", "always")  # Redis 7.0 knows no WAITAOF
     try:
-        ids = await producer.submit_all([Submission("iris", DATA) for _ in range(300)], key())
-        again = await producer.submit_all([Submission("iris", DATA) for _ in range(300)], key())
+        ids = await producer.submit_batch([Submission("iris", DATA) for _ in range(300)], key())
+        again = await producer.submit_batch([Submission("iris", DATA) for _ in range(300)], key())
         assert ids == again
         assert redis_client.llen("queue:iris") == 300
     finally:

@@ -12,6 +12,7 @@ from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.connection import connect
 from inferq.settings import Settings
 from tests.integration.queue.consumer.claiming import claim_next
@@ -38,24 +39,24 @@ def certificates(tmp_path_factory):
 
 async def run_one_job(settings):
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    notices = EventSubscriber(producer, settings)
+    notices = EventSubscriber(producer.redis, producer.jobs, settings)
     try:
         consumer.check_server()
         consumer.announce({"iris": b"{}"})
-        job_id = await producer.submit("iris", DATA)
-        with notices.waiting(job_id) as waiter:
-            while not notices.is_heard:
+        job_id = await producer.submit(Submission("iris", DATA))
+        with notices.subscribe(job_id) as waiter:
+            while not notices.is_subscribed:
                 await asyncio.sleep(0.01)
             [job] = claim_next(consumer)
             consumer.renew({job: 60.0})
             consumer.finish([Outcome(job, result=b"1")])
-            while waiter.told is not Status.COMPLETED:
-                assert await waiter.woken(10)
+            while waiter.notified is not Status.COMPLETED:
+                assert await waiter.wait(10)
         consumer.recover()
         consumer.requeue_orphans()
         job = await producer.read(job_id)
-        assert await producer.announced_models() == {"iris": b"{}"}
-        assert await producer.live_workers() == []
+        assert await producer.read_models() == {"iris": b"{}"}
+        assert await producer.read_workers() == []
         consumer.retire()
         return job
     finally:
@@ -99,7 +100,7 @@ async def test_refused_password_is_a_clear_error_without_the_secret(redis_client
         here = settings.model_copy(update={"redis_url": url})
         producer, consumer = Producer.from_settings(here), Consumer(here, "worker-1", ["iris"])
         with pytest.raises(RedisUnavailableError) as from_producer:
-            await producer.submit("iris", DATA)
+            await producer.submit(Submission("iris", DATA))
         with pytest.raises(RedisUnavailableError) as from_consumer:
             consumer.claim(1)
         for caught in (from_producer, from_consumer):

@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Priority
 from inferq.queue.consumer.claim import Popped, new_token
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection, PipelinedConnection, pack
 from tests.servers import wait_until
 
@@ -99,7 +100,7 @@ def test_line_that_was_cut_fails_once(line, redis_client):
 
 
 async def test_answer_to_a_question_that_was_given_up_is_not_taken_for_the_next(producer, redis_client):
-    line = AsyncPipelinedConnection(producer.link.redis)
+    line = AsyncPipelinedConnection(producer.redis.client)
     given_up = asyncio.create_task(line.ask(("BLPOP", "nothing", 30)))
     await asyncio.to_thread(
         wait_until, lambda: redis_client.info("clients")["blocked_clients"], what="the question"
@@ -114,19 +115,19 @@ async def test_jobs_are_stored_once_and_read_when_connections_are_cut_all_the_ti
     ids = []
     for _ in range(20):
         kill_others(redis_client)
-        ids.append(await producer.submit("iris", DATA))
+        ids.append(await producer.submit(Submission("iris", DATA)))
         kill_others(redis_client)
         assert (await producer.read(ids[-1])).id == ids[-1]
     assert redis_client.lrange("queue:iris", 0, -1) == [job_id.encode() for job_id in reversed(ids)]
 
 
 async def test_job_that_could_not_be_put_in_line_is_not_accepted(producer, redis_client):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     redis_client.execute_command("ACL", "SETUSER", "default", "-lpush")
     try:
         for _ in range(2):
             with pytest.raises(RedisUnavailableError):
-                await producer.submit("iris", DATA)
+                await producer.submit(Submission("iris", DATA))
     finally:
         redis_client.execute_command("ACL", "SETUSER", "default", "+@all")
     assert redis_client.llen("queue:iris") == 1
@@ -154,10 +155,10 @@ async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, 
     def connection_id():
         return line.ask(("CLIENT", "ID"))
 
-    asking = AsyncPipelinedConnection(producer.link.redis)
+    asking = AsyncPipelinedConnection(producer.redis.client)
     first = connection_id(), await asking.ask(("CLIENT", "ID"))
     assert (connection_id(), await asking.ask(("CLIENT", "ID"))) == first
-    for client in (redis_client, producer.link.redis):
+    for client in (redis_client, producer.redis.client):
         monkeypatch.setattr(client.connection_pool, "master_address", ("replaced", 6379), raising=False)
     second = connection_id(), await asking.ask(("CLIENT", "ID"))
     assert second[0] != first[0]

@@ -12,6 +12,7 @@ from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.connection import SentinelUrl, connect, connect_async, masked_url
 from inferq.settings import Settings
 from tests.servers import REDIS_BINARY, Server, free_port, wait_until
@@ -82,9 +83,9 @@ async def test_proxy_and_worker_follow_a_failover_by_themselves(replicated):
     url, primary, replica = replicated
     settings = Settings(redis_url=url)
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    first = await producer.submit("iris", DATA)
+    first = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
-    second = await producer.submit("iris", DATA)
+    second = await producer.submit(Submission("iris", DATA))
     with primary.client() as client:
         assert client.wait(1, 2000) == 1
     primary.kill()
@@ -97,7 +98,7 @@ async def test_proxy_and_worker_follow_a_failover_by_themselves(replicated):
                 except RedisUnavailableError:
                     await asyncio.sleep(0.05)
 
-    third = await eventually(lambda: producer.submit("iris", DATA))
+    third = await eventually(lambda: producer.submit(Submission("iris", DATA)))
     assert consumer.finish([Outcome(job, result=b"1")]) == ["completed"]
     assert [one.id for one in consumer.claim(1) + consumer.claim(1)] == [second, third]
     assert (await eventually(lambda: producer.read(first))).status is Status.COMPLETED
@@ -111,7 +112,7 @@ async def test_demoted_server_is_left_for_the_new_primary(replicated):
     url, primary, _ = replicated
     settings = Settings(redis_url=url)
     producer = Producer.from_settings(settings)
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     sentinel_port = int(url.split("127.0.0.1:")[2].split("/")[0])
     with Redis(port=sentinel_port) as sentinel, primary.client() as old:
         wait_until(lambda: fails_over(sentinel), 20, "a replica that Sentinel finds fit")
@@ -119,7 +120,7 @@ async def test_demoted_server_is_left_for_the_new_primary(replicated):
     async with asyncio.timeout(10):
         while True:
             try:
-                await producer.submit("iris", DATA)
+                await producer.submit(Submission("iris", DATA))
                 break
             except RedisUnavailableError:
                 await asyncio.sleep(0.05)
@@ -130,23 +131,23 @@ async def test_whoever_waits_is_told_by_the_new_primary(replicated):
     url, primary, _ = replicated
     settings = Settings(redis_url=url)
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    notices = EventSubscriber(producer, settings)
-    job_id = await producer.submit("iris", DATA)
-    with notices.waiting(job_id) as waiter:
+    notices = EventSubscriber(producer.redis, producer.jobs, settings)
+    job_id = await producer.submit(Submission("iris", DATA))
+    with notices.subscribe(job_id) as waiter:
         async with asyncio.timeout(40):
-            while not notices.is_heard:
+            while not notices.is_subscribed:
                 await asyncio.sleep(0.01)
             with primary.client() as client:
                 assert client.wait(1, 2000) == 1
             primary.kill()
-            while notices.is_heard:
+            while notices.is_subscribed:
                 await asyncio.sleep(0.01)
-            while not notices.is_heard:
+            while not notices.is_subscribed:
                 await asyncio.sleep(0.01)
             [job] = await asyncio.to_thread(consumer.claim, 1)
             await asyncio.to_thread(consumer.finish, [Outcome(job, result=b"1")])
-            while waiter.told is not Status.COMPLETED:
-                await waiter.woken(10)
+            while waiter.notified is not Status.COMPLETED:
+                await waiter.wait(10)
     await notices.aclose()
     await producer.close()
     consumer.close()

@@ -32,7 +32,7 @@ async def test_odd_record_breaks_neither_the_queue_nor_a_read(producer, consumer
     write_record(redis_client, "odd", **fields)
     await producer.read("odd")
     redis_client.lpush("queue:iris", "odd")
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
 
     jobs = claim_next(consumer) + consumer.claim(1)
     assert job_id in [job.id for job in jobs]
@@ -55,8 +55,8 @@ async def test_odd_entries_among_models_and_workers_are_passed_over(producer, re
     redis_client.hset("models", b"\xff", "x")
     redis_client.zadd("workers", {"ghost": 1, "odd": 2})
     redis_client.hset("worker:odd", "host", "here")
-    assert list(await producer.announced_models()) == ["\ufffd"]
-    assert await producer.live_workers() == []
+    assert list(await producer.read_models()) == ["\ufffd"]
+    assert await producer.read_workers() == []
 
 
 async def test_scan_goes_on_past_odd_keys(eager_consumer, redis_client):
@@ -88,7 +88,7 @@ async def test_ended_id_that_is_set_and_pushed_again_runs_again(producer, consum
 
 
 async def test_ended_id_that_is_only_pushed_again_changes_nothing(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
     consumer.finish([Outcome(job, result=b"1")])
     redis_client.lpush("queue:iris", job_id)
@@ -97,7 +97,7 @@ async def test_ended_id_that_is_only_pushed_again_changes_nothing(producer, cons
 
 
 async def test_job_that_an_outside_worker_is_running_is_left_to_it(producer, eager_consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop(["queue:iris"])
     redis_client.set(f"job:{job_id}:status", "processing")
     for _ in range(3):
@@ -111,7 +111,7 @@ async def test_job_that_an_outside_worker_is_running_is_left_to_it(producer, eag
 
 
 async def test_keys_that_an_outside_worker_leaves_without_expiry_get_one(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
     consumer.finish([Outcome(job, result=b"1")])
     redis_client.set(f"job:{job_id}:result", "2")
@@ -144,7 +144,7 @@ async def test_failed_kind_is_kept_for_people_and_programs(producer, consumer, r
 async def test_history_that_cannot_be_read_breaks_neither_its_own_job_nor_those_read_with_it(
     producer, redis_client, noted
 ):
-    good = await producer.submit("iris", DATA)
+    good = await producer.submit(Submission("iris", DATA))
     write_record(redis_client, "odd", **{"model": "iris", "attempts": 1, "attempt:1": noted})
     odd, fine = await producer.read_many(["odd", good])
     assert odd.attempts == 1
@@ -152,7 +152,7 @@ async def test_history_that_cannot_be_read_breaks_neither_its_own_job_nor_those_
 
 
 async def test_list_of_the_wrong_type_does_not_break_reads(producer, redis_client):
-    good = await producer.submit("iris", DATA)
+    good = await producer.submit(Submission("iris", DATA))
     redis_client.set("queue:zz", "no list")
     redis_client.set("queue:zz:open:normal", "no sorted set")
     write_record(redis_client, "odd", model="zz")
@@ -167,14 +167,14 @@ async def test_odd_reports_of_workers_do_not_break_health(producer, redis_client
     redis_client.hset("worker:naive", mapping=report | {"started_at": "2026-01-01T00:00:00"})
     redis_client.hset("worker:aware", mapping=report | {"started_at": "2026-01-01T00:00:01+00:00"})
     redis_client.zadd("workers", {b"\xff": 1, "naive": 2, "aware": 3})
-    assert [worker.id for worker in await producer.live_workers()] == ["naive", "aware"]
-    assert await producer.last_heartbeat() is None
+    assert [worker.id for worker in await producer.read_workers()] == ["naive", "aware"]
+    assert await producer.read_last_heartbeat() is None
 
 
 async def test_spoilt_record_of_a_running_job_harms_no_other(producer, settings, redis_client):
     short = settings.model_copy(update={"lease_seconds": 0.3})
     consumer = Consumer(short, "worker-1", ["iris"])
-    fine, spoilt = [await producer.submit("iris", DATA) for _ in range(2)]
+    fine, spoilt = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     jobs = {job.id: job for job in consumer.claim(2)}
     change_record(redis_client, spoilt, failures="abc", alone="1")
 
@@ -193,7 +193,7 @@ async def test_spoilt_record_of_a_running_job_harms_no_other(producer, settings,
 async def test_spoilt_record_of_a_waiting_job_keeps_no_other_from_being_claimed(
     producer, consumer, redis_client
 ):
-    first, spoilt, last = [await producer.submit("iris", DATA) for _ in range(3)]
+    first, spoilt, last = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     change_record(redis_client, spoilt, attempts="x")
 
     assert [job.id for job in consumer.claim(3)] == [first, last]
@@ -215,8 +215,8 @@ async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_othe
 
     def submit(model):
         if is_batch:
-            return producer.submit_all([Submission(model, DATA)])
-        return producer.submit(model, DATA)
+            return producer.submit_batch([Submission(model, DATA)])
+        return producer.submit(Submission(model, DATA))
 
     bad, good = [submit("iris") for _ in range(3)], [submit("other") for _ in range(3)]
     answers = await asyncio.gather(*bad, *good, return_exceptions=True)
@@ -233,7 +233,7 @@ async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_othe
 async def test_failed_job_stays_as_it_is_where_a_key_of_its_queue_is_of_the_wrong_type(
     producer, consumer, redis_client, key
 ):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     [claimed] = consumer.claim(1)
     consumer.finish([Outcome(claimed, error=InvalidInputError("bad"))])
     failed = await producer.read(job_id)
@@ -241,28 +241,28 @@ async def test_failed_job_stays_as_it_is_where_a_key_of_its_queue_is_of_the_wron
     redis_client.hset(key, "a", 1)
 
     with pytest.raises(RedisUnavailableError, match=key):
-        await producer.revive(job_id)
+        await producer.retry(job_id)
     assert await producer.read(job_id) == failed
 
     redis_client.delete(key)
-    await producer.revive(job_id)
+    await producer.retry(job_id)
     assert [job.id for job in consumer.claim(1)] == [job_id]
 
 
 async def test_sequence_that_is_no_number_refuses_jobs(producer, redis_client):
     redis_client.set("queue:iris:sequence", "seven")
     with pytest.raises(RedisUnavailableError, match="queue:iris:sequence"):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
     assert redis_client.keys("job:*") == []
 
 
 async def test_full_queue_is_refused_though_its_rate_is_of_the_wrong_type(settings, redis_client):
     producer = Producer.from_settings(settings.model_copy(update={"max_queued": 1}))
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     for spoil in (lambda: redis_client.set("queue:iris:rate", "x"), lambda: spoil_rate(redis_client)):
         spoil()
         with pytest.raises(QueueFullError):
-            await producer.submit("iris", DATA)
+            await producer.submit(Submission("iris", DATA))
     await producer.close()
 
 

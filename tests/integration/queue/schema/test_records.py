@@ -8,9 +8,9 @@ import pytest
 from inferq.errors import ErrorKind, InvalidInputError, JobNotFoundError, ModelError, RedisUnavailableError
 from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.submission import Submission
 from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
+from tests.integration.queue.commits import replace_commit
 from tests.records import change_record, known, leased, record, write_record
 from tests.servers import wait_until
 
@@ -35,7 +35,7 @@ def make_due(client, models=("iris",)):
 
 
 async def test_records_of_ended_jobs_go_when_their_time_is_over(producer, consumer, redis_client):
-    ids = [await producer.submit("iris", DATA) for _ in range(5)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(5)]
     complete(consumer, 3)
     [failed] = consumer.claim(1)
     consumer.finish([Outcome(failed, error=InvalidInputError("No."))])
@@ -51,7 +51,7 @@ async def test_records_of_ended_jobs_go_when_their_time_is_over(producer, consum
 
 async def test_records_of_models_that_no_worker_serves_go_too(producer, consumer, settings, redis_client):
     for model in ("iris", "gone", "gone-too"):
-        job_id = await producer.submit(model, DATA)
+        job_id = await producer.submit(Submission(model, DATA))
         await producer.cancel(job_id)
     make_due(redis_client, ("iris", "gone", "gone-too"))
     assert redis_client.smembers("jobs:queues") == {b"iris", b"gone", b"gone-too"}
@@ -64,7 +64,7 @@ async def test_records_of_models_that_no_worker_serves_go_too(producer, consumer
 async def test_record_stays_as_long_as_the_status_which_was_given_a_longer_lifetime(
     producer, consumer, redis_client
 ):
-    job_id = await producer.submit("iris", DATA, owner="alice")
+    job_id = await producer.submit(Submission("iris", DATA, owner="alice"))
     complete(consumer)
     change_record(redis_client, job_id, ended_ms=1)
     [entry] = redis_client.zrange("queue:iris:completed", 0, -1)
@@ -81,44 +81,44 @@ async def test_record_stays_as_long_as_the_status_which_was_given_a_longer_lifet
 async def test_jobs_of_a_batch_that_is_not_yet_accepted_are_left_alone(
     producer, eager_consumer, redis_client, monkeypatch
 ):
-    commit, rescued = producer._bulk._commit, []
+    rescued = []
 
-    async def commit_late(arguments):
+    async def commit_late(commit):
         until = time.monotonic() + 0.3
         while time.monotonic() < until:
             rescued.extend(eager_consumer.requeue_orphans())
             await asyncio.sleep(0.01)
-        return await commit(arguments)
+        return await commit()
 
-    monkeypatch.setattr(producer._bulk, "_commit", commit_late)
-    ids = await producer.submit_all([Submission("iris", DATA) for _ in range(3)])
+    replace_commit(monkeypatch, commit_late)
+    ids = await producer.submit_batch([Submission("iris", DATA) for _ in range(3)])
     assert rescued == []
     assert [job.id for job in eager_consumer.claim(4)] == ids
     assert redis_client.keys("job:*:staged") == redis_client.keys("job:*:missing") == []
 
 
 async def test_records_live_on_with_a_job_that_is_tried_again_or_cancelled(producer, redis_client):
-    job_id = await producer.submit("iris", DATA, owner="alice")
+    job_id = await producer.submit(Submission("iris", DATA, owner="alice"))
     redis_client.pexpire("jobs:records", 1000)
     await producer.cancel(job_id)
     assert redis_client.ttl("jobs:records") >= redis_client.ttl(f"job:{job_id}:status")
     redis_client.pexpire("jobs:records", 1000)
-    await producer.revive(job_id)
+    await producer.retry(job_id)
     assert redis_client.ttl("jobs:records") >= redis_client.ttl(f"job:{job_id}:status")
 
 
 async def test_workers_remove_as_many_records_as_they_add(producer, consumer, redis_client):
     for _ in range(10):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
         complete(consumer)
         make_due(redis_client)
     assert len(known(redis_client)) <= 2
 
 
 async def test_record_of_a_job_that_began_anew_stays(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     await producer.cancel(job_id)
-    await producer.revive(job_id)
+    await producer.retry(job_id)
     complete(consumer)
     redis_client.zadd("queue:iris:dead", {job_id: 1})  # what is left of its first end
     consumer.recover()
@@ -127,21 +127,21 @@ async def test_record_of_a_job_that_began_anew_stays(producer, consumer, redis_c
 
 
 async def test_ended_job_is_known_as_long_as_its_status(producer, consumer, redis_client):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     complete(consumer)
     redis_client.delete(f"job:{job_id}:status", f"job:{job_id}:result")
 
     with pytest.raises(JobNotFoundError):
         await producer.read(job_id)
     with pytest.raises(JobNotFoundError):
-        await producer.drop(job_id)
-    again = await producer.submit_one(Submission("iris", DATA, id=job_id))
+        await producer.delete(job_id)
+    again = await producer.submit(Submission("iris", DATA, id=job_id))
     assert (again, (await producer.read(job_id)).status) == (job_id, Status.PENDING)
     complete(consumer)
 
 
 async def test_all_keys_of_records_expire_where_nothing_happens_any_more(producer, consumer, redis_client):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     assert redis_client.ttl("jobs:records") > 0
     complete(consumer)
     redis_client.persist("jobs:records")
@@ -155,14 +155,18 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
 ):
     consumer = Consumer(settings, "worker-1", ["iris"])
     outbox = WebhookOutbox(settings)
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     [running] = consumer.claim(1)
-    waiting = await producer.submit("iris", DATA)
+    waiting = await producer.submit(Submission("iris", DATA))
     redis_client.rename("jobs:records", "kept")
     redis_client.set("jobs:records", "no hash")
 
     with pytest.raises(RedisUnavailableError, match="'jobs:records'"):
-        await (producer.submit_all([Submission("iris", DATA)]) if is_batch else producer.submit("iris", DATA))
+        await (
+            producer.submit_batch([Submission("iris", DATA)])
+            if is_batch
+            else producer.submit(Submission("iris", DATA))
+        )
     report = OutboxEntry(waiting.encode(), "https://example.com/hook", 1, 0, 1)
     for call in (
         lambda: consumer.claim(1), consumer.recover, lambda: consumer.renew({running: 60.0}),
@@ -172,7 +176,7 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
     ):  # fmt: skip
         with pytest.raises(RedisUnavailableError, match="WRONGTYPE"):
             call()
-    for ask in (producer.read, producer.cancel, producer.revive, producer.drop):
+    for ask in (producer.read, producer.cancel, producer.retry, producer.delete):
         with pytest.raises(RedisUnavailableError, match="WRONGTYPE"):
             await ask(waiting)
     assert redis_client.lrange("queue:iris", 0, -1) == [waiting.encode()]
@@ -187,7 +191,7 @@ async def test_records_in_a_key_of_the_wrong_type_refuse_jobs_and_lose_none(
 
 @pytest.mark.parametrize("usual", [True, False])
 async def test_job_tells_which_version_its_latest_attempt_ran_with(settings, producer, usual):
-    job_id = await producer.submit("iris", DATA, webhook=None if usual else "https://example.com")
+    job_id = await producer.submit(Submission("iris", DATA, webhook=None if usual else "https://example.com"))
     assert (await producer.read(job_id)).model_version is None
     for version, error in (("0a1b2c3d4e5f", ModelError("It broke.")), ("5f4e3d2c1b0a", None)):
         consumer = Consumer(settings, "worker-1", ["other", "iris"], {"other": "other", "iris": version})
@@ -202,7 +206,7 @@ async def test_record_of_an_earlier_build_without_the_version_is_run_and_read(
     producer, consumer, redis_client
 ):
     before = "queued||||||7|iris|normal|1700000000000|500|somebody|"
-    job_id, other = [await producer.submit("iris", DATA) for _ in range(2)]
+    job_id, other = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     redis_client.hset("jobs:records", job_id, before + '{"webhook":"https://a.b/|c|"}')
     redis_client.hset("jobs:records", other, before.replace("1700000000000", str(2**41)))
     jobs = {one.id: one for one in await producer.read_many([job_id, other])}
@@ -220,7 +224,7 @@ async def test_record_of_an_earlier_build_without_the_version_is_run_and_read(
 async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
     producer, consumer, redis_client, odd
 ):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop(["queue:iris"])
     redis_client.hset("jobs:records", job_id, odd)
 
@@ -229,7 +233,7 @@ async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
         return redis_client.get(f"job:{job_id}:status") == b"failed"
 
     wait_until(ends, what="the end of the job")
-    good = await producer.submit("iris", DATA)
+    good = await producer.submit(Submission("iris", DATA))
     complete(consumer)
     assert (await producer.read(good)).status is Status.COMPLETED
 
@@ -237,7 +241,7 @@ async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
 async def test_odd_entries_among_the_ended_are_passed_over(producer, consumer, redis_client):
     for index in ("queue:iris:completed", "queue:iris:dead"):
         redis_client.zadd(index, {"odd": 1, "[": 1, "[[]]": 1, "[7]": 1, "{}": 1, "[]": 1, "7": 1, "\xff": 1})
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     complete(consumer)
     consumer.recover()
     assert redis_client.zcard("queue:iris:completed") == 1
@@ -247,7 +251,7 @@ async def test_odd_entries_among_the_ended_are_passed_over(producer, consumer, r
 @pytest.mark.parametrize("key", ["queue:iris:completed", "queue:iris:rate"])
 async def test_books_of_the_wrong_type_keep_no_job_from_completing(producer, consumer, redis_client, key):
     redis_client.set(key, "odd")
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     complete(consumer)
     consumer.recover()
     assert (await producer.read(job_id)).status is Status.COMPLETED
@@ -256,22 +260,22 @@ async def test_books_of_the_wrong_type_keep_no_job_from_completing(producer, con
 async def test_rate_falls_once_nothing_ends(producer, consumer, redis_client):
     redis_client.hset("models", "iris", "{}")
     for _ in range(4):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
     complete(consumer, 4)
-    assert 0.3 < (await read_stats(producer.link)).models["iris"].jobs_per_second <= 0.4
+    assert 0.3 < (await producer.read_stats()).models["iris"].jobs_per_second <= 0.4
     consumer.recover()
     kept = redis_client.hgetall("queue:iris:rate")
     assert kept[b"ended"] == b"0"
     redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) - 20_000)
-    assert 0.03 < (await read_stats(producer.link)).models["iris"].jobs_per_second < 0.06
+    assert 0.03 < (await producer.read_stats()).models["iris"].jobs_per_second < 0.06
     redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) + 10**9)  # the clock was set back
-    assert 0.3 < (await read_stats(producer.link)).models["iris"].jobs_per_second <= 0.4
+    assert 0.3 < (await producer.read_stats()).models["iris"].jobs_per_second <= 0.4
 
 
 async def test_lease_goes_on_while_one_job_of_its_claim_may_run(producer, settings):
     consumer = Consumer(settings.model_copy(update={"lease_seconds": 0.5}), "worker-1", ["iris"])
     for _ in range(3):
-        await producer.submit("iris", DATA)
+        await producer.submit(Submission("iris", DATA))
     jobs = consumer.claim(3)
     longest = dict(zip(jobs, (0.001, 0.001, 60.0), strict=True))
 
@@ -287,7 +291,7 @@ async def test_lease_goes_on_while_one_job_of_its_claim_may_run(producer, settin
 
 
 async def test_job_that_leaves_a_claim_early_leaves_its_lease(producer, consumer, redis_client):
-    ids = [await producer.submit("iris", DATA) for _ in range(4)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(4)]
     jobs = consumer.claim(4)
     await producer.cancel(ids[0])
     consumer.requeue(jobs[1:2])
@@ -301,7 +305,7 @@ async def test_job_that_leaves_a_claim_early_leaves_its_lease(producer, consumer
 
 @pytest.mark.parametrize("is_list_lost", [False, True])
 async def test_leased_jobs_whose_lease_is_lost_are_taken_back(producer, consumer, redis_client, is_list_lost):
-    ids = [await producer.submit("iris", DATA) for _ in range(3)]
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     [job, *_] = consumer.claim(3)
     redis_client.delete("queue:iris:leases")
     if is_list_lost:
@@ -321,7 +325,7 @@ ODD_TAILS = [
 @pytest.mark.parametrize("status", list(Status))
 async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redis_client, tail, status):
     outbox = WebhookOutbox(settings)
-    good = await producer.submit("iris", DATA, webhook="https://example.com/hook")
+    good = await producer.submit(Submission("iris", DATA, webhook="https://example.com/hook"))
     await producer.cancel(good)
     redis_client.set("job:odd:status", status)
     for model in ("iris", ""):
@@ -329,7 +333,7 @@ async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redi
         redis_client.zadd("webhooks", {"odd": 1})
         odd, fine = await producer.read_many(["odd", good])
         assert (odd.status, fine.status) == (status, Status.FAILED)
-        await read_stats(producer.link)
+        await producer.read_stats()
     reported, _ = outbox.lease(10, 60)
     assert good in [report.job_id for report in reported]
     outbox.close()
@@ -359,7 +363,7 @@ async def test_entries_that_have_to_stay_keep_no_others_from_going(producer, con
 
 async def test_spoilt_keys_of_another_model_stop_no_worker(producer, consumer, redis_client):
     for model in ("aaa", "zzz"):
-        job_id = await producer.submit(model, DATA)
+        job_id = await producer.submit(Submission(model, DATA))
         await producer.cancel(job_id)
     make_due(redis_client, ("zzz",))
     redis_client.delete("queue:aaa:dead")
@@ -374,17 +378,17 @@ async def test_spoilt_keys_of_another_model_stop_no_worker(producer, consumer, r
 
 async def test_jobs_live_on_where_the_set_of_queues_is_of_the_wrong_type(producer, consumer, redis_client):
     redis_client.set("jobs:queues", "x")
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     await producer.cancel(job_id)
-    await producer.revive(job_id)
-    [batched] = await producer.submit_all([Submission("iris", DATA)])
+    await producer.retry(job_id)
+    [batched] = await producer.submit_batch([Submission("iris", DATA)])
     consumer.recover()
     complete(consumer, 2)
     assert [job.status for job in await producer.read_many([job_id, batched])] == [Status.COMPLETED] * 2
 
 
 async def test_nothing_shortens_the_life_of_the_records(producer, settings, redis_client):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     before = redis_client.pttl("jobs:records")
     hasty = Consumer(settings.model_copy(update={"result_ttl": 0.5, "job_ttl": 1.0}), "worker-2", ["other"])
     hasty.recover()

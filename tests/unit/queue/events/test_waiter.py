@@ -19,7 +19,7 @@ HELD = 0.01
 async def notices():
     settings = Settings(redis_url="redis://127.0.0.1:1", redis_timeout=0.2)
     producer = Producer.from_settings(settings)
-    notices = EventSubscriber(producer, settings)
+    notices = EventSubscriber(producer.redis, producer.jobs, settings)
     yield notices
     await notices.aclose()
     await producer.close()
@@ -35,24 +35,24 @@ def seen(job, **options):
 async def test_wake_before_the_wait_ends_it_at_once_and_only_once():
     waiter = seen(PENDING)
     waiter.wake()
-    assert await waiter.woken(60)
-    assert not await waiter.woken(HELD)
+    assert await waiter.wait(60)
+    assert not await waiter.wait(HELD)
 
 
 async def test_wake_in_the_middle_ends_the_wait():
     waiter = seen(PENDING)
-    asyncio.get_running_loop().call_soon(waiter.tell, Status.COMPLETED)
-    assert await waiter.woken(60)
-    assert waiter.told is Status.COMPLETED
+    asyncio.get_running_loop().call_soon(waiter.notify, Status.COMPLETED)
+    assert await waiter.wait(60)
+    assert waiter.notified is Status.COMPLETED
 
 
 async def test_what_was_told_while_the_job_was_read_is_not_forgotten():
     waiter = Waiter("a")
     waiter.begin_read()
-    waiter.tell(Status.COMPLETED)  # while an answer from before is on its way
+    waiter.notify(Status.COMPLETED)  # while an answer from before is on its way
     waiter.end_read(PENDING)
-    assert await waiter.woken(60)
-    assert waiter.told is Status.COMPLETED
+    assert await waiter.wait(60)
+    assert waiter.notified is Status.COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -61,29 +61,29 @@ async def test_what_was_told_while_the_job_was_read_is_not_forgotten():
 async def test_look_wakes_whoever_knows_something_else_or_cannot_be_told(status, is_woken):
     waiter = seen(PENDING)
     waiter.compare(status)
-    assert await waiter.woken(HELD) is is_woken
+    assert await waiter.wait(HELD) is is_woken
 
 
 async def test_what_one_was_told_by_a_message_is_no_news_in_the_look_after_it():
     waiter = seen(PENDING)
-    waiter.tell(Status.PROCESSING)
-    assert await waiter.woken(60)
+    waiter.notify(Status.PROCESSING)
+    assert await waiter.wait(60)
     waiter.compare(Status.PROCESSING)
-    assert not await waiter.woken(HELD)
+    assert not await waiter.wait(HELD)
 
 
 async def test_look_that_a_message_has_overtaken_hides_nothing():
     waiter = seen(PENDING)
-    waiter.tell(Status.COMPLETED)
+    waiter.notify(Status.COMPLETED)
     waiter.compare(Status.PROCESSING)
-    assert waiter.told is None  # whoever waits for the end does read the job
+    assert waiter.notified is None  # whoever waits for the end does read the job
 
 
 async def test_failed_read_leaves_a_waiter_that_any_look_wakes():
     waiter = seen(PENDING)
     waiter.begin_read()
     waiter.compare(Status.PENDING)
-    assert await waiter.woken(60)
+    assert await waiter.wait(60)
 
 
 async def test_wait_with_the_timer_of_an_earlier_one_takes_its_own_time():
@@ -91,57 +91,57 @@ async def test_wait_with_the_timer_of_an_earlier_one_takes_its_own_time():
     loop = asyncio.get_running_loop()
     for seconds in (0.05, 0.03, 0.15):
         loop.call_later(0.01, waiter.wake)
-        assert await waiter.woken(seconds)
+        assert await waiter.wait(seconds)
     began = loop.time()
-    assert not await waiter.woken(0.2)
+    assert not await waiter.wait(0.2)
     assert 0.19 < loop.time() - began < 1
     began = loop.time()
-    assert not await waiter.woken(0.05)
+    assert not await waiter.wait(0.05)
     assert loop.time() - began < 0.19
-    waiter.leave()
+    waiter.close()
 
 
 async def test_new_position_wakes_with_the_job_that_was_read():
     waiter = seen(PENDING, counts_position=True)
-    assert waiter.is_in_line
-    waiter.compare_place(PENDING)
-    assert not await waiter.woken(HELD)
+    assert waiter.is_queued
+    waiter.compare_position(PENDING)
+    assert not await waiter.wait(HELD)
     further = Job("a", Status.PENDING, queue_position=2)
-    waiter.compare_place(further)
-    assert await waiter.woken(60)
+    waiter.compare_position(further)
+    assert await waiter.wait(60)
     assert (waiter.take_read(), waiter.take_read()) == (further, None)
 
 
 async def test_read_of_a_position_that_a_message_has_overtaken_is_not_used():
     waiter = seen(PENDING, counts_position=True)
-    waiter.compare_place(Job("a", Status.PENDING, queue_position=2))
-    waiter.tell(Status.PROCESSING)
+    waiter.compare_position(Job("a", Status.PENDING, queue_position=2))
+    waiter.notify(Status.PROCESSING)
     assert waiter.take_read() is None
-    assert not waiter.is_in_line
-    waiter.compare_place(Job("a", Status.PENDING, queue_position=1))
+    assert not waiter.is_queued
+    waiter.compare_position(Job("a", Status.PENDING, queue_position=1))
     assert waiter.take_read() is None
 
 
 async def test_message_wakes_those_it_names_and_nobody_else(notices):
-    with notices.waiting("a") as a, notices.waiting("a") as again, notices.waiting("b:c") as b:
-        notices.hear(b"x:completed,a:completed,,:,b:c:processing,\xff:failed,odd")
-        assert [waiter.told for waiter in (a, again, b)] == [
+    with notices.subscribe("a") as a, notices.subscribe("a") as again, notices.subscribe("b:c") as b:
+        notices.dispatch(b"x:completed,a:completed,,:,b:c:processing,\xff:failed,odd")
+        assert [waiter.notified for waiter in (a, again, b)] == [
             Status.COMPLETED,
             *[Status.COMPLETED],
             "processing",
         ]
-        notices.hear(b"a:sideways")
-        assert (a.told, await a.woken(60)) == (None, True)
+        notices.dispatch(b"a:sideways")
+        assert (a.notified, await a.wait(60)) == (None, True)
 
 
 async def test_waiters_leave_nothing_behind_however_they_go(notices):
-    with suppress(ZeroDivisionError), notices.waiting("a"), notices.waiting("a"), notices.waiting("b"):
+    with suppress(ZeroDivisionError), notices.subscribe("a"), notices.subscribe("a"), notices.subscribe("b"):
         assert len(notices) == 2
         raise ZeroDivisionError
 
     async def wait():
-        with notices.waiting("c") as waiter:
-            await waiter.woken(60)
+        with notices.subscribe("c") as waiter:
+            await waiter.wait(60)
 
     task = asyncio.create_task(wait())
     while not len(notices):
@@ -152,8 +152,8 @@ async def test_waiters_leave_nothing_behind_however_they_go(notices):
 
 
 async def test_closing_wakes_everybody(notices):
-    with notices.waiting("a") as a, notices.waiting("b") as b:
+    with notices.subscribe("a") as a, notices.subscribe("b") as b:
         notices.close()
-        assert await a.woken(60)
-        assert await b.woken(60)
+        assert await a.wait(60)
+        assert await b.wait(60)
     assert notices.is_closed

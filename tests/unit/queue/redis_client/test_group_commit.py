@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from inferq.queue.producer.group_commit import MOST_CALLS, GroupCommit
+from inferq.queue.redis_client.group_commit import MOST_CALLS, GroupCommit
 
 
 class Wire:

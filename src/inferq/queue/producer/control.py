@@ -1,0 +1,154 @@
+"""What can be done with a job that was submitted: cancel it, retry it, delete it."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from inferq.errors import JobStateError
+from inferq.jobs import Priority, Status
+from inferq.queue.inspection.job_reader import JobReader, job_not_found
+from inferq.queue.producer.refusals import raise_if_refused
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.bounded import BoundedRedis
+from inferq.queue.redis_client.requirements import ServerCheck
+from inferq.queue.redis_client.script_calls import ScriptCall
+from inferq.queue.redis_client.scripts import Script
+from inferq.queue.schema.decoding import text_from
+from inferq.queue.schema.ids import encode_id
+from inferq.queue.schema.times import get_open_job_ttl_ms, to_milliseconds
+from inferq.settings import Settings
+
+CANCELLED_AT_ONCE = 100
+"""Most jobs that one script reads to cancel them."""
+
+
+class JobControl:
+    """Cancels, retries and deletes jobs.
+
+    Args:
+        redis: The server.
+        server: What the server can take.
+        jobs: Reads jobs.
+        settings: Lifetimes and limits.
+    """
+
+    def __init__(self, redis: BoundedRedis, server: ServerCheck, jobs: JobReader, settings: Settings) -> None:
+        self._redis = redis
+        self._server = server
+        self._jobs = jobs
+        self._open_ttl_ms = get_open_job_ttl_ms(settings)
+        self._result_ttl_ms = to_milliseconds(settings.result_ttl)
+        self._max_queued = settings.max_queued
+
+    async def cancel(self, job_id: str) -> Status:
+        """Ends a job that has not ended. A waiting one never runs; a running one is stopped.
+
+        Args:
+            job_id: The job's id.
+
+        Returns:
+            What it was: pending or processing.
+
+        Raises:
+            JobStateError: It has ended already.
+            JobNotFoundError: Redis knows no job of this id.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        arguments = [encode_id(job_id), self._result_ttl_ms, new_call_token()]
+        async with self._redis.limit_time():
+            state = await self._run(scripts.CANCEL, self._redis.keys.models, arguments)
+        if state is None or state == b"ended":
+            job = await self._jobs.read(job_id)
+            raise JobStateError(
+                f"Job {job_id!r} has ended already: it is {job.status}. There is nothing to cancel."
+                if job.status.is_final
+                else f"Job {job_id!r} came from outside and cannot be cancelled before a worker takes it."
+            )
+        return Status.PROCESSING if state == b"leased" else Status.PENDING
+
+    async def cancel_waiting(self, model: str, owner: str | None = None) -> int:
+        """Ends all waiting jobs of a model, also those that wait for a retry. Running ones go on.
+
+        So many at a time that Redis goes on serving others; jobs that come meanwhile stay.
+
+        Args:
+            model: Name of the model, which no worker need serve.
+            owner: Name of the API key that asks; None where every job may be cancelled.
+
+        Returns:
+            How many jobs this has ended.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time. Some may have been ended.
+        """
+        async with self._redis.limit_time():
+            last = await self._redis.client.get(self._redis.keys.sequence(model)) or 0
+        queue, count = self._redis.keys.queue(model), 0
+        for priority in Priority:
+            cursor = b"-inf"
+            while cursor:
+                arguments = [self._result_ttl_ms, owner or "", priority, cursor, last, CANCELLED_AT_ONCE]
+                async with self._redis.limit_time():
+                    ended, cursor = await self._run(scripts.CANCEL_WAITING, queue, arguments)
+                count += ended
+            cursor = b"0"
+            while cursor:
+                arguments = [self._result_ttl_ms, model, priority, cursor, CANCELLED_AT_ONCE]
+                async with self._redis.limit_time():
+                    ended, cursor = await self._run(scripts.CANCEL_OUTSIDE, queue, arguments)
+                count += ended
+        return count
+
+    async def retry(self, job_id: str) -> None:
+        """Puts a failed job into its queue again, as if it had just been submitted.
+
+        Args:
+            job_id: The job's id.
+
+        Raises:
+            JobStateError: It has not failed, or its data is gone.
+            QueueFullError: `max_queued` jobs wait for its model already.
+            JobNotFoundError: Redis knows no job of this id.
+            RedisUnavailableError: Redis does not answer in time, or takes no writes.
+        """
+        limits = await self._server.read_limits()
+        job = encode_id(job_id)
+        arguments = [job, self._open_ttl_ms, self._max_queued, new_call_token(), limits.held_bytes]
+        async with self._redis.limit_time(adds_jobs=True):
+            answer = await self._run(scripts.RETRY, self._redis.keys.models, arguments)
+        if not answer:
+            raise job_not_found(job_id)
+        raise_if_refused(answer)
+        verdict = answer[0]
+        if verdict == b"no data":
+            raise JobStateError(f"The data of job {job_id!r} is gone. Submit it again.")
+        if verdict != b"revived":
+            raise JobStateError(f"Job {job_id!r} is {verdict.decode()}; only failed jobs can be tried again.")
+
+    async def delete(self, job_id: str) -> None:
+        """Deletes an ended job now, instead of when it expires.
+
+        Args:
+            job_id: The job's id.
+
+        Raises:
+            JobStateError: It has not ended.
+            JobNotFoundError: Redis knows no job of this id.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        async with self._redis.limit_time():
+            status = await self._run(
+                scripts.DELETE, self._redis.keys.models, [encode_id(job_id), self._result_ttl_ms]
+            )
+        if status is None:
+            raise job_not_found(job_id)
+        if status != b"dropped":
+            raise JobStateError(f"Job {job_id!r} is {text_from(status)}; cancel it first.")
+
+    async def _run(self, script: Script, key: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as it answers
+        return await self._redis.run(ScriptCall(script, [key], arguments))
+
+
+def new_call_token() -> str:
+    """By which a script knows a call that the client library repeats, as its answer was lost."""
+    return secrets.token_hex(8)

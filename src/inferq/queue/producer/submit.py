@@ -1,0 +1,110 @@
+"""Submits one job: those that come at the same time travel together."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from inferq.queue.producer.durability import DurableScripts
+from inferq.queue.producer.refusals import ids_of_accepted, raise_if_refused
+from inferq.queue.producer.submission import Idempotency, Submission
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.bounded import BoundedRedis
+from inferq.queue.redis_client.group_commit import GroupCommit
+from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection
+from inferq.queue.redis_client.requirements import ServerCheck
+from inferq.queue.redis_client.script_calls import Command, ScriptCall
+from inferq.queue.redis_client.scripts import INLINE_BYTES
+from inferq.queue.schema.times import get_open_job_ttl_ms
+from inferq.settings import Settings
+
+_GROUPS_WAITING_FOR_DISK = 32
+
+type _Request = tuple[Submission, Idempotency | None]
+
+
+class JobSubmit:
+    """Submits jobs one by one.
+
+    Args:
+        redis: The server.
+        server: What the server can take.
+        durable: Runs the script that accepts jobs.
+        settings: Lifetimes and limits.
+    """
+
+    def __init__(
+        self, redis: BoundedRedis, server: ServerCheck, durable: DurableScripts, settings: Settings
+    ) -> None:
+        self._redis = redis
+        self._server = server
+        self._durable = durable
+        self._ttl_ms = get_open_job_ttl_ms(settings)
+        self._max_queued = settings.max_queued
+        self._connection = AsyncPipelinedConnection(redis.client)
+        # waiting for the disk takes up to a second, in which others must be able to leave
+        in_flight = _GROUPS_WAITING_FOR_DISK if durable.waits_for_disk else 1
+        self._grouped = GroupCommit(self._send_group, in_flight)
+
+    async def submit(self, submission: Submission, idempotency: Idempotency | None = None) -> str:
+        """Stores a job and appends it to its queue, in one transaction: all of it, or nothing.
+
+        Args:
+            submission: The job.
+            idempotency: By which a repeated request is known; None for a request that is never repeated.
+
+        Returns:
+            The job's id. Of a repeated request the id that it got first.
+
+        Raises:
+            QueueFullError: `max_queued` jobs wait for the model already, or their data takes too many bytes.
+            BodyTooLargeError: The data could never be stored.
+            IdempotencyConflictError: The key was used for another request.
+            RedisUnavailableError: Redis does not answer in time, or takes no writes.
+        """
+        size = len(submission.data)
+        limits = await self._server.read_limits()
+        limits.check(size, size)
+        request = submission, idempotency
+        if size > INLINE_BYTES:
+            [answer] = await self._send([request])
+        elif self._redis.has_waited:
+            async with self._redis.limit_time():
+                answer = await self._grouped.call(request)
+        else:
+            answer = await self._grouped.call(request)
+        raise_if_refused(answer, f"for model {submission.model!r} ")
+        return ids_of_accepted(answer, [submission.id])[0]
+
+    async def check_takes_jobs(self) -> None:
+        """Returns if a job could be stored now: does what a submit does, and leaves nothing behind.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time, takes no jobs, or cannot keep our promises.
+        """
+        await self._server.read_limits()
+        async with self._redis.limit_time(adds_jobs=True):
+            await self._redis.run(ScriptCall(scripts.PROBE, [self._redis.keys.probe], []))
+
+    async def _send_group(self, requests: Sequence[_Request], since: float) -> list[list[Any]]:
+        return await self._send(requests, since, self._connection)
+
+    async def _send(
+        self,
+        requests: Sequence[_Request],
+        since: float | None = None,
+        connection: AsyncPipelinedConnection | None = None,
+    ) -> list[list[Any]]:
+        """Stores jobs in one transaction; returns what the script says of each."""
+        limits = await self._server.read_limits()
+        arguments: list[Any] = [self._ttl_ms, self._max_queued, limits.held_bytes]
+        large: list[Command] = []
+        size = 0
+        for one, idempotency in requests:
+            data = one.data
+            if len(data) > INLINE_BYTES:
+                large.append(("SET", self._redis.keys.job(one.id, "data"), data, "PX", self._ttl_ms))
+                size += len(data)
+                data = b""
+            arguments += (one.id, one.model, one.priority, data, one.options(idempotency))
+        call = ScriptCall(scripts.SUBMIT, [self._redis.keys.models], arguments)
+        answers = await self._durable.run(call, large, since=since, size=size, connection=connection)
+        return cast("list[list[Any]]", answers)
