@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import from_json, to_json
 
 from inferq.jobs import Job, Webhook
+from inferq.queue.schema.ids import show_id
 
 if TYPE_CHECKING:
     from inferq.queue import QueueStats
@@ -18,12 +19,12 @@ _MOMENTS = 1024
 def job_json(job: Job) -> bytes:
     """Returns the JSON of `GET /job/{id}`; see `proxy.schemas.JobView`. For a job without a large result."""
     head, tail = job_frame(job)
-    return b"".join((head, _result_json(job.result), tail))
+    return b"".join((head, _result_json(job), tail))
 
 
 def job_frame(job: Job) -> tuple[bytes, bytes]:
     """Returns the same without the result: what stands before it, and after it."""
-    head = to_json({"job_id": job.id, "status": job.status})
+    head = to_json({"job_id": show_id(job.id), "status": job.status})
     started_at, finished_at = rfc3339(job.started_at), rfc3339(job.finished_at)
     tail = to_json(
         {
@@ -82,7 +83,7 @@ def overview_json(overview: "QueueStats", max_queued_bytes: int | None) -> bytes
             },
             "workers": [
                 {
-                    "id": worker.id,
+                    "id": show_id(worker.id),
                     "host": worker.host,
                     "pid": worker.pid,
                     "models": worker.models,
@@ -118,11 +119,14 @@ def _webhook(webhook: Webhook | None) -> dict[str, object] | None:
     }
 
 
-def _result_json(stored: bytes | None) -> bytes:
-    """The stored result; what an outside worker wrote that is no JSON is shown as a string."""
+def _result_json(job: Job) -> bytes:
+    """The stored result; what a worker from outside wrote that is no JSON is shown as a string."""
+    stored = job.result
     if stored is None:
         return b"null"
-    return stored if is_json(stored) else to_json(stored.decode("utf-8", "replace"))
+    if job.is_json_known or is_json(stored):
+        return stored
+    return to_json(stored.decode("utf-8", "replace"))
 
 
 def is_json(stored: bytes) -> bool:

@@ -85,16 +85,14 @@ class Webhook:
 
 
 class LargeResult(NamedTuple):
-    """A result that is too large to be read with its job; see `queue.large_results`.
+    """A result that is too large to be read with its job; see `queue.inspection.large_results`.
 
     Attributes:
         length: Its length, bytes.
-        is_json: Whether it is known to be JSON, since a worker of inferq stored it.
         end: What tells its end from another end of the same job.
     """
 
     length: int
-    is_json: bool
     end: bytes
 
 
@@ -104,7 +102,7 @@ class Job(NamedTuple):
     Attributes:
         id: The ticket: 128 random bits in hex; of a job from outside, whatever its producer chose.
         status: The public state.
-        result: JSON, exactly as the worker wrote it; present once completed, unless it is large.
+        result: Exactly what the worker wrote, mostly JSON; present once completed, unless it is large.
         error: What went wrong, for a person; present once failed.
         error_kind: The same for programs; None for jobs that an outside worker ended.
         model: Model name; None where nothing in Redis tells it.
@@ -119,6 +117,8 @@ class Job(NamedTuple):
         webhook: Where its end is reported; None for nowhere.
         model_version: Version of the model that the latest attempt ran with; None before the first.
         large_result: What stands for a large result, which is still to be read; None for any other.
+        is_json_known: Whether the result is known to be JSON, as a worker of inferq stored it. What a worker
+            from outside stored may be anything.
     """
 
     id: str
@@ -138,6 +138,7 @@ class Job(NamedTuple):
     webhook: Webhook | None = None
     model_version: str | None = None
     large_result: LargeResult | None = None
+    is_json_known: bool = False
 
     @property
     def result_bytes(self) -> int:

@@ -32,3 +32,12 @@ def test_any_id_and_error_are_escaped(text):
 def test_times_are_rfc_3339_in_utc():
     assert rfc3339(datetime(2026, 1, 31, 12, 0, 0, 4000, UTC)) == "2026-01-31T12:00:00.004Z"
     assert rfc3339(None) is None
+
+
+def test_result_that_is_known_to_be_json_is_not_parsed_again():
+    job = Job("x", Status.COMPLETED, result=b"as it was stored", is_json_known=True)
+    assert b'"result":as it was stored,' in job_json(job)
+
+
+def test_id_from_outside_that_is_no_utf8_is_shown_with_replacements():
+    assert json.loads(job_json(Job("a\udcffb", Status.PENDING)))["job_id"] == "a\N{REPLACEMENT CHARACTER}b"

@@ -41,7 +41,7 @@ class LargeJobView:
             RedisUnavailableError: Redis does not answer in time.
         """
         view = cls(results, job, await results.read_part(job, 0))
-        view._is_json = large.is_json or await view._looks_like_json(large.length)
+        view._is_json = job.is_json_known or await view._looks_like_json(large.length)
         length = large.length if view._is_json else sum([len(part) async for part in view._read_as_string()])
         view.length = len(view._head) + length + len(view._tail)
         return view

@@ -54,9 +54,10 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         owner=fields.get("owner", ""),
         priority=_priority(fields.get("priority")),
         webhook=_webhook(fields, status),
-        large_result=_large(result, record, fields)
+        large_result=LargeResult(result, end_of(record))
         if status is Status.COMPLETED and isinstance(result, int)
         else None,
+        is_json_known=_is_ended_by_us(fields),
     )
 
 
@@ -65,9 +66,9 @@ def end_of(record: bytes | None) -> bytes:
     return b"|".join((record or b"").split(b"|", 2)[:2])
 
 
-def _large(length: int, record: bytes | None, fields: dict[str, Any]) -> LargeResult:
-    is_ours = fields.get("state") == "ended" and "outside" not in fields and "error_kind" not in fields
-    return LargeResult(length, is_ours, end_of(record))
+def _is_ended_by_us(fields: dict[str, Any]) -> bool:
+    """Whether a worker of inferq has stored the result of a completed job."""
+    return fields.get("state") == "ended" and "outside" not in fields and "error_kind" not in fields
 
 
 def worker_from(worker_id: str, report: object) -> WorkerInfo | None:

@@ -1,0 +1,47 @@
+"""Which results are known to be JSON, so that they are not parsed on every read."""
+
+import pytest
+
+from inferq.errors import ModelError
+from inferq.jobs import Outcome, Status
+from inferq.queue.producer.submission import Submission
+
+SIZES = [10, 50_000, 100_000]
+
+
+def result_of(size):
+    return b'"%b"' % (b"x" * size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_result_that_our_worker_stored_is_known_to_be_json(producer, consumer, size):
+    job_id = await producer.submit(Submission("iris", b"[1]"))
+    consumer.finish([Outcome(job, result=result_of(size)) for job in consumer.claim(1)])
+    job = await producer.read(job_id)
+    assert (job.status, job.is_json_known) == (Status.COMPLETED, True)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("is_noticed", [False, True])
+@pytest.mark.parametrize("is_claimed", [False, True])
+async def test_result_that_a_worker_from_outside_stored_is_not(
+    producer, consumer, redis_client, size, is_noticed, is_claimed
+):
+    job_id = await producer.submit(Submission("iris", b"[1]"))
+    claimed = consumer.claim(1) if is_claimed else []
+    redis_client.set(f"job:{job_id}:result", b"x" * size)
+    redis_client.set(f"job:{job_id}:status", "completed")
+    if is_noticed:
+        consumer.finish([Outcome(job, result=b"1") for job in claimed] or [])
+        consumer.recover()
+    job = await producer.read(job_id)
+    assert (job.status, job.is_json_known) == (Status.COMPLETED, False)
+
+
+async def test_result_that_was_stored_beside_a_failure_of_ours_is_not(producer, consumer, redis_client):
+    job_id = await producer.submit(Submission("iris", b"[1]"))
+    consumer.finish([Outcome(job, error=ModelError("odd")) for job in consumer.claim(1)])
+    redis_client.set(f"job:{job_id}:result", "late")
+    redis_client.set(f"job:{job_id}:status", "completed")
+    job = await producer.read(job_id)
+    assert (job.result, job.is_json_known) == (b"late", False)
