@@ -1,4 +1,4 @@
-"""The short run; `python -m tests.chaos` is the long one. `CHAOS_SEED=7 uv run pytest tests/chaos` repeats."""
+"""The short run; `python -m tests.chaos` is the long one. With CHAOS_SEED=7 it is the same again."""
 
 import os
 
