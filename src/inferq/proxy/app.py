@@ -72,9 +72,9 @@ def create_app(settings: Settings | None = None, *, has_fast_path: bool = True) 
         app.add_middleware(Authenticator, api_keys=settings.api_keys)
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
     app.add_middleware(HttpRules)
-    if has_fast_path:
-        authenticator = Authenticator(app, settings.api_keys) if settings.api_keys else None
-        app.state.fast_path = FastPath(app, fast_routes, authenticator, settings.max_body_bytes)
+    authenticator = Authenticator(app, settings.api_keys) if settings.api_keys else None
+    fast_path = FastPath(app, fast_routes, authenticator, settings.max_body_bytes) if has_fast_path else None
+    app.state.fast_path = fast_path
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -101,6 +101,8 @@ def _add_state(app: FastAPI, settings: Settings) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     checking = asyncio.create_task(_check_server(app.state.producer))
+    if app.state.fast_path is not None:
+        app.state.fast_path.check_middleware()
     with before_stopping(app.state.subscriber.close):
         yield
     checking.cancel()

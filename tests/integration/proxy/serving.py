@@ -55,11 +55,19 @@ class Proxy:
 
 
 @contextmanager
-def serving(settings, http=FastProtocol, **options):
-    """Serves until the context ends."""
-    app = create_app(settings)
+def serving(settings, http=FastProtocol, *, app=None, around=lambda app: app, **options):
+    """Serves until the context ends.
+
+    Args:
+        settings: Of the application.
+        http: The HTTP protocol.
+        app: The application, if it is not just that of `create_app`.
+        around: Makes what the server runs of the application.
+        **options: Of the server.
+    """
+    app = app or create_app(settings)
     options = {"access_log": False, "log_level": "critical", "timeout_graceful_shutdown": 1, **options}
-    config = uvicorn.Config(app, http=http, port=free_port(), **options)
+    config = uvicorn.Config(around(app), http=http, port=free_port(), **options)
     server = uvicorn.Server(config)
 
     async def serve():

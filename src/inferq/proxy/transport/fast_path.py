@@ -64,10 +64,11 @@ class FastPath:
         """Whether the application carries no middleware but its own. If it does, that is logged once."""
         stack = self._app.middleware_stack
         if stack is None or stack is not self._checked_stack:
-            self._check_middleware()
+            self.check_middleware()
         return self._is_on
 
-    def _check_middleware(self) -> None:
+    def check_middleware(self) -> None:
+        """Turns the fast path on, or off where the application carries middleware that it does not know."""
         app = self._app
         if app.middleware_stack is None:
             app.middleware_stack = app.build_middleware_stack()

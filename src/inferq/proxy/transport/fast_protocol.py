@@ -35,7 +35,7 @@ def find_fast_path(config: Config) -> FastPath | None:
     """
     fast_path: FastPath | None = getattr(getattr(config.app, "state", None), "fast_path", None)
     if fast_path is None:
-        reason = "the server runs another application around that of create_app()"
+        reason = "the application that the server runs has no fast path, or another one is around it"
     elif config.limit_concurrency is not None or config.access_log or config.root_path:
         reason = "uvicorn's limit_concurrency, access_log or root_path is set"
     else:

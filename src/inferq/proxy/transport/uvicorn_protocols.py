@@ -113,14 +113,11 @@ def choose_protocols() -> Protocols:
     limited = list(_find_differences(_HTTP_MODULE, _LIMITED_HTTP)) or list(_find_status_lines())
     fast = limited or list(_find_differences(_HTTP_MODULE, _FAST_HTTP))
     websocket = list(_find_differences(_WEBSOCKET_MODULE, _LIMITED_WEBSOCKET)) or list(_find_read_buffer())
+    protocols = Protocols(_load_http(limited, fast), _load_websocket(websocket))
     if fast or websocket:
-        log.warning(
-            "fast_path_off" if fast else "websocket_limits_off",
-            reason="the installed uvicorn differs from the one that they were written for",
-            differences=[*fast, *websocket],
-            limits="on" if not (limited or websocket) else "off",
-        )
-    return Protocols(_load_http(limited, fast), _load_websocket(websocket))
+        http, socket = (getattr(one, "__name__", "uvicorn's own") for one in protocols)
+        log.warning("uvicorn_differs", differences=[*fast, *websocket], http=http, websocket=socket)
+    return protocols
 
 
 def _load_http(limited: list[str], fast: list[str]) -> type | str:
@@ -161,7 +158,7 @@ def _find_differences(module_name: str, expected: _Expected) -> Iterator[str]:
 
 def _compare(found: object, expected: _Method) -> str:
     """Describes how a method differs; empty if it does not."""
-    if not inspect.isfunction(found):
+    if not inspect.isfunction(found) or found.__module__.startswith("asyncio."):
         return " is missing"
     parameters = list(inspect.signature(found).parameters)[1:]
     if expected.parameters is not None and parameters != expected.parameters.split():
