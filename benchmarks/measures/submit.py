@@ -31,18 +31,34 @@ def measure(quick: bool) -> list[Figure]:
     if shutil.which("wrk") is None:
         raise BenchmarkError("wrk is not installed: on Debian, apt-get install wrk.")
     seconds = _QUICK_SECONDS if quick else _SECONDS
-    results = interleave("submit", _SUBJECTS, quick, lambda name: _requests_per_second(name, seconds))
+    results = interleave("submit", _SUBJECTS, quick, lambda name: _measure_service(name, seconds))
     return [figure_of("submit", name, values, "req/s") for name, values in results.items()]
 
 
-def _requests_per_second(name: str, seconds: int) -> float:
+def _measure_service(name: str, seconds: int) -> float:
     with proxies.service(name, worker=False) as port:
-        _wrk(port, _WARM_UP_SECONDS)
-        output = _wrk(port, seconds)
+        post_requests(port, _WARM_UP_SECONDS)
+        return post_requests(port, seconds)
+
+
+def post_requests(port: int, seconds: int) -> float:
+    """Posts requests to a proxy as fast as it answers.
+
+    Args:
+        port: Where the proxy listens on loopback.
+        seconds: How long.
+
+    Returns:
+        Requests per second.
+
+    Raises:
+        BenchmarkError: One was refused.
+    """
+    output = _wrk(port, seconds)
     refused = _REFUSED.search(output)
     found = _REQUESTS.search(output)
     if refused or not found:
-        raise BenchmarkError(f"{name}: {refused[0] if refused else 'wrk printed no rate'}.")
+        raise BenchmarkError(refused[0] if refused else "wrk printed no rate.")
     return float(found[1])
 
 
