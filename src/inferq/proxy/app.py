@@ -20,6 +20,7 @@ from inferq.proxy.http.openapi import add_problem
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.http.service_schemas import Problem
 from inferq.proxy.routes import fast_routes, router
+from inferq.proxy.routes.api_pages import add_api_pages
 from inferq.proxy.services.health import HealthChecker
 from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
@@ -64,10 +65,13 @@ def create_app(settings: Settings | None = None, *, has_fast_path: bool = True) 
         description="POST data to `/predict`, get a `job_id` at once, and read the result at "
         "`/job/{job_id}` when a worker has run the model.",
         openapi_tags=_TAGS,
+        docs_url=None,
+        redoc_url=None,
         lifespan=_lifespan,
     )
     _add_state(app, settings)
     app.include_router(router)
+    add_api_pages(app)
     if settings.api_keys:
         app.add_middleware(Authenticator, api_keys=settings.api_keys)
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
