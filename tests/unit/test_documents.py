@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from scripts.docs_pages import make_pages
 
 from inferq.errors import ErrorKind
 from inferq.proxy.http.problem_types import TYPES
@@ -10,6 +11,7 @@ from inferq.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "README.ja.md", "SPECIFICATION.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))
 
 
 def read(name):
@@ -20,10 +22,40 @@ def code_blocks(text, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_relative_link_leads_somewhere(name):
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(name)):
-        assert (ROOT / target).exists(), target
+@pytest.fixture(scope="module")
+def made():
+    """Pages of the site that are made when it is built, by the path that they would have."""
+    return {(ROOT / "docs" / name).resolve(): text for name, text in make_pages().items()}
+
+
+def anchors(text):
+    """The fragments by which the headings of a document are linked to, on GitHub and on the site alike."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, *PAGES])
+def test_every_relative_link_leads_somewhere(name, made):
+    for target, fragment in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", read(name)):
+        file = ((ROOT / name).parent / target).resolve() if target else (ROOT / name).resolve()
+        assert file in made or file.exists(), target
+        if fragment and file.suffix == ".md" and file.name != "python-api.md":
+            assert fragment in anchors(made.get(file) or file.read_text(encoding="utf-8")), fragment
+
+
+def test_specification_has_short_lines_but_for_tables_and_code():
+    text = re.sub(r"```.*?```", "", read("SPECIFICATION.md"), flags=re.DOTALL)
+    assert [
+        line for line in text.splitlines() if len(line) > 120 and not line.startswith(("|", "    "))
+    ] == []
+
+
+def test_contents_of_the_specification_list_every_section():
+    text = read("SPECIFICATION.md")
+    contents = re.search(r"^## Contents\n(.*?)^## ", text, re.DOTALL | re.MULTILINE)[1]
+    listed = re.findall(r"\[([^\]]+)\]\(#", contents)
+    headings = re.findall(r"^###? (.+)$", text, re.MULTILINE)
+    assert listed == headings[headings.index("HTTP API") :]
 
 
 def test_both_readmes_show_the_same_commands_and_answers():
