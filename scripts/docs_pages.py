@@ -6,6 +6,7 @@ mkdocs.yml names this file as a hook, so `uv run --group docs mkdocs build --str
 
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,10 @@ from inferq.settings import Settings
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
+_LOADED_FROM_OUTSIDE = re.compile(r"""<(?:script|link|img|iframe|source)\b[^>]*?["'](?:https?:)?//[^"']*""")
 _METHODS = ("get", "post", "delete")
 
 
@@ -34,6 +37,15 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     for name, text in make_pages().items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_post_page(output: str, page: "Page", config: "MkDocsConfig") -> str:  # noqa: ARG001 - called by name
+    """Makes sure that a page loads nothing from another host; MkDocs calls this."""
+    from mkdocs.exceptions import PluginError
+
+    if outside := _LOADED_FROM_OUTSIDE.search(output):
+        raise PluginError(f"{page.file.src_uri} loads something from another host: {outside[0]}")
+    return output
 
 
 def make_pages() -> dict[str, str]:
