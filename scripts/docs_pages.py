@@ -102,8 +102,6 @@ def describe_redis_keys() -> str:
     """The data model in Redis, as the package that spells the keys documents it."""
     documented = (inspect.getdoc(package) or "" for package in (inferq.queue.schema, inferq.queue))
     text = next(one for one in documented if "| key |" in one)
-    # within a table, Markdown takes a bar for the end of a cell, also within backticks
-    text = text.replace("`|bytes` |", "`\\|bytes` |")
     return f"# Keys in Redis\n\n{text}\n"
 
 
@@ -187,4 +185,5 @@ def _name_type(schema: dict[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    # within backticks a bar does not end the cell
+    return re.sub(r"(`[^`]*`)|\|", lambda match: match[1] or r"\|", " ".join(text.split()))
