@@ -1,4 +1,4 @@
-"""Runs the proxy: uvicorn with our settings."""
+"""Runs the proxy: uvicorn with inferq's settings and protocols."""
 
 import asyncio
 import gc
@@ -25,13 +25,13 @@ from inferq.settings import Settings
 _SHUTDOWN_SECONDS = 8
 """How long requests under way may take after the proxy was told to stop."""
 _LAST_REQUESTS_SECONDS = 0.25
-"""How long connections that were opened before that may take to send their first request."""
+"""How long connections that are open by then may take to send their first request."""
 
 _COLLECTIONS = (20_000, 10, 1000)
-"""How many new objects cause a collection of the youngest, and how many of those one of the older."""
+"""Thresholds of the garbage collector: new objects, and collections of the next younger generation."""
 
 _OPEN_TO_ALL = (
-    "whoever reaches this address may use it: INFERQ_API_KEYS is not set (inferq key NAME makes a key)"
+    "everyone who reaches this address may use it: INFERQ_API_KEYS is not set (inferq key NAME makes a key)"
 )
 
 log = structlog.get_logger()
@@ -67,22 +67,22 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,
     )
-    logging.getLogger("uvicorn").addHandler(_ThroughStructlog())
-    server = _Server(config)
+    logging.getLogger("uvicorn").addHandler(_StructlogHandler())
+    server = _PatientServer(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.end_quietly)
-    _collect_seldom()
+    _collect_garbage_rarely()
     log.info("proxy_listening", host=host, port=port)
     if not (settings.api_keys or is_loopback(listener)):
         log.warning("proxy_open_to_all", reason=_OPEN_TO_ALL)
     server.run([listener])
 
 
-def _collect_seldom() -> None:
-    """Lets the garbage collector look at everything that lives only seldom.
+def _collect_garbage_rarely() -> None:
+    """Makes full garbage collections rare.
 
-    Ten thousand waiting clients are a million objects, which took it a second, every few seconds, in which
-    nobody was served. What there is to collect is nearly all found among the young.
+    Ten thousand waiting clients are a million objects: a full collection took a second, every few seconds, in
+    which no client was served. Nearly all garbage is found among the youngest objects.
     """
     gc.collect()
     gc.freeze()
@@ -99,14 +99,14 @@ def _check_server(settings: Settings) -> None:
         client.close()
 
 
-class _Server(uvicorn.Server):
-    """Serves whoever has got through before it stops listening."""
+class _PatientServer(uvicorn.Server):
+    """Serves the clients that have connected before it stops listening."""
 
     def end_quietly(self, *_signal: object) -> None:
-        """Handles a signal that comes before uvicorn does, or that it raises once more when it is done.
+        """Handles a signal before uvicorn starts, or one that uvicorn raises again after it has stopped.
 
-        Being told to stop is no failure. Before it serves there is nothing to finish; the event loop would
-        swallow a SystemExit.
+        To be told to stop is no failure, so the exit code is 0. Before it serves there is nothing to finish,
+        and the event loop would ignore a SystemExit.
         """
         if not self.started:
             os._exit(0)
@@ -118,12 +118,12 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class _ThroughStructlog(logging.Handler):
-    """Gives uvicorn's own lines the form of all others."""
+class _StructlogHandler(logging.Handler):
+    """Logs uvicorn's own lines in the format of all others."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        # problems.py has logged the former; the latter is a WebSocket that was refused
+        # the first is logged by problems.py already; the second is a refused WebSocket
         if not text.startswith(
             ("Exception in ASGI application", "ASGI callable returned without completing")
         ):

@@ -1,1 +1,1 @@
-"""HTTP as the interface speaks it: bodies, preferences, authentication, problems, schemas."""
+"""HTTP: bodies, preferences, authentication, rules for all requests, problems, schemas."""

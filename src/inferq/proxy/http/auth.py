@@ -1,4 +1,4 @@
-"""Who may use the service: keys that are known by their SHA-256, as `Authorization: Bearer`."""
+"""Authentication: API keys as `Authorization: Bearer`, known by their SHA-256."""
 
 import hashlib
 from hmac import compare_digest
@@ -15,12 +15,12 @@ _REFUSAL = problems.Refusal(401, TYPES[ErrorKind.UNAUTHORIZED].example, ErrorKin
 
 
 class Authenticator:
-    """Lets requests pass that come with a known key, and notes whose it is in `request.state.owner`.
+    """Accepts requests that have a known key, and stores the name of the key in `request.state.owner`.
 
     The paths under `/health` need none.
 
     Args:
-        app: What it guards.
+        app: The next ASGI application.
         api_keys: The setting of that name: `name:sha256` pairs.
     """
 
@@ -30,7 +30,7 @@ class Authenticator:
         self._keys = [(bytes.fromhex(digest), name) for name, digest in pairs]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 401 instead of the application where no known key is given, also a WebSocket."""
+        """Answers 401 where no known key is given, also to a WebSocket."""
         if scope["type"] not in ("http", "websocket") or _is_open(scope):
             return await self.app(scope, receive, send)
         owner = self.find_owner(scope)
@@ -40,11 +40,11 @@ class Authenticator:
         return await self.app(scope, receive, send)
 
     def find_owner(self, scope: Scope) -> str | None:
-        """Name of the key that a request comes with; None if it comes with none that is known."""
+        """Returns the name of a request's key; None if it has no known key."""
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
         digest = hashlib.sha256(key.strip().encode("latin-1")).digest()
         owner = None
-        for known, name in self._keys:  # all of them, so that the time tells nothing
+        for known, name in self._keys:  # compares all keys, so that the time does not depend on the key
             if compare_digest(known, digest):
                 owner = name
         return owner if scheme.lower() == "bearer" else None

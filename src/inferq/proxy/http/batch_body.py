@@ -1,4 +1,4 @@
-"""Bodies of requests about many jobs, taken apart."""
+"""Parses the bodies of requests about many jobs."""
 
 import json
 from collections.abc import Iterator
@@ -24,21 +24,21 @@ _IDS_EXAMPLE = 'An example: {"job_ids": ["3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071"]}'
 
 
 def parse_batch(raw: bytes) -> Iterator[dict[str, Any]]:
-    """Takes the body of `POST /predict/batch` apart.
+    """Parses the body of `POST /predict/batch`.
 
     Args:
-        raw: The body as it came.
+        raw: The body as it was received.
 
     Yields:
-        Each job, still to be taken apart by itself. An error of the caller's with one of them goes before one
-        of the whole.
+        Each job as an object; the caller reads its members. So an error in one job is raised before an error
+        of the whole body.
 
     Raises:
         InvalidJsonError: The body is no JSON object.
         InvalidInputError: It does not hold 1 to `MOST_JOBS` objects, or has a member twice.
     """
     body = parse_object(raw, _BATCH_EXAMPLE)
-    jobs = _array(body, "jobs", "jobs", _BATCH_EXAMPLE)
+    jobs = _read_array(body, "jobs", "jobs", _BATCH_EXAMPLE)
     kept = len(body)
     for number, job in enumerate(jobs):
         if not isinstance(job, dict):
@@ -53,14 +53,14 @@ def parse_batch(raw: bytes) -> Iterator[dict[str, Any]]:
 
 
 def parse_ids(raw: bytes) -> list[str]:
-    """Takes the body of `POST /jobs/status` apart.
+    """Parses the body of `POST /jobs/status`.
 
     Raises:
         InvalidJsonError: It is no JSON object.
         InvalidInputError: It does not hold 1 to `MOST_JOBS` ids.
     """
     body = parse_object(raw, _IDS_EXAMPLE)
-    ids = _array(body, "job_ids", "ids", _IDS_EXAMPLE)
+    ids = _read_array(body, "job_ids", "ids", _IDS_EXAMPLE)
     for number, job_id in enumerate(ids):
         if not isinstance(job_id, str):
             raise InvalidInputError(
@@ -72,7 +72,7 @@ def parse_ids(raw: bytes) -> list[str]:
 
 @contextmanager
 def name_job(number: int) -> Iterator[None]:
-    """Makes an error say of which job of a batch it speaks."""
+    """Adds to an error the number of the job in the batch that it is about."""
     try:
         yield
     except InferqError as error:
@@ -80,7 +80,7 @@ def name_job(number: int) -> Iterator[None]:
         raise type(error)(message, retry_after_seconds=error.retry_after_seconds) from error
 
 
-def _array(body: dict[str, Any], name: str, noun: str, example: str) -> list[Any]:
+def _read_array(body: dict[str, Any], name: str, noun: str, example: str) -> list[Any]:
     refuse_unknown(body, (name,), example)
     values = body.get(name)
     if not isinstance(values, list) or not 1 <= len(values) <= MOST_JOBS:
@@ -91,29 +91,29 @@ def _array(body: dict[str, Any], name: str, noun: str, example: str) -> list[Any
     return values
 
 
-class _Twice(dict[str, Any]):
-    """An object that had a member twice."""
+class _ObjectWithDuplicate(dict[str, Any]):
+    """An object of which a member was sent twice."""
 
     member = ""
 
 
 def _refuse_duplicates_in_batch(raw: bytes) -> None:
-    found: list[_Twice] = []
+    found: list[_ObjectWithDuplicate] = []
 
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def keep_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         kept = dict(pairs)
         if len(kept) == len(pairs):
             return kept
         names = [name for name, _ in pairs]
-        odd = _Twice(kept)
-        odd.member = next(name for name in kept if names.count(name) > 1)
-        found.append(odd)
-        return odd
+        duplicate = _ObjectWithDuplicate(kept)
+        duplicate.member = next(name for name in kept if names.count(name) > 1)
+        found.append(duplicate)
+        return duplicate
 
-    body = json.loads(raw, object_pairs_hook=members)
+    body = json.loads(raw, object_pairs_hook=keep_members)
     for number, job in enumerate(body["jobs"]):
         for part in (job, job.get("data")):
-            if isinstance(part, _Twice):
+            if isinstance(part, _ObjectWithDuplicate):
                 with name_job(number):
                     raise duplicate_member(part.member)
     if found:

@@ -1,7 +1,8 @@
-"""Pages of other sites, which a browser lets send much to any server without asking.
+"""Requests from pages of other sites.
 
-What they may send without leave is a POST of text and a WebSocket; neither may do anything here. By what a
-browser says of a request (`Origin`, `Sec-Fetch-Site`) it is known; programs say nothing of the kind.
+A browser lets any page send some requests to any server without asking it first: a POST of text, and a
+WebSocket. Here they are refused. They are recognised by headers that browsers add (`Origin`,
+`Sec-Fetch-Site`); other programs do not send them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inferq.proxy.http import problems
 
-_TELLING = (b"origin", b"sec-fetch-site")
+_BROWSER_HEADERS = (b"origin", b"sec-fetch-site")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _METHODS = "GET, HEAD, POST, DELETE"
@@ -22,11 +23,11 @@ _PREFLIGHT_SECONDS = 600
 
 
 class CrossSite:
-    """Refuses what pages of other sites send, and lets those that are allowed read the answers (CORS).
+    """Refuses requests from pages of other sites, except from allowed origins, which may read answers (CORS).
 
     Args:
-        app: What it guards.
-        allowed: Origins that are allowed, `*` for all.
+        app: The next ASGI application.
+        allowed: Allowed origins, `*` for all.
     """
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
@@ -37,7 +38,7 @@ class CrossSite:
         """Serves a request, or answers it with 403."""
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        if not any(name in _TELLING for name, _ in scope["headers"]):
+        if not any(name in _BROWSER_HEADERS for name, _ in scope["headers"]):
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         origin = headers.get("origin")
@@ -56,7 +57,7 @@ class CrossSite:
         return "*" in self._allowed or origin.lower() in self._allowed
 
     async def _serve_allowed(self, origin: str, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_leave(message: Message) -> None:
+        async def send_with_cors(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Access-Control-Allow-Origin"] = origin
@@ -66,31 +67,33 @@ class CrossSite:
 
         wanted = Headers(scope=scope)
         if scope.get("method") == "OPTIONS" and "access-control-request-method" in wanted:
-            leave = {
+            permission = {
                 "Access-Control-Allow-Methods": _METHODS,
                 "Access-Control-Allow-Headers": wanted.get("access-control-request-headers", ""),
                 "Access-Control-Max-Age": str(_PREFLIGHT_SECONDS),
             }
-            return await Response(status_code=204, headers=leave)(scope, receive, send_with_leave)
-        return await self.app(scope, receive, send_with_leave)
+            return await Response(status_code=204, headers=permission)(scope, receive, send_with_cors)
+        return await self.app(scope, receive, send_with_cors)
 
 
 def _is_foreign(origin: str | None, headers: Headers) -> bool:
     if origin is None:
         return headers.get("sec-fetch-site") in ("cross-site", "same-site")
     scheme = origin.partition(":")[0]
-    sender = _authority(origin, scheme)
-    # a reverse proxy may put a Host of its own; no page can set X-Forwarded-Host without being asked first
-    return sender is None or sender not in {_authority(f"//{host}", scheme) for host in _hosts(headers)}
+    sender = _parse_authority(origin, scheme)
+    # a reverse proxy may replace Host; no page can set X-Forwarded-Host without a preflight request
+    return sender is None or sender not in {
+        _parse_authority(f"//{host}", scheme) for host in _read_hosts(headers)
+    }
 
 
-def _hosts(headers: Headers) -> Iterator[str]:
+def _read_hosts(headers: Headers) -> Iterator[str]:
     yield headers.get("host", "")
     for value in headers.getlist("x-forwarded-host"):
         yield from (host.strip() for host in value.split(","))
 
 
-def _authority(url: str, scheme: str) -> tuple[str | None, int | None] | None:
+def _parse_authority(url: str, scheme: str) -> tuple[str | None, int | None] | None:
     """Host and port; None where there is no host, as in the origin `null`."""
     try:
         parts = urlsplit(url)

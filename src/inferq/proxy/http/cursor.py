@@ -1,9 +1,9 @@
-"""Where a page of jobs ends, as an opaque text that the next request brings back.
+"""Cursors: the end of a page of jobs, as an opaque text that the request for the next page has to contain.
 
-A page may end at a job that the asking key must not know of. Cursors are therefore sealed with a secret that
-all proxies have and no holder of a single key can know: the digests of all keys. The seal is a synthetic
+A page may end at a job that the client's key must not know. So cursors are encrypted with a secret that all
+proxies have and no holder of a single key can know: the digests of all keys. The method is a synthetic
 initialisation vector (the construction of RFC 5297, with the standard library's BLAKE2 and SHAKE): the keyed
-digest of the content is both its proof and that by which the key stream that hides it is chosen.
+digest of the content both authenticates it and selects the key stream that encrypts it.
 """
 
 import base64
@@ -38,7 +38,9 @@ class Cursors:
         """Makes a cursor of a page's end."""
         fields = [position.is_ended, position.model, position.score, position.id.hex()]
         content = json.dumps(fields).encode()
-        content = content.ljust(-(-len(content) // _BLOCK_BYTES) * _BLOCK_BYTES)  # the length tells nothing
+        content = content.ljust(
+            -(-len(content) // _BLOCK_BYTES) * _BLOCK_BYTES
+        )  # so that the length reveals nothing
         digest = self._digest(content)
         return base64.urlsafe_b64encode(digest + self._hide(digest, content)).decode()
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of each endpoint's answers: good ones, and every kind of problem."""
+"""Documents requests and answers for OpenAPI: good answers, and every kind of problem."""
 
 from http import HTTPStatus
 from typing import Any
@@ -39,7 +39,7 @@ BODY_REFUSALS = (
     ErrorKind.UNSUPPORTED_ENCODING,
     ErrorKind.OVERLOADED,
 )
-"""Why a request body may be refused unread."""
+"""Kinds of problems for which a request body may be refused unread."""
 
 REFUSALS = (
     *BODY_REFUSALS,
@@ -50,10 +50,10 @@ REFUSALS = (
     ErrorKind.QUEUE_FULL,
     ErrorKind.REDIS_UNAVAILABLE,
 )
-"""Why a request for predictions may be refused."""
+"""Kinds of problems for which a request for predictions may be refused."""
 
 
-def answers(
+def document_answers(
     path: str, model: type[BaseModel], description: str, *kinds: ErrorKind, status: int = 200
 ) -> Answers:
     """Documents an endpoint's answers, each with an example.
@@ -71,17 +71,17 @@ def answers(
     return documented
 
 
-def accepted(path: str, model: type[BaseModel], *kinds: ErrorKind) -> Answers:
+def document_accepted(path: str, model: type[BaseModel], *kinds: ErrorKind) -> Answers:
     """Documents the answers of an endpoint that stores a job."""
     stored = "The job is stored and will end as completed or failed."
-    documented = answers(path, model, stored, *kinds, status=202)
+    documented = document_answers(path, model, stored, *kinds, status=202)
     documented[202]["headers"] = {
         "Location": {"schema": {"type": "string"}, "description": "Where to ask for the result."}
     }
     return documented
 
 
-def may_wait(documented: Answers, ended: type[BaseModel]) -> Answers:
+def add_wait(documented: Answers, ended: type[BaseModel]) -> Answers:
     """Documents that an endpoint which stores a job answers with the ended job if it is asked to wait.
 
     Args:
@@ -101,14 +101,14 @@ def may_wait(documented: Answers, ended: type[BaseModel]) -> Answers:
     return documented
 
 
-def described(path: str, example: dict[str, Any], model: type[BaseModel], *kinds: ErrorKind) -> Answers:
+def document_model(path: str, example: dict[str, Any], model: type[BaseModel], *kinds: ErrorKind) -> Answers:
     """Documents the answers of an endpoint that describes a model, whose schema holds no example."""
-    documented = answers(path, model, "The model's description.", *kinds)
+    documented = document_answers(path, model, "The model's description.", *kinds)
     documented[200]["content"] = {JSON: {"example": example}}
     return documented
 
 
-def not_found(documented: Answers, kind: ErrorKind, path: str) -> Answers:
+def add_not_found(documented: Answers, kind: ErrorKind, path: str) -> Answers:
     """Adds a problem that is a 404 here, since the path names what is not known, and not the body."""
     add_problem(documented, kind, path, 404)
     return documented

@@ -1,4 +1,4 @@
-"""Request bodies, parsed and taken apart."""
+"""Parses the body of a prediction request."""
 
 import json
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ _MEMBERS = ("data", "model", "timeout", "priority", "webhook")
 
 @dataclass(slots=True)
 class PredictBody:
-    """What a prediction request asks for. Not to be changed: a frozen one would take thrice the time to make.
+    """What a prediction request asks for. It is not frozen, since it would take three times as long to make.
 
     Attributes:
         data: Parsed JSON, not yet checked against any signature.
         model: Model name, or None for the default model.
         timeout_seconds: Longest run, or None for the model's own.
-        priority: Which jobs it goes before.
+        priority: Jobs of a higher one are taken first.
         webhook: URL to which the job's end is reported, or None for nowhere.
     """
 
@@ -38,16 +38,16 @@ class PredictBody:
 def parse_predict_body(
     raw: bytes, longest_timeout: float, webhook_rules: UrlRules | None = None
 ) -> PredictBody:
-    """Takes the body of `POST /predict` apart.
+    """Parses the body of `POST /predict`.
 
     Args:
-        raw: The body as it came.
+        raw: The body as it was received.
         longest_timeout: Largest `timeout` to accept, seconds.
         webhook_rules: Which URLs to accept as `webhook`; None: none.
 
     Raises:
         InvalidJsonError: It is no JSON object.
-        InvalidInputError: A member is missing, unknown, there twice, or of the wrong type.
+        InvalidInputError: A member is missing, unknown, sent twice, or of the wrong type.
     """
     body = parse_object(raw, _EXAMPLE)
     taken = read_members(body, longest_timeout, webhook_rules)
@@ -59,15 +59,15 @@ def parse_object(raw: bytes, example: str, noun: str = "request body") -> dict[s
     """Parses a body.
 
     Args:
-        raw: The body as it came.
-        example: How it should look, for the refusal.
-        noun: What it is called there.
+        raw: The body as it was received.
+        example: A correct body, for the error message.
+        noun: What the message calls the body.
 
     Raises:
         InvalidJsonError: It is no JSON object.
     """
     try:
-        # NaN and Infinity are let through here, so that validation can say where they stand
+        # NaN and Infinity are accepted here, so that validation can say where they are
         body = from_json(raw, allow_inf_nan=True)
     except ValueError as error:
         if raw.startswith(_UTF_16_MARKS) or b"\0" in raw[:2]:
@@ -83,7 +83,7 @@ def parse_object(raw: bytes, example: str, noun: str = "request body") -> dict[s
 def read_members(
     body: dict[str, Any], longest_timeout: float, webhook_rules: UrlRules | None = None
 ) -> PredictBody:
-    """Takes one prediction request apart; see `parse_predict_body`, which refuses members sent twice as well.
+    """Reads the members of one prediction request; `parse_predict_body` also refuses duplicates.
 
     Raises:
         InvalidInputError: A member is missing, unknown, or of the wrong type.
@@ -97,9 +97,9 @@ def read_members(
     return PredictBody(
         body["data"],
         model,
-        _timeout(body.get("timeout"), longest_timeout),
-        _priority(body.get("priority")),
-        _webhook(body.get("webhook"), webhook_rules),
+        _read_timeout(body.get("timeout"), longest_timeout),
+        _read_priority(body.get("priority")),
+        _read_webhook(body.get("webhook"), webhook_rules),
     )
 
 
@@ -117,7 +117,7 @@ def refuse_unknown(body: dict[str, Any], members: tuple[str, ...], example: str)
         )
 
 
-def _timeout(timeout: object, longest: float) -> float | None:
+def _read_timeout(timeout: object, longest: float) -> float | None:
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= longest:
@@ -128,7 +128,7 @@ def _timeout(timeout: object, longest: float) -> float | None:
     return timeout
 
 
-def _priority(priority: object) -> Priority:
+def _read_priority(priority: object) -> Priority:
     if priority is None:
         return Priority.NORMAL
     if not isinstance(priority, str) or priority not in Priority:
@@ -136,7 +136,7 @@ def _priority(priority: object) -> Priority:
     return Priority(priority)
 
 
-def _webhook(webhook: object, rules: UrlRules | None) -> str | None:
+def _read_webhook(webhook: object, rules: UrlRules | None) -> str | None:
     if webhook is None:
         return None
     if rules is None:
@@ -148,7 +148,7 @@ def _webhook(webhook: object, rules: UrlRules | None) -> str | None:
 
 
 def count_strings(body: dict[str, Any]) -> int:
-    """How many strings a prediction request has at least: the names of its members, and those in them."""
+    """Counts the strings that a prediction request has at least: names of members, and strings in them."""
     data = body.get("data")
     count = len(body) + (len(data) if isinstance(data, dict) else 0)
     return count + sum(isinstance(value, str) for name, value in body.items() if name != "data")
@@ -157,27 +157,28 @@ def count_strings(body: dict[str, Any]) -> int:
 def refuse_duplicates(raw: bytes, kept: int) -> None:
     """Refuses a body in which an object names a member twice, of which the parser has kept only the last.
 
-    Each string takes two quotes, so where the quotes are those of the strings that were kept, as with any
-    data of numbers alone, none was lost; only other bodies are parsed a second time, four times as slowly.
+    Each string has two quotes. Where the body has no more quotes than the strings that were kept, as with
+    data of numbers only, nothing was lost. Only other bodies are parsed a second time, which is four times
+    slower.
 
     Args:
-        raw: The body as it came.
-        kept: How many strings of it the parser has kept at least.
+        raw: The body as it was received.
+        kept: How many of its strings the parser has kept at least.
 
     Raises:
-        InvalidInputError: A member is there twice.
+        InvalidInputError: A member was sent twice.
     """
     if may_have_duplicates(raw, kept):
         json.loads(raw, object_pairs_hook=_unique_members)
 
 
 def may_have_duplicates(raw: bytes, kept: int) -> bool:
-    """Whether a body has more strings than were kept, or strings with quotes in them."""
+    """Whether a body has more strings than were kept, or quotes within strings."""
     return raw.count(b'"') > 2 * kept
 
 
 def duplicate_member(name: str) -> InvalidInputError:
-    """The refusal of a body that has a member twice."""
+    """Returns the error for a body in which a member was sent twice."""
     return InvalidInputError(f"The request has the member {name[:80]!r} twice. Send it once.")
 
 

@@ -1,4 +1,4 @@
-"""How long a request wants to wait: `?wait=` and the preference of that name (RFC 7240)."""
+"""How long a request asks to wait: `?wait=` and the preference `wait` (RFC 7240)."""
 
 import math
 import re

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from inferq.errors import RedisUnavailableError
-from inferq.proxy.http.openapi import answers
+from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.http.service_schemas import Information
 from inferq.proxy.services.dependencies import get_catalog, get_settings
@@ -34,7 +34,7 @@ _LINKS = {
 }
 
 
-@router.get("/", responses=answers("/", Information, "What there is."))
+@router.get("/", responses=document_answers("/", Information, "What there is."))
 async def information(request: Request) -> Response:
     """Tells what this service is and where to go on."""
     default_model = get_settings(request).default_model

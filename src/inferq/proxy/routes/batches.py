@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from inferq.proxy.http.body_reader import read_body
-from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, REFUSALS, answers
+from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, REFUSALS, document_answers
 from inferq.proxy.http.queue_schemas import BatchRequest, SubmittedBatch
 from inferq.proxy.http.responses import JSON, JsonResponse
 from inferq.proxy.services.dependencies import get_body_budget, get_producer, get_settings
@@ -20,7 +20,7 @@ router = APIRouter(tags=["jobs"])
 @router.post(
     "/predict/batch",
     status_code=202,
-    responses=answers(
+    responses=document_answers(
         "/predict/batch",
         SubmittedBatch,
         "All jobs are stored and each will end as completed or failed.",

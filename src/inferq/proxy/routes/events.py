@@ -11,7 +11,7 @@ from inferq.errors import ErrorKind, JobNotFoundError
 from inferq.job_json import job_json
 from inferq.jobs import Job
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView
-from inferq.proxy.http.openapi import add_problem, not_found
+from inferq.proxy.http.openapi import add_not_found, add_problem
 from inferq.proxy.http.responses import yield_parts
 from inferq.proxy.services.dependencies import get_producer
 from inferq.proxy.services.job_responses import read_view_lines
@@ -112,7 +112,7 @@ def _make_example() -> str:
     )
 
 
-_ANSWERS = not_found(
+_ANSWERS = add_not_found(
     {
         200: {
             "description": "The job's states: events `status`, at last `end`, each with a job view as data.",

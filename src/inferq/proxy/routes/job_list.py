@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from inferq.errors import ErrorKind
 from inferq.jobs import Status
 from inferq.proxy.http.cursor import Cursors
-from inferq.proxy.http.openapi import answers
+from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.queue_schemas import CancelledJobs, JobList
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.services.dependencies import (
@@ -27,7 +27,7 @@ router = APIRouter(tags=["jobs"])
 
 @router.get(
     "/jobs",
-    responses=answers(
+    responses=document_answers(
         "/jobs",
         JobList,
         "A page of jobs, the latest first.",
@@ -69,7 +69,7 @@ async def _find_models(request: Request) -> set[str]:
 
 @router.delete(
     "/jobs",
-    responses=answers(
+    responses=document_answers(
         "/jobs",
         CancelledJobs,
         "The jobs that waited have failed as cancelled.",

@@ -9,7 +9,7 @@ from inferq.errors import ErrorKind
 from inferq.jobs import Job
 from inferq.proxy.http.batch_body import parse_ids
 from inferq.proxy.http.body_reader import read_body
-from inferq.proxy.http.openapi import BODY_REFUSALS, answers
+from inferq.proxy.http.openapi import BODY_REFUSALS, document_answers
 from inferq.proxy.http.queue_schemas import JobStatuses, StatusRequest
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.dependencies import (
@@ -29,7 +29,7 @@ router = APIRouter(tags=["jobs"])
 
 @router.post(
     "/jobs/status",
-    responses=answers(
+    responses=document_answers(
         "/jobs/status",
         JobStatuses,
         "The jobs as they are now, in the order asked for.",

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from inferq.errors import ErrorKind
 from inferq.jobs import Job
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView, Submitted
-from inferq.proxy.http.openapi import PREFER, accepted, answers, may_wait
+from inferq.proxy.http.openapi import PREFER, add_wait, document_accepted, document_answers
 from inferq.proxy.http.prefer import parse_query_wait
 from inferq.proxy.services.dependencies import get_owner, get_producer, get_settings
 from inferq.proxy.services.job_responses import make_job_response
@@ -32,7 +32,7 @@ JobId = Annotated[str, Path(description="What POST /predict answered.")]
 
 @fast_router.get(
     "/job/{job_id:path}",
-    responses=answers(
+    responses=document_answers(
         _EXAMPLE_PATH,
         JobView,
         "The job as it is now, or after the wait.",
@@ -52,7 +52,7 @@ async def read(request: Request, job_id: JobId) -> Response:
 
 @router.delete(
     "/job/{job_id:path}",
-    responses=answers(
+    responses=document_answers(
         _EXAMPLE_PATH,
         JobView,
         "The job has failed as cancelled.",
@@ -72,8 +72,8 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
 @router.post(
     "/job/{job_id:path}/retry",
     status_code=202,
-    responses=may_wait(
-        accepted(
+    responses=add_wait(
+        document_accepted(
             f"{_EXAMPLE_PATH}/retry",
             Submitted,
             ErrorKind.JOB_NOT_FOUND,

@@ -5,7 +5,7 @@ from pydantic_core import to_json
 
 from inferq.errors import ErrorKind, UnknownModelError
 from inferq.proxy.http import problems
-from inferq.proxy.http.openapi import answers, described, not_found
+from inferq.proxy.http.openapi import add_not_found, document_answers, document_model
 from inferq.proxy.http.problem_types import TYPES
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.http.service_schemas import EXAMPLE_MODEL, ModelList
@@ -17,7 +17,7 @@ router = APIRouter(tags=["models"])
 
 @router.get(
     "/metadata",
-    responses=described(
+    responses=document_model(
         "/metadata",
         EXAMPLE_MODEL,
         ModelDocument,
@@ -33,7 +33,8 @@ async def metadata(request: Request) -> Response:
 
 
 @router.get(
-    "/models", responses=answers("/models", ModelList, "The models' names.", ErrorKind.REDIS_UNAVAILABLE)
+    "/models",
+    responses=document_answers("/models", ModelList, "The models' names.", ErrorKind.REDIS_UNAVAILABLE),
 )
 async def models(request: Request) -> Response:
     """Lists the models that workers have announced, and those that they cannot serve."""
@@ -48,8 +49,8 @@ async def models(request: Request) -> Response:
 
 @router.get(
     "/models/{name}",
-    responses=not_found(
-        described(
+    responses=add_not_found(
+        document_model(
             "/models/iris",
             EXAMPLE_MODEL,
             ModelDocument,

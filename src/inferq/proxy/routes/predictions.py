@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from inferq.errors import ErrorKind, UnknownModelError
 from inferq.proxy.http.body_reader import read_body
 from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
-from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, PREFER, REFUSALS, accepted, may_wait
+from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, PREFER, REFUSALS, add_wait, document_accepted
 from inferq.proxy.http.predict_body import PredictBody
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.dependencies import (
@@ -30,7 +30,7 @@ router = APIRouter(tags=["jobs"])
 @fast_router.post(
     "/predict",
     status_code=202,
-    responses=may_wait(accepted("/predict", Submitted, *REFUSALS), JobView),
+    responses=add_wait(document_accepted("/predict", Submitted, *REFUSALS), JobView),
     openapi_extra={
         "requestBody": {"content": {JSON: {"schema": PredictRequest.model_json_schema()}}, "required": True},
         "parameters": [PREFER, IDEMPOTENCY_KEY],
@@ -48,8 +48,8 @@ async def predict(request: Request) -> Response:
 @router.post(
     "/predict/test",
     status_code=202,
-    responses=may_wait(
-        accepted(
+    responses=add_wait(
+        document_accepted(
             "/predict/test",
             Submitted,
             ErrorKind.INVALID_INPUT,

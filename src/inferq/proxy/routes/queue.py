@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from inferq.errors import ErrorKind
 from inferq.job_json import overview_json
-from inferq.proxy.http.openapi import answers
+from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.queue_schemas import QueueView
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.services.dependencies import get_producer
@@ -14,7 +14,7 @@ router = APIRouter(tags=["jobs"])
 
 @router.get(
     "/queue",
-    responses=answers("/queue", QueueView, "The numbers of now.", ErrorKind.REDIS_UNAVAILABLE),
+    responses=document_answers("/queue", QueueView, "The numbers of now.", ErrorKind.REDIS_UNAVAILABLE),
 )
 async def queue(request: Request) -> Response:
     """Tells how many jobs of each model wait and run, how long and how fast, and who serves."""

@@ -1,1 +1,1 @@
-"""What several routes share: submitting jobs, following them, the catalogue of models."""
+"""What several routes share: submitting jobs, following them, the model catalogue, health."""

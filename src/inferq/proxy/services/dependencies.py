@@ -1,4 +1,4 @@
-"""What the application keeps for its endpoints."""
+"""Gives the endpoints what the application keeps in its state for them."""
 
 from fastapi.requests import HTTPConnection
 
@@ -12,59 +12,59 @@ from inferq.settings import Settings
 
 
 def get_settings(connection: HTTPConnection) -> Settings:
-    """The settings of the application."""
+    """Returns all settings."""
     settings: Settings = connection.app.state.settings
     return settings
 
 
 def get_producer(connection: HTTPConnection) -> Producer:
-    """The queue."""
+    """Returns the queue's producer."""
     producer: Producer = connection.app.state.producer
     return producer
 
 
 def get_subscriber(connection: HTTPConnection) -> EventSubscriber:
-    """Who waits for which job."""
+    """Returns the subscriber to the events of jobs."""
     subscriber: EventSubscriber = connection.app.state.subscriber
     return subscriber
 
 
 def get_health_checker(connection: HTTPConnection) -> HealthChecker:
-    """How the service is."""
+    """Returns the checker of the service's health."""
     checker: HealthChecker = connection.app.state.health_checker
     return checker
 
 
 def get_listing(connection: HTTPConnection) -> JobListing:
-    """The queue's jobs, page by page."""
+    """Returns the listing of the queue's jobs."""
     return get_producer(connection).listing
 
 
 def get_catalog(connection: HTTPConnection) -> ModelCatalog:
-    """The announced models."""
+    """Returns the announced models."""
     catalog: ModelCatalog = connection.app.state.catalog
     return catalog
 
 
 def get_request_rules(connection: HTTPConnection) -> RequestRules:
-    """What requests for predictions are held to."""
+    """Returns the rules for prediction requests."""
     rules: RequestRules = connection.app.state.request_rules
     return rules
 
 
 def get_process_pool(connection: HTTPConnection) -> ProcessPool:
-    """Processes for what would take the event loop too long."""
+    """Returns the processes for work that would block the event loop."""
     pool: ProcessPool = connection.app.state.process_pool
     return pool
 
 
 def get_body_budget(connection: HTTPConnection) -> BodyBudget:
-    """How much of request bodies may be under way."""
+    """Returns the budget of request bodies that are under way."""
     budget: BodyBudget = connection.app.state.body_budget
     return budget
 
 
 def get_owner(connection: HTTPConnection) -> str | None:
-    """Name of the API key that it came with; None where none is needed."""
+    """Returns the name of the connection's API key; None where none is needed."""
     owner: str | None = connection.scope.get("state", {}).get("owner")
     return owner

@@ -1,4 +1,4 @@
-"""How the service is: what a job would meet that comes now."""
+"""The health of the service: what would happen to a job that is submitted now."""
 
 import asyncio
 import time
@@ -11,9 +11,9 @@ from inferq.queue import Producer, QueueNumbers, QueueStats, find_unavailable, i
 from inferq.settings import Settings
 
 PROBE_SECONDS = 1.0
-"""How often, at most, a process tries whether Redis takes jobs, however many ask."""
+"""Shortest time between two checks whether Redis accepts jobs, however many clients ask."""
 UNTAKEN_SECONDS = 15.0
-"""When a waiting job that no worker takes, though none is busy, says that they are held up."""
+"""After so long, a waiting job while no worker is busy means that the workers are stuck."""
 
 _NEARLY_FULL = 0.95
 _MOST_NAMED = 5
@@ -21,10 +21,10 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """How the service is.
+    """The health of the service.
 
     Attributes:
-        status: `healthy`; `degraded`: requests are taken, but something needs a look; `unhealthy`: none are.
+        status: `healthy`; `degraded`: requests are taken, but something is wrong; `unhealthy`: none are.
         components: Of `redis`, `worker`, and `queue` where that is full: `ok`, or what is wrong.
     """
 
@@ -33,7 +33,7 @@ class HealthReport:
 
 
 class HealthChecker:
-    """Looks at the service.
+    """Checks the health of the service.
 
     Args:
         producer: The queue.
@@ -63,7 +63,7 @@ class HealthChecker:
             raise RedisUnavailableError(refusal.message) from refusal
 
     async def _probe(self) -> RedisUnavailableError | None:
-        """Why Redis takes no jobs; None if it does. Where nothing was written, the next may try at once."""
+        """Returns why Redis accepts no jobs; None if it does. A failed connection is tried again at once."""
         try:
             await self._producer.check_takes_jobs()
         except RedisUnavailableError as error:
@@ -72,16 +72,16 @@ class HealthChecker:
         self._probed_at = time.monotonic()
         return None
 
-    async def report(self) -> HealthReport:
-        """Looks at everything."""
+    async def check(self) -> HealthReport:
+        """Checks everything."""
         try:
-            overview = await self._producer.read_stats()
+            stats = await self._producer.read_stats()
         except RedisUnavailableError as error:
             return HealthReport(
                 "unhealthy", {"redis": error.message, "worker": "unknown, since Redis is out of reach"}
             )
-        components = {"redis": "ok", "worker": "; ".join(await self._worker_faults(overview)) or "ok"}
-        if faults := await self._queue_faults(overview):
+        components = {"redis": "ok", "worker": "; ".join(await self._find_worker_faults(stats)) or "ok"}
+        if faults := await self._find_queue_faults(stats):
             components["queue"] = "; ".join(faults)
         is_well = all(component == "ok" for component in components.values())
         status = "healthy" if is_well else "degraded"
@@ -91,53 +91,53 @@ class HealthChecker:
             components["redis"], status = error.message, "unhealthy"
         return HealthReport(status, components)
 
-    async def _worker_faults(self, overview: QueueStats) -> list[str]:
-        if not overview.workers:
+    async def _find_worker_faults(self, stats: QueueStats) -> list[str]:
+        if not stats.workers:
             try:
                 seen = await self._producer.read_last_heartbeat()
             except RedisUnavailableError:
                 seen = None
             return [f"no live worker since {rfc3339(seen)}" if seen else "no worker has ever reported"]
-        unavailable = find_unavailable(overview.workers)
+        unavailable = find_unavailable(stats.workers)
         left_out = [f"models left out: {', '.join(unavailable)}"] if unavailable else []
-        return [*left_out, *_first(_untaken(overview))]
+        return [*left_out, *_shorten(_find_stuck(stats))]
 
-    async def _queue_faults(self, overview: QueueStats) -> list[str]:
-        faults = _first(
+    async def _find_queue_faults(self, stats: QueueStats) -> list[str]:
+        faults = _shorten(
             f"as many jobs wait for model {name!r} as may (INFERQ_MAX_QUEUED)"
-            for name, queue in overview.models.items()
-            if _waiting(queue) >= self._settings.max_queued
+            for name, queue in stats.models.items()
+            if _count_waiting(queue) >= self._settings.max_queued
         )
         most = await self._producer.read_max_queued_bytes()
-        if most and overview.queued_bytes >= _NEARLY_FULL * most:
+        if most and stats.queued_bytes >= _NEARLY_FULL * most:
             faults.append(
-                f"the data of jobs takes {overview.queued_bytes} bytes of at most {most} "
+                f"the data of jobs takes {stats.queued_bytes} bytes of at most {most} "
                 "(INFERQ_MAX_QUEUED_BYTES)"
             )
         return faults
 
 
-def _untaken(overview: QueueStats) -> Iterator[str]:
-    for name, queue in overview.models.items():
-        waiting, seconds = _waiting(queue), queue.oldest_wait_seconds or 0.0
+def _find_stuck(stats: QueueStats) -> Iterator[str]:
+    for name, queue in stats.models.items():
+        waiting, seconds = _count_waiting(queue), queue.oldest_wait_seconds or 0.0
         if waiting and not queue.workers:
-            yield f"no live worker serves model {name!r}, for which {_jobs(waiting)}"
+            yield f"no live worker serves model {name!r}, for which {_describe_jobs(waiting)}"
         elif waiting and not (queue.running or queue.jobs_per_second) and seconds >= UNTAKEN_SECONDS:
             yield (
-                f"{_jobs(waiting)} for model {name!r}, the longest for {seconds:.0f} s, and none of "
+                f"{_describe_jobs(waiting)} for model {name!r}, the longest for {seconds:.0f} s, and none of "
                 f"its {queue.workers} live workers takes one"
             )
 
 
-def _waiting(queue: QueueNumbers) -> int:
+def _count_waiting(queue: QueueNumbers) -> int:
     return sum(queue.waiting.values())
 
 
-def _jobs(count: int) -> str:
+def _describe_jobs(count: int) -> str:
     return "1 job waits" if count == 1 else f"{count} jobs wait"
 
 
-def _first(faults: Iterator[str]) -> list[str]:
+def _shorten(faults: Iterator[str]) -> list[str]:
     found = list(faults)
     if len(found) > _MOST_NAMED:
         found[_MOST_NAMED:] = [f"{len(found) - _MOST_NAMED} more like this"]

@@ -1,4 +1,4 @@
-"""Processes that do what would keep the event loop from everybody else.
+"""Processes for work that would block the event loop.
 
 To parse 16 MB of JSON takes 0.3 to 3 s, in one call that holds the interpreter's lock: a thread would keep
 the loop waiting as well.
@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 from inferq.errors import InferqError, OverloadedError
 
 LONGEST_ON_LOOP_BYTES = 65536
-"""A shorter body stays on the event loop: it takes 10 ms at worst, and the way there and back 0.2 ms."""
+"""A shorter body is parsed on the event loop: that takes 10 ms at worst, and a call of a process 0.2 ms."""
 
 _FEWEST, _MOST = 2, 4
 _LONGEST_WAIT_SECONDS = 5.0
@@ -28,12 +28,12 @@ _NICENESS = 5
 
 
 class ProcessPool:
-    """Runs functions in processes of its own, which start when they are needed and end when they are not.
+    """Runs functions in other processes, which start when they are needed and end when they are idle.
 
-    A function that never ends keeps its process for ever.
+    A function that never returns occupies its process for ever.
 
     Args:
-        wait_seconds: Longest wait for a process to be free.
+        wait_seconds: Longest wait for a free process.
     """
 
     def __init__(self, wait_seconds: float = _LONGEST_WAIT_SECONDS) -> None:
@@ -65,7 +65,7 @@ class ProcessPool:
             try:
                 is_good, outcome = await asyncio.to_thread(_exchange, process, (function, arguments))
             except BaseException:
-                # also if this is cancelled: an answer that nobody took would be the next one's
+                # also if this is cancelled: the next call would read the answer that is left over
                 process.kill()
                 _end(process)
                 raise
@@ -76,11 +76,11 @@ class ProcessPool:
             try:
                 raise outcome
             finally:
-                del outcome  # its traceback holds this frame, and so the arguments: a cycle
+                del outcome  # its traceback refers to this frame, and so to the arguments: a cycle
         return cast("T", outcome)
 
     def close(self) -> None:
-        """Ends the processes that have nothing to do."""
+        """Ends the idle processes."""
         if self._timer is not None:
             self._timer.cancel()
         for process in self._idle:
@@ -103,7 +103,7 @@ class ProcessPool:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    # a session of its own: a Ctrl-C is not for it, it ends with its standard input
+    # in its own session, so that Ctrl-C does not reach it: it ends with its standard input
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "inferq.proxy.services.process_pool"],
         stdin=subprocess.PIPE,
@@ -129,7 +129,7 @@ def _exchange(process: subprocess.Popen[bytes], request: object) -> tuple[bool, 
 def _end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with suppress(OSError):  # what it did not take is still in the buffer
+            with suppress(OSError):  # what it has not read is still in the buffer
                 pipe.close()
     process.wait()
 
@@ -138,8 +138,8 @@ def main() -> None:
     """Serves a pool: takes calls from standard input until that ends, and answers on standard output."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
-    os.nice(_NICENESS)  # who serves everybody goes before who serves one
-    gc.disable()  # JSON has no cycles, but errors have: they are looked for between two calls
+    os.nice(_NICENESS)  # the process that serves all clients comes first
+    gc.disable()  # JSON has no cycles, but errors have: they are collected between two calls
     gc.freeze()
     with suppress(EOFError, BrokenPipeError):
         while True:

@@ -22,7 +22,7 @@ _MOST_ANSWERS = 32
 
 
 class WebSocketSession:
-    """The jobs of one connection. When it ends they run on, but nobody is told.
+    """The jobs of one connection. They continue to run when it ends.
 
     Args:
         socket: The connection, accepted.
@@ -40,7 +40,7 @@ class WebSocketSession:
                 task = asyncio.create_task(self._answer(message["bytes"] if text is None else text.encode()))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                # whoever sends and does not read is not read from any more, until answers have got through
+                # a client that does not read its answers is not read from until they are sent
                 while len(self._tasks) > MOST_JOBS + _MOST_ANSWERS:
                     await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

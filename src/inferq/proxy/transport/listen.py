@@ -1,4 +1,4 @@
-"""The socket that the proxy listens on, and how it stops listening without failing anybody."""
+"""The socket that the proxy listens on, and how it stops listening without failing a client."""
 
 import contextlib
 import ctypes
@@ -48,29 +48,29 @@ def listen(host: str, port: int, *, shares_port: bool = False) -> socket.socket:
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Whether only programs of this machine reach it."""
+    """Whether only programs on this machine can connect to it."""
     address = ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def allow_many_connections() -> None:
-    """Lets this process have as many files, and so connections, as the system allows it to. Unix only."""
+    """Raises the limit of open files, and so of connections, to the system's maximum. Unix only."""
     if sys.platform == "win32":
         return
     import resource
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS names a limit that it does not grant
+    with contextlib.suppress(ValueError, OSError):  # macOS reports a limit that it does not grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def refuse_new_connections(listener: socket.socket) -> None:
-    """Ignores connections that are yet to be opened; those already opened can still be accepted.
+    """Ignores new requests to connect. Connections that are open already can still be accepted.
 
-    Closing a listening socket resets every connection that waits in its backlog, so it must be empty by then.
-    Where a request to connect is ignored, the client's system repeats it a second later, and meets either
-    nobody or the next process. Without effect except on Linux, where only the kernel's last moment is left,
-    and where a hardened kernel lets nobody but root do it.
+    Closing a listening socket resets every connection in its backlog, so the backlog has to be empty by then.
+    A client whose request to connect is ignored repeats it after a second: then either the next process
+    listens, or none. This has an effect on Linux alone, and there not where a hardened kernel allows it to
+    root only.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,7 +1,7 @@
-"""Learning that the process is to stop while it still serves.
+"""Notifies the application that the process is about to stop, while it still serves.
 
-A server ends the application's lifespan only after its last request; but clients that wait for a job, or
-follow it for hours, would keep it from getting there.
+A server ends the application's lifespan after its last request. But clients that wait for a job, or follow
+it for hours, would keep it from reaching that point.
 """
 
 import asyncio
@@ -18,9 +18,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def before_stopping(action: Callable[[], None]) -> Iterator[None]:
-    """Calls an action in the running loop when a signal tells the process to stop; the server gets it too.
+    """Calls an action in the running loop when a signal stops the process. The server gets the signal too.
 
-    Without effect outside the main thread, which alone gets signals, and where no handler was set in Python.
+    This has no effect outside the main thread, which alone receives signals, or where no Python handler is
+    set.
 
     Args:
         action: Called for each signal.
