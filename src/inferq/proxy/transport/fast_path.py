@@ -30,6 +30,9 @@ _OTHER_HEADERS = frozenset(
 )
 """A request with one of these headers goes through ASGI."""
 
+_FRAMEWORK_MODULES = ("fastapi.", "starlette.middleware.errors", "starlette.middleware.exceptions")
+"""Of the middleware that FastAPI itself puts around every application."""
+
 log = structlog.get_logger()
 
 
@@ -73,14 +76,25 @@ class FastPath:
         if app.middleware_stack is None:
             app.middleware_stack = app.build_middleware_stack()
         self._checked_stack = app.middleware_stack
-        # compared as it is built, since instrumentation wraps the stack without being listed
-        expected = FastAPI(openapi_url=None, middleware=self._known_middleware).build_middleware_stack()
-        known, carried = list(_layers(expected)), list(_layers(app.middleware_stack))
-        self._is_on = carried == known
-        if not self._is_on:
-            unknown = [layer.__name__ for layer in carried if layer not in known] or ["none, in this order"]
-            reason = f"the application carries middleware that it does not know: {', '.join(unknown)}"
+        unknown: list[object] = [one.cls for one in app.user_middleware if one not in self._known_middleware]
+        own: set[object] = {one.cls for one in self._known_middleware}
+        # the built stack is checked too, since instrumentation wraps it without being listed
+        unknown += [
+            layer
+            for layer in self._walk_layers(app.middleware_stack)
+            if layer not in own and not layer.__module__.startswith(_FRAMEWORK_MODULES)
+        ]
+        self._is_on = not unknown
+        if unknown:
+            names = ", ".join(dict.fromkeys(getattr(one, "__name__", repr(one)) for one in unknown))
+            reason = f"the application carries middleware that it does not know: {names}"
             log.warning("fast_path_off", reason=reason)
+
+    def _walk_layers(self, stack: object) -> Iterator[type]:
+        """Yields the types of a middleware stack down to the router, the outermost first."""
+        while stack is not None and stack is not self._app.router:
+            yield type(stack)
+            stack = getattr(stack, "app", None)
 
     def accepts(self, method: str, headers: list[tuple[bytes, bytes]]) -> bool:
         """Whether a request's head asks for nothing that only ASGI can do."""
@@ -141,10 +155,3 @@ class FastRouteMiddleware:
                 route, parameter = found
                 return await route.serve(parameter, scope, receive, send)
         return await self.app(scope, receive, send)
-
-
-def _layers(stack: object) -> Iterator[type]:
-    """The types of a middleware stack, the outermost first."""
-    while stack is not None:
-        yield type(stack)
-        stack = getattr(stack, "app", None)

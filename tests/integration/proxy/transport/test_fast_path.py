@@ -1,7 +1,9 @@
 """The fast path is off while the application carries middleware that it does not know."""
 
 import pytest
+from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
@@ -32,31 +34,37 @@ def nothing_seen():
     Recorder.seen = []
 
 
-def add(app):
+def add(app, _monkeypatch):
     app.add_middleware(Recorder)
 
 
-def add_function(app):
+def add_function(app, _monkeypatch):
     @app.middleware("http")
     async def note(request, call_next):
         Recorder.seen.append(request.url.path)
         return await call_next(request)
 
 
-def add_innermost(app):
+def add_innermost(app, _monkeypatch):
     app.user_middleware.append(Middleware(Recorder))
 
 
-def instrument(app):
-    """As instrumentation does: around what the application builds."""
+def instrument(app, _monkeypatch):
+    """As instrumentation of one application does: around what it builds."""
     build = app.build_middleware_stack
     app.build_middleware_stack = lambda: Recorder(build())
 
 
-@pytest.mark.parametrize("change", [add, add_function, add_innermost, instrument])
-async def test_unknown_middleware_sees_every_request(settings, announced, change):
+def instrument_all(_app, monkeypatch):
+    """As instrumentation of all applications does."""
+    build = FastAPI.build_middleware_stack
+    monkeypatch.setattr(FastAPI, "build_middleware_stack", lambda app: Recorder(build(app)))
+
+
+@pytest.mark.parametrize("change", [add, add_function, add_innermost, instrument, instrument_all])
+async def test_unknown_middleware_sees_every_request(settings, announced, monkeypatch, change):
     app = create_app(settings)
-    change(app)
+    change(app, monkeypatch)
     with capture_logs() as logged, serving(settings, app=app) as proxy:
         proxy.count_fast_requests()
         async with proxy.client() as client:
@@ -115,3 +123,13 @@ async def test_fast_path_is_on_with_our_own_middleware_whatever_telemetry_is_set
             await client.post("/predict", content=BODY)
     assert proxy.fast_requests == (not has_keys)
     assert "fast_path_off" not in [line["event"] for line in logged]
+
+
+def test_middleware_of_the_framework_that_is_added_is_unknown_too(settings):
+    app = create_app(settings)
+    app.add_middleware(GZipMiddleware)
+    with capture_logs() as logged:
+        assert not app.state.fast_path.is_on
+        assert not app.state.fast_path.is_on
+    [line] = logged
+    assert line["reason"].endswith("GZipMiddleware")
