@@ -71,6 +71,11 @@ class Watchdog:
         self._is_busy.set()
         self._thread.join()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether its thread checks a run, and does not sleep until the next one begins."""
+        return self._is_busy.is_set()
+
     @contextmanager
     def guard(self, jobs: Sequence[ClaimedJob], timeout_seconds: float) -> Iterator[WatchedRun]:
         """Watches the run that is made within, for these jobs."""
