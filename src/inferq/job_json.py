@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import from_json, to_json
 
 from inferq.jobs import Job, Webhook
-from inferq.queue.schema.ids import show_id
+from inferq.queue import show_id
 
 if TYPE_CHECKING:
     from inferq.queue import QueueStats

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inferq.queue.events.waiter import Waiter
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
     from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES, JobListing, Position
-    from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable, read_stats
+    from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable
     from inferq.queue.producer.producer import Producer
     from inferq.queue.producer.submission import Idempotency, Submission
     from inferq.queue.redis_client.connection import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from inferq.queue.redis_client.outage import Outage
     from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES, check_server
     from inferq.queue.retry_policy import RetryPolicy
+    from inferq.queue.schema.ids import show_id
     from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
 
 __all__ = [
@@ -68,8 +69,8 @@ __all__ = [
     "is_refusal",
     "make_worker_id",
     "masked_url",
-    "read_stats",
     "redis_errors",
+    "show_id",
     "start_errors",
     "transfer_seconds",
 ]
@@ -102,7 +103,6 @@ _NAMES_OF = {
         "QueueNumbers",
         "QueueStats",
         "find_unavailable",
-        "read_stats",
     ),
     "producer.producer": ("Producer",),
     "producer.submission": (
@@ -123,6 +123,7 @@ _NAMES_OF = {
         "check_server",
     ),
     "retry_policy": ("RetryPolicy",),
+    "schema.ids": ("show_id",),
     "webhook_outbox": (
         "DeliveryOutcome",
         "DeliveryVerdict",
