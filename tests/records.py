@@ -5,14 +5,14 @@ from typing import Any
 
 import redis
 
-from inferq.queue.schema.record import POSITIONAL, fields_of
+from inferq.queue.schema.record import FIELDS, parse_record
 
 TIMES = ("submitted_ms", "started_ms", "missing_ms", "ended_ms", "webhook_ms")
 
 
 def record(client: redis.Redis, job_id: str) -> dict[str, Any]:
     """The fields of a job's record; none if there is no record."""
-    return fields_of(client.hget("jobs:records", job_id))
+    return parse_record(client.hget("jobs:records", job_id))
 
 
 def known(client: redis.Redis) -> set[str]:
@@ -28,7 +28,7 @@ def leased(client: redis.Redis, model: str = "iris") -> list[str]:
 
 def write_record(client: redis.Redis, job_id: str, **fields: object) -> None:
     """Writes a record with these fields and no other."""
-    first = [str(fields.pop(name, "")) for name in POSITIONAL]
+    first = [str(fields.pop(name, "")) for name in FIELDS]
     client.hset("jobs:records", job_id, "|".join([*first, json.dumps(fields) if fields else ""]))
 
 

@@ -21,7 +21,7 @@ from benchmarks.rounds import rounds, tell
 from inferq.models.model import open_session
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
-from inferq.queue.schema.record import fields_of
+from inferq.queue.schema.record import parse_record
 from inferq.settings import Settings, load_settings
 
 _WIDTH = 64
@@ -97,7 +97,7 @@ def _drain(models: Path, count: int) -> tuple[float, int]:
                 seconds=120,
                 alive=worker,
             )
-        ends = [int(fields_of(record).get("ended_ms", 0)) for record in client.hmget("jobs:records", ids)]
+        ends = [int(parse_record(record).get("ended_ms", 0)) for record in client.hmget("jobs:records", ids)]
     # the first batches are small, while the worker learns
     counted = sorted(ends)[count // 5 :]
     if counted[-1] == counted[0]:

@@ -11,7 +11,7 @@ from benchmarks.processes import program, python, redis_server, wait_until
 from benchmarks.rounds import tell
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
-from inferq.queue.schema.record import fields_of
+from inferq.queue.schema.record import parse_record
 from inferq.settings import Settings, load_settings
 
 _SECONDS = 0.1
@@ -55,7 +55,7 @@ def _rate(workers: int, jobs_each: int) -> float:
             lambda: not client.zcard("queue:iris:open:normal"), "the queue is drained", seconds=seconds
         )
         ends = sorted(
-            int(fields_of(record).get("ended_ms", 0)) for record in client.hmget("jobs:records", ids)
+            int(parse_record(record).get("ended_ms", 0)) for record in client.hmget("jobs:records", ids)
         )
     rate = (len(ends) - workers) / (ends[-1] - ends[workers - 1]) * 1000
     tell(f"replicas: {workers} workers end {rate:.1f} jobs/s")

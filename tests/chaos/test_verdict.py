@@ -85,6 +85,24 @@ def test_cancelled_job_that_completed_is_found(judge, job):
     assert "is completed" in judge()[0]
 
 
+def test_end_that_is_not_counted_is_found(judge, job, redis_client):
+    job(model="iris")
+    redis_client.set("queue:iris:sequence", 1)
+    assert judge() == [
+        "of iris 1 jobs began, and these ends are counted: {}",
+        "of iris 1 jobs are completed, and 0 are counted",
+    ]
+
+
+def test_end_that_is_counted_is_sound(judge, job, redis_client):
+    job(model="iris")
+    redis_client.set("queue:iris:sequence", 2)
+    redis_client.hset(
+        "queue:iris:counts", mapping={"pushed": 1, "completed": 1, "failed|expired": 2, "retried": 1}
+    )
+    assert judge() == []
+
+
 def test_key_without_expiry_is_found(judge, job, redis_client):
     job()
     redis_client.persist("job:a:result")

@@ -9,12 +9,12 @@ import redis
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Priority, Status
-from inferq.queue.schema.record import fields_of
+from inferq.queue.schema.record import parse_record
 from tests.chaos.journal import Entry, Journal
 from tests.chaos.watchers import EventWatcher
 
 _EVERLASTING = ("models", "workers", "workers:seen", "jobs:queues")
-_STEMS = ("sequence", "rate", "dead", "completed")
+_STEMS = ("sequence", "counts", "rate", "dead", "completed")
 
 
 class Verdict:
@@ -44,6 +44,7 @@ class Verdict:
         self._most_attempts = max_attempts + 1
         self._most_failures = max_attempts
         self.counts: Counter[str] = Counter()
+        self._ends: Counter[tuple[str, str]] = Counter()
 
     def leftovers(self) -> list[str]:
         """What the queue still holds; nothing once it is drained."""
@@ -68,6 +69,7 @@ class Verdict:
             self._journal.violate(f"the queue is not empty: {sentence}")
         self._judge_keys()
         self._judge_dead_letters()
+        self._judge_counts()
 
     def _judge_entries(self, entries: tuple[Entry, ...]) -> None:
         reads = self._redis.pipeline(transaction=False)
@@ -77,7 +79,7 @@ class Verdict:
         answers = iter(reads.execute())
         for entry in entries:
             status, result, error = next(answers)
-            self._judge_entry(entry, status, result, error, fields_of(next(answers)))
+            self._judge_entry(entry, status, result, error, parse_record(next(answers)))
 
     def _judge_entry(
         self,
@@ -98,6 +100,10 @@ class Verdict:
             self.counts["lost"] += 1
             violate(f"{where} is lost: status {end}, record {record}")
             return
+        how = (
+            "completed" if end == Status.COMPLETED else f"failed|{'outside' if 'outside' in record else kind}"
+        )
+        self._ends[record.get("model", ""), how] += 1
         attempts = int(record.get("attempts", 0))
         self.counts["ran more than once"] += attempts > 1
         self.counts[end if end == Status.COMPLETED else f"failed: {kind}"] += 1
@@ -162,6 +168,23 @@ class Verdict:
                 for job_id, status in zip(batch, statuses, strict=True):
                     if status != b"failed":
                         self._journal.violate(f"dead letter {job_id!r} is {status!r}")
+
+    def _judge_counts(self) -> None:
+        """As many ends are counted as jobs began, and of each sort at least as many as there are."""
+        for model in self._models:
+            queue = f"queue:{model}"
+            counts = {
+                field.decode(): int(count) for field, count in self._redis.hgetall(f"{queue}:counts").items()
+            }
+            began = int(self._redis.get(f"{queue}:sequence") or 0) + counts.pop("pushed", 0)
+            counts.pop("retried", None)
+            if began != sum(counts.values()):
+                self._journal.violate(f"of {model} {began} jobs began, and these ends are counted: {counts}")
+            for (of_model, field), number in self._ends.items():
+                if of_model == model and counts.get(field, 0) < number:
+                    self._journal.violate(
+                        f"of {model} {number} jobs are {field}, and {counts.get(field, 0)} are counted"
+                    )
 
     def _keys(self) -> Iterator[bytes]:
         yield from self._redis.scan_iter("*", count=1000)

@@ -78,6 +78,7 @@ class Reference:
     popped: dict[str, float] = field(default_factory=dict)
     claims: dict[str, list[str]] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def submit(self, job_id: str, priority: Priority) -> None:
         self.sequence += 1
@@ -135,6 +136,7 @@ class Reference:
             return True
         if job.state in ("foreign", "gone"):
             has_data = job.state == "foreign" and job.has_data
+            self.counts["pushed"] += 1
             job = self.jobs[job_id] = Record(
                 job_id, priority, "queued", has_data=has_data, submitted_at=self.now
             )
@@ -219,6 +221,7 @@ class Reference:
                 job = self.jobs[job_id]
                 if job.state == "foreign" and job.has_data and job.status is Status.PENDING:
                     job.state = "queued"
+                    self.counts["pushed"] += 1
                     self._end(job, ErrorKind.CANCELLED)
                     count += 1
             waiting = self.lists[priority]
@@ -245,6 +248,7 @@ class Reference:
         if job.state != "ended" or job.status is not Status.FAILED or not job.has_data:
             return False
         self.sequence += 1
+        self.counts["retried"] += 1
         job.state, job.sequence, job.submitted_at = "queued", self.sequence, self.now
         job.failures, job.alone, job.token, job.kind = 0, False, "", None
         job.failed = job.closed_for_outside = False
@@ -346,6 +350,7 @@ class Reference:
         assert self._is_open(job), "a job ends once"
         job.state, job.kind, job.result, job.ended_at = "ended", kind, result, self.now
         job.failed = failed or kind is not None
+        self.counts[f"failed|{kind or 'outside'}" if job.failed else "completed"] += 1
         job.has_data = job.has_data and job.failed
         job.outside, job.token = None, ""
         self.events.append(f"{job.id}:{job.status}")

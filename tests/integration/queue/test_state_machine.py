@@ -28,7 +28,7 @@ from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.retry_policy import RetryPolicy
 from inferq.queue.schema.keys import Keys
-from inferq.queue.schema.record import fields_of
+from inferq.queue.schema.record import parse_record
 from tests.integration.queue import reference
 from tests.integration.queue.reference import Reference
 from tests.records import leased, record, turn_clock
@@ -381,9 +381,21 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def bytes_are_counted_of_those_that_have_not_ended_alone(self):
-        jobs = [fields_of(stored) for stored in self.client.hvals("jobs:records")]
+        jobs = [parse_record(stored) for stored in self.client.hvals("jobs:records")]
         held = sum(int(job["bytes"]) for job in jobs if job.get("state", "ended") != "ended")
         assert int(self.client.hget("jobs:records", "|bytes") or 0) == held
+
+    @invariant()
+    def every_end_is_counted_once(self):
+        counts = {
+            field.decode(): int(count) for field, count in self.client.hgetall(KEYS.counts(MODEL)).items()
+        }
+        assert counts == self.model.counts
+        began = int(self.client.get(KEYS.sequence(MODEL)) or 0) + counts.pop("pushed", 0)
+        counts.pop("retried", None)
+        assert began == sum(counts.values()) + sum(
+            self.client.zcard(KEYS.open(MODEL, priority)) for priority in Priority
+        )
 
     @invariant()
     def every_key_of_a_job_expires(self):

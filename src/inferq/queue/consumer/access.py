@@ -12,8 +12,13 @@ from inferq.queue.schema.keys import Keys
 from inferq.queue.schema.times import to_milliseconds
 from inferq.settings import Settings
 
-_PIPELINED = scripts.FINISH, scripts.WRITE_AT_OOM, scripts.CLAIM
-"""Sent behind one another without waiting, so the server must know them beforehand."""
+_LOADS = [
+    ("SCRIPT", "LOAD", script.source)
+    for script in (
+        scripts.FINISH, scripts.WRITE_AT_OOM, scripts.CLAIM, scripts.CLAIM_POPPED, scripts.CLAIM_BEHIND_POP,
+    )
+]  # fmt: skip
+"""These scripts are sent behind one another without waiting, so the server must know them beforehand."""
 
 
 class QueueAccess:
@@ -36,9 +41,7 @@ class QueueAccess:
         self.keys = Keys(settings.key_prefix)
         self.redis = connect(settings)
         self.scripts = ScriptRunner(self.redis, settings.key_prefix)
-        self.pipelined = PipelinedConnection(
-            self.redis, [("SCRIPT", "LOAD", script.source) for script in _PIPELINED]
-        )
+        self.pipelined = PipelinedConnection(self.redis, _LOADS)
 
     @property
     def result_ttl_ms(self) -> int:
@@ -49,6 +52,15 @@ class QueueAccess:
     def lifetime_ms(self) -> int:
         """How long the keys of a job that has not ended are kept: until it failed as expired and was read."""
         return to_milliseconds(self.settings.job_ttl + self.settings.result_ttl)
+
+    def load_scripts(self) -> None:
+        """Lets a server know the scripts of `pipelined` again that has forgotten them.
+
+        Raises:
+            RedisError: The server cannot be reached.
+        """
+        for command in _LOADS:
+            self.redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
     def call(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as the script answers
         """Runs a script.

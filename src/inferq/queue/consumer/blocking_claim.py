@@ -161,8 +161,10 @@ class BlockingClaimer:
     def _receive_jobs(self, limit: Limit, token: str, sent_on: Any) -> list[ClaimedJob]:  # noqa: ANN401 - as above
         pipelined = self._access.pipelined
         try:
-            with suppress(NoScriptError):
+            try:
                 pipelined.receive(1, sent_on)
+            except NoScriptError:
+                self._access.load_scripts()  # for later calls: the claim of this one is made by the id
             self._in_doubt.note_popped(self._read_popped(pipelined.receive(1, sent_on)[0]))
             jobs = self._claimer.read(pipelined.receive(1, sent_on)[0], token)
         except REPEATABLE:

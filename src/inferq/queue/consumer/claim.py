@@ -15,6 +15,7 @@ from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import REPEATABLE
 from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.redis_client.scripts import INLINE_BYTES
+from inferq.queue.schema.decoding import time_from
 from inferq.queue.schema.ids import decode_id, encode_id
 from inferq.queue.schema.times import to_milliseconds
 
@@ -111,16 +112,21 @@ class Claimer:
         """
         settings = self._access.settings
         models = [popped.model] if popped else self._order.models
-        arguments: list[Any] = [
-            int(takes_solo), to_milliseconds(settings.lease_seconds), self._worker_id, token,
+        script, arguments = scripts.CLAIM, list[Any]([int(takes_solo)])
+        if popped:
+            script, arguments = scripts.CLAIM_POPPED, [encode_id(popped.id), popped.priority]
+        elif sure_ms:
+            script, arguments = scripts.CLAIM_BEHIND_POP, [sure_ms]
+        shared = [
+            to_milliseconds(settings.lease_seconds), self._worker_id, token,
             to_milliseconds(settings.job_ttl), to_milliseconds(settings.result_ttl), INLINE_BYTES,
-            encode_id(popped.id) if popped else "", popped.priority if popped else "",
-            " ".join(priorities), sure_ms,
+            " ".join(priorities),
         ]  # fmt: skip
         for model in models:
             most = limit if isinstance(limit, int) else limit[model]
             arguments += (model, self._versions.get(model, ""), most)
-        return ScriptCall(scripts.CLAIM, [self._access.keys.queue(name) for name in models], arguments)
+        keys = [self._access.keys.queue(name) for name in models]
+        return ScriptCall(script, keys, [*shared, *arguments])
 
     def read(self, answer: list[Any], token: str) -> list[ClaimedJob]:
         """The jobs that a claim brings, with all their data.
@@ -132,7 +138,7 @@ class Claimer:
         Raises:
             RedisError: Large data could not be fetched, as the server is away.
         """
-        model, ids, found, _, solo_priority = answer
+        model, ids, found, *_, solo_priority = answer
         if solo_priority:
             self._order.solo_priority = Priority(solo_priority.decode())
         if not ids:
@@ -153,10 +159,10 @@ class Claimer:
 
 def read_leased(answer: list[Any], token: str) -> list[ClaimedJob]:
     """The jobs that a claim brings; data that is large is still to be fetched, and empty."""
-    model, ids, found, unusual = answer[0].decode(), *answer[1:4]
+    model, ids, found, submitted, unusual = answer[0].decode(), *answer[1:5]
     jobs = [
-        ClaimedJob(decode_id(job_id), model, data or b"", 1, token)
-        for job_id, data in zip(ids, found, strict=True)
+        ClaimedJob(decode_id(job_id), model, data or b"", 1, token, time_from(submitted_ms))
+        for job_id, data, submitted_ms in zip(ids, found, submitted.split(b","), strict=True)
     ]
     for index, attempt, timeout_ms in batched(unusual, 3, strict=True):
         seconds = timeout_ms / 1000 if timeout_ms else None

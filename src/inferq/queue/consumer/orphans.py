@@ -71,7 +71,7 @@ class OrphanScan:
             return [
                 decode_id(job_id)
                 for job_id in missing
-                if self._requeue(job_id, are_all_lists=True) == b"rescued"
+                if self._requeue(job_id, are_all_lists=True) == b"requeued"
             ]
 
     def _requeue(self, job_id: bytes, *, are_all_lists: bool) -> bytes:
@@ -80,7 +80,7 @@ class OrphanScan:
             job_id, to_milliseconds(self._times.missing_seconds), self._access.lifetime_ms,
             int(are_all_lists), *self._lists,
         ]  # fmt: skip
-        return cast("bytes", self._access.call(scripts.RECOVER_ORPHAN, queues, arguments))
+        return cast("bytes", self._access.call(scripts.REQUEUE_ORPHAN, queues, arguments))
 
     def _find_suspects(self) -> list[bytes]:
         """Scans the next keys; returns the ids of the jobs among them that may be orphans."""

@@ -1,5 +1,5 @@
--- Accepts jobs that `stage` has stored, all of them or none. Does no more for each than it must: Redis serves nobody else
--- meanwhile.
+-- Accepts jobs that `batch_stage` has stored, all of them or none. Does no more for each than it must: Redis serves no other
+-- client meanwhile.
 --
 -- KEYS[1]  models (for the cluster's slot only)
 -- ARGV[1]  key prefix
@@ -14,7 +14,7 @@
 --          {'full', jobs waiting, jobs that ended per 1,000 s of late, model, jobs of it in this call}
 --          {'heavy', bytes of data that jobs have which have not ended, ended as above}
 --          {'same', ids}                an earlier commit had the key and the fingerprint: these are its jobs
---          {'spoilt', key}              another program has made something else of a key that they would go into
+--          {'corrupt', key}             another program has made something else of a key that they would go into
 --          {'conflict'}                 an earlier one had the key, with another fingerprint
 --          {'lost'}                     Redis has not all of the jobs any more
 
@@ -35,7 +35,7 @@ local max_queued, idempotency = tonumber(ARGV[2]), ARGV[3] ~= '' and cjson.decod
 local max_bytes, new_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
 local now = now_ms()
 local jobs = read_safely('HEXISTS', RECORDS, ARGV[7])
-if not jobs then return {'spoilt', RECORDS} end
+if not jobs then return {'corrupt', RECORDS} end
 if jobs == 1 then
   rewrite_record(ARGV[7])
   return {'accepted'}
@@ -44,13 +44,13 @@ local before = idempotency and find_earlier(idempotency, {})
 if before then return before end
 
 local counts, depths, lists = {}, {}, {} -- by model: jobs of it, jobs waiting; by list: what goes into it
-local function keys_of(part)
+local function make_keys(part)
   local keys = {}
   for i = 7, #ARGV, 3 do keys[#keys + 1] = job_key(ARGV[i], part) end
   return keys
 end
 
-local staged, data, staged_keys, data_keys = {}, 0, keys_of('staged'), keys_of('data')
+local staged, data, staged_keys, data_keys = {}, 0, make_keys('staged'), make_keys('data')
 for first = 1, #staged_keys, 1000 do
   local last = math.min(first + 999, #staged_keys)
   data = data + call('EXISTS', unpack(data_keys, first, last))
@@ -64,8 +64,8 @@ for i = 7, #ARGV, 3 do
   local list = list_key(queue, priority)
   counts[model] = (counts[model] or 0) + 1
   if not lists[list] then
-    local depth, spoilt = count_waiting(queue, priority)
-    if spoilt then return {'spoilt', spoilt} end
+    local depth, corrupt = count_waiting(queue, priority)
+    if corrupt then return {'corrupt', corrupt} end
     depths[model] = depth
     lists[list] = {ids = {}, open = {}, open_key = open_key(queue, priority)}
   end

@@ -1,5 +1,5 @@
--- Stores some of many jobs, which are to be accepted all together by `commit`: until then they are in no index, and
--- nobody knows their ids.
+-- Stores some of many jobs, which are to be accepted all together by `batch_commit`: until then they are in no index, and
+-- their ids are told to no one.
 --
 -- KEYS[1]  models (for the cluster's slot only)
 -- ARGV[1]  key prefix

@@ -11,11 +11,11 @@
 
 --- @include "cancellation"
 --- @include "clock"
+--- @include "counters"
+--- @include "ends"
 --- @include "events"
 --- @include "jobs"
 --- @include "keys"
---- @include "lifecycle"
---- @include "records"
 
 local id, ttl_ms, token = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
@@ -28,12 +28,12 @@ if cancelled_by == token then return was end
 if state == 'ended' then return state end
 
 local queue = queue_key(job.model)
-local ended = notice_outside_end(queue, id, job, ttl_ms, now)
-if ended then
-  publish({id .. ':' .. ended})
-  return 'ended'
+if notice_outside_end(queue, id, job, ttl_ms, now) then
+  state = 'ended'
+else
+  job.cancel_token = token .. ':' .. state
+  cancel_job(queue, id, job, ttl_ms, now)
 end
-job.cancel_token = token .. ':' .. state
-cancel_job(queue, id, job, ttl_ms, now)
-publish({id .. ':failed'})
+write_counts()
+publish_events()
 return state

@@ -7,42 +7,47 @@
 -- ARGV[3]  model
 -- ARGV[4]  priority of the list
 -- ARGV[5]  how many ids, from the next to be taken on, to pass over
--- ARGV[6]  most ids to look at
+-- ARGV[6]  most ids to read
 --
 -- Returns  {jobs ended, how many ids the next call is to pass over; '' if those were all}
 
 --- @include "base"
 --- @include "cancellation"
 --- @include "clock"
+--- @include "counters"
 --- @include "events"
+--- @include "jobs"
 --- @include "keys"
---- @include "lifecycle"
+--- @include "record_layout"
 --- @include "records"
+--- @include "unrecorded"
 
 local queue, ttl_ms, model, priority = KEYS[1], ARGV[2], ARGV[3], ARGV[4]
 local first, limit = tonumber(ARGV[5]), tonumber(ARGV[6])
 local list, now = list_key(queue, priority), now_ms()
 check_records()
-local events, kept = {}, first
+local cancelled_count, kept = 0, first
 
 local function is_from_outside(id)
   local status = call('GET', job_key(id, 'status'))
   return (not status or status == 'pending') and call('EXISTS', job_key(id, 'data')) == 1
 end
 
-local function take_out(id)
+-- Returns whether the id is to be taken out of the list.
+local function cancel(id)
   local record = read_record(id)
-  if record then return record:sub(1, 6) == 'ended|' end
+  if record then return record:find(IS_ENDED) end
   if not is_from_outside(id) then return false end
-  fail_job(queue, id, {model = model, priority = priority}, ttl_ms, now, 'cancelled', CANCELLED)
-  events[#events + 1] = id .. ':failed'
+  fail_unrecorded(queue, model, id, priority, ttl_ms, now, 'cancelled', CANCELLED)
+  cancelled_count = cancelled_count + 1
   return true
 end
 
 local ids = call('LRANGE', list, -first - limit, -first - 1)
 for i = #ids, 1, -1 do
-  local is_fine, is_out = pcall(take_out, ids[i])
+  local is_fine, is_out = pcall(cancel, ids[i])
   if is_fine and is_out then call('LREM', list, -1, ids[i]) else kept = kept + 1 end
 end
-publish(events)
-return {#events, #ids < limit and '' or format_int(kept)}
+write_counts()
+publish_events()
+return {cancelled_count, #ids < limit and '' or format_int(kept)}

@@ -1,20 +1,20 @@
 #!lua flags=allow-oom
--- Deletes an ended job and whatever names it.
+-- Deletes an ended job and all that names it.
 --
 -- KEYS[1]  models (for the cluster's slot only)
 -- ARGV[1]  key prefix
 -- ARGV[2]  job id
 -- ARGV[3]  lifetime of an ended job, ms
 --
--- Returns  'dropped', its public status (it has not ended: nothing changed), or false (no such job)
+-- Returns  'deleted', its public status (it has not ended: nothing changed), or false (no such job)
 
 --- @include "base"
 --- @include "clock"
+--- @include "counters"
+--- @include "ends"
 --- @include "events"
 --- @include "jobs"
 --- @include "keys"
---- @include "lifecycle"
---- @include "records"
 
 local id, ttl_ms = ARGV[2], ARGV[3]
 check_records()
@@ -26,13 +26,13 @@ if not job then -- from outside, and no script of ours has seen it
     return status or (call('EXISTS', job_key(id, 'data')) == 1 and 'pending')
   end
 elseif job.state ~= 'ended' then
-  local ended = notice_outside_end(queue_key(job.model), id, job, ttl_ms, now_ms())
-  if not ended then return status or 'pending' end
-  publish({id .. ':' .. ended})
+  if not notice_outside_end(queue_key(job.model), id, job, ttl_ms, now_ms()) then return status or 'pending' end
+  write_counts()
+  publish_events()
 end
 
 for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
 call('HDEL', RECORDS, id)
 if job then call('ZREM', queue_key(job.model) .. ':dead', id) end
 call('ZREM', prefix .. 'webhooks', id)
-return 'dropped'
+return 'deleted'

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Reports that a worker lives, announces again the models that Redis has lost, and drops announcements of models that no
+-- Reports that a worker lives, announces again the models that Redis has lost, and removes announcements of models that no
 -- worker has had for long. Time in which no worker reported does not count.
 --
 -- KEYS[1]  workers
@@ -17,7 +17,7 @@
 
 local id, ttl_ms, grace_ms, fields = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = now_ms()
-local MOST_WORKERS, MOST_DROPPED = 1000, 100
+local MOST_WORKERS, MOST_REMOVED = 1000, 100
 local SMALL_STEP_MS = 1000
 local worker_key = prefix .. 'worker:' .. id
 local report = {'seen_ms', now}
@@ -40,7 +40,7 @@ local function note_models()
   call('PEXPIRE', had, 2 * grace_ms)
 end
 
-local function served()
+local function find_served()
   local names = {}
   for _, worker in ipairs(call('ZRANGE', KEYS[1], 0, MOST_WORKERS - 1)) do
     for name in (read_safely('HGET', prefix .. 'worker:' .. worker, 'models') or ''):gmatch('%S+') do names[name] = true end
@@ -48,11 +48,11 @@ local function served()
   return names
 end
 
-local function drop_models()
-  local due = call('ZRANGEBYSCORE', had, '-inf', now - grace_ms, 'LIMIT', 0, MOST_DROPPED)
-  local names = #due > 0 and served()
+local function remove_models()
+  local due = call('ZRANGEBYSCORE', had, '-inf', now - grace_ms, 'LIMIT', 0, MOST_REMOVED)
+  local names = #due > 0 and find_served()
   for _, name in ipairs(due) do
-    if names[name] then -- of a worker that keeps no such notes
+    if names[name] then -- of a worker that does not report this
       call('ZADD', had, now, name)
     else
       call('HDEL', models, name)
@@ -77,5 +77,5 @@ for i = 6 + 2 * fields, #ARGV, 2 do
   call('HSETNX', models, ARGV[i], ARGV[i + 1])
 end
 pcall(note_models)
-pcall(drop_models)
+pcall(remove_models)
 return now

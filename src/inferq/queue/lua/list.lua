@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- Looks through indexes of jobs, the highest score first, for those that somebody may read.
+-- Lists jobs of indexes, the highest score first, that the caller may read.
 --
 -- KEYS     the indexes, all sorted sets with the same sort of score
 -- ARGV[1]  key prefix
@@ -7,17 +7,16 @@
 -- ARGV[3]  the public states wanted, separated by spaces
 -- ARGV[4]  score of the entry after which to begin; '' for the first
 -- ARGV[5]  id of that entry
--- ARGV[6]  most entries to look at
+-- ARGV[6]  most entries to read
 -- ARGV[7]  1: the indexes are those of leases, by claim; the sequence number of a job stands for its score
 --
--- Returns  {1 if there are no more entries, else 0; score and id of the last entry looked at, '' if none;
+-- Returns  {1 if there are no more entries, else 0; score and id of the last entry read, '' if none;
 --           {score, id of each job found, the highest score first; of the same score the highest id}}
 
 --- @include "base"
 --- @include "jobs"
 --- @include "keys"
 --- @include "leases"
---- @include "records"
 
 local owner, before_score, before_id, limit = ARGV[2], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local MOST_LEASED, ENTRIES_AT_ONCE = 10000, 4
@@ -53,7 +52,7 @@ local function add_from(index)
   is_cut = is_cut or #found == 2 * limit
 end
 
--- The same of an index of completed jobs, of which several are in an entry; see `index_completed`.
+-- The same of an index of completed jobs, of which several are in an entry; see `index_completed` in `ends`.
 local function add_completed(index)
   local most, first, count, last = before and string.format('%.17g', before.score) or '+inf', 0, 0, nil
   repeat

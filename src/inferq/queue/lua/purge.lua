@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Forgets some ended jobs of a model whose time is over, and ends some that waited too long: of a model that the calling worker
--- does not serve, and perhaps nobody.
+-- Purges some ended jobs of a model whose time is over, and ends some that waited too long: of a model that the calling worker
+-- does not serve, and perhaps none does.
 --
 -- KEYS[1]  queue:{model}
 -- ARGV[1]  key prefix
@@ -12,13 +12,15 @@
 -- Returns  nothing
 
 --- @include "clock"
+--- @include "counters"
 --- @include "events"
 --- @include "expiry"
+--- @include "jobs"
 --- @include "queue_retention"
---- @include "records"
 
-local ttl_ms, now, events = tonumber(ARGV[3]), now_ms(), {}
+local ttl_ms, now = tonumber(ARGV[3]), now_ms()
 check_records()
-expire_waiting(KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[4]), ttl_ms, now, events)
+expire_waiting(KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[4]), ttl_ms, now)
 purge_queue(KEYS[1], ARGV[2], now, ttl_ms)
-publish(events)
+write_counts()
+publish_events()

@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- Reads jobs, whoever submitted and whoever ended them. A key of a wrong type counts as absent.
+-- Reads jobs, also those that outside programs submitted or ended. A key of a wrong type counts as absent.
 --
 -- KEYS[1]  models (for the cluster's slot only)
 -- ARGV[1]  key prefix
@@ -13,10 +13,11 @@
 --- @include "base"
 --- @include "keys"
 --- @include "record_codec"
+--- @include "record_layout"
 
 local inline_bytes = tonumber(ARGV[2])
 
-local function result_of(id)
+local function read_result(id)
   local key = job_key(id, 'result')
   local result = read_safely('GETRANGE', key, 0, inline_bytes)
   if result == '' then return read_safely('GET', key) end -- it is absent, or empty
@@ -24,7 +25,7 @@ local function result_of(id)
 end
 
 -- How many jobs are taken before a waiting one, itself included.
-local function position_of(id, model, priority)
+local function count_ahead(id, model, priority)
   local queue, ahead = queue_key(model), 0
   for _, higher in ipairs(PRIORITIES) do
     if higher == priority then break end
@@ -41,24 +42,24 @@ local function position_of(id, model, priority)
   return ahead + math.min(math.max(1, rank + 1 - absent), math.max(1, length))
 end
 
-local function place_of(id, record)
+local function find_position(id, record)
   local is_fine, job = pcall(parse_record, record or '')
-  return is_fine and job.model ~= nil and position_of(id, job.model, job.priority or 'normal')
+  return is_fine and job.model ~= nil and count_ahead(id, job.model, job.priority or 'normal')
 end
 
 local function read(id, status, record)
   if status == 'processing' then return {status, false, false, 1, record, false} end
-  if status == 'pending' then return {status, false, false, 1, record, place_of(id, record)} end
-  if status == 'completed' then return {status, result_of(id), false, 1, record, false} end
+  if status == 'pending' then return {status, false, false, 1, record, find_position(id, record)} end
+  if status == 'completed' then return {status, read_result(id), false, 1, record, false} end
   local fault = read_safely('GET', job_key(id, 'error'))
   if status == 'failed' then return {status, false, fault, 1, record, false} end
-  if not status and record and record:sub(1, 6) == 'ended|' then record = false end -- its time is over
-  return {status, result_of(id), fault, call('EXISTS', job_key(id, 'data')), record, place_of(id, record)}
+  if not status and record and record:find(IS_ENDED) then record = false end -- its time is over
+  return {status, read_result(id), fault, call('EXISTS', job_key(id, 'data')), record, find_position(id, record)}
 end
 
 local keys, answers = {}, {}
 for i = 3, #ARGV do keys[i - 2] = job_key(ARGV[i], 'status') end
 if #keys == 0 then return answers end
-local records = call('HMGET', RECORDS, unpack(ARGV, 3)) -- else whose they are is not known
+local records = call('HMGET', RECORDS, unpack(ARGV, 3)) -- an error where the hash is corrupt, as it tells the owners
 for i, status in ipairs(call('MGET', unpack(keys))) do answers[i] = read(ARGV[i + 2], status, records[i]) end
 return answers

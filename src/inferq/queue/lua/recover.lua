@@ -1,24 +1,26 @@
 #!lua flags=allow-oom
--- One bounded pass over one model's queue: takes back lapsed leases, puts due retries in line, finds jobs that a worker
--- popped but never claimed, ends jobs that waited too long or that an outside worker ended, and forgets old ends.
+-- One bounded pass over one model's queue: reclaims jobs of lapsed leases, requeues due retries, finds jobs that a worker
+-- popped but never claimed, ends jobs that waited too long or that an outside worker ended, and purges old ends.
 -- Any worker may run it at any time. The cost follows what is running, not what waits.
 --
 -- KEYS[1]  queue:{model}
 -- ARGV[1]  key prefix
 -- ARGV[2]  most jobs of each sort to handle
--- ARGV[3]  how long a job must be missing from its list before it is put back, ms
+-- ARGV[3]  how long a job must be missing from its list before it is requeued, ms
 -- ARGV[4]  lifetime of an ended job, ms
 -- ARGV[5]  most charged failures of a job
 -- ARGV[6]  how long a job may wait before it has expired, ms
 -- ARGV[7]  longest time for which a lease is believed, ms
--- ARGV[8]  longest pause before another try, ms
+-- ARGV[8]  longest pause before a retry, ms
 --
--- Returns  {leases taken back, retries put in line, missing jobs put back, jobs failed, models of which jobs are kept}
+-- Returns  {jobs reclaimed, retries requeued, missing jobs requeued, jobs failed, models of which jobs are kept}
 
 --- @include "attempts"
 --- @include "base"
 --- @include "clock"
+--- @include "counters"
 --- @include "drain_rate"
+--- @include "ends"
 --- @include "events"
 --- @include "expiry"
 --- @include "held_bytes"
@@ -26,102 +28,78 @@
 --- @include "keys"
 --- @include "leased_count"
 --- @include "leases"
---- @include "lifecycle"
 --- @include "outside"
 --- @include "popped"
 --- @include "queue_retention"
 --- @include "records"
---- @include "unreadable"
+--- @include "unrecorded"
 
 local queue, limit, grace_ms, ttl_ms = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_failures, job_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 local longest_lease_ms, longest_pause_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
 local leases, retries = queue .. ':leases', queue .. ':retries'
-check_records()
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
-local events, model = {}, queue:sub(#queue_key('') + 1)
+local model = queue:sub(#queue_key('') + 1)
 
--- What an index has later than anything can be put into it now: it was put there before the clock was set back.
+-- Entries of an index later than any that can be made now: they were made before the clock was set back.
 local function find_postdated(index, latest_ms)
-  return redis.pcall('ZRANGEBYSCORE', index, '(' .. string.format('%d', latest_ms), '+inf', 'LIMIT', 0, 1000)
+  return redis.pcall('ZRANGEBYSCORE', index, '(' .. format_int(latest_ms), '+inf', 'LIMIT', 0, 1000)
 end
 
 -- Whether any job of these models has not ended.
 local function has_open_jobs(models)
   local count = 0
-  for _, model in ipairs(models) do
+  for _, name in ipairs(models) do
     for _, priority in ipairs(PRIORITIES) do
-      count = count + call('EXISTS', open_key(queue_key(model), priority))
+      count = count + call('EXISTS', open_key(queue_key(name), priority))
     end
   end
   return count > 0
 end
 
-local function fail(id, job, kind, message)
-  fail_job(queue, id, job, ttl_ms, now, kind, message)
-  failed_count = failed_count + 1
-  events[#events + 1] = id .. ':failed'
+local function update_drain_rate(queue, now)
+  local rate, ended = read_drain_rate(queue, now)
+  if rate > 0 then
+    redis.pcall('HSET', queue .. ':rate', 'at_ms', format_int(now), 'per_second', string.format('%.6f', rate), 'ended',
+      format_int(ended))
+  end
 end
 
 local function give_up(id)
-  for _, priority in ipairs(PRIORITIES) do call('ZREM', open_key(queue, priority), id) end
-  fail_unreadable(queue, model, id, 'normal', ttl_ms, now)
+  fail_corrupt(queue, model, id, 'normal', ttl_ms, now)
   failed_count = failed_count + 1
-  events[#events + 1] = id .. ':failed'
 end
 
 -- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
--- blame, so the first time is not charged: the job runs alone next time, and only then is it charged.
-local function take_back(id, token)
+-- blame, so the first time is not charged: the job runs alone next time, and only then is it charged. Returns what is to be
+-- requeued, if anything.
+local function reclaim(id, token)
   local job = read_job(id)
   if not job or job.state ~= 'leased' or job.token ~= token then return nil end
-  local status = notice_outside_end(queue, id, job, ttl_ms, now)
-  if status then
-    events[#events + 1] = id .. ':' .. status
-    return nil
-  end
+  if notice_outside_end(queue, id, job, ttl_ms, now) then return nil end
   record_attempt(job, now, 'crashed', 'The worker died or lost its connection.')
   if job.alone == '1' then job.failures = (job.failures or 0) + 1 end
   if job.alone == '1' and job.failures >= max_failures then
-    fail(id, job, 'crashed', 'The worker died each time it ran this job, at last alone (after ' .. job.attempts ..
-      ' attempts). The data may be more than the model can take.')
+    fail_job(queue, id, job, ttl_ms, now, 'crashed', 'The worker died each time it ran this job, at last alone (after ' ..
+      job.attempts .. ' attempts). The data may be more than the model can take.')
+    failed_count = failed_count + 1
     return nil
   end
   job.state, job.alone, job.token = 'queued', '1', nil
   save_job(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
-  events[#events + 1] = id .. ':pending'
+  add_event(id, 'pending')
   return {id = id, priority = job.priority, sequence = tonumber(job.sequence)}
 end
 
--- a worker that lives renews it before then
-for _, token in ipairs(find_postdated(leases, now + longest_lease_ms)) do
-  call('ZADD', leases, format_int(now + longest_lease_ms), token)
-end
-
-local back, looked_at = {}, 0
-for _, token in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
-  if looked_at >= limit then break end
-  local ids = read_safely('LRANGE', claim_key(token), 1, -1) or {}
-  call('UNLINK', claim_key(token))
-  call('ZREM', leases, token)
-  for _, id in ipairs(ids) do
-    local is_fine, job = pcall(take_back, id, token)
-    if is_fine then back[#back + 1] = job else give_up(id) end
-  end
-  looked_at = looked_at + #ids
-end
-
-local function put_back(jobs)
+local function requeue(jobs)
   table.sort(jobs, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
   for _, job in ipairs(jobs) do call('RPUSH', list_key(queue, job.priority), job.id) end
   lapsed_count = lapsed_count + #jobs
 end
 
-put_back(back)
-
-local function try_again(id)
+local function requeue_retry(id)
   call('ZREM', retries, id)
   local job = find_job(id)
   if job and job.state == 'retrying' then
@@ -132,15 +110,10 @@ local function try_again(id)
   end
 end
 
-for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do try_again(id) end
-for _, id in ipairs(find_postdated(retries, now + longest_pause_ms)) do try_again(id) end
-
--- Of the open jobs that may have been popped, most are leased or waiting for a retry, hence the bound.
-local function look_for_queued(id, job, priority)
-  local status = notice_outside_end(queue, id, job, ttl_ms, now)
-  if status then
-    events[#events + 1] = id .. ':' .. status
-  elseif redis.pcall('GET', job_key(id, 'status')) == 'processing' then
+-- Of the open jobs that may have been popped, most are leased or wait for a retry, hence the bound.
+local function reconcile_queued(id, job, priority)
+  if notice_outside_end(queue, id, job, ttl_ms, now) then return end
+  if redis.pcall('GET', job_key(id, 'status')) == 'processing' then
     note_outside(queue) -- a worker from there has it and says so
   elseif not job.missing_ms then
     job.missing_ms = now
@@ -157,42 +130,70 @@ end
 
 local unleased = {} -- whose lease has been lost
 
-local function look_for(id, priority)
+-- Compares a job of the open index with where it has to be in its state, and repairs that.
+local function reconcile(id, priority)
   local job = read_job(id)
   if not job or job.state == 'ended' then
-    call('ZREM', open_key(queue, priority), id)
+    if call('ZREM', open_key(queue, priority), id) == 1 and not call('HGET', RECORDS, id) then add_count(queue, 'lost', 1) end
   elseif job.state == 'leased' then
-    if not call('ZSCORE', leases, job.token) then unleased[#unleased + 1] = take_back(id, job.token) end
+    if not call('ZSCORE', leases, job.token) then unleased[#unleased + 1] = reclaim(id, job.token) end
   elseif job.state == 'retrying' then
     if not call('ZSCORE', retries, id) then call('ZADD', retries, now, id) end
   else
-    look_for_queued(id, job, priority)
+    reconcile_queued(id, job, priority)
   end
 end
 
--- The look goes on where the last one ended: jobs that outside workers have may be many, and stay.
+check_records()
+-- a worker that lives renews it before then
+for _, token in ipairs(find_postdated(leases, now + longest_lease_ms)) do
+  call('ZADD', leases, format_int(now + longest_lease_ms), token)
+end
+
+local lapsed, read_count = {}, 0
+for _, token in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do
+  if read_count >= limit then break end
+  local ids = read_safely('LRANGE', claim_key(token), 1, -1) or {}
+  call('UNLINK', claim_key(token))
+  call('ZREM', leases, token)
+  for _, id in ipairs(ids) do
+    local is_fine, job = pcall(reclaim, id, token)
+    if is_fine then lapsed[#lapsed + 1] = job else give_up(id) end
+  end
+  read_count = read_count + #ids
+end
+requeue(lapsed)
+
+for _, id in ipairs(call('ZRANGEBYSCORE', retries, '-inf', now, 'LIMIT', 0, limit)) do requeue_retry(id) end
+for _, id in ipairs(find_postdated(retries, now + longest_pause_ms)) do requeue_retry(id) end
+
+-- A pass goes on where the last one ended: jobs that outside workers have may be many, and stay.
 local bound = count_leased(queue) + call('ZCARD', retries) + limit
 for _, priority in ipairs(PRIORITIES) do
-  local index, place = open_key(queue, priority), queue .. ':look:' .. priority
+  local index, cursor_key = open_key(queue, priority), queue .. ':cursor:' .. priority
   local count = call('ZCOUNT', index, '-inf', find_popped_bound(queue, priority) or '+inf')
-  local first = tonumber(call('GET', place) or 0)
+  local first = tonumber(call('GET', cursor_key) or 0)
   if first >= count then first = 0 end
   local last = math.min(first + bound, count) - 1
   for _, id in ipairs(last >= first and call('ZRANGE', index, first, last) or {}) do
-    if not pcall(look_for, id, priority) then give_up(id) end
+    if not pcall(reconcile, id, priority) then give_up(id) end
   end
-  if last + 1 < count then call('SET', place, last + 1, 'PX', ttl_ms) elseif first > 0 then call('DEL', place) end
+  if last + 1 < count then
+    call('SET', cursor_key, last + 1, 'PX', ttl_ms)
+  elseif first > 0 then
+    call('DEL', cursor_key)
+  end
 end
+requeue(unleased)
 
-put_back(unleased)
+failed_count = failed_count + expire_waiting(queue, limit, job_ttl_ms, ttl_ms, now)
 
-failed_count = failed_count + expire_waiting(queue, limit, job_ttl_ms, ttl_ms, now, events)
-
+write_counts()
 update_drain_rate(queue, now)
 
 purge_queue(queue, model, now, ttl_ms)
 local models = read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}
-if read_held_bytes() > 0 and not has_open_jobs(models) then add_held_bytes(-read_held_bytes()) end -- another program changed records
+if read_held_bytes() > 0 and not has_open_jobs(models) then add_held_bytes(-read_held_bytes()) end -- records were changed from outside
 keep_records(job_ttl_ms + ttl_ms)
-publish(events)
+publish_events()
 return {lapsed_count, due_count, missing_count, failed_count, models}

@@ -9,14 +9,13 @@
 -- ARGV[3]  lifetime of a job that has not ended, ms
 -- ARGV[4…] three for each job: id, token, longest time since its start, ms
 --
--- Returns  for each job: 'renewed', 'overdue' (not prolonged), 'cancelled', or 'lost' (somebody else has it, or it ended)
+-- Returns  for each job: 'renewed', 'overdue' (not prolonged), 'cancelled', or 'lost' (another worker has it, or it ended)
 
 --- @include "base"
 --- @include "clock"
 --- @include "jobs"
 --- @include "keys"
 --- @include "leases"
---- @include "records"
 
 local lease_ms, job_ttl_ms = tonumber(ARGV[2]), ARGV[3]
 local now = now_ms()

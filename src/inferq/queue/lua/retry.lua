@@ -1,4 +1,4 @@
--- Puts a failed job in line again, as if it had just been submitted; its history stays.
+-- Requeues a failed job, as if it had just been submitted; its history stays.
 --
 -- KEYS[1]  models (for the cluster's slot only)
 -- ARGV[1]  key prefix
@@ -8,14 +8,15 @@
 -- ARGV[5]  token of this call: one that is repeated, since its answer was lost, changes nothing and gets the same answer
 -- ARGV[6]  most bytes of data that jobs may have that have not ended, of all models; 0 for any number
 --
--- Returns  {'revived'}, {'no data'} (nothing left to run), {'full', jobs waiting, jobs that ended per 1,000 s of late},
+-- Returns  {'retried'}, {'no data'} (nothing left to run), {'full', jobs waiting, jobs that ended per 1,000 s of late},
 --          {'heavy', bytes of data that jobs have which have not ended, ended as above},
---          {'spoilt', key} (another program has made something else of a key that it would go into),
+--          {'corrupt', key} (another program has made something else of a key that it would go into),
 --          {its public status} (it has not failed), or {} (no such job)
 
 --- @include "base"
 --- @include "capacity"
 --- @include "clock"
+--- @include "counters"
 --- @include "data_size"
 --- @include "drain_rate"
 --- @include "held_bytes"
@@ -27,15 +28,15 @@
 local id, ttl_ms, max_queued, token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 check_records()
 local job = find_job(id)
-if job and job.revive_token == token then return {'revived'} end
+if job and job.retry_token == token then return {'retried'} end
 local status = call('GET', job_key(id, 'status'))
 if not job or not status then return {} end
 if job.state ~= 'ended' or status ~= 'failed' then return {status} end
 if call('EXISTS', job_key(id, 'data')) == 0 then return {'no data'} end
 
 local queue, priority = queue_key(job.model), job.priority
-local depth, spoilt = count_waiting(queue, priority)
-if spoilt then return {'spoilt', spoilt} end
+local depth, corrupt = count_waiting(queue, priority)
+if corrupt then return {'corrupt', corrupt} end
 if depth >= max_queued then return {'full', depth, math.floor(read_drain_rate(queue, now_ms()) * 1000)} end
 
 local held, bytes, max_bytes = read_held_bytes(), measure_data(id, ''), tonumber(ARGV[6])
@@ -44,7 +45,7 @@ if max_bytes > 0 and held + bytes > max_bytes then
 end
 
 local sequence = call('INCR', queue .. ':sequence')
-job.state, job.sequence, job.submitted_ms, job.revive_token = 'queued', sequence, now_ms(), token
+job.state, job.sequence, job.submitted_ms, job.retry_token = 'queued', sequence, now_ms(), token
 job.bytes = bytes
 for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'outside', 'webhook_status',
   'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
@@ -59,4 +60,6 @@ note_queue(job.model)
 call('ZREM', queue .. ':dead', id)
 call('ZADD', open_key(queue, priority), sequence, id)
 call('LPUSH', list_key(queue, priority), id)
-return {'revived'}
+add_count(queue, 'retried', 1)
+write_counts()
+return {'retried'}

@@ -1,5 +1,6 @@
 #!lua flags=no-writes,allow-oom
--- Tells how the queue of every model is that is announced, or of which jobs are kept, and who serves. Reads no payload, and of each list no more than its end.
+-- Counts the jobs of every model that is announced, or of which jobs are kept, and tells which workers live. Reads no payload,
+-- and of each list no more than its end.
 --
 -- KEYS[1]  models
 -- ARGV[1]  key prefix
@@ -23,7 +24,7 @@ local LAST = 10 -- an ended job's id may stay in a list until its turn comes
 local MOST_WORKERS = 1000
 local AHEAD_MS = 10000 -- a heartbeat that is later was before the clock was set back: nobody knows when
 
-local function longest_wait(list)
+local function find_longest_wait(list)
   local ids = read_safely('LRANGE', list, -LAST, -1) or {}
   for i = #ids, 1, -1 do
     local job = find_job(ids[i])
@@ -32,27 +33,27 @@ local function longest_wait(list)
   return false
 end
 
-local function rate_of(queue)
+local function format_rate(queue)
   local is_fine, rate = pcall(read_drain_rate, queue, now)
   return string.format('%.3f', is_fine and rate or 0)
 end
 
-local function overview_of(model)
+local function read_model(model)
   local queue, waiting, longest = queue_key(model), {}, false
   for i, priority in ipairs(PRIORITIES) do
     local list = list_key(queue, priority)
     waiting[i] = read_safely('LLEN', list) or 0
-    local wait = longest_wait(list)
+    local wait = find_longest_wait(list)
     if wait and wait > (longest or -1) then longest = wait end
   end
   return {model, waiting[1], waiting[2], waiting[3], count_leased(queue),
-    read_safely('ZCARD', queue .. ':retries') or 0, read_safely('ZCARD', queue .. ':dead') or 0, longest, rate_of(queue)}
+    read_safely('ZCARD', queue .. ':retries') or 0, read_safely('ZCARD', queue .. ':dead') or 0, longest, format_rate(queue)}
 end
 
 local models, workers, is_there = {}, {}, {}
 for _, names in ipairs({read_safely('HKEYS', KEYS[1]) or {}, read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}}) do
   for _, model in ipairs(names) do
-    if not is_there[model] then models[#models + 1] = overview_of(model) end
+    if not is_there[model] then models[#models + 1] = read_model(model) end
     is_there[model] = true
   end
 end

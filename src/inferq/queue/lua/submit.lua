@@ -22,7 +22,7 @@
 --          {'full', jobs waiting, jobs that ended per 1,000 s of late}       refused
 --          {'heavy', bytes of data that jobs have which have not ended, ended as above}              refused
 --          {'same', ids}                an earlier submit had the key and the fingerprint: this is its job
---          {'spoilt', key}              another program has made something else of a key that it would go into
+--          {'corrupt', key}             another program has made something else of a key that it would go into
 --          {'conflict'}                 an earlier submit had the key, with another fingerprint
 
 --- @include "base"
@@ -36,6 +36,7 @@
 --- @include "keys"
 --- @include "many_arguments"
 --- @include "record_batch"
+--- @include "record_layout"
 --- @include "records"
 --- @include "submission"
 
@@ -43,26 +44,27 @@ local ttl_ms, max_queued, max_bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[
 local now = now_ms()
 local answers, refused = {}, {}
 local counts, depths = {}, {} -- by queue: jobs accepted here, jobs waiting
-local spoilt = {} -- by list: the key that cannot be used, or false
+local corrupt = {} -- by list: the key that cannot be used, or false
 local accepted, is_new, models = {}, {}, {}
 
--- Mostly none of the jobs is known: that takes one look.
+-- Mostly none of the jobs is known: one command tells.
 local ids = {}
 for i = 5, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
 ids[#ids + 1] = HELD_BYTES
 local known = read_safely('HMGET', RECORDS, unpack(ids))
-local is_spoilt, may_be_known, held, new_bytes = not known, false, 0, 0
+local is_corrupt, may_be_known, held, new_bytes = not known, false, 0, 0
 if known then held = tonumber(table.remove(known) or 0) or 0 end
 for _, record in ipairs(known or {}) do may_be_known = may_be_known or record end
 
 local function decide(id, model, priority, data, options)
-  if is_spoilt then return {'spoilt', RECORDS} end
+  if is_corrupt then return {'corrupt', RECORDS} end
+  if is_new[id] then return {'known', 'pending'} end
   local record = may_be_known and read_record(id)
   if record then
     local status = call('GET', job_key(id, 'status'))
     if data == '' and status == 'completed' then call('UNLINK', job_key(id, 'data')) end
     -- data set anew must not outlive an ended job: the job would read as pending again
-    if record:sub(1, 6) == 'ended|' then
+    if record:find(IS_ENDED) then
       call('PEXPIRE', job_key(id, 'data'), call('PTTL', job_key(id, 'status')))
     end
     rewrite_record(id)
@@ -73,11 +75,11 @@ local function decide(id, model, priority, data, options)
   if before then return before end
   local queue = queue_key(model)
   local list = list_key(queue, priority)
-  if spoilt[list] == nil then
+  if corrupt[list] == nil then
     local depth, key = count_waiting(queue, priority)
-    spoilt[list], depths[queue] = key or false, depths[queue] or depth
+    corrupt[list], depths[queue] = key or false, depths[queue] or depth
   end
-  if spoilt[list] then return {'spoilt', spoilt[list]} end
+  if corrupt[list] then return {'corrupt', corrupt[list]} end
   local bytes = measure_data(id, data)
   if max_bytes > 0 and held + new_bytes + bytes > max_bytes then
     return {'heavy', held + new_bytes, math.floor(read_drain_rate(queue, now) * 1000)}

@@ -1,29 +1,28 @@
 #!lua flags=allow-oom
--- Notes how tries to report ends of jobs went. A success counts if the job has not been run again since; anything else
--- only from whom the report was last handed out to.
+-- Notes how attempts to deliver webhooks went. A success counts if the job has not been run again since; anything else
+-- only from the worker that leased the webhook last.
 --
 -- KEYS[1]  webhooks
 -- ARGV[1]  key prefix
--- ARGV[2…] six for each report:
+-- ARGV[2…] six for each webhook:
 --   id,
 --   when the job ended, ms
---   due time with which the report was handed out, ms
+--   due time with which it was leased, ms
 --   verdict      delivered, again (after the delay), given-up, or deferred (again after the delay, nothing was tried)
 --   error        what went wrong, for a person; '' if nothing
 --   delay, ms
 --
--- Returns  for each report: its verdict, or 'stale' (nothing changed)
+-- Returns  for each webhook: its verdict, or 'stale' (nothing changed)
 
 --- @include "base"
 --- @include "clock"
 --- @include "jobs"
---- @include "records"
 
 local webhooks = KEYS[1]
 local now = now_ms()
 local answers = {}
 
-local function settle(id, ended_ms, due_ms, verdict, fault, delay_ms)
+local function acknowledge(id, ended_ms, due_ms, verdict, fault, delay_ms)
   local job = find_job(id)
   if not job or job.state ~= 'ended' or tonumber(job.ended_ms) ~= ended_ms or job.webhook_status then return 'stale' end
   if verdict ~= 'delivered' and tonumber(call('ZSCORE', webhooks, id) or 0) ~= due_ms then return 'stale' end
@@ -45,7 +44,7 @@ end
 
 check_records()
 for i = 2, #ARGV, 6 do
-  answers[#answers + 1] = settle(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
+  answers[#answers + 1] = acknowledge(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
     tonumber(ARGV[i + 5]))
 end
 return answers

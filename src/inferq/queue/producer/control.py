@@ -122,7 +122,7 @@ class JobControl:
         verdict = answer[0]
         if verdict == b"no data":
             raise JobStateError(f"The data of job {job_id!r} is gone. Submit it again.")
-        if verdict != b"revived":
+        if verdict != b"retried":
             raise JobStateError(f"Job {job_id!r} is {verdict.decode()}; only failed jobs can be tried again.")
 
     async def delete(self, job_id: str) -> None:
@@ -142,7 +142,7 @@ class JobControl:
             )
         if status is None:
             raise job_not_found(job_id)
-        if status != b"dropped":
+        if status != b"deleted":
             raise JobStateError(f"Job {job_id!r} is {text_from(status)}; cancel it first.")
 
     async def _run(self, script: Script, key: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as it answers

@@ -59,7 +59,7 @@ def _make_refusal(answer: list[Any], where: str) -> InferqError | None:
                 "This Idempotency-Key was sent before, with another request. Send each request with a key of "
                 "its own, and repeat a key only with the same request."
             )
-        case [b"spoilt", key]:
+        case [b"corrupt", key]:
             return RedisUnavailableError(
                 f"Nothing can be queued {where}while the key {text_from(key)!r} holds what inferq has not "
                 "written. Remove it and try again."

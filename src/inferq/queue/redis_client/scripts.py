@@ -11,6 +11,7 @@ INLINE_BYTES = 16 * 1024
 _FOLDER = Path(__file__).parents[1] / "lua"
 _SHEBANG = re.compile(r"#!lua.*\n")
 _INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
+_COMMENT = re.compile(r"^ *--.*\n|^\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Script:
 
     Attributes:
         name: File name without `.lua`.
-        source: Its text, with what it includes put in after the shebang.
+        source: Its text without comments, with what it includes put in after the shebang.
         digest: SHA-1 of the text in hex, as EVALSHA wants it.
     """
 
@@ -46,7 +47,7 @@ def load_script(name: str, folder: Path = _FOLDER) -> Script:
     shebang = found[0] if (found := _SHEBANG.match(text)) else ""
     included: dict[str, str] = {}
     _include(text, folder / "includes", included, ())
-    source = shebang + "".join(included.values()) + _INCLUDE.sub("", text.removeprefix(shebang))
+    source = shebang + _COMMENT.sub("", "".join((*included.values(), text.removeprefix(shebang))))
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -62,18 +63,20 @@ def _include(text: str, folder: Path, included: dict[str, str], parents: tuple[s
             raise ValueError(f"There is no include {name}: {path} does not exist.")
         part = path.read_text(encoding="utf-8")
         _include(part, folder, included, (*parents, name))
-        included[name] = _INCLUDE.sub("", part)
+        included[name] = part
 
 
 SUBMIT = load_script("submit")
 BATCH_STAGE = load_script("batch_stage")
 BATCH_COMMIT = load_script("batch_commit")
 CLAIM = load_script("claim")
+CLAIM_POPPED = load_script("claim_popped")
+CLAIM_BEHIND_POP = load_script("claim_behind_pop")
 FINISH = load_script("finish")
 RENEW = load_script("renew")
 RECOVER = load_script("recover")
 FIND_ORPHANS = load_script("find_orphans")
-RECOVER_ORPHAN = load_script("recover_orphan")
+REQUEUE_ORPHAN = load_script("requeue_orphan")
 PURGE = load_script("purge")
 HEARTBEAT = load_script("heartbeat")
 READ = load_script("read")

@@ -11,16 +11,17 @@ All keys, with `{prefix}` before each:
 | `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
 | `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
 | `job:{id}:result:{token}` | string | a large result on its way |
-| `jobs:records` | hash | job id to its record, which alone the scripts decide on; see below; and `|bytes` |
+| `jobs:records` | hash | job id to its record, on which alone scripts decide, see `record`; and `|bytes` |
 | `jobs:queues` | set | models of which jobs are kept |
 | `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
 | `queue:{model}:leases` | sorted set | tokens of claims whose jobs run, by the lease's deadline in ms |
-| `queue:{model}:retries` | sorted set | jobs waiting for another try, by due time in ms |
+| `queue:{model}:retries` | sorted set | jobs waiting for a retry, by due time in ms |
 | `queue:{model}:completed` | sorted set | completed jobs, by when they ended in ms: ids as JSON |
 | `queue:{model}:dead` | sorted set | failed jobs, by when they ended in ms |
+| `queue:{model}:counts` | hash | how jobs ended, and how many; see `lua/includes/counters.lua` |
 | `queue:{model}:rate` | hash | how fast jobs end |
-| `queue:{model}:look:…` | string | where recovery's look at an index goes on |
+| `queue:{model}:cursor:…` | string | where recovery's pass over an index goes on |
 | `scan:cursor`, `scan:turn` | string | where the scan for jobs from outside goes on; whose step it is |
 | `queue:{model}:sequence` | string | the last sequence number given out |
 | `queue:{model}:outside` | string | there while programs from outside have pushed or run jobs of late |
@@ -40,14 +41,4 @@ All keys, with `{prefix}` before each:
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
 
 The field `|bytes` of `jobs:records` holds how many bytes of data the jobs have that have not ended.
-
-A record is the values, each followed by `|`, of `state` (`queued`, `leased`, `retrying`, `ended`),
-`ended_ms`, `attempts` (times handed out, if any), `started_ms`, `token` and `worker` of the lease,
-`version` (of the model, by the latest claim), `sequence`, `model`, `priority`, `submitted_ms`, `timeout_ms`,
-`owner`, `bytes` (of its data); then JSON of what few jobs have: `failures` (charged), `attempt:{n}` (how the
-nth failed), `alone` (1: runs with no other job, after a crash), `is_large` (1: its data may be more than a
-script should pass on), `error_kind`, `missing_ms` (when recovery first found it in no list), `outside` (1: a
-worker from outside ended it), `cancel_token` and `revive_token` (by which a call that the client library
-repeats is known), `webhook` (URL to which the end is reported), `webhook_status` (`delivered` or `given-up`,
-once settled), `webhook_attempts`, `webhook_ms` (the last try), `webhook_error`.
 """

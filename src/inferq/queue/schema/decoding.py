@@ -10,7 +10,7 @@ from typing import Any
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Attempt, Job, LargeResult, Priority, Status, Webhook, WebhookStatus, WorkerInfo
-from inferq.queue.schema.record import fields_of
+from inferq.queue.schema.record import parse_record
 
 _LONGEST_HISTORY = 1000
 _MOMENTS = 1024
@@ -32,7 +32,7 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
         The job, or None where Redis knows none of this id.
     """
     stored_status, result, error, has_data, record, position = answer
-    fields = fields_of(record)
+    fields = parse_record(record)
     if stored_status is None and not has_data and "model" not in fields:
         return None
     status = _status(stored_status, has_result=result is not None, has_error=error is not None)

@@ -55,6 +55,10 @@ class Keys:
         """The sequence number of the job of a model that was submitted last."""
         return f"{self.queue(model)}:sequence"
 
+    def counts(self, model: str) -> str:
+        """How many jobs of a model were pushed from outside, retried, and ended, by how they ended."""
+        return f"{self.queue(model)}:counts"
+
     def leases(self, model: str) -> str:
         """Tokens of the claims whose jobs run, by the deadline of their lease."""
         return f"{self.queue(model)}:leases"

@@ -265,7 +265,7 @@ async def test_rate_falls_once_nothing_ends(producer, consumer, redis_client):
     assert 0.3 < (await producer.read_stats()).models["iris"].jobs_per_second <= 0.4
     consumer.recover()
     kept = redis_client.hgetall("queue:iris:rate")
-    assert kept[b"ended"] == b"0"
+    assert kept[b"ended"] == b"4"
     redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) - 20_000)
     assert 0.03 < (await producer.read_stats()).models["iris"].jobs_per_second < 0.06
     redis_client.hset("queue:iris:rate", "at_ms", int(kept[b"at_ms"]) + 10**9)  # the clock was set back
@@ -357,7 +357,7 @@ async def test_entries_that_have_to_stay_keep_no_others_from_going(producer, con
     for _ in range(5):
         consumer.recover()
     assert not redis_client.exists(
-        "jobs:records", "queue:iris:completed", "queue:iris:look:completed", "jobs:queues"
+        "jobs:records", "queue:iris:completed", "queue:iris:cursor:completed", "jobs:queues"
     )
 
 
@@ -367,7 +367,7 @@ async def test_spoilt_keys_of_another_model_stop_no_worker(producer, consumer, r
         await producer.cancel(job_id)
     make_due(redis_client, ("zzz",))
     redis_client.delete("queue:aaa:dead")
-    for key in ("queue:aaa:leases", "queue:aaa:dead", "queue:aaa:look:dead"):
+    for key in ("queue:aaa:leases", "queue:aaa:dead", "queue:aaa:cursor:dead"):
         redis_client.set(key, "x")
     redis_client.sadd("jobs:queues", b"\xff\xfe", "")
     for _ in range(6):

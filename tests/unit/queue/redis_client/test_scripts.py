@@ -20,9 +20,10 @@ def without_comments_and_strings(text):
 
 
 def names_defined_in(text):
-    """The names that a file defines at its top level."""
-    lists = re.findall(r"^local (?:function )?(\w+(?:, \w+)*)", without_comments_and_strings(text), re.M)
-    return {name for names in lists for name in names.split(", ")}
+    """The functions and constants that a file defines at its top level; variables are its own."""
+    code = without_comments_and_strings(text)
+    constants = re.findall(r"^local ([A-Z_]+(?:, [A-Z_]+)*|prefix|call)\b", code, re.M)
+    return set(re.findall(r"^local function (\w+)", code, re.M)) | set(", ".join(constants).split(", "))
 
 
 def names_in(text):
@@ -87,7 +88,7 @@ def test_what_is_included_comes_once_and_before_its_use(folder):
         '#!lua flags=allow-oom\n-- Adds.\n--- @include "second"\n--- @include "first"\nreturn second\n'
     )
     assert load_script("script", folder).source == (
-        "#!lua flags=allow-oom\nlocal first = 1\nlocal second = first\n-- Adds.\nreturn second\n"
+        "#!lua flags=allow-oom\nlocal first = 1\nlocal second = first\nreturn second\n"
     )
 
 

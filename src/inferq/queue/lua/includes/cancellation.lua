@@ -2,8 +2,8 @@
 
 --- @include "attempts"
 --- @include "base"
+--- @include "ends"
 --- @include "keys"
---- @include "lifecycle"
 
 local CANCELLED = 'The job was cancelled.'
 

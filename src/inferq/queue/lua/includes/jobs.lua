@@ -1,17 +1,23 @@
--- Jobs as tables, made of their records and made into them.
+-- Jobs as tables, by the names of their record's fields.
 
 --- @include "base"
 --- @include "keys"
 --- @include "record_codec"
+--- @include "record_fields"
 --- @include "records"
 
--- A job as its record tells; false if there is none.
+-- Raises an error, before anything is changed, where another program has made something else of the hash.
+local function check_records()
+  call('HEXISTS', RECORDS, '')
+end
+
+-- A job, or false if there is none. Raises an error where its record cannot be read.
 local function read_job(id)
   local record = read_record(id)
   return record and parse_record(record)
 end
 
--- The same; nil as well where it cannot be read.
+-- The same; nil as well where its record cannot be read.
 local function find_job(id)
   local is_fine, job = pcall(read_job, id)
   return is_fine and job or nil

@@ -3,12 +3,13 @@
 --- @include "keys"
 --- @include "many_arguments"
 
--- Records of many jobs are written together: id, record, the next id, …
-local unwritten = {}
+local unwritten = {} -- id, record, the next id, …
+
 local function add_record(id, record)
   local count = #unwritten
   unwritten[count + 1], unwritten[count + 2] = id, record
 end
+
 local function write_records()
   call_with_many(unwritten, 'HSET', RECORDS)
   unwritten = {}

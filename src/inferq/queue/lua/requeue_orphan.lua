@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Puts a job back in line that an outside producer pushed and a worker popped but never claimed. Such a job has data and
+-- Requeues an orphan: a job that an outside producer pushed and a worker popped but never claimed. Such a job has data and
 -- the status pending, by which its producer says that it was pushed, but is in no index; so a slow scan finds it. Gives an
 -- expiry to keys that outside programs left without one.
 --
@@ -8,10 +8,10 @@
 -- ARGV[2]  job id
 -- ARGV[3]  how long it must have been missing, ms
 -- ARGV[4]  lifetime of a job that has not ended, ms
--- ARGV[5]  1: the lists below are all that there are; 0: there may be others, so nothing is put back
+-- ARGV[5]  1: the lists below are all that there are; 0: there may be others, so nothing is requeued
 -- ARGV[6…] lists of other models, whose workers may be away: a job that waits there must not run on this worker's model
 --
--- Returns  'waiting' (it is in a list), 'noted' (looked for again later), 'rescued', 'missing' (it would have been rescued if
+-- Returns  'waiting' (it is in a list), 'noted' (checked again later), 'requeued', 'missing' (it would have been requeued if
 --          these lists were all), or 'known' (not such a job)
 
 --- @include "base"
@@ -50,4 +50,4 @@ if math.abs(now - missing_ms) < grace_ms then return 'noted' end
 if ARGV[5] == '0' then return 'missing' end
 call('UNLINK', missing_key)
 call('RPUSH', KEYS[1], id)
-return 'rescued'
+return 'requeued'
