@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from inferq.queue.consumer.blocking_claim import WaitResult
     from inferq.queue.consumer.consumer import Consumer
-    from inferq.queue.consumer.model_loads import KEPT_SECONDS, ModelLoads
+    from inferq.queue.consumer.model_loads import LOAD_NOTE_SECONDS, ModelLoads
     from inferq.queue.consumer.prefetch import PrefetchedClaim
     from inferq.queue.consumer.registry import make_worker_id
     from inferq.queue.consumer.result_upload import LARGE_RESULT_BYTES, ResultUpload
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
 
 __all__ = [
-    "KEPT_SECONDS",
     "LARGEST_PAGE_BYTES",
     "LARGEST_VALUE_BYTES",
     "LARGE_RESULT_BYTES",
+    "LOAD_NOTE_SECONDS",
     "PART_BYTES",
     "Consumer",
     "DeliveryOutcome",
@@ -79,7 +79,7 @@ _NAMES_OF = {
     "consumer.blocking_claim": ("WaitResult",),
     "consumer.consumer": ("Consumer",),
     "consumer.model_loads": (
-        "KEPT_SECONDS",
+        "LOAD_NOTE_SECONDS",
         "ModelLoads",
     ),
     "consumer.prefetch": ("PrefetchedClaim",),

@@ -61,7 +61,7 @@ class Finisher:
         if is_cancelled:
             upload.stop()
         else:
-            upload.try_no_more()
+            upload.limit_attempts()
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """Stores outcomes; does nothing if there are none."""

@@ -26,7 +26,7 @@ from inferq.errors import InferqError, InvalidModelError
 from inferq.models.model import Model, RunHandle
 from inferq.models.repository import Loaded, load_each, load_model, survey_repository
 from inferq.processes import PARENT_VARIABLE, end_with_parent
-from inferq.queue import KEPT_SECONDS, ModelLoads
+from inferq.queue import LOAD_NOTE_SECONDS, ModelLoads
 from inferq.settings import Settings, load_settings
 from inferq.terminal import printable
 from inferq.worker.executor import Executor
@@ -197,7 +197,7 @@ class ModelLoader:
 def _make_error(reason: str) -> InvalidModelError:
     return InvalidModelError(
         f"{reason} It is tried again at a start when a file in its folder has changed, or after "
-        f"{KEPT_SECONDS // 60} min."
+        f"{LOAD_NOTE_SECONDS // 60} min."
     )
 
 

@@ -98,7 +98,7 @@ async def test_a_refused_result_whose_lease_is_lost_is_not_sent_again(own, own_r
     large, tries = consumer.prepare_upload(Outcome(job, result=b"1" * 3 * MB)), []
     send = large._put
     large._put = lambda: (tries.append(1), send())
-    large.try_no_more()
+    large.limit_attempts()
     with pytest.raises(ResultTooLargeError):
         large.store()
     assert len(tries) == 1
@@ -170,7 +170,7 @@ async def test_a_result_that_takes_too_long_fails_its_job(
 ):
     monkeypatch.setattr(result_upload, "_BASE_SECONDS", 0.5)
     monkeypatch.setattr(connection, "SLOWEST_BYTES_PER_SECOND", 1000 * MB)
-    monkeypatch.setattr(result_upload, "_TRIES", 2)
+    monkeypatch.setattr(result_upload, "_ATTEMPTS", 2)
     wire = Wire(redis_server.port, 8 * MB)
     try:
         start_processor(settings.model_copy(update={"redis_url": wire.url}))

@@ -102,7 +102,7 @@ class BlockingClaimer:
         return WaitResult(verdicts, jobs)
 
     def requeue_in_doubt(self) -> None:
-        """Puts back what may have been claimed by a call whose answer was lost.
+        """Requeues what may have been claimed by a call whose answer was lost.
 
         Raises:
             RedisUnavailableError: Redis is away.
@@ -112,7 +112,7 @@ class BlockingClaimer:
             self._requeue_popped()
 
     def _settle_doubt(self, limit: Limit) -> list[ClaimedJob]:
-        """Repeats a claim whose answer was lost, and returns its jobs; if none, puts back what was popped."""
+        """Repeats a claim whose answer was lost, and returns its jobs; if none, requeues what was popped."""
         jobs = self._claim_again(limit) if self._in_doubt.token else []
         if not jobs:
             self._requeue_popped()
@@ -128,7 +128,7 @@ class BlockingClaimer:
         return jobs
 
     def _requeue_popped(self) -> None:
-        """Puts the popped id back into its list, where others were claimed in its place."""
+        """Requeues the popped id, where others were claimed in its place."""
         if popped := self._in_doubt.popped:
             self._settler.requeue(self._claimer.claim(0, popped))
             self._in_doubt.note_requeued()

@@ -105,7 +105,7 @@ class Claimer:
         Args:
             limit: Most jobs to claim.
             token: Fencing token.
-            priorities: The priorities, the first to look at first.
+            priorities: The priorities in the order of their lists.
             popped: What BRPOP has popped, if that is known.
             takes_solo: Whether to take a job that must run alone, since a worker died with it.
             sure_ms: For a claim behind a BRPOP: within this time of it something was popped. Else 0.

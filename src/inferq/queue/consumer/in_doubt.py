@@ -7,7 +7,7 @@ from inferq.queue.consumer.claim import Popped
 
 
 class InDoubtClaim:
-    """Keeps what has to be repeated or put back, should an answer be lost.
+    """Keeps what has to be repeated or requeued, should an answer be lost.
 
     A BRPOP and a claim are sent as one: the BRPOP pops an id, and the claim leases jobs under a token. Each
     of the two answers can be lost by itself, so there are two facts to keep:
@@ -18,7 +18,7 @@ class InDoubtClaim:
       only this worker knows of it.
 
     Invariant: a new claim begins only while neither is set. So at most one token and one id are in doubt, and
-    each that ever was has been answered, put back, or handed to the caller.
+    each that ever was has been answered, requeued, or handed to the caller.
 
     | `token` | `popped` | state | way out |
     | --- | --- | --- | --- |

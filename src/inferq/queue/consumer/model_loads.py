@@ -19,18 +19,18 @@ from inferq.queue.schema.decoding import text_from
 from inferq.queue.schema.keys import Keys
 from inferq.settings import Settings
 
-KEPT_SECONDS = 3600
+LOAD_NOTE_SECONDS = 3600
 """How long a note is kept, and a model left out because of one, without a change in its folder."""
 
 MOST_DEATHS = 3
-"""After so many in a row a model is left out unseen. The first may be no model's fault, and then all are
-loaded by another process first; but where memory runs out, a whole container may be killed."""
+"""After so many in a row a model is left out without another try. The first may be no model's fault, and then
+all are loaded by another process first; but where memory runs out, a whole container may be killed."""
 
 log = structlog.get_logger()
 
 
 class ModelLoads:
-    """The notes of one worker process. While Redis is away nothing is noted, and nothing is known.
+    """The notes of one worker process. While Redis is away, nothing is noted and nothing is found.
 
     Args:
         settings: Where the server is, and the key prefix.
@@ -50,7 +50,7 @@ class ModelLoads:
         """Whether workers of this host died while they loaded a model.
 
         A model by which that happened `MOST_DEATHS` times in a row is not to be loaded again, unless some
-        worker has loaded it of late: then somebody else has killed them.
+        worker has loaded it recently: then something else has killed them.
         """
         notes = self._ask(lambda: cast("dict[bytes, bytes]", self._redis.hgetall(self._loading)), {})
         for pid, note in ((text_from(pid), text_from(note)) for pid, note in notes.items()):
@@ -85,19 +85,19 @@ class ModelLoads:
         def note() -> None:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.hset(self._loading, self._pid, f"{number} {stamp}")
-            pipeline.expire(self._loading, KEPT_SECONDS)
+            pipeline.expire(self._loading, LOAD_NOTE_SECONDS)
             pipeline.execute()
 
         self._ask(note, None)
 
     def note_loaded(self, stamp: str) -> None:
         """Notes that a model has been loaded, so that deaths are not its fault."""
-        self._ask(lambda: self._redis.set(self._loaded(stamp), "1", ex=KEPT_SECONDS), None)
+        self._ask(lambda: self._redis.set(self._loaded(stamp), "1", ex=LOAD_NOTE_SECONDS), None)
 
     def condemn(self, stamp: str, reason: str) -> None:
         """Notes that a model must not be loaded again as it is."""
         self._is_away = False  # it may be back
-        self._ask(lambda: self._redis.set(self._unloadable(stamp), reason, ex=KEPT_SECONDS), None)
+        self._ask(lambda: self._redis.set(self._unloadable(stamp), reason, ex=LOAD_NOTE_SECONDS), None)
 
     def end(self) -> None:
         """Notes that this process loads nothing any more, and forgets those that died before."""

@@ -1,4 +1,4 @@
-"""Which priority is looked at first: the highest, but for a share of the claims, so that no job starves."""
+"""Weighted priorities: the highest comes first, but for a share of the claims, so that no job starves."""
 
 from inferq.jobs import Priority
 
@@ -9,8 +9,8 @@ class WeightedPriorities:
     """Gives the order of priorities for one claim after the other.
 
     Args:
-        share: Share of the claims that give `normal` the first place, and again as many that give it to
-            `low`; 0 to 0.4. The turns of the two lie halfway between each other.
+        share: Share of the claims in which `normal` comes first, and again as many in which `low` does;
+            0 to 0.4. The two alternate evenly.
     """
 
     def __init__(self, share: float) -> None:

@@ -1,4 +1,4 @@
-"""A large result on its way to Redis: in pieces, within bounds of time and tries, stopped at any moment."""
+"""Uploads one large result to Redis: in pieces, with limits on time and attempts, stopped at any moment."""
 
 import threading
 import time
@@ -15,23 +15,23 @@ from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors, transfer_seconds
 from inferq.queue.redis_client.error_replies import is_lasting_refusal
 from inferq.queue.redis_client.pipelined import PipelinedConnection, pack, pieces
+from inferq.queue.redis_client.script_calls import ScriptCall
 
 LARGE_RESULT_BYTES = 1_000_000
 """A longer result is uploaded by itself. No server can be told to cut off a command of less than 1 MiB."""
-_TRIES = 4
+_ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 0.5
 _BASE_SECONDS = 30.0
-"""How long a try may take beside the transfer."""
+"""How long an attempt may take beside the transfer."""
 _BUFFERED_BYTES = 16 * 1024 * 1024
-"""So much may be on its way still when all is written to the socket."""
+"""How much may still be in buffers when everything is written to the socket."""
 
 
 class ResultUpload:
-    """Stores one job's result. A server that is away is waited for; one that refuses this result is not.
+    """Stores one job's result. It waits for a server that is away, but not for one that refuses this result.
 
-    Nobody can tell a result that the server cuts off, as it is longer than `proto-max-bulk-len` or
-    `client-query-buffer-limit`, from a connection that broke. So a try counts where the server answers a
-    PING right after it.
+    A server cuts off what is longer than `proto-max-bulk-len` or `client-query-buffer-limit`, which looks the
+    same as a connection that broke. So an attempt counts only if the server answers a PING right after it.
 
     Args:
         client: The server.
@@ -61,16 +61,17 @@ class ResultUpload:
         self._redis = client
         self._size = len(result)
         self._set = ("SET", key, result, "PX", ttl_ms)
-        self._force = ("EVAL", scripts.WRITE_AT_OOM.source, 1, key, prefix, "SET", result, "PX", ttl_ms)
+        write = ScriptCall(scripts.WRITE_AT_OOM, [key], ["SET", result, "PX", ttl_ms])
+        self._set_at_oom = write.by_source(prefix)
         self._finish = finish
-        self._line = PipelinedConnection(client)
-        self._tries_left = _TRIES
+        self._pipelined = PipelinedConnection(client)
+        self._attempts_left = _ATTEMPTS
         self._stopped = threading.Event()
 
     @property
     def longest_seconds(self) -> float:
         """How long it may take in all while the server answers."""
-        return _TRIES * self._seconds
+        return _ATTEMPTS * self._seconds
 
     @property
     def _seconds(self) -> float:
@@ -80,9 +81,9 @@ class ResultUpload:
         """Stops it: the job is cancelled. For other threads."""
         self._stopped.set()
 
-    def try_no_more(self) -> None:
-        """Lets only the present try go on, or one more: the lease is lost. For other threads."""
-        self._tries_left = min(self._tries_left, 1)
+    def limit_attempts(self) -> None:
+        """Allows only the present attempt, or one more: the lease is lost. For other threads."""
+        self._attempts_left = min(self._attempts_left, 1)
 
     def store(self) -> str:
         """Stores the result and ends the job. May be repeated after RedisUnavailableError.
@@ -101,12 +102,12 @@ class ResultUpload:
             except _StoppedError:
                 break
             except RedisError as error:
-                self._count(error)
+                self._count_failure(error)
             else:
                 with redis_errors():
                     return self._finish()
             finally:
-                self._line.hang_up()
+                self._pipelined.hang_up()
             self._stopped.wait(pause)
             pause *= 2
         return "cancelled"
@@ -115,13 +116,13 @@ class ResultUpload:
         try:
             self._send(self._set)
         except OutOfMemoryError:
-            self._send(self._force)  # slow, but what lets the queue drain must get through
+            self._send(self._set_at_oom)  # slow, but what lets the queue drain must get through
 
     def _send(self, command: tuple[object, ...]) -> None:
         deadline = time.monotonic() + self._seconds
-        sent_on = self._line.send(self._pieces_of(pack([command]), deadline))
+        sent_on = self._pipelined.send(self._pieces_of(pack([command]), deadline))
         last = min(self._size, _BUFFERED_BYTES)
-        self._line.receive(1, sent_on, _BASE_SECONDS / 2 + transfer_seconds(last))
+        self._pipelined.receive(1, sent_on, _BASE_SECONDS / 2 + transfer_seconds(last))
 
     def _pieces_of(self, packed: bytes, deadline: float) -> Iterator[bytes | memoryview]:
         for piece in pieces(packed):
@@ -131,8 +132,8 @@ class ResultUpload:
                 raise RedisTimeoutError(f"it was not transferred within {self._seconds:.0f} s")
             yield piece
 
-    def _count(self, error: RedisError) -> None:
-        """Counts a try that failed.
+    def _count_failure(self, error: RedisError) -> None:
+        """Counts an attempt that failed.
 
         Raises:
             RedisUnavailableError: The server is away, or refuses every command.
@@ -143,8 +144,8 @@ class ResultUpload:
                 raise error
         with redis_errors():
             self._redis.ping()
-        self._tries_left -= 1
-        if self._tries_left <= 0:
+        self._attempts_left -= 1
+        if self._attempts_left <= 0:
             raise ResultTooLargeError(
                 f"The result, {self._size:,} bytes, cannot be stored, though Redis answers: {error}. "
                 "Its limits are proto-max-bulk-len and client-query-buffer-limit; the connection must carry "

@@ -111,7 +111,7 @@ class Settler:
         )
 
     def requeue(self, jobs: Sequence[ClaimedJob]) -> list[str]:
-        """Puts jobs back that were not begun, or not finished in time, without charging an attempt.
+        """Requeues jobs that were not begun, or not finished in time, without charging an attempt.
 
         Args:
             jobs: The claimed jobs; they will be the next to be claimed.
@@ -124,7 +124,7 @@ class Settler:
         """
         settled = [
             ("released", job.token, (encode_id(job.id), "", "", 0))
-            for job in reversed(jobs)  # what is put back last is taken first
+            for job in reversed(jobs)  # what is pushed last is claimed first
         ]
         if not settled:
             return []
