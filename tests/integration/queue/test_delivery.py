@@ -246,59 +246,6 @@ async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(set
     await producer.close()
 
 
-async def test_lost_job_of_an_outside_producer_is_rescued(eager_consumer, redis_client):
-    for job_id in ("lost", "waiting"):
-        redis_client.set(f"job:{job_id}:data", DATA)
-        redis_client.set(f"job:{job_id}:status", "pending")
-    redis_client.set("job:not-pushed-yet:data", DATA)
-    redis_client.lpush("queue:iris", "lost")
-    redis_client.brpop("queue:iris")  # and the worker dies
-    redis_client.lpush("queue:iris", "waiting")
-
-    rescued = wait_until(eager_consumer.requeue_orphans, what="the rescue")
-    assert rescued == ["lost"]
-    assert [job.id for job in eager_consumer.claim(5)] == ["lost", "waiting"]
-    assert eager_consumer.requeue_orphans() == []
-    redis_client.delete("job:not-pushed-yet:data")
-    assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
-
-
-@pytest.mark.parametrize("waits_in", ["queue:other", "queue:other:high"])
-async def test_outside_job_in_the_list_of_a_model_that_no_worker_has_yet_is_not_rescued_to_another(
-    eager_consumer, redis_client, waits_in
-):
-    for job_id in ("lost", "waiting"):
-        redis_client.set(f"job:{job_id}:data", DATA)
-        redis_client.set(f"job:{job_id}:status", "pending")
-    redis_client.lpush(waits_in, "waiting")
-
-    assert wait_until(eager_consumer.requeue_orphans, what="the rescue") == ["lost"]
-    redis_client.set("job:later:data", DATA)
-    redis_client.set("job:later:status", "pending")
-    assert wait_until(eager_consumer.requeue_orphans, what="the next rescue") == ["later"]
-    assert sorted(job.id for job in eager_consumer.claim(5)) == ["later", "lost"]
-    assert redis_client.lrange(waits_in, 0, -1) == [b"waiting"]
-
-
-async def test_lost_job_is_found_behind_many_that_outside_workers_run(producer, eager_consumer, redis_client):
-    outside = [await producer.submit(Submission("iris", DATA)) for _ in range(350)]
-    for job_id in outside:
-        redis_client.rpop("queue:iris")
-        redis_client.set(f"job:{job_id}:status", "processing", keepttl=True)
-    lost = await producer.submit(Submission("iris", DATA))
-    redis_client.brpop("queue:iris")  # and the worker dies
-
-    assert wait_until(lambda: eager_consumer.recover().missing, what="the lost job") == 1
-    assert [job.id for job in eager_consumer.claim(5)] == [lost]
-
-
-def test_scan_for_lost_jobs_is_one_workers_turn_each_second(consumer, settings):
-    other = Consumer(settings, "worker-2", ["iris"])
-    assert [consumer.acquire_scan_turn(), other.acquire_scan_turn()] == [True, False]
-    wait_until(other.acquire_scan_turn, what="the next turn")
-    other.close()
-
-
 async def test_job_that_an_outside_worker_ended_leaves_no_trace_in_the_indexes(
     producer, consumer, redis_client
 ):
@@ -328,14 +275,6 @@ async def test_full_queue_tells_when_a_place_will_be_free(settings):
         consumer.finish([Outcome(job, result=b"1")])
     assert 1 <= await refusal() <= 10
     await producer.close()
-
-
-async def test_overdue_run_is_not_renewed(producer, consumer):
-    await producer.submit(Submission("iris", DATA, timeout_seconds=7.5))
-    [job] = consumer.claim(1)
-    assert job.timeout_seconds == 7.5
-    await asyncio.sleep(0.02)
-    assert consumer.renew({job: 0.001}) == {job: "overdue"}
 
 
 async def test_finish_and_recovery_work_when_memory_is_full(producer, consumer, redis_client):
