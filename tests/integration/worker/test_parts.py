@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from inferq.jobs import Outcome, Status, WorkerInfo
 from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.worker.heartbeat import STALLED_SECONDS, Heartbeat
 from inferq.worker.lease_renewer import LeaseRenewer
@@ -54,9 +55,9 @@ def make_heartbeat(consumer, processor, outage=None):
 
 async def test_heartbeat_reports_the_worker_and_what_it_has_done(consumer, producer):
     assert make_heartbeat(consumer, StubProcessor()).run_once()
-    [live] = await producer.live_workers()
+    [live] = await producer.read_workers()
     assert (live.id, live.models, live.jobs_done) == ("worker-1", ("iris",), 7)
-    assert await producer.announced_models() == {"iris": b"{}"}
+    assert await producer.read_models() == {"iris": b"{}"}
 
 
 async def test_processor_that_has_stalled_is_not_reported(consumer, producer):
@@ -64,14 +65,14 @@ async def test_processor_that_has_stalled_is_not_reported(consumer, producer):
     with capture_logs() as logged:
         assert not make_heartbeat(consumer, stalled).run_once()
     assert [line["event"] for line in logged] == ["worker_stalled"]
-    assert await producer.live_workers() == []
+    assert await producer.read_workers() == []
 
 
 async def test_processor_that_runs_a_long_job_is_reported(consumer, producer):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     busy = StubProcessor(consumer.claim(1), progressed_at=time.monotonic() - STALLED_SECONDS - 1)
     assert make_heartbeat(consumer, busy).run_once()
-    assert len(await producer.live_workers()) == 1
+    assert len(await producer.read_workers()) == 1
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def make_renewer(consumer, settings):
 
 
 async def test_leases_of_held_jobs_are_renewed(consumer, producer, make_renewer, redis_client):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     processor = StubProcessor(consumer.claim(1))
     before = redis_client.zrange("queue:iris:leases", 0, -1, withscores=True)
     await asyncio.sleep(0.01)  # the server's clock has milliseconds
@@ -100,7 +101,7 @@ async def test_idle_worker_asks_the_server_nothing_for_its_leases(make_renewer):
 
 
 async def test_run_of_a_cancelled_job_is_stopped(consumer, producer, make_renewer):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     processor, watchdog = StubProcessor(consumer.claim(1)), Watchdog(5.0, lambda _: None)
     await producer.cancel(job_id)
     with watchdog.guard(processor.held, 60.0) as run, capture_logs() as logged:
@@ -112,7 +113,7 @@ async def test_run_of_a_cancelled_job_is_stopped(consumer, producer, make_renewe
 
 
 async def test_result_of_a_job_whose_lease_is_lost_is_not_stored_any_longer(consumer, producer, make_renewer):
-    await producer.submit("iris", DATA)
+    await producer.submit(Submission("iris", DATA))
     processor = StubProcessor(consumer.claim(1))
     consumer.finish([Outcome(processor.held[0], result=b"{}")])
     make_renewer(processor).run_once()
@@ -120,7 +121,7 @@ async def test_result_of_a_job_whose_lease_is_lost_is_not_stored_any_longer(cons
 
 
 async def test_recoverer_requeues_jobs_whose_lease_has_ended(settings, producer, consumer):
-    job_id = await producer.submit("iris", DATA)
+    job_id = await producer.submit(Submission("iris", DATA))
     dead = Consumer(settings.model_copy(update={"lease_seconds": 0.01}), "worker-2", ["iris"])
     assert dead.claim(1)
     dead.close()
