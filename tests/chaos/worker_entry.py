@@ -91,7 +91,7 @@ class DyingConnection(PipelinedConnection):
         maybe_die("before it reads the answer")
         if chance("CHAOS_LOST_REPLY"):
             note("lost reply on the pipelined connection")
-            self.hang_up()
+            self.disconnect()
             raise RedisConnectionError("The answer was thrown away on purpose.")
         return answers
 
@@ -123,7 +123,7 @@ class DyingAccess(QueueAccess):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.scripts = DyingScripts(self.redis, settings.key_prefix)
-        self.pipelined = DyingConnection(self.redis, self.pipelined.prelude)
+        self.pipelined = DyingConnection(self.redis, self.pipelined.setup_commands)
 
 
 class DyingConsumer(Consumer):

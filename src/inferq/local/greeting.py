@@ -42,12 +42,12 @@ async def print_greeting(plan: ServicePlan, left_out: Mapping[str, str], seconds
 
 
 def _print_addresses(plan: ServicePlan) -> None:
-    from inferq.queue import masked_url
+    from inferq.queue import mask_url
 
     addresses = {
         "Proxy": plan.proxy_url,
         "API": f"{plan.proxy_url}/docs",
-        "Redis": masked_url(plan.settings.redis_url),
+        "Redis": mask_url(plan.settings.redis_url),
     }
     if plan.data_directory:
         addresses["Data"] = str(plan.settings.data_dir.resolve())

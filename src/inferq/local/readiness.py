@@ -25,7 +25,7 @@ async def check_outside_server(settings: Settings) -> None:
     Raises:
         InvalidSettingError: It cannot; the message says why.
     """
-    from inferq.queue import connect, masked_url, redis_errors, start_errors
+    from inferq.queue import connect, mask_url, redis_errors, start_errors
 
     client = connect(settings)
     try:
@@ -33,7 +33,7 @@ async def check_outside_server(settings: Settings) -> None:
             await asyncio.to_thread(client.ping)
     except RedisUnavailableError as error:
         raise InvalidSettingError(
-            f"The Redis server {masked_url(settings.redis_url)} cannot be used: {error.message} "
+            f"The Redis server {mask_url(settings.redis_url)} cannot be used: {error.message} "
             "Start it, or leave --redis-url out to use the embedded one."
         ) from error
     finally:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from inferq.queue.producer.submission import Idempotency, Submission
     from inferq.queue.redis_client.connection import (
         connect,
-        masked_url,
         redis_errors,
         start_errors,
         transfer_seconds,
     )
     from inferq.queue.redis_client.error_replies import is_refusal
     from inferq.queue.redis_client.outage import Outage
+    from inferq.queue.redis_client.redis_url import mask_url
     from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES, check_server
     from inferq.queue.retry_policy import RetryPolicy
     from inferq.queue.schema.ids import show_id
@@ -68,7 +68,7 @@ __all__ = [
     "find_unavailable",
     "is_refusal",
     "make_worker_id",
-    "masked_url",
+    "mask_url",
     "redis_errors",
     "show_id",
     "start_errors",
@@ -111,13 +111,13 @@ _NAMES_OF = {
     ),
     "redis_client.connection": (
         "connect",
-        "masked_url",
         "redis_errors",
         "start_errors",
         "transfer_seconds",
     ),
     "redis_client.error_replies": ("is_refusal",),
     "redis_client.outage": ("Outage",),
+    "redis_client.redis_url": ("mask_url",),
     "redis_client.requirements": (
         "LARGEST_VALUE_BYTES",
         "check_server",

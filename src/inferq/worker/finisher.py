@@ -67,7 +67,7 @@ class Finisher:
         """Stores outcomes; does nothing if there are none."""
         if not outcomes:
             return
-        verdicts = self._outage.sit_out(lambda: self._consumer.finish(outcomes), self._given_up)
+        verdicts = self._outage.retry_until_available(lambda: self._consumer.finish(outcomes), self._given_up)
         if verdicts:
             self.note_stored(outcomes, verdicts)
 
@@ -109,7 +109,7 @@ class Finisher:
         """Stores one large result; returns how its job failed if the result is refused."""
         upload = self._upload = self._consumer.prepare_upload(outcome)
         try:
-            if verdict := self._outage.sit_out(upload.store, self._given_up):
+            if verdict := self._outage.retry_until_available(upload.store, self._given_up):
                 self.note_stored([outcome], [verdict])
         except ResultTooLargeError as error:
             return Outcome(outcome.job, error=error)

@@ -49,7 +49,7 @@ class Heartbeat(Periodic):
 
     def run_once(self) -> bool:
         """Sends one heartbeat; none if the processor has stalled."""
-        silent_seconds = time.monotonic() - max(self._processor.progressed_at, self._outage.over_since)
+        silent_seconds = time.monotonic() - max(self._processor.progressed_at, self._outage.available_since)
         if silent_seconds > STALLED_SECONDS and not self._processor.held:
             log.error("worker_stalled", seconds=round(silent_seconds, 1))
             return False

@@ -83,8 +83,8 @@ class Worker:
             InvalidSettingError: The Redis server cannot keep jobs safe.
         """
         stopping = self._processor.stopping
-        self._outage.sit_out(self._consumer.check_server, stopping)
-        self._outage.sit_out(lambda: self._consumer.announce(self._documents), stopping)
+        self._outage.retry_until_available(self._consumer.check_server, stopping)
+        self._outage.retry_until_available(lambda: self._consumer.announce(self._documents), stopping)
         if stopping.is_set():
             return
         for part in self._parts:

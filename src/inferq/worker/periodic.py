@@ -66,7 +66,7 @@ class Periodic(ABC):
                 if self.run_once():
                     self._outage.end(name)
                 else:
-                    self._outage.pass_over(name)
+                    self._outage.forget(name)
             except RedisUnavailableError as error:
                 self._outage.begin(error, called_at, name)
             except Exception:  # one run that fails must not end the later ones

@@ -158,7 +158,7 @@ class Processor:
         self._finisher.finish(self._finisher.store_large(outcomes))
         self._requeue(jobs)
         # if Redis is away for longer, recovery does it
-        self._outage.sit_out(self._consumer.requeue_in_doubt, self.given_up, _LAST_CALL_SECONDS)
+        self._outage.retry_until_available(self._consumer.requeue_in_doubt, self.given_up, _LAST_CALL_SECONDS)
 
     def _run_batch(self, jobs: list[ClaimedJob]) -> list[Outcome]:
         log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
@@ -179,7 +179,9 @@ class Processor:
         if not outcomes:
             self._next_limits = self._executor.limits()
         limits = self._next_limits
-        result = self._outage.sit_out(lambda: self._consumer.wait_and_claim(limits, outcomes), self.stopping)
+        result = self._outage.retry_until_available(
+            lambda: self._consumer.wait_and_claim(limits, outcomes), self.stopping
+        )
         verdicts, jobs, unclaimed = result or WaitResult([], [])
         if verdicts:
             self._finisher.note_stored(outcomes, verdicts)
@@ -187,7 +189,12 @@ class Processor:
             self._next_limits = self._executor.limits()  # only now, since clients wait for the outcomes
         if unclaimed:
             # it is in no list any more: it must be claimed, even if it is requeued at once
-            jobs = self._outage.sit_out(lambda: self._consumer.claim(limits, unclaimed), self.given_up) or []
+            jobs = (
+                self._outage.retry_until_available(
+                    lambda: self._consumer.claim(limits, unclaimed), self.given_up
+                )
+                or []
+            )
         self._held.add(jobs)
         self._note_claimed(jobs, limits)
         return jobs, outcomes
@@ -211,7 +218,7 @@ class Processor:
             is_sent = self._may_send_before(claim)
             if is_sent:
                 self._send(following)
-            brought = self._outage.sit_out(claim.wait, self.given_up)
+            brought = self._outage.retry_until_available(claim.wait, self.given_up)
             is_full = brought is not None and _Claim(claim.limits, *brought).is_full_batch(self._next_limits)
             goes_on = is_full and not self.stopping.is_set()
             if goes_on and not is_sent:
@@ -243,7 +250,7 @@ class Processor:
         return claim
 
     def _complete(self, claim: PrefetchedClaim) -> list[ClaimedJob]:
-        verdicts, jobs = self._outage.sit_out(claim.answer, self.given_up) or ([], [])
+        verdicts, jobs = self._outage.retry_until_available(claim.answer, self.given_up) or ([], [])
         if verdicts:
             self._finisher.note_stored(claim.outcomes, verdicts)
         with self._prefetched_lock:
@@ -259,4 +266,4 @@ class Processor:
 
     def _requeue(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
-            self._outage.sit_out(lambda: self._consumer.requeue(jobs), self.given_up)
+            self._outage.retry_until_available(lambda: self._consumer.requeue(jobs), self.given_up)

@@ -76,5 +76,5 @@ class QueueAccess:
 
     def close(self) -> None:
         """Closes the connections."""
-        self.pipelined.hang_up()
+        self.pipelined.disconnect()
         self.redis.close()

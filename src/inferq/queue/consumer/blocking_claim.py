@@ -137,7 +137,7 @@ class BlockingClaimer:
         """Returns the connection that it was sent on."""
         access, pipelined = self._access, self._access.pipelined
         if finish is None:
-            pipelined.check()
+            pipelined.check_open()
         sure_ms = to_milliseconds(_SURE_SHARE * timeout_seconds)
         trust = ScriptCall(scripts.WRITE_AT_OOM, [access.keys.take(token)], ["SET", "1", "PX", sure_ms])
         claim = self._claimer.prepare(limit, token, self._order.draw_priorities(), sure_ms=sure_ms)

@@ -152,7 +152,7 @@ class Claimer:
     def _call_soon(self, call: ScriptCall) -> Any:  # noqa: ANN401 - as the script answers
         """Calls it on the connection that popped the id: of all it is the fastest."""
         try:
-            return self._access.pipelined.ask(call.by_digest(self._access.keys.prefix))[0]
+            return self._access.pipelined.execute(call.by_digest(self._access.keys.prefix))[0]
         except REPEATABLE:
             return self._access.call(*call)
 

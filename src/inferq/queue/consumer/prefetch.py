@@ -98,7 +98,7 @@ class PrefetchedClaim:
         if not self._lock.acquire(blocking=False):
             return False  # another thread waits
         try:
-            return self._sent_on is None or self._pipelined.has_answer(self._sent_on)
+            return self._sent_on is None or self._pipelined.has_reply(self._sent_on)
         finally:
             self._lock.release()
 

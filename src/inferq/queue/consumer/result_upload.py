@@ -14,7 +14,7 @@ from inferq.jobs import ClaimedJob
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors, transfer_seconds
 from inferq.queue.redis_client.error_replies import is_lasting_refusal
-from inferq.queue.redis_client.pipelined import PipelinedConnection, pack, pieces
+from inferq.queue.redis_client.pipelined import PipelinedConnection, pack, split_in_chunks
 from inferq.queue.redis_client.script_calls import ScriptCall
 
 LARGE_RESULT_BYTES = 1_000_000
@@ -107,7 +107,7 @@ class ResultUpload:
                 with redis_errors():
                     return self._finish()
             finally:
-                self._pipelined.hang_up()
+                self._pipelined.disconnect()
             self._stopped.wait(pause)
             pause *= 2
         return "cancelled"
@@ -125,7 +125,7 @@ class ResultUpload:
         self._pipelined.receive(1, sent_on, _BASE_SECONDS / 2 + transfer_seconds(last))
 
     def _pieces_of(self, packed: bytes, deadline: float) -> Iterator[bytes | memoryview]:
-        for piece in pieces(packed):
+        for piece in split_in_chunks(packed):
             if self._stopped.is_set():
                 raise _StoppedError
             if time.monotonic() > deadline:

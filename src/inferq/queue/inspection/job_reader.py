@@ -23,7 +23,7 @@ _GONE: list[Any] = [None, None, None, 0, None, None]
 
 
 class JobReader:
-    """Reads jobs, whoever submitted and whoever ended them.
+    """Reads jobs, no matter who submitted or ended them.
 
     A result that is larger than `MEDIUM_BYTES` is not read with its job; see `LargeResults`.
 

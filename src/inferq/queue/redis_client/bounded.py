@@ -94,7 +94,7 @@ class BoundedRedis:
         """
         if connection is not None:
             with suppress(*REPEATABLE):
-                return await connection.ask(call.by_digest(self.keys.prefix))
+                return await connection.execute(call.by_digest(self.keys.prefix))
         return await self.scripts.run(call)
 
     def share_time_limit(self, size: int = 0) -> SharedTimeLimit:

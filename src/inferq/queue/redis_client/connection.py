@@ -8,12 +8,9 @@ An ACL user needs `~{prefix}* &{prefix}events +@read +@write +@connection +@tran
 +subscribe +unsubscribe +time +info +dbsize`, and for `INFERQ_DURABILITY=fsync` also `+waitaof +config|get`.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Self, cast
-from urllib.parse import unquote, urlsplit
+from typing import Any, cast
 
 import redis
 import redis.asyncio
@@ -31,7 +28,8 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from inferq.errors import InvalidSettingError, RedisUnavailableError
-from inferq.queue.redis_client.error_replies import is_lasting_refusal, sentence_of
+from inferq.queue.redis_client.error_replies import describe_error, is_lasting_refusal
+from inferq.queue.redis_client.redis_url import SENTINEL_SCHEME, SentinelUrl, check_database, mask_url
 from inferq.settings import Settings
 
 POOL_CONNECTIONS = 64
@@ -39,81 +37,16 @@ POOL_CONNECTIONS = 64
 WORKER_SECONDS = 5.0
 """Shortest time for which a worker waits for Redis to take or to send another byte."""
 SLOWEST_BYTES_PER_SECOND = 1_000_000
-"""A link to Redis that carries less than this cannot be used for large values."""
+"""A network that carries less than this between inferq and Redis cannot be used for large values."""
 
-_SENTINEL_SCHEME = "redis+sentinel://"
 _BACKOFF = ExponentialBackoff(cap=0.2, base=0.02)
 _RETRIES = 3
-# what a server answers that is not, or no longer, the primary: only a new connection can lead to another
+# answers of a server that is not, or no longer, the primary: only a new connection can reach another one
 _NOT_THE_PRIMARY: list[type[Exception]] = [ReadOnlyError, MasterDownError, BusyLoadingError]
 
 
-@dataclass(frozen=True, slots=True)
-class SentinelUrl:
-    """A `redis+sentinel://` URL, taken apart.
-
-    Attributes:
-        sentinels: Host and port of each Sentinel.
-        service: Name of the service whose primary is wanted.
-        database: Number of the database.
-        username: ACL user of the servers, not of the Sentinels.
-        password: Its password.
-    """
-
-    sentinels: tuple[tuple[str, int], ...]
-    service: str
-    database: int = 0
-    username: str | None = None
-    password: str | None = None
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Reads a URL.
-
-        Raises:
-            ValueError: It is not of the form `redis+sentinel://[user:password@]host:port,…/service/database`.
-        """
-        credentials, _, rest = url.removeprefix(_SENTINEL_SCHEME).rpartition("@")
-        hosts, _, path = rest.partition("/")
-        service, _, database = path.partition("/")
-        username, _, password = credentials.partition(":")
-        if not hosts or not service:
-            raise ValueError(
-                "a Sentinel URL names hosts and a service: redis+sentinel://host:26379,host:26379/service/0"
-            )
-        return cls(
-            tuple(_host_and_port(host) for host in hosts.split(",")),
-            unquote(service),
-            int(database or 0),
-            unquote(username) or None,
-            unquote(password) or None,
-        )
-
-    @property
-    def credentials(self) -> dict[str, Any]:
-        """What the servers want to know."""
-        return {"db": self.database, "username": self.username, "password": self.password}
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
-        raise ValueError(f"{text!r} is no host:port")
-    return parts.hostname, parts.port or 26379
-
-
-def masked_url(url: str) -> str:
-    """The URL without its password, fit for logs and errors."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, places = rest.rpartition("@")
-    if not at:
-        return url.partition("?")[0]
-    username = credentials.partition(":")[0]
-    return f"{scheme}{separator}{username}:***@{places.partition('?')[0]}"
-
-
 def transfer_seconds(size: int) -> float:
-    """How long so many bytes may be on their way to or from Redis, beside the time for an answer."""
+    """How long the transfer of so many bytes to or from Redis may take, beside the time for an answer."""
     return size / SLOWEST_BYTES_PER_SECOND
 
 
@@ -131,7 +64,7 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
     }
     url = settings.redis_url
     with _url_errors(settings):
-        if url.startswith(_SENTINEL_SCHEME):
+        if url.startswith(SENTINEL_SCHEME):
             parts = SentinelUrl.parse(url)
             sentinel: Any = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
                 parts.sentinels, sentinel_kwargs=_sentinel_options(settings, AsyncRetry)
@@ -169,7 +102,7 @@ def connect(settings: Settings) -> redis.Redis:
     }
     url = settings.redis_url
     with _url_errors(settings):
-        if url.startswith(_SENTINEL_SCHEME):
+        if url.startswith(SENTINEL_SCHEME):
             parts = SentinelUrl.parse(url)
             sentinel: Any = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
                 parts.sentinels, sentinel_kwargs=_sentinel_options(settings, Retry)
@@ -189,7 +122,7 @@ def _sentinel_options(settings: Settings, retry: type[Retry] | type[AsyncRetry])
 @contextmanager
 def _url_errors(settings: Settings) -> Iterator[None]:
     try:
-        _check_database(settings.redis_url)
+        check_database(settings.redis_url)
         yield
     except ValueError as error:
         if "@" in settings.redis_url:  # the reason may quote a part of the password
@@ -198,20 +131,13 @@ def _url_errors(settings: Settings) -> Iterator[None]:
                 "redis://user:password@localhost:6379/0; in passwords / ? # % @ are %2F %3F %23 %25 %40."
             ) from None
         raise InvalidSettingError(
-            f"INFERQ_REDIS_URL {masked_url(settings.redis_url)!r} cannot be used: {error}. "
+            f"INFERQ_REDIS_URL {mask_url(settings.redis_url)!r} cannot be used: {error}. "
             "Expected something like redis://localhost:6379/0."
         ) from error
 
 
-def _check_database(url: str) -> None:
-    # redis-py takes a path that is no number for 0, and /1/2 for 12
-    parts = urlsplit(url)
-    if parts.scheme in ("redis", "rediss") and not re.fullmatch(r"(/[0-9]*)?/?", parts.path):
-        raise ValueError(f"{parts.path!r} is no number of a database")
-
-
 def _check_options(pool: redis.ConnectionPool | redis.asyncio.ConnectionPool, url: str) -> None:
-    # what stands behind the ? is looked at only when a connection is made, which opens none yet
+    # redis-py checks what stands behind the ? only when a connection is made; this opens none yet
     try:
         pool.connection_class(**pool.connection_kwargs)
     except TypeError as error:
@@ -221,18 +147,18 @@ def _check_options(pool: redis.ConnectionPool | redis.asyncio.ConnectionPool, ur
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Turns every failure of the server or the way to it into `RedisUnavailableError`."""
+    """Turns every failure of the server or the network into `RedisUnavailableError`."""
     try:
         yield
     except (RedisError, TimeoutError, OSError) as error:
-        raise RedisUnavailableError(sentence_of(error)) from error
+        raise RedisUnavailableError(describe_error(error)) from error
 
 
 @contextmanager
 def start_errors() -> Iterator[None]:
-    """Tells, while a process starts, what no waiting mends from a server that is away.
+    """Raises, while a process starts, another error for what waiting does not repair.
 
-    Once it serves, the same is an outage: whoever has changed a password or an ACL may change it back.
+    Once the process serves, the same error is an outage: a password or an ACL may be changed back.
 
     Raises:
         InvalidSettingError: The server refuses the password, the database, or what this user wants to do.

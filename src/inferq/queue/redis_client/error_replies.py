@@ -1,11 +1,11 @@
-"""What Redis refuses, said for somebody who does not know our scripts: what is wrong, and what to do."""
+"""Error replies of Redis, for a reader who does not know our scripts: what is wrong, and what to do."""
 
 import re
 
 from redis import exceptions
 
 # where in a script it happened: "user_script:12: …" in front, " script: 5f3a…, on @user_script:12." behind
-_PLACE_IN_SCRIPT = re.compile(
+_POSITION_IN_SCRIPT = re.compile(
     r"(ERR )?(Error running script.*?: )?@?user_script: ?\d+: |,? ?script: [0-9a-f]{40}.*"
 )
 _HAS_CODE = re.compile(r"[A-Z]{3,} ")
@@ -31,20 +31,20 @@ _BY_TYPE: dict[type[Exception], str] = {
     "in INFERQ_REDIS_URL, or make this server one: redis-cli REPLICAOF NO ONE.",
     exceptions.MasterDownError: "Redis is a replica that has lost its primary (MASTERDOWN). Wait until "
     "that is back, or name it in INFERQ_REDIS_URL.",
-    exceptions.BusyLoadingError: "Redis loads its data from disk and serves nobody until that is done "
+    exceptions.BusyLoadingError: "Redis loads its data from disk and serves no one until that is done "
     "(LOADING). Try again later.",
     exceptions.NoPermissionError: "Redis does not let this user do what inferq needs (NOPERM). Give it "
     "what SPECIFICATION.md names under Settings.",
 }
 
 
-def sentence_of(error: Exception) -> str:
-    """Says why Redis, or the way to it, has failed.
+def describe_error(error: Exception) -> str:
+    """Returns a sentence that says why Redis, or the network, has failed.
 
     Args:
         error: What the client library raised.
     """
-    text = _PLACE_IN_SCRIPT.sub("", str(error)).strip().rstrip(".")
+    text = _POSITION_IN_SCRIPT.sub("", str(error)).strip().rstrip(".")
     for words, sentence in _BY_WORDS.items():
         if words in text:
             return sentence

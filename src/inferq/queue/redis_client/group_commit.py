@@ -1,4 +1,4 @@
-"""Group commit: calls that come while one is on its way leave together in the next."""
+"""Group commit: calls that come while another is under way are sent together in the next one."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 MOST_CALLS = 128
-"""Most calls that leave together: with more, Redis serves nobody else for milliseconds."""
+"""Most calls that are sent together: with more, Redis serves no one else for milliseconds."""
 
 type _Waiting[Call, Answer] = tuple[Call, asyncio.Future[Answer], float]
 
@@ -15,9 +15,9 @@ class GroupCommit[Call, Answer]:
     """Sends calls in groups. One alone leaves at once; under load each round trip carries many.
 
     Args:
-        send: Sends calls and returns the answer of each, in order. It is told since when the first of them
-            waits, by the event loop's clock. What it raises is raised by all of them.
-        in_flight: Most groups on their way at the same time.
+        send: Sends calls and returns the answer of each, in order. It also gets the time since when the
+            first of them waits, by the event loop's clock. What it raises is raised by all of them.
+        in_flight: Most groups under way at the same time.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Redis going away and coming back: one log line for each, and patience in between."""
+"""Outages of Redis: one log line for the begin and the end of each, and retries in between."""
 
 import math
 import threading
@@ -12,8 +12,8 @@ from inferq.errors import RedisUnavailableError
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
-_SIT_OUT = "sit out"
-"""The caller that sits an outage out; there is one in a process."""
+_RETRYING = "retrying"
+"""The caller that retries until Redis is available; there is one in a process."""
 
 log = structlog.get_logger()
 
@@ -21,8 +21,8 @@ log = structlog.get_logger()
 class Outage:
     """Whether Redis answers, as one process last saw it.
 
-    A connection that works again ends an outage, whoever uses it. A server that answers and refuses, as it is
-    read-only or cannot save, goes on serving some: this ends once those that it refused have succeeded.
+    A connection that works again ends an outage, for every caller. A server that answers and refuses, as it
+    is read-only or cannot save, may serve some callers: this ends once those that it refused have succeeded.
 
     Args:
         began: What is logged when it no longer does.
@@ -33,12 +33,12 @@ class Outage:
         self._began, self._ended = began, ended
         self._lock = threading.Lock()
         self._is_on = False
-        self._failing: set[str] = set()  # "": the connection; else whoever was refused
+        self._failing: set[str] = set()  # "": the connection; else callers that were refused
         self._ended_at = 0.0
 
     @property
-    def over_since(self) -> float:
-        """Monotonic time at which Redis was back; the present while it is away."""
+    def available_since(self) -> float:
+        """Monotonic time since which Redis is available; the present while it is not."""
         return time.monotonic() if self._is_on else self._ended_at
 
     def begin(self, error: RedisUnavailableError, called_at: float, caller: str = "") -> None:
@@ -72,16 +72,16 @@ class Outage:
         if is_news:
             log.info(self._ended)
 
-    def pass_over(self, caller: str) -> None:
-        """Notes that whoever may have been refused has nothing to ask any more.
+    def forget(self, caller: str) -> None:
+        """Notes that a caller, which may have been refused, has nothing to call any more.
 
         Args:
-            caller: Who that is.
+            caller: Which one.
         """
         with self._lock:
             self._failing.discard(caller)
 
-    def sit_out[T](
+    def retry_until_available[T](
         self, call: Callable[[], T], give_up: threading.Event, longest_seconds: float = math.inf
     ) -> T | None:
         """Calls until Redis answers, with growing pauses.
@@ -100,10 +100,10 @@ class Outage:
             try:
                 answer = call()
             except RedisUnavailableError as error:
-                self.begin(error, called_at, _SIT_OUT)
+                self.begin(error, called_at, _RETRYING)
                 if give_up.wait(pause) or time.monotonic() > until:
                     return None
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:
-                self.end(_SIT_OUT)
+                self.end(_RETRYING)
                 return answer

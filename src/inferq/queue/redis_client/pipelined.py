@@ -1,4 +1,4 @@
-"""Connections on which commands leave and answers come as they are: no pool, no pipeline, no retries."""
+"""Connections for pipelining by hand: without a pool, and without the retries of the client library."""
 
 import math
 import threading
@@ -13,94 +13,96 @@ from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 REPEATABLE = (RedisConnectionError, RedisTimeoutError, NoScriptError, ReadOnlyError)
-"""After these a command has done nothing, or nobody knows, and it may be asked again. After another error it
-may have done a part of its work, which must be told."""
+"""After these errors a command has done nothing, or that is not known, and it may be repeated. After any
+other it may have done a part of its work, and the error must be raised."""
 
 
-PIECE_BYTES = 256 * 1024
-"""So much is sent at once. Each piece has as much time as the socket waits: only a link that stands still is
-given up, however much is to be sent."""
+CHUNK_BYTES = 256 * 1024
+"""Most bytes that are sent at once. Each chunk has the socket's timeout: only a connection on which nothing
+moves is given up, however much is to be sent."""
 
 
 def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
-    """Commands as they are sent."""
+    """Makes the bytes of commands."""
     return b"".join(map(hiredis.pack_command, commands))
 
 
-def pieces(packed: bytes) -> Iterable[bytes | memoryview]:
-    """Packed commands in parts of `PIECE_BYTES`."""
-    if len(packed) <= PIECE_BYTES:
+def split_in_chunks(packed: bytes) -> Iterable[bytes | memoryview]:
+    """Splits packed commands in chunks of `CHUNK_BYTES`."""
+    if len(packed) <= CHUNK_BYTES:
         return (packed,)
     view = memoryview(packed)
-    return (view[first : first + PIECE_BYTES] for first in range(0, len(view), PIECE_BYTES))
+    return (view[first : first + CHUNK_BYTES] for first in range(0, len(view), CHUNK_BYTES))
 
 
 class PipelinedConnection:
-    """A connection of its own. It opens when first used, and anew after a failure.
+    """One connection. It opens when first used, and again after a failure.
 
     One thread may send while another receives.
 
     Args:
         client: Names the server.
-        prelude: Commands that each new connection begins with.
+        setup_commands: Commands that each new connection begins with.
 
     Attributes:
-        prelude: See above.
+        setup_commands: See above.
     """
 
-    def __init__(self, client: redis.Redis, prelude: Sequence[tuple[Any, ...]] = ()) -> None:
+    def __init__(self, client: redis.Redis, setup_commands: Sequence[tuple[Any, ...]] = ()) -> None:
         self._pool = client.connection_pool
-        self.prelude = prelude
+        self.setup_commands = setup_commands
         self._connection: Any = None
-        self._lock = threading.RLock()  # nobody hangs up while another sends
+        self._lock = threading.RLock()  # no thread disconnects while another sends
 
     def send(self, packed: bytes | Iterable[bytes | memoryview]) -> Any:  # noqa: ANN401 - of several classes
-        """Sends what `pack` made of commands. Answers are to be received in the order of sending.
+        """Sends commands. Their replies are to be received in the order of sending.
 
         Args:
-            packed: That, or pieces of it.
+            packed: What `pack` made of them, or chunks of it.
 
         Returns:
-            The connection they are on, for `receive`.
+            The connection that they were sent on, for `receive`.
 
         Raises:
             RedisError: They may have been sent or not.
         """
         with self._lock:
             if self._connection is not None and _has_been_replaced(self._pool, self._connection):
-                self.hang_up()
+                self.disconnect()
             is_new = self._connection is None
             if is_new:
                 self._connection = self._pool.make_connection()
             connection = self._connection
             try:
-                if is_new and self.prelude:
-                    connection.send_packed_command([pack(self.prelude)])
-                    self.receive(len(self.prelude), connection)
-                connection.send_packed_command(pieces(packed) if isinstance(packed, bytes) else packed)
+                if is_new and self.setup_commands:
+                    connection.send_packed_command([pack(self.setup_commands)])
+                    self.receive(len(self.setup_commands), connection)
+                connection.send_packed_command(
+                    split_in_chunks(packed) if isinstance(packed, bytes) else packed
+                )
             except BaseException:
                 self._close(connection)
                 raise
             return connection
 
-    def ask(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Sends commands and waits for their answers.
+    def execute(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Sends commands and waits for their replies.
 
         Raises:
-            RedisError: One of them failed, or an answer was lost.
+            RedisError: One of them failed, or a reply was lost.
         """
         return self.receive(len(commands), self.send(pack(commands)))
 
-    def check(self) -> None:
-        """Notices that the server has closed the connection, so that the next command opens another."""
+    def check_open(self) -> None:
+        """Forgets the connection if the server has closed it, so that the next command opens another."""
         try:
-            is_odd = self._connection is not None and self._connection.can_read(timeout=0)
+            is_unusable = self._connection is not None and self._connection.can_read(timeout=0)
         except RedisConnectionError:
-            is_odd = True
-        if is_odd:
-            self.hang_up()
+            is_unusable = True
+        if is_unusable:
+            self.disconnect()
 
-    def has_answer(self, sent_on: Any) -> bool:  # noqa: ANN401 - of several classes
+    def has_reply(self, sent_on: Any) -> bool:  # noqa: ANN401 - of several classes
         """Whether something can be received, if only that the connection is lost.
 
         Args:
@@ -113,7 +115,7 @@ class PipelinedConnection:
             return True
 
     def receive(self, count: int, sent_on: Any, seconds: float | None = None) -> list[Any]:  # noqa: ANN401 - of several classes
-        """Waits for the answers to so many commands.
+        """Waits for the replies to so many commands.
 
         Args:
             count: How many.
@@ -121,11 +123,11 @@ class PipelinedConnection:
             seconds: Longest time without a byte; the socket's if left out.
 
         Raises:
-            RedisError: One of them failed, or the answer was lost.
+            RedisError: One of them failed, or the reply was lost.
         """
         connection = self._connection
         if connection is None or sent_on is not connection:
-            raise RedisConnectionError("The connection was lost before the answer came.")
+            raise RedisConnectionError("The connection was lost before the reply came.")
         try:
             if seconds is not None:
                 return [connection.read_response(timeout=seconds) for _ in range(count)]
@@ -135,10 +137,10 @@ class PipelinedConnection:
                 self._close(connection)
             raise
         except BaseException:
-            self._close(connection)  # answers that nobody has read may still come
+            self._close(connection)  # replies that no one has read may still come
             raise
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Closes the connection."""
         with self._lock:
             if self._connection is not None:
@@ -152,7 +154,7 @@ class PipelinedConnection:
 
 
 class AsyncPipelinedConnection:
-    """The same for coroutines, of which one at a time may ask.
+    """The same for coroutines, of which one at a time may use it.
 
     Args:
         client: Names the server; the connection is one of its pool's.
@@ -162,24 +164,24 @@ class AsyncPipelinedConnection:
         self._pool: Any = client.connection_pool
         self._connection: Any = None
 
-    async def ask(self, command: tuple[Any, ...]) -> Any:  # noqa: ANN401 - as the server answers
-        """Sends a command and waits for its answer, however long it takes.
+    async def execute(self, command: tuple[Any, ...]) -> Any:  # noqa: ANN401 - as the server answers
+        """Sends a command and waits for its reply, however long it takes.
 
         Raises:
-            RedisError: It failed, or the answer was lost.
+            RedisError: It failed, or the reply was lost.
         """
         if self._connection is not None and _has_been_replaced(self._pool, self._connection):
-            await self._hang_up()
+            await self._disconnect()
         if self._connection is None:
             self._connection = await self._pool.get_connection()
         try:
             await self._connection.send_packed_command(hiredis.pack_command(command))
             return await self._connection.read_response(timeout=math.inf)
         except BaseException:
-            await self._hang_up()
+            await self._disconnect()
             raise
 
-    async def _hang_up(self) -> None:
+    async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         await connection.disconnect(nowait=True)
         await self._pool.release(connection)

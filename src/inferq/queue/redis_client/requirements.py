@@ -1,4 +1,4 @@
-"""What the server must be like, so that our promises hold, and what it can take."""
+"""What the server needs so that our promises hold, and how much it can take."""
 
 import asyncio
 import time
@@ -16,12 +16,12 @@ from inferq.queue.redis_client.connection import redis_errors, start_errors
 from inferq.settings import Settings
 
 LARGEST_VALUE_BYTES = 512 * 1024 * 1024
-"""Most that a server takes where nobody has changed `proto-max-bulk-len`."""
+"""Most that a server takes if no one has changed `proto-max-bulk-len`."""
 
 _FIRST_SUPPORTED = (7, 0)
 _FIRST_WITH_WAITAOF = (7, 2)
 _FRESH_SECONDS = 60.0
-"""How long is believed what the server says of itself; while it is not as it must be, each request asks."""
+"""How long the answers of the server are used; while it is unfit, each request asks again."""
 _CONFIGURATION = ("appendfsync", "proto-max-bulk-len", "client-query-buffer-limit")
 _ROOM_FOR_COMMAND_BYTES = 64 * 1024
 
@@ -112,7 +112,7 @@ class ServerCheck:
         if time.monotonic() >= self._due_at:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
-                self._asking.add_done_callback(_pass_over)
+                self._asking.add_done_callback(_ignore_result)
             if self._limits is None:
                 await asyncio.shield(self._asking)
         if self._fault is not None:
@@ -135,7 +135,7 @@ class ServerCheck:
             configuration: dict[str, Any] = {}
             try:
                 configuration = dict(await self._redis.client.config_get(*_CONFIGURATION))  # type: ignore[arg-type]
-            except ResponseError:  # not everybody may ask
+            except ResponseError:  # not every user may ask
                 if _needs_configuration(info, self._settings.durability):
                     raise
         if int(info.get("loading", 0)):
@@ -169,8 +169,8 @@ class ServerCheck:
         return Limits(held, source, max(1, value - _ROOM_FOR_COMMAND_BYTES))
 
 
-def _pass_over(asking: asyncio.Task[None]) -> None:
-    """Whoever has waited for it knows how it failed; the others go on with what they knew."""
+def _ignore_result(asking: asyncio.Task[None]) -> None:
+    """Ignores how it failed: those that wait for it get the error, the others use what was known."""
     if not asking.cancelled():
         asking.exception()
 

@@ -144,7 +144,7 @@ async def test_popped_job_is_requeued_where_another_was_claimed(
     redis_client.set("job:outside:data", DATA)
     redis_client.lpush("queue:iris", "outside")
     if is_away:
-        monkeypatch.setattr(consumer.access.pipelined, "ask", unavailable)
+        monkeypatch.setattr(consumer.access.pipelined, "execute", unavailable)
 
     assert [job.id for job in consumer.wait_and_claim(5).jobs] == [claimed_for_it]
     monkeypatch.undo()
@@ -184,7 +184,7 @@ async def test_server_that_still_waits_for_a_worker_that_asks_anew_claims_nothin
 ):
     """Its connection is half open: the worker knows that it is lost, the server does not."""
     pipelined = consumer.access.pipelined
-    pipelined.ask(("PING",))  # it is open
+    pipelined.execute(("PING",))  # it is open
     receive, sent_on = pipelined.receive, []
 
     def receive_once(count, connection):
@@ -206,11 +206,11 @@ async def test_what_a_lost_answer_brought_can_be_given_back(producer, consumer, 
     def receive_and_lose(count, sent_on):
         answers = receive(count, sent_on)
         if answers != [b"OK"]:
-            consumer.access.pipelined.hang_up()
+            consumer.access.pipelined.disconnect()
             raise RedisConnectionError("lost")
         return answers
 
-    monkeypatch.setattr(consumer.access.pipelined, "prelude", [])
+    monkeypatch.setattr(consumer.access.pipelined, "setup_commands", [])
     monkeypatch.setattr(consumer.access.pipelined, "receive", receive_and_lose)
     monkeypatch.setattr(consumer.access, "call", unavailable)
     with pytest.raises(RedisUnavailableError):
@@ -274,7 +274,7 @@ async def test_jobs_of_a_claim_whose_answer_was_lost_are_claimed_again(producer,
         answers = receive(count, sent_on)
         received.append(answers)
         if len(received) == lost + 2:  # before them come those to the scripts, and to what goes before
-            pipelined.hang_up()
+            pipelined.disconnect()
             raise RedisConnectionError("lost")
         return answers
 
@@ -299,7 +299,7 @@ async def test_verdicts_are_not_lost_where_redis_goes_away_during_the_wait(
         receives.append(receive(count, sent_on))
         if len(receives) == (1 if result == LARGE else 2):
             monkeypatch.setattr(consumer.access, "call", unavailable)
-            consumer.access.pipelined.hang_up()
+            consumer.access.pipelined.disconnect()
             raise RedisConnectionError("lost")
         return receives[-1]
 

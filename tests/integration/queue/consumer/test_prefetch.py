@@ -71,7 +71,7 @@ async def test_prefetch_sent_after_a_script_flush_claims_once(producer, consumer
 async def test_prefetch_is_sent_before_another_is_answered(producer, consumer, redis_client, is_cut):
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(6)]
     jobs = consumer.claim(2)
-    consumer.access.pipelined.ask(("PING",))  # it is open
+    consumer.access.pipelined.execute(("PING",))  # it is open
     redis_client.execute_command("CLIENT", "PAUSE", 200, "ALL")
     prefetches = []
     for job in jobs:
@@ -92,7 +92,7 @@ async def test_prefetch_that_was_answered_says_so(producer, consumer):
     assert prefetch.is_answered  # it was not sent: there is nothing to wait for
     prefetch.send()
     wait_until(lambda: prefetch.is_answered, what="the answer")
-    consumer.access.pipelined.hang_up()
+    consumer.access.pipelined.disconnect()
     assert prefetch.is_answered
     assert prefetch.answer() == ([], [])
 

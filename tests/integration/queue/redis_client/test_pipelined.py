@@ -19,7 +19,7 @@ DATA = b"[[5.1,3.5,1.4,0.2]]"
 def line(redis_client):
     line = PipelinedConnection(redis_client)
     yield line
-    line.hang_up()
+    line.disconnect()
 
 
 def kill_others(redis_client):
@@ -27,17 +27,17 @@ def kill_others(redis_client):
 
 
 def ping(line):
-    assert line.ask(("PING",)) == [b"PONG"]
+    assert line.execute(("PING",)) == [b"PONG"]
 
 
 def test_answers_come_in_the_order_of_the_commands(line):
-    assert line.ask(("SET", "a", 1), ("GET", "a"), ("LPUSH", "b", b"\x00\xff", "ä")) == [b"OK", b"1", 2]
+    assert line.execute(("SET", "a", 1), ("GET", "a"), ("LPUSH", "b", b"\x00\xff", "ä")) == [b"OK", b"1", 2]
 
 
 def test_after_a_failed_command_no_answer_is_left_for_the_next(line):
     with pytest.raises(ResponseError):
-        line.ask(("LPUSH", "a", 1), ("GET", "a"), ("PING",))
-    assert line.ask(("GET", "nothing")) == [None]
+        line.execute(("LPUSH", "a", 1), ("GET", "a"), ("PING",))
+    assert line.execute(("GET", "nothing")) == [None]
 
 
 def test_answers_are_received_by_another_thread_than_the_one_that_sends(line, redis_client):
@@ -45,7 +45,7 @@ def test_answers_are_received_by_another_thread_than_the_one_that_sends(line, re
     answers = []
     reading = threading.Thread(target=lambda: answers.extend(line.receive(1, sent_on)))
     reading.start()
-    assert not line.has_answer(sent_on)
+    assert not line.has_reply(sent_on)
     assert line.send(pack([("PING",)])) is sent_on
     redis_client.lpush("late", "a")
     reading.join()
@@ -55,8 +55,8 @@ def test_answers_are_received_by_another_thread_than_the_one_that_sends(line, re
 
 def test_answer_on_a_connection_that_was_lost_is_not_looked_for_on_the_next(line):
     first = line.send(pack([("GET", "a")]))
-    line.hang_up()
-    assert line.has_answer(first)
+    line.disconnect()
+    assert line.has_reply(first)
     ping(line)
     with pytest.raises(RedisConnectionError):
         line.receive(1, first)
@@ -78,7 +78,7 @@ def test_nobody_hangs_up_while_another_thread_sends(line, redis_client):
     sending = threading.Thread(target=lambda: sent_on.append(line.send(pack([("PING",)]))))
     sending.start()
     is_sending.wait()
-    hanging_up = threading.Thread(target=line.hang_up)
+    hanging_up = threading.Thread(target=line.disconnect)
     hanging_up.start()
     hanging_up.join(0.1)
     assert hanging_up.is_alive()
@@ -101,14 +101,14 @@ def test_line_that_was_cut_fails_once(line, redis_client):
 
 async def test_answer_to_a_question_that_was_given_up_is_not_taken_for_the_next(producer, redis_client):
     line = AsyncPipelinedConnection(producer.redis.client)
-    given_up = asyncio.create_task(line.ask(("BLPOP", "nothing", 30)))
+    given_up = asyncio.create_task(line.execute(("BLPOP", "nothing", 30)))
     await asyncio.to_thread(
         wait_until, lambda: redis_client.info("clients")["blocked_clients"], what="the question"
     )
     given_up.cancel()
     with pytest.raises(asyncio.CancelledError):
         await given_up
-    assert await line.ask(("PING",)) == b"PONG"
+    assert await line.execute(("PING",)) == b"PONG"
 
 
 async def test_jobs_are_stored_once_and_read_when_connections_are_cut_all_the_time(producer, redis_client):
@@ -153,13 +153,13 @@ def test_worker_whose_idle_connection_was_cut_waits_on(consumer, redis_client):
 
 async def test_lines_leave_a_primary_that_sentinel_has_replaced(line, producer, redis_client, monkeypatch):
     def connection_id():
-        return line.ask(("CLIENT", "ID"))
+        return line.execute(("CLIENT", "ID"))
 
     asking = AsyncPipelinedConnection(producer.redis.client)
-    first = connection_id(), await asking.ask(("CLIENT", "ID"))
-    assert (connection_id(), await asking.ask(("CLIENT", "ID"))) == first
+    first = connection_id(), await asking.execute(("CLIENT", "ID"))
+    assert (connection_id(), await asking.execute(("CLIENT", "ID"))) == first
     for client in (redis_client, producer.redis.client):
         monkeypatch.setattr(client.connection_pool, "master_address", ("replaced", 6379), raising=False)
-    second = connection_id(), await asking.ask(("CLIENT", "ID"))
+    second = connection_id(), await asking.execute(("CLIENT", "ID"))
     assert second[0] != first[0]
     assert second[1] != first[1]

@@ -13,7 +13,8 @@ from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
-from inferq.queue.redis_client.connection import SentinelUrl, connect, connect_async, masked_url
+from inferq.queue.redis_client.connection import connect, connect_async
+from inferq.queue.redis_client.redis_url import SentinelUrl, mask_url
 from inferq.settings import Settings
 from tests.servers import REDIS_BINARY, Server, free_port, wait_until
 
@@ -156,7 +157,7 @@ async def test_whoever_waits_is_told_by_the_new_primary(replicated):
 def test_url_is_taken_apart():
     url = SentinelUrl.parse("redis+sentinel://me:p%40ss@a:1,b/jobs/3")
     assert url == SentinelUrl((("a", 1), ("b", 26379)), "jobs", 3, "me", "p@ss")
-    assert masked_url("redis+sentinel://me:secret@a:1,b/jobs/3") == "redis+sentinel://me:***@a:1,b/jobs/3"
+    assert mask_url("redis+sentinel://me:secret@a:1,b/jobs/3") == "redis+sentinel://me:***@a:1,b/jobs/3"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from redis import exceptions
 
-from inferq.queue.redis_client.error_replies import is_lasting_refusal, is_refusal, sentence_of
+from inferq.queue.redis_client.error_replies import describe_error, is_lasting_refusal, is_refusal
 
 SCRIPT = " script: 5f3aa0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f7, on @user_script:12."
 ERRORS = [
@@ -36,7 +36,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("error", "word"), ERRORS, ids=[word for _, word in ERRORS])
 def test_refusal_is_a_sentence_with_what_to_do(error, word):
-    sentence = sentence_of(error)
+    sentence = describe_error(error)
     assert word in sentence
     assert sentence.count(". ") >= 1
     assert sentence.endswith(".")
@@ -53,7 +53,7 @@ def test_refusal_is_a_sentence_with_what_to_do(error, word):
     ],
 )
 def test_place_in_a_script_is_left_out(text):
-    assert sentence_of(exceptions.ResponseError(text)) == (
+    assert describe_error(exceptions.ResponseError(text)) == (
         "Redis does not serve us: WRONGTYPE Operation against a key holding the wrong kind of value."
     )
 

@@ -21,7 +21,7 @@ def fails_times(count):
 
 def test_waiting_out_an_outage_returns_the_answer_and_logs_each_change_once():
     with structlog.testing.capture_logs() as logs:
-        assert Outage().sit_out(fails_times(3), threading.Event()) == "answer"
+        assert Outage().retry_until_available(fails_times(3), threading.Event()) == "answer"
     assert [entry["event"] for entry in logs] == ["redis_unavailable", "redis_available_again"]
 
 
@@ -57,28 +57,28 @@ def test_who_was_refused_and_asks_no_more_does_not_keep_an_outage_going():
     outage = Outage()
     with structlog.testing.capture_logs() as logs:
         outage.begin(refused(), time.monotonic(), "renewal")
-        outage.pass_over("renewal")
+        outage.forget("renewal")
         outage.end("recovery")
     assert [entry["event"] for entry in logs] == ["redis_unavailable", "redis_available_again"]
 
 
 def test_waiting_has_an_end():
-    assert Outage().sit_out(fails_times(5), threading.Event(), 0.06) is None
+    assert Outage().retry_until_available(fails_times(5), threading.Event(), 0.06) is None
 
 
 def test_giving_up_ends_the_waiting():
     give_up = threading.Event()
     give_up.set()
-    assert Outage().sit_out(fails_times(1), give_up) is None
+    assert Outage().retry_until_available(fails_times(1), give_up) is None
 
 
 def test_time_in_which_redis_is_away_is_nobodys_delay():
     outage = Outage()
-    assert outage.over_since == 0
+    assert outage.available_since == 0
     outage.begin(RedisUnavailableError("gone"), time.monotonic())
     before = time.monotonic()
-    assert before <= outage.over_since <= time.monotonic()
+    assert before <= outage.available_since <= time.monotonic()
     outage.end()
-    back = outage.over_since
+    back = outage.available_since
     assert before <= back <= time.monotonic()
-    assert outage.over_since == back
+    assert outage.available_since == back
