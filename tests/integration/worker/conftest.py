@@ -38,6 +38,13 @@ async def producer(settings):
 
 
 @pytest.fixture
+def consumer(settings):
+    consumer = Consumer(settings, "worker-1", ["iris"])
+    yield consumer
+    consumer.close()
+
+
+@pytest.fixture
 def make_receiver():
     receivers = []
 
@@ -75,9 +82,8 @@ def start_delivery(redis_url, monkeypatch):
 
 
 @pytest.fixture
-def end_job(producer, settings):
+def end_job(producer, consumer):
     """Submits a job with this webhook and ends it."""
-    consumer = Consumer(settings, "worker-1", ["iris"])
 
     async def end(url, **outcome):
         job_id = await producer.submit(Submission("iris", b"[[5.1,3.5,1.4,0.2]]", webhook=url))
@@ -85,5 +91,4 @@ def end_job(producer, settings):
         consumer.finish([Outcome(job, **(outcome or {"result": b'{"x":1.10}'}))])
         return job_id
 
-    yield end
-    consumer.close()
+    return end

@@ -1,4 +1,4 @@
-"""Several jobs in one run: faster, and no job's end depends on its company."""
+"""Several jobs in one run: faster, and no job's end depends on the others in the batch."""
 
 import asyncio
 import shutil
@@ -51,16 +51,16 @@ async def test_bad_row_fails_its_own_job_only(start_worker, producer, redis_clie
     onnx_models.write_failing_model(tmp_path / "table")
     good = await submit_all(producer, "table", [b"[1]"] * 10)
     bad = await producer.submit(Submission("table", b"[99]"))
-    redis_client.set("job:odd:data", '["x"]')
-    redis_client.lpush("queue:table", "odd")
+    redis_client.set("job:text:data", '["x"]')
+    redis_client.lpush("queue:table", "text")
     more = await submit_all(producer, "table", [b"[2, 0]"] * 10)
     start_worker(models_dir=tmp_path, max_attempts=1)
     assert await results(producer, good) == [{"outputs": {"entry": [20]}}] * 10
     assert await results(producer, more) == [{"outputs": {"entry": [30, 10]}}] * 10
     job = await ended(producer, bad)
     assert (job.status, job.error_kind, job.attempts) == (Status.FAILED, ErrorKind.MODEL_ERROR, 1)
-    odd = await ended(producer, "odd")
-    assert (odd.status, odd.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
+    text = await ended(producer, "text")
+    assert (text.status, text.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_worker_told_to_stop_under_load_gives_back_what_it_has_not_begun(
     assert set(order) == {job.id for job in waiting}
 
 
-async def test_job_that_kills_its_worker_runs_alone_and_its_company_completes(
+async def test_job_that_kills_its_worker_runs_alone_and_the_others_of_its_batch_complete(
     redis_url, producer, redis_client, tmp_path
 ):
     models = tmp_path / "models"

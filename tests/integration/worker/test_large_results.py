@@ -1,4 +1,4 @@
-"""Results that Redis does not take, or that a slow link takes long to carry: the worker goes on."""
+"""Results that Redis refuses, or that a slow connection carries for long: the worker goes on."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ def start_processor():
 
 @pytest.fixture
 async def own(own_redis_server):
-    """Settings and a producer for a server that may be spoilt."""
+    """Settings and a producer for a server whose settings a test may change."""
     settings = Settings(redis_url=own_redis_server.url)
     producer = Producer.from_settings(settings)
     yield settings, producer
@@ -199,7 +199,7 @@ async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server,
     await asyncio.to_thread(began.wait)
     own_redis_server.kill()
     killed.set()
-    await asyncio.sleep(1.5)  # longer than all tries take
+    await asyncio.sleep(1.5)  # longer than all attempts take
     own_redis_server.start()
     try:
         assert (await ended(producer, job_id)).status is Status.COMPLETED

@@ -90,34 +90,34 @@ def table(tmp_path):
 
 async def test_single_job_that_completes(producer, process, iris):
     job_id = await producer.submit(Submission("iris", b"[[5.1,3.5,1.4,0.2],[5.1,3.5,1.4,0.2]]"))
-    told = process("iris", 1, iris)
-    assert told.claimed == [(job_id, 1)]
-    assert told.runs == [("iris", 1, 2)]
-    assert told.ends == [(job_id, "completed", None)]
+    observed = process("iris", 1, iris)
+    assert observed.claimed == [(job_id, 1)]
+    assert observed.runs == [("iris", 1, 2)]
+    assert observed.ends == [(job_id, "completed", None)]
 
 
 async def test_jobs_that_share_a_run(producer, process, iris):
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(6)]
-    told = process("iris", 6, iris)
-    assert told.claimed == [(job_id, 1) for job_id in ids]
-    assert told.runs == [("iris", 6, 6)]
-    assert told.ends == [(job_id, "completed", None) for job_id in ids]
+    observed = process("iris", 6, iris)
+    assert observed.claimed == [(job_id, 1) for job_id in ids]
+    assert observed.runs == [("iris", 6, 6)]
+    assert observed.ends == [(job_id, "completed", None) for job_id in ids]
 
 
 async def test_job_whose_data_is_invalid_fails_without_a_run(producer, process, iris):
     job_id = await producer.submit(Submission("iris", b"[[1,2,3]]"))
-    told = process("iris", 1, iris)
-    assert told.claimed == [(job_id, 1)]
-    assert told.runs == []
-    assert told.ends == [(job_id, "failed", ErrorKind.INVALID_INPUT)]
+    observed = process("iris", 1, iris)
+    assert observed.claimed == [(job_id, 1)]
+    assert observed.runs == []
+    assert observed.ends == [(job_id, "failed", ErrorKind.INVALID_INPUT)]
 
 
 async def test_job_that_is_retried_is_claimed_and_ends_twice(producer, process, table):
     job_id = await producer.submit(Submission("table", b"[99]"))
-    told = process("table", 2, table, max_attempts=2)
-    assert told.claimed == [(job_id, 1), (job_id, 2)]
-    assert told.runs == [("table", 1, 1)] * 2
-    assert told.ends == [
+    observed = process("table", 2, table, max_attempts=2)
+    assert observed.claimed == [(job_id, 1), (job_id, 2)]
+    assert observed.runs == [("table", 1, 1)] * 2
+    assert observed.ends == [
         (job_id, "retrying", ErrorKind.MODEL_ERROR),
         (job_id, "failed", ErrorKind.MODEL_ERROR),
     ]
@@ -126,18 +126,18 @@ async def test_job_that_is_retried_is_claimed_and_ends_twice(producer, process, 
 async def test_batch_that_fails_is_one_run_and_then_one_for_each_job(producer, process, table):
     good = [await producer.submit(Submission("table", b"[1]")) for _ in range(3)]
     bad = await producer.submit(Submission("table", b"[99]"))
-    told = process("table", 4, table, max_attempts=1)
-    assert told.runs == [("table", 4, 4)] + [("table", 1, 1)] * 4
-    assert sorted(told.ends) == sorted(
+    observed = process("table", 4, table, max_attempts=1)
+    assert observed.runs == [("table", 4, 4)] + [("table", 1, 1)] * 4
+    assert sorted(observed.ends) == sorted(
         [(bad, "failed", ErrorKind.MODEL_ERROR), *((job_id, "completed", None) for job_id in good)]
     )
 
 
 async def test_job_that_times_out(producer, process, iris):
     job_id = await producer.submit(Submission("iris", DATA, timeout_seconds=0.1))
-    told = process("iris", 1, iris, simulated_seconds=60, max_attempts=1)
-    assert told.runs == [("iris", 1, 1)]
-    assert told.ends == [(job_id, "failed", ErrorKind.TIMED_OUT)]
+    observed = process("iris", 1, iris, simulated_seconds=60, max_attempts=1)
+    assert observed.runs == [("iris", 1, 1)]
+    assert observed.ends == [(job_id, "failed", ErrorKind.TIMED_OUT)]
 
 
 class EchoExecutor:
@@ -152,13 +152,13 @@ class EchoExecutor:
 
 async def test_jobs_that_are_prefetched_are_observed_once(producer, process):
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(22)]
-    told = process("iris", 22, lambda *_: EchoExecutor())
-    assert Counter(told.claimed) == Counter((job_id, 1) for job_id in ids)
-    assert Counter(told.ends) == Counter((job_id, "completed", None) for job_id in ids)
+    observed = process("iris", 22, lambda *_: EchoExecutor())
+    assert Counter(observed.claimed) == Counter((job_id, 1) for job_id in ids)
+    assert Counter(observed.ends) == Counter((job_id, "completed", None) for job_id in ids)
 
 
 async def test_large_results_that_are_stored_by_themselves_are_observed_once(producer, process):
     large = b'"' + b"x" * 1_100_000 + b'"'
     ids = [await producer.submit(Submission("iris", data)) for data in (large, b"1", large)]
-    told = process("iris", 3, lambda *_: EchoExecutor())
-    assert Counter(told.ends) == Counter((job_id, "completed", None) for job_id in ids)
+    observed = process("iris", 3, lambda *_: EchoExecutor())
+    assert Counter(observed.ends) == Counter((job_id, "completed", None) for job_id in ids)

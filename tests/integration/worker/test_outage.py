@@ -56,7 +56,7 @@ async def test_server_that_takes_no_writes_for_a_while_is_told_of_once(there, wo
     begin, end = REFUSALS[word]
     begin(server)
     await worker.until_logged("redis_unavailable")
-    await asyncio.sleep(4)  # some turns of every thread
+    await asyncio.sleep(4)  # some runs of every part
     end(server)
     assert (await ended(producer, await producer.submit(Submission("iris", DATA)))).status is Status.COMPLETED
     await worker.until_logged("redis_available_again")

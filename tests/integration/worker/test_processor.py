@@ -1,4 +1,4 @@
-"""The main processor on a real queue, with models that do as they are told."""
+"""The processor on a real queue, with executors that do as they are told."""
 
 import threading
 from collections import Counter
@@ -95,7 +95,7 @@ async def test_jobs_claimed_ahead_are_run_once_and_held_no_longer(producer, hang
 
 
 class GrowingExecutor(HangingExecutor):
-    """Takes one job at a time until a run has begun, then four."""
+    """Runs one job at a time until a run has begun, then four."""
 
     def limits(self):
         return {"iris": 4 if self.began.is_set() else 1}
@@ -138,22 +138,22 @@ class QuickExecutor:
 async def test_job_that_must_run_alone_does_not_starve_behind_full_batches(
     settings, producer, redis_client, priority
 ):
-    lonely = await producer.submit(Submission("iris", DATA, priority))
-    change_record(redis_client, lonely, alone="1")
+    solo = await producer.submit(Submission("iris", DATA, priority))
+    change_record(redis_client, solo, alone="1")
     behind = await producer.submit(Submission("iris", DATA, priority))
     await producer.submit_batch([Submission("iris", DATA, Priority.HIGH) for _ in range(800)])
     left = {}
 
     def note(jobs):
         for job in jobs:
-            if job.id in (lonely, behind):
+            if job.id in (solo, behind):
                 left[job.id] = len(jobs), redis_client.llen("queue:iris:high")
 
     consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
     run_until_done(Processor(consumer, QuickExecutor(note), Outage()), 802)
     consumer.close()
-    assert left[lonely][0] == 1
-    assert left[lonely][1] > 600
+    assert left[solo][0] == 1
+    assert left[solo][1] > 600
     assert left[behind][1] > 600
 
 
@@ -180,7 +180,7 @@ async def test_job_whose_end_is_being_stored_is_held_but_not_unfinished(producer
 
 
 class Unreachable(Consumer):
-    """Whose server goes away for good when data is fetched of jobs that an exchange has claimed."""
+    """Its server goes away for good when large data of prefetched jobs is fetched."""
 
     def fail(self, *_):
         self.processor.stopping.set()
@@ -207,7 +207,7 @@ async def test_processor_ends_in_order_when_it_gives_up_the_data_of_a_full_batch
 
 
 class Slow(Consumer):
-    """Whose server takes a while to answer the first exchange."""
+    """Its server takes a while to answer the first prefetch."""
 
     def __init__(self, settings, redis_client, models=("iris",)):
         super().__init__(settings, "worker-1", list(models))
@@ -216,23 +216,23 @@ class Slow(Consumer):
         self.after_first = lambda: None
 
     def prepare_prefetch(self, *arguments, **options):
-        exchange = super().prepare_prefetch(*arguments, **options)
-        send, wait = exchange.send, exchange.wait
+        claim = super().prepare_prefetch(*arguments, **options)
+        send, wait = claim.send, claim.wait
 
         def slow_send():
             if not self.sent:
                 self._server.execute_command("CLIENT", "PAUSE", 300, "ALL")
-            self.sent.append((exchange, [other for other, _ in self.sent if not other.is_answered]))
+            self.sent.append((claim, [other for other, _ in self.sent if not other.is_answered]))
             send()
 
-        def wait_and_tell():
+        def wait_and_call():
             brings = wait()
-            if exchange is self.sent[0][0]:
+            if claim is self.sent[0][0]:
                 self.after_first()
             return brings
 
-        exchange.send, exchange.wait = slow_send, wait_and_tell
-        return exchange
+        claim.send, claim.wait = slow_send, wait_and_call
+        return claim
 
 
 @pytest.fixture

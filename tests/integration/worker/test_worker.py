@@ -86,7 +86,7 @@ async def test_run_that_fails_gives_a_failed_job_and_a_living_worker(start_worke
     assert worker.process.poll() is None
 
 
-async def test_answer_that_the_card_contradicts_fails_at_once(start_worker, producer, tmp_path):
+async def test_answer_that_model_toml_contradicts_fails_at_once(start_worker, producer, tmp_path):
     folder = write_labels(tmp_path / "labels")
     (folder / "model.toml").write_text('class_names = ["a", "b"]')
     good = [await producer.submit(Submission("labels", b"[1]")) for _ in range(5)]
@@ -210,8 +210,8 @@ async def test_run_that_takes_too_long_is_stopped_retried_and_fails_as_timed_out
 
 async def test_model_says_how_long_its_runs_may_take(start_worker, producer, tmp_path):
     shutil.copytree("models/iris", tmp_path / "iris")
-    with (tmp_path / "iris" / "model.toml").open("a") as card:
-        card.write("\ntimeout_seconds = 0.2\n")
+    with (tmp_path / "iris" / "model.toml").open("a") as config:
+        config.write("\ntimeout_seconds = 0.2\n")
     start_worker(simulated_seconds=60, max_attempts=1, models_dir=tmp_path)
     job = await ended(producer, await producer.submit(Submission("iris", DATA)))
     assert job.error == "The job timed out after 0.2 s."

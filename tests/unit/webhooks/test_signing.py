@@ -25,9 +25,9 @@ def test_message_is_verified_with_each_secret_and_no_other():
 
 def test_message_says_what_ended_when_and_how():
     ended = datetime(2026, 1, 31, 12, 0, 0, 4000, UTC)
-    told = json.loads(build_message(Job("x", Status.FAILED, error="No.", finished_at=ended)))
-    assert (told["type"], told["timestamp"]) == ("job.failed", "2026-01-31T12:00:00.004Z")
-    assert (told["data"]["job_id"], told["data"]["error"]) == ("x", "No.")
+    message = json.loads(build_message(Job("x", Status.FAILED, error="No.", finished_at=ended)))
+    assert (message["type"], message["timestamp"]) == ("job.failed", "2026-01-31T12:00:00.004Z")
+    assert (message["data"]["job_id"], message["data"]["error"]) == ("x", "No.")
 
 
 def test_message_without_its_result_tells_where_to_read_it():

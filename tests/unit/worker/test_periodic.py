@@ -20,7 +20,7 @@ class Part(Periodic):
 
 def test_part_goes_on_after_any_error():
     reached = threading.Event()
-    errors = iter([ValueError("odd"), RedisUnavailableError("gone")])
+    errors = iter([ValueError("unexpected"), RedisUnavailableError("gone")])
 
     def action():
         error = next(errors, None)

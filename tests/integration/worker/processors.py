@@ -1,0 +1,24 @@
+"""Processors for the tests of the parts that work beside one."""
+
+import time
+
+
+class StubProcessor:
+    """A processor that holds what it is given."""
+
+    storing_seconds = 0.0
+    jobs_done = 7
+
+    def __init__(self, held=(), progressed_at=None):
+        self.held = list(held)
+        self.progressed_at = time.monotonic() if progressed_at is None else progressed_at
+        self.stopped = []
+
+    def receive_prefetched(self, older_than_seconds):
+        assert older_than_seconds > 0
+
+    def is_unfinished(self, job):
+        return job in self.held
+
+    def stop_storing(self, job, *, is_cancelled):
+        self.stopped.append((job, is_cancelled))

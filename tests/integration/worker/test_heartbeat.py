@@ -1,0 +1,39 @@
+import time
+from datetime import UTC, datetime
+
+from structlog.testing import capture_logs
+
+from inferq.jobs import WorkerInfo
+from inferq.queue import Submission
+from inferq.queue.redis_client.outage import Outage
+from inferq.worker.heartbeat import STALLED_SECONDS, Heartbeat
+from tests.integration.worker.processors import StubProcessor
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+INFO = WorkerInfo("worker-1", "host", 1, ("iris",), datetime.now(UTC))
+
+
+def make_heartbeat(consumer, processor, outage=None):
+    return Heartbeat(consumer, processor, INFO, {"iris": b"{}"}, 5.0, outage or Outage())
+
+
+async def test_heartbeat_reports_the_worker_and_what_it_has_done(consumer, producer):
+    assert make_heartbeat(consumer, StubProcessor()).run_once()
+    [live] = await producer.read_workers()
+    assert (live.id, live.models, live.jobs_done) == ("worker-1", ("iris",), 7)
+    assert await producer.read_models() == {"iris": b"{}"}
+
+
+async def test_processor_that_has_stalled_is_not_reported(consumer, producer):
+    stalled = StubProcessor(progressed_at=time.monotonic() - STALLED_SECONDS - 1)
+    with capture_logs() as logged:
+        assert not make_heartbeat(consumer, stalled).run_once()
+    assert [line["event"] for line in logged] == ["worker_stalled"]
+    assert await producer.read_workers() == []
+
+
+async def test_processor_that_runs_a_long_job_is_reported(consumer, producer):
+    await producer.submit(Submission("iris", DATA))
+    busy = StubProcessor(consumer.claim(1), progressed_at=time.monotonic() - STALLED_SECONDS - 1)
+    assert make_heartbeat(consumer, busy).run_once()
+    assert len(await producer.read_workers()) == 1
