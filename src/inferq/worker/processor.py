@@ -140,17 +140,12 @@ class Processor:
         while not self.stopping.is_set():
             self.progressed_at = time.monotonic()
             outcomes = self._finisher.store_large(outcomes)
-            if not jobs:
-                if self._consumer.is_blocked_by_solo_job or (
-                    outcomes and not self._latest_claim.has_drained_queue
-                ):
-                    jobs, outcomes = self._finish_and_claim(outcomes), []
-                else:
-                    jobs, outcomes = self._wait_and_claim(outcomes)
-            elif (
-                self._latest_claim.is_full_batch(self._next_limits)
-                and not self._consumer.is_blocked_by_solo_job
-            ):
+            latest, is_blocked = self._latest_claim, self._consumer.is_blocked_by_solo_job
+            if not jobs and (is_blocked or (outcomes and not latest.has_drained_queue)):
+                jobs, outcomes = self._finish_and_claim(outcomes), []
+            elif not jobs:
+                jobs, outcomes = self._wait_and_claim(outcomes)
+            elif latest.is_full_batch(self._next_limits) and not is_blocked:
                 outcomes, jobs = self._run_and_prefetch(jobs, outcomes)
             else:
                 self._finisher.finish(outcomes)
