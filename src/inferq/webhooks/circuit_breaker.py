@@ -40,12 +40,15 @@ class CircuitBreakers:
         """How many circuits are not closed."""
         return len(self._circuits)
 
-    def delay_seconds(self, origin: str, now: float) -> float:
-        """Returns how long not to call an origin; 0 if it may be called, and `record` must follow.
+    def acquire(self, origin: str, now: float) -> float:
+        """Asks for a call.
 
         Args:
             origin: Scheme, host and port.
             now: Monotonic time, s.
+
+        Returns:
+            0 if the call is let through: `record` must follow. Else in how many seconds to ask again.
         """
         circuit = self._circuits.get(origin)
         if circuit is None:

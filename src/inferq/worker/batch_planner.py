@@ -39,14 +39,14 @@ class BatchPlanner:
         self._cost = RunCost()
         self._rows_per_job = 1.0
 
-    def jobs_per_claim(self) -> int:
+    def plan_claim(self) -> int:
         """Returns how many jobs to claim at once, in view of what runs have cost so far; at least 1."""
         if self._shares_runs:
             return plan_jobs(self._rows_per_run(), self._rows_per_job)
         seconds_per_job = self._cost.estimate().seconds(self._rows_per_job)
         return plan_jobs(int(self._budget_seconds / seconds_per_job), 1.0) if seconds_per_job else 1
 
-    def plan(self, batch: Batch) -> list[Batch]:
+    def plan_batches(self, batch: Batch) -> list[Batch]:
         """Divides jobs into batches that can share a run.
 
         Args:

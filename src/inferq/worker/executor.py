@@ -70,9 +70,9 @@ class Executor:
         self._learn()
         if self._settings.simulated_seconds:
             return dict.fromkeys(self._planners, 1)
-        return {name: planner.jobs_per_claim() for name, planner in self._planners.items()}
+        return {name: planner.plan_claim() for name, planner in self._planners.items()}
 
-    def timeout_of(self, job: ClaimedJob) -> float:
+    def find_timeout(self, job: ClaimedJob) -> float:
         """Returns a job's longest run in seconds: as its request says, else its model, else the settings."""
         model = self._models[job.model].document.timeout_seconds
         return job.timeout_seconds or model or self._settings.timeout_seconds
@@ -90,7 +90,7 @@ class Executor:
         model, planner = self._models[jobs[0].model], self._planners[jobs[0].model]
         started_at = time.perf_counter()
         outcomes, decoded = _decode(model, jobs)
-        batches = planner.plan(decoded)
+        batches = planner.plan_batches(decoded)
         for batch in batches:
             outcomes += self._run_batch(model, batch)
         if batches:  # learned when the next limits are asked for, since clients wait for the outcomes
@@ -114,7 +114,7 @@ class Executor:
     def _run_together(self, model: Model, batch: Batch) -> list[Outcome] | None:
         """Returns how the jobs ended; None if the run fails, since it is unknown which job is at fault."""
         results: list[bytes] | None = None
-        with self._watchdog.guard(batch.jobs, min(map(self.timeout_of, batch.jobs))) as run:
+        with self._watchdog.guard(batch.jobs, min(map(self.find_timeout, batch.jobs))) as run:
             try:
                 results = model.predict_together(batch.inputs, run.handle)
             except InferqError as error:
@@ -132,12 +132,12 @@ class Executor:
     def _run_single(self, model: Model, batch: Batch) -> Outcome | None:
         """Returns how the only job of a batch ended; None if it was cancelled."""
         [job] = batch.jobs
-        with self._watchdog.guard(batch.jobs, self.timeout_of(job)) as run:
+        with self._watchdog.guard(batch.jobs, self.find_timeout(job)) as run:
             outcome = self._predict(model, batch, run)
         self._note_run(model, batch, run)
         if run.is_cancelled:
             return None
-        return Outcome(job, error=timed_out(run)) if run.stopped_at else outcome
+        return Outcome(job, error=make_timeout_error(run)) if run.stopped_at else outcome
 
     def _predict(self, model: Model, batch: Batch, run: WatchedRun) -> Outcome:
         [job] = batch.jobs
@@ -188,6 +188,6 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Ba
     return failed, decoded
 
 
-def timed_out(run: WatchedRun) -> TimedOutError:
+def make_timeout_error(run: WatchedRun) -> TimedOutError:
     """Returns the error of a job whose run took too long."""
     return TimedOutError(f"The job timed out after {run.timeout_seconds:g} s.")

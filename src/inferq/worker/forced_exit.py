@@ -11,7 +11,7 @@ import structlog
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome
 from inferq.queue import Consumer
-from inferq.worker.executor import timed_out
+from inferq.worker.executor import make_timeout_error
 from inferq.worker.processor import Processor
 from inferq.worker.watchdog import WatchedRun
 
@@ -70,7 +70,7 @@ class ForcedExit:
         try_last_call(self._processor.receive_prefetched, "receive prefetched jobs")
         others = [job for job in self._processor.held if job not in run.jobs]
         if len(run.jobs) == 1 and not run.is_cancelled:
-            failed = Outcome(run.jobs[0], error=timed_out(run))
+            failed = Outcome(run.jobs[0], error=make_timeout_error(run))
             try_last_call(lambda: self._consumer.finish([failed]), "fail the job")
         try_last_call(lambda: self._consumer.requeue(others), "requeue jobs")
         try_last_call(self._consumer.retire, "retire")

@@ -60,7 +60,7 @@ class LeaseRenewer(Periodic):
 
         By then the watchdog has ended every run; a process in which even that has failed loses its jobs.
         """
-        runs = sum(self._executor.timeout_of(job) for job in held)  # if each has to run by itself
+        runs = sum(self._executor.find_timeout(job) for job in held)  # if each has to run by itself
         is_fetching = self._consumer.awaiting_data  # data comes before the runs
         data_bytes = LARGEST_VALUE_BYTES if is_fetching else sum(len(job.data) for job in held)
         transfers = transfer_seconds(data_bytes) + self._processor.storing_seconds

@@ -88,7 +88,7 @@ class WebhookDelivery(Periodic):
     def _begin(self, entries: Sequence[OutboxEntry]) -> None:
         allowed = []
         for entry in entries:
-            delay = self._breakers.delay_seconds(self._find_origin(entry), time.monotonic())
+            delay = self._breakers.acquire(self._find_origin(entry), time.monotonic())
             if delay:
                 self._unstored.append(DeliveryOutcome(entry, DeliveryVerdict.DEFERRED, delay_seconds=delay))
             else:

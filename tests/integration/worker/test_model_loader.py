@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -165,16 +166,16 @@ async def test_model_that_took_its_worker_along_even_from_a_process_of_its_own_i
     chosen = settings.model_copy(update={"models_dir": models})
     loader = ModelLoader(chosen)
     stamp = loader.make_stamp(models / "deep")
-    die_while_loading(chosen, loader, stamp)
+    die_while_loading(chosen, stamp)
     loaded = loader.load_into(Executor({}, Watchdog(1.0, lambda _run: None), chosen))
     assert list(loaded.models) == ["iris"]
     assert "3 workers in a row died" in loaded.left_out["deep"]
 
 
-def die_while_loading(settings, loader, stamp):
+def die_while_loading(settings, stamp):
     """Leaves the notes of workers that died in a row: of this very process, taken for its own successor."""
     for number in range(1, MOST_DEATHS + 1):
-        dead = ModelLoads(settings, loader._host)
+        dead = ModelLoads(settings, socket.gethostname())
         assert dead.find_dead() == (number > 1)
         dead.begin(stamp)
 
@@ -186,7 +187,7 @@ async def test_model_that_a_worker_has_loaded_is_not_left_out_however_often_work
     for _ in range(2):
         loader = ModelLoader(chosen)
         assert loader.load_into(Executor({}, Watchdog(1.0, lambda _run: None), chosen)).left_out == {}
-        die_while_loading(chosen, loader, loader.make_stamp(models / "iris"))
+        die_while_loading(chosen, loader.make_stamp(models / "iris"))
 
 
 async def test_note_of_a_worker_that_still_loads_makes_nobody_careful(settings, redis_client):

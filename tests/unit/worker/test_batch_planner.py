@@ -129,7 +129,7 @@ def ids(batches):
 
 
 def test_jobs_that_are_alike_share_a_batch():
-    planned = make_planner().plan(make_batch(("a", 1), ("b", 2), ("a", 3)))
+    planned = make_planner().plan_batches(make_batch(("a", 1), ("b", 2), ("a", 3)))
     assert ids(planned) == [["0", "2"], ["1"]]
     assert [(batch.inputs, batch.rows, batch.total_rows) for batch in planned] == [
         (["a", "a"], [1, 3], 4),
@@ -138,7 +138,7 @@ def test_jobs_that_are_alike_share_a_batch():
 
 
 def test_batch_has_at_most_twice_the_rows_of_a_planned_run_unless_one_job_has_more():
-    planned = make_planner(most_rows=100).plan(
+    planned = make_planner(most_rows=100).plan_batches(
         make_batch(("a", 150), ("a", 50), ("a", 1), ("a", 500), ("a", 1))
     )
     assert ids(planned) == [["0", "1"], ["2"], ["3"], ["4"]]
@@ -146,27 +146,27 @@ def test_batch_has_at_most_twice_the_rows_of_a_planned_run_unless_one_job_has_mo
 
 def test_model_whose_jobs_must_not_share_a_run_gets_them_one_by_one():
     planner = make_planner(shares_runs=False)
-    assert ids(planner.plan(make_batch(("a", 1), ("a", 1)))) == [["0"], ["1"]]
-    assert planner.jobs_per_claim() == MAX_JOBS  # all the same: they are run one after the other
+    assert ids(planner.plan_batches(make_batch(("a", 1), ("a", 1)))) == [["0"], ["1"]]
+    assert planner.plan_claim() == MAX_JOBS  # all the same: they are run one after the other
 
 
 def test_planner_of_which_nothing_is_known_claims_one_job():
     for shares_runs in (True, False):
-        assert BatchPlanner(lambda width: width, BUDGET, shares_runs=shares_runs).jobs_per_claim() == 1
+        assert BatchPlanner(lambda width: width, BUDGET, shares_runs=shares_runs).plan_claim() == 1
 
 
 def test_jobs_of_many_rows_are_claimed_fewer_at_a_time():
     planner = make_planner(most_rows=100)
-    before = planner.jobs_per_claim()
+    before = planner.plan_claim()
     for _ in range(50):
         planner.learn([make_batch(("a", 50), ("a", 50))], 1e-6)
-    assert planner.jobs_per_claim() < before / 4
+    assert planner.plan_claim() < before / 4
 
 
 def test_cost_of_several_runs_is_shared_among_them():
     planner = BatchPlanner(lambda width: width, BUDGET, shares_runs=False)
     planner.learn([make_batch(("a", 1))] * 4, 4 * BUDGET / 10)
-    assert planner.jobs_per_claim() == 10
+    assert planner.plan_claim() == 10
 
 
 def test_batch_is_split_into_its_jobs():

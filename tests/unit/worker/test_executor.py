@@ -1,0 +1,102 @@
+import threading
+
+import orjson
+import pytest
+
+from inferq.errors import InvalidInputError, ModelError, ResultTooLargeError, TimedOutError
+from inferq.jobs import ClaimedJob
+from inferq.models.repository import load_model
+from inferq.settings import Settings
+from inferq.worker.executor import Executor
+from inferq.worker.watchdog import Watchdog
+from tests.onnx_models import write_failing_model, write_slow_loop
+from tests.servers import wait_until
+
+
+@pytest.fixture
+def watchdog():
+    watchdog = Watchdog(60.0, lambda _: None)
+    watchdog.start()
+    yield watchdog
+    watchdog.stop()
+
+
+@pytest.fixture
+def make_executor(watchdog):
+    def make(folder, **settings):
+        model = load_model(folder)
+        return Executor({model.name: model}, watchdog, Settings(**settings))
+
+    return make
+
+
+def make_jobs(model, *data, timeout_seconds=None):
+    return [
+        ClaimedJob(
+            id=str(number),
+            model=model,
+            data=each,
+            attempt=1,
+            token="token",
+            timeout_seconds=timeout_seconds,
+        )
+        for number, each in enumerate(data)
+    ]
+
+
+def test_outcome_of_each_job_is_its_result_or_its_error(make_executor, tmp_path):
+    executor = make_executor(write_failing_model(tmp_path / "table"))
+    jobs = make_jobs("table", b"[1]", b"[99]", b"[2, 0]", b'["x"]', b"no json")
+    outcomes = {outcome.job.id: outcome for outcome in executor.run(jobs)}
+    assert orjson.loads(outcomes["0"].result) == {"outputs": {"entry": [20]}}
+    assert orjson.loads(outcomes["2"].result) == {"outputs": {"entry": [30, 10]}}
+    assert [type(outcomes[number].error) for number in "134"] == [
+        ModelError,
+        InvalidInputError,
+        InvalidInputError,
+    ]
+
+
+def test_result_beyond_the_limit_is_an_error(make_executor, tmp_path):
+    executor = make_executor(write_failing_model(tmp_path / "table"), max_result_bytes=40)
+    small, large = executor.run(make_jobs("table", b"[1]", b"[1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"))
+    assert small.error is None
+    assert isinstance(large.error, ResultTooLargeError)
+
+
+def test_run_that_takes_too_long_is_stopped(make_executor, tmp_path):
+    executor = make_executor(write_slow_loop(tmp_path / "slow"))
+    [outcome] = executor.run(make_jobs("slow", b"[2000000000]", timeout_seconds=0.1))
+    assert isinstance(outcome.error, TimedOutError)
+    assert outcome.error.message == "The job timed out after 0.1 s."
+
+
+def test_cancelled_job_has_no_outcome(make_executor, watchdog, tmp_path):
+    executor = make_executor(write_slow_loop(tmp_path / "slow"))
+    jobs, outcomes = make_jobs("slow", b"[2000000000]"), [None]
+    thread = threading.Thread(target=lambda: outcomes.__setitem__(slice(None), executor.run(jobs)))
+    thread.start()
+    wait_until(lambda: watchdog.is_busy, what="the run")
+    while thread.is_alive():
+        watchdog.cancel(jobs[0])
+        thread.join(0.01)
+    assert outcomes == []
+
+
+def test_slow_jobs_are_claimed_one_by_one_and_quick_ones_many_at_once(make_executor, tmp_path):
+    folder = write_failing_model(tmp_path / "table")
+    assert make_executor(folder).limits()["table"] > 1
+    assert make_executor(folder, simulated_seconds=1).limits() == {"table": 1}
+
+
+def test_timeout_is_that_of_the_job_else_of_the_model_else_of_the_settings(make_executor, tmp_path):
+    folder = write_failing_model(tmp_path / "table")
+    [of_its_own], [plain] = (
+        make_jobs("table", b"[1]", timeout_seconds=3.0),
+        make_jobs("table", b"[1]"),
+    )
+    executor = make_executor(folder, timeout_seconds=5)
+    assert (executor.find_timeout(of_its_own), executor.find_timeout(plain)) == (3.0, 5.0)
+    (folder / "model.toml").write_text("timeout_seconds = 4")
+    executor = make_executor(folder, timeout_seconds=5)
+    assert (executor.find_timeout(of_its_own), executor.find_timeout(plain)) == (3.0, 4.0)
