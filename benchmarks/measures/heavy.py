@@ -18,7 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import BenchmarkError, program, python, redis_server, wait_until
 from benchmarks.rounds import rounds, tell
-from inferq.models.model import open_session
+from inferq.models.execution_providers import ExecutionConfig
+from inferq.models.onnx_runtime import open_session
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.schema.record import parse_record
@@ -60,7 +61,7 @@ def measure(quick: bool) -> list[Figure]:
     jobs = 400 if quick else 3000
     with tempfile.TemporaryDirectory(prefix="inferq-benchmark-") as folder:
         write_model(Path(folder) / "heavy")
-        session = open_session(Path(folder) / "heavy" / "model.onnx", 1)
+        session = open_session(Path(folder) / "heavy" / "model.onnx", ExecutionConfig(threads=1))
         ours, alone, sizes, single = [], [], [], []
         for _ in range(rounds(quick)):
             rate, size = _drain(Path(folder), jobs)

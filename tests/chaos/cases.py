@@ -8,9 +8,10 @@ from random import Random
 import orjson
 
 from inferq.errors import ErrorKind
-from inferq.models.repository import load_repository
+from inferq.models.execution_providers import ExecutionConfig
 from tests.chaos.cluster import ROOT
 from tests.chaos.worker_entry import KILLER_DATA
+from tests.models import load_models, predict
 from tests.onnx_models import write_failing_model, write_fixed_batch
 
 _SMALL, _LARGE = 200, 3
@@ -53,11 +54,11 @@ class Cases:
         shutil.copytree(ROOT / "models" / "iris", folder / "iris")
         write_fixed_batch(folder / "doubles")
         write_failing_model(folder / "table")
-        models = load_repository(folder, threads=1, max_rows=None)
+        models = load_models(folder, ExecutionConfig(threads=1))
 
         def solved(model: str, value: object) -> Case:
             data = orjson.dumps(value)
-            return Case(model, data, models[model].predict(data))
+            return Case(model, data, predict(models[model], data))
 
         def row(length: int) -> list[float]:
             return [round(random.uniform(0.1, 8.0), 3) for _ in range(length)]

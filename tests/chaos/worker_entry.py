@@ -23,7 +23,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome, Priority
-from inferq.models.model import Inputs, Model, RunHandle
+from inferq.models.model import Inputs, Model
+from inferq.models.run_handle import RunHandle
 from inferq.queue.consumer import consumer
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.blocking_claim import BLOCK_SECONDS, WaitResult

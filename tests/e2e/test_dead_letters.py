@@ -10,7 +10,7 @@ import pytest
 
 from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome
-from inferq.models.repository import load_model
+from inferq.models.model_folder import load_model
 from inferq.proxy.app import create_app
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer

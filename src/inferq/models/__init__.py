@@ -1,5 +1,9 @@
-"""Models: what they take and give, and, on the worker's side only, how they are run.
+"""The worker's side of models: how they are loaded, run, and how their outputs become results.
 
-`signature` and `validation` need pydantic alone, so that the proxy can use them. ONNX Runtime, NumPy and
-orjson are imported by `repository`, `session`, `tensors` and `results`, which belong to the worker.
+ONNX Runtime and NumPy are imported here only. What proxy and client need of a model is in `inferq.tensors`.
 """
+
+import os
+
+# ONNX Runtime's published builds send telemetry unless told not to before they are imported
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

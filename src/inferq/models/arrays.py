@@ -1,8 +1,8 @@
-"""Tensors between JSON, NumPy and ONNX Runtime: which datatype is which.
+"""Arrays: from nested lists to inputs of ONNX Runtime, and from its outputs to what orjson writes.
 
-What a model gives that is no tensor becomes an array all the same: a sequence of maps becomes a table,
-`MapRows`, whose rows are its entries; any other sequence, a map, or an optional output that is absent becomes
-an array without axes that holds the value, so that it is never taken apart by rows.
+An output that is no tensor becomes an array too. A sequence of maps becomes a table, `MapRows`, with a row
+for each map. Any other sequence, a map, or an absent optional output becomes an array without axes that holds
+the value, so that it is never split by rows.
 """
 
 import re
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferq.tensors.nested_arrays import spell
-from inferq.tensors.signature import Datatype, Tensor
+from inferq.tensors.nested_arrays import name_non_finite
+from inferq.tensors.signature import Datatype, NonFinite, Tensor
 
 Array = npt.NDArray[Any]
 
@@ -57,26 +57,26 @@ class MapRows(np.ndarray[Any, Any]):
     """A sequence of maps with the same keys, as ZipMap makes it: a row for each map, a column for each key.
 
     Attributes:
-        keys: What the columns are called.
+        keys: The key of each column.
     """
 
     keys: list[int | str]
 
     def __array_finalize__(self, origin: object) -> None:
-        """Lets some rows of a table keep its keys."""
+        """Keeps the keys in a slice of a table."""
         self.keys = getattr(origin, "keys", [])
 
 
 def find_datatype(onnx_type: str) -> Datatype | None:
-    """Returns the datatype of the values in a type of ONNX Runtime's, or None for what JSON cannot carry."""
+    """Returns the datatype of the values in a type of ONNX Runtime, or None where JSON cannot carry them."""
     innermost = _INNERMOST.search(onnx_type)
     return _ONNX_DATATYPES.get(innermost[0]) if innermost else None
 
 
 def make_array(value: object, tensor: Tensor) -> Array:
-    """Returns validated nested lists as the array ONNX Runtime takes for this input."""
+    """Returns validated nested lists as an array of the datatype and shape of an input."""
     array = np.array(value, dtype=_NUMPY_DTYPES[tensor.datatype])
-    if not array.size:  # what an empty list would hold is for the signature to say
+    if not array.size:  # an empty list does not tell the lengths of its inner axes
         array = array.reshape(*array.shape, *(max(size, 0) for size in tensor.shape[array.ndim :]))
     return array
 
@@ -90,18 +90,18 @@ def make_zeros(tensor: Tensor, shape: Sequence[int] | None = None) -> Array:
     return np.zeros(shape, dtype=_NUMPY_DTYPES[tensor.datatype])
 
 
-def vary(array: Array, rows: int = 8) -> Array:
-    """Returns inputs of the same kind as a sample's, with values that differ, for so many rows."""
+def make_varied_rows(array: Array, rows: int = 8) -> Array:
+    """Returns so many rows like the first of an array, which differ in their values if they are floats."""
     varied = np.repeat(array[:1], rows, axis=0)
-    places = np.arange(varied.size).reshape(varied.shape)
+    indices = np.arange(varied.size).reshape(varied.shape)
     if array.dtype.kind == "f":
         with np.errstate(all="ignore"):  # of infinities
-            varied += ((1 + np.abs(varied)) * np.sin(places * places)).astype(array.dtype)
+            varied += ((1 + np.abs(varied)) * np.sin(indices * indices)).astype(array.dtype)
     return varied
 
 
 def take_output(value: object, tensor: Tensor) -> Array:
-    """Returns what ONNX Runtime gives for an output as an array; see the head of this module."""
+    """Returns an output of ONNX Runtime as an array; the module's docstring says how, if it is no tensor."""
     if isinstance(value, np.ndarray):
         return value
     dtype = _NUMPY_DTYPES[tensor.datatype]
@@ -118,7 +118,7 @@ def take_output(value: object, tensor: Tensor) -> Array:
     return holder
 
 
-def make_jsonable(array: Array, *, spells_non_finite: bool = False) -> object:
+def make_jsonable(array: Array, non_finite: NonFinite = "null") -> object:
     """Returns an array as something that orjson writes natively.
 
     float16 and float32 keep their type, so that they print as their own shortest decimal (0.971, not
@@ -126,43 +126,43 @@ def make_jsonable(array: Array, *, spells_non_finite: bool = False) -> object:
 
     Args:
         array: What `take_output` gives.
-        spells_non_finite: Whether NaN and infinities are written as strings; orjson writes them as null.
+        non_finite: Whether NaN and infinities become null, as orjson writes them, or strings.
     """
     if array.dtype == np.object_:
-        return array.tolist() if array.ndim else _make_value_jsonable(array[()], spells_non_finite)
+        return array.tolist() if array.ndim else _make_value_jsonable(array[()], non_finite)
     if isinstance(array, MapRows):
         names = [str(key) for key in array.keys]
-        rows: Any = _spell(array) if spells_non_finite else np.asarray(array)
+        rows: Any = _name_non_finite(array) if non_finite == "string" else np.asarray(array)
         return [dict(zip(names, row, strict=True)) for row in rows]
-    if spells_non_finite and array.dtype.kind == "f":
-        return _spell(array)
+    if non_finite == "string" and array.dtype.kind == "f":
+        return _name_non_finite(array)
     if array.ndim == 0:
         # orjson knows numpy's floats, but not every one of its integers (ONNX Runtime gives numpy.longlong)
         return array[()] if array.dtype.kind == "f" else array.item()
     return np.ascontiguousarray(array)
 
 
-def _make_value_jsonable(value: object, spells_non_finite: bool) -> object:
+def _make_value_jsonable(value: object, non_finite: NonFinite) -> object:
     match value:
         case np.ndarray():
-            return make_jsonable(value, spells_non_finite=spells_non_finite)
+            return make_jsonable(value, non_finite)
         case list():
-            return [_make_value_jsonable(one, spells_non_finite) for one in value]
+            return [_make_value_jsonable(item, non_finite) for item in value]
         case dict():
-            return {str(key): _make_value_jsonable(one, spells_non_finite) for key, one in value.items()}
+            return {str(key): _make_value_jsonable(item, non_finite) for key, item in value.items()}
         case np.floating():
-            return make_jsonable(np.array(value), spells_non_finite=spells_non_finite)
+            return make_jsonable(np.array(value), non_finite)
         case _:
             return value
 
 
-def _spell(array: Array) -> Any:  # noqa: ANN401 - nested lists, or an array where all is finite
+def _name_non_finite(array: Array) -> Any:  # noqa: ANN401 - nested lists, or an array where all is finite
     finite = np.isfinite(array)
     if finite.all():
         return np.ascontiguousarray(array) if array.ndim else array[()]
     flat: list[Any] = list(array.reshape(-1))
-    for place in np.flatnonzero(~finite):
-        flat[place] = spell(flat[place])
-    spelled = np.empty(array.size, dtype=np.object_)
-    spelled[:] = flat
-    return spelled.reshape(array.shape).tolist()
+    for index in np.flatnonzero(~finite):
+        flat[index] = name_non_finite(flat[index])
+    named = np.empty(array.size, dtype=np.object_)
+    named[:] = flat
+    return named.reshape(array.shape).tolist()

@@ -1,4 +1,4 @@
-"""Nested arrays as JSON has them: their axes, their paths, and words for what is found in them."""
+"""Nested arrays as JSON has them: their shape, paths to their values, and descriptions for errors."""
 
 import json
 import math
@@ -11,14 +11,14 @@ _LONGEST_QUOTE = 40
 
 
 def measure(value: Any, where: str, axes: int | None = None) -> tuple[list[int], list[Any]]:  # noqa: ANN401
-    """Measures nested arrays axis by axis down to an empty one, and refuses ragged ones.
+    """Measures nested arrays axis by axis, up to the first empty axis, and refuses ragged ones.
 
     It works level by level over flat lists, not by recursion: 400,000 values take some tens of milliseconds,
-    and no depth of nesting can exhaust the stack.
+    and no depth can exhaust the stack.
 
     Args:
         value: Nested lists, or a single value, which has no axes.
-        where: What to call `value` in an error.
+        where: The path of `value`, for errors.
         axes: How many axes to measure; None for all.
 
     Returns:
@@ -37,14 +37,14 @@ def measure(value: Any, where: str, axes: int | None = None) -> tuple[list[int],
         if len(kinds) > 1:
             index = next(index for index, item in enumerate(level) if type(item) is not list)
             raise InvalidInputError(
-                f"{where}{path_of(index, lengths)} must be an array like its neighbours, got "
+                f"{where}{format_path(index, lengths)} must be an array like its neighbours, got "
                 f"{describe(level[index])}. Every row needs the same depth and length."
             )
         length = len(level[0])
         for index, item in enumerate(level):
             if len(item) != length:
                 raise InvalidInputError(
-                    f"{where}{path_of(index, lengths)} has {len(item)} values, but others have {length}. "
+                    f"{where}{format_path(index, lengths)} has {len(item)} values, but others have {length}. "
                     "Every row needs the same length: pad or split the data."
                 )
         lengths.append(length)
@@ -52,7 +52,7 @@ def measure(value: Any, where: str, axes: int | None = None) -> tuple[list[int],
     return lengths, level
 
 
-def path_of(index: int, lengths: list[int]) -> str:
+def format_path(index: int, lengths: list[int]) -> str:
     """Returns the path, such as `[3][0]`, of a flat row-major index in an array of these axes."""
     path = ""
     for length in reversed(lengths):
@@ -62,7 +62,7 @@ def path_of(index: int, lengths: list[int]) -> str:
 
 
 def describe(value: object) -> str:
-    """Names a JSON value in an error: short, printable and encodable whatever it is."""
+    """Names a JSON value in an error: short, printable and valid UTF-8 for any value."""
     match value:
         case None:
             return "null"
@@ -72,7 +72,7 @@ def describe(value: object) -> str:
             # Python refuses to print integers of more than 4300 digits
             return f"the number {value}" if value.bit_length() <= 128 else "an integer of more than 128 bits"
         case float():
-            return f"the number {value}" if math.isfinite(value) else spell(value)
+            return f"the number {value}" if math.isfinite(value) else name_non_finite(value)
         case str():
             return f"the string {quote(value)}"
         case list():
@@ -83,8 +83,8 @@ def describe(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def spell(value: float) -> str:
-    """Names a float that is not finite as `data` and results do."""
+def name_non_finite(value: float) -> str:
+    """Returns the word for NaN or an infinity, as `data` and results have it."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from inferq.errors import ModelError
 from inferq.models.arrays import Array
-from inferq.models.model import Inputs, Model, RunHandle, stack
+from inferq.models.model import Inputs, Model, stack
+from inferq.models.run_handle import RunHandle
 from inferq.worker import probe_inputs
 
 _SHORT_RUN_SECONDS = 0.02

@@ -8,7 +8,8 @@ import structlog
 
 from inferq.errors import InferqError, InvalidInputError, ModelError, ResultTooLargeError, TimedOutError
 from inferq.jobs import ClaimedJob, Outcome
-from inferq.models.model import Model, RunHandle
+from inferq.models.model import Model
+from inferq.models.run_handle import RunHandle
 from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.settings import Settings
 from inferq.worker.batch import Batch

@@ -23,8 +23,12 @@ from typing import NoReturn
 import structlog
 
 from inferq.errors import InferqError, InvalidModelError
-from inferq.models.model import Model, RunHandle
-from inferq.models.repository import Loaded, load_each, load_model, survey_repository
+from inferq.models.execution_providers import read_execution_config
+from inferq.models.model import Model
+from inferq.models.model_folder import load_model
+from inferq.models.repository import LoadedModels, load_each
+from inferq.models.repository_scan import scan_repository
+from inferq.models.run_handle import RunHandle
 from inferq.processes import PARENT_VARIABLE, end_with_parent
 from inferq.queue import LOAD_NOTE_SECONDS, ModelLoads
 from inferq.settings import Settings, load_settings
@@ -56,7 +60,7 @@ class ModelLoader:
         self._loads = ModelLoads(settings, self._host)
         self._fatal_reasons: dict[str, str] = {}
 
-    def load_into(self, executor: Executor) -> Loaded:
+    def load_into(self, executor: Executor) -> LoadedModels:
         """Loads each model, warms it up, and adds it to an executor, which probes it.
 
         Args:
@@ -69,7 +73,7 @@ class ModelLoader:
         try:
             if self._loads.find_dead():
                 log.warning("worker_died_while_loading", remedy="all models are loaded by a subprocess first")
-                self._find_fatal(survey_repository(settings.models_dir).folders)
+                self._find_fatal(scan_repository(settings.models_dir).folders)
             return load_each(
                 settings.models_dir,
                 lambda folder: self._load(folder, executor),
@@ -214,7 +218,7 @@ def prepare(folder: Path, settings: Settings, executor: Executor, handle: RunHan
         InvalidModelError: It cannot be served.
         ModelError: It was stopped.
     """
-    model = load_model(folder, threads=settings.model_threads, max_rows=settings.max_rows)
+    model = load_model(folder, read_execution_config(settings), max_rows=settings.max_rows)
     model.warm_up(handle)
     executor.add(model, handle)
     return model

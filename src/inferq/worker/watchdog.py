@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from inferq.jobs import ClaimedJob
-from inferq.models.model import RunHandle
+from inferq.models.run_handle import RunHandle
 
 CHECK_SECONDS = 0.05
 

@@ -3,15 +3,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from inferq.models.repository import load_repository
 from inferq.proxy.app import create_app
 from inferq.queue.consumer.consumer import Consumer
 from tests.integration.proxy.serving import serving
+from tests.models import load_models
 
 
 @pytest.fixture(scope="session")
 def iris():
-    return load_repository(Path(__file__).parents[3] / "models")["iris"]
+    return load_models(Path(__file__).parents[3] / "models")["iris"]
 
 
 @pytest.fixture

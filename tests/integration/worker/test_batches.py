@@ -11,10 +11,11 @@ import pytest
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Status
-from inferq.models.repository import load_model
+from inferq.models.model_folder import load_model
 from inferq.queue.producer.submission import Submission
 from tests import onnx_models
 from tests.integration.worker.processes import WorkerProcess, ended
+from tests.models import predict
 from tests.records import record
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -39,7 +40,7 @@ async def test_waiting_jobs_share_runs_and_round_trips(start_worker, producer, r
     got = await results(producer, ids)
     iris = load_model(Path("models/iris"))
     for data, result in zip(rows, got, strict=True):
-        expected = orjson.loads(iris.predict(orjson.dumps(data)))
+        expected = orjson.loads(predict(iris, orjson.dumps(data)))
         assert result["class_name"] == expected["class_name"]
         assert np.allclose(result["probabilities"], expected["probabilities"], atol=1e-6)
     scripts = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
@@ -91,7 +92,7 @@ async def test_result_does_not_depend_on_the_jobs_beside_it(start_worker, produc
     bodies = [orjson.dumps(one) for one in data]
     ids = await submit_all(producer, "m", bodies)
     start_worker(models_dir=tmp_path)
-    assert await results(producer, ids) == [orjson.loads(model.predict(body)) for body in bodies]
+    assert await results(producer, ids) == [orjson.loads(predict(model, body)) for body in bodies]
 
 
 async def test_model_that_says_so_runs_jobs_one_by_one(start_worker, producer, tmp_path):

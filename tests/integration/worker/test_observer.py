@@ -9,7 +9,7 @@ import pytest
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Outcome
-from inferq.models.repository import load_model
+from inferq.models.model_folder import load_model
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage

@@ -8,11 +8,11 @@ import pytest
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Status
-from inferq.models.repository import load_repository
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
 from tests.integration.worker.processes import WorkerProcess, ended
+from tests.models import load_models
 from tests.onnx_models import write_failing_model, write_labels, write_one_long_node, write_slow_loop
 from tests.servers import wait_until
 
@@ -75,7 +75,7 @@ async def test_lost_job_of_an_outside_producer_is_rescued_though_recovery_fails(
 async def test_run_that_fails_gives_a_failed_job_and_a_living_worker(start_worker, producer, tmp_path):
     failing = write_failing_model(tmp_path / "failing")
     worker = start_worker(models_dir=tmp_path, max_attempts=2)
-    model = load_repository(tmp_path)[failing.name]
+    model = load_models(tmp_path)[failing.name]
     assert model.name == "failing"
     job = await ended(producer, await producer.submit(Submission("failing", b"[99]")))
 

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from inferq.client import encoding
 from inferq.client.encoding import shortest, write_json
 from inferq.errors import InvalidInputError
+from inferq.tensors import json_codec
 
 
 @pytest.fixture(params=["with orjson", "without orjson"])
 def writer(request, monkeypatch):
     if request.param == "without orjson":
-        monkeypatch.setattr(encoding, "orjson", None)
+        monkeypatch.setattr(json_codec, "orjson", None)
 
 
 class Array:

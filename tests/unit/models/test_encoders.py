@@ -5,12 +5,15 @@ import orjson
 import pytest
 
 from inferq.errors import InvalidModelError, ModelError
+from inferq.models.classifier_encoder import ClassifierEncoder
 from inferq.models.config import ModelConfig
-from inferq.models.encoders import ClassifierEncoder, TensorEncoder, choose_encoder
-from inferq.models.repository import load_model
+from inferq.models.encoder_choice import choose_encoder
+from inferq.models.encoders import TensorEncoder
+from inferq.models.model_folder import load_model
 from inferq.queue.retry_policy import RETRIED_KINDS
 from inferq.tensors.signature import Datatype, Tensor
 from tests import onnx_models
+from tests.models import run_job
 
 NAMES = ["a", "b", "c"]
 LABEL = Tensor(name="label", datatype=Datatype.INT64, shape=[-1])
@@ -20,10 +23,6 @@ SCORES = Tensor(name="scores", datatype=Datatype.FP32, shape=[-1, 3])
 def with_names(folder: Path, names: list[str]) -> Path:
     (folder / "model.toml").write_text(f"class_names = {names}")
     return folder
-
-
-def predict(folder: Path, data: object) -> object:
-    return orjson.loads(load_model(folder).predict(orjson.dumps(data)))
 
 
 def encode(encoder: ClassifierEncoder, rows: int | None, **outputs: np.ndarray) -> object:
@@ -48,20 +47,24 @@ def test_one_row_gives_single_values_and_more_give_lists():
 
 
 def test_without_labels_the_largest_probability_decides(tmp_path):
-    result = predict(with_names(onnx_models.write_softmax(tmp_path / "m"), NAMES), [[0, 5, 0], [9, 0, 0]])
+    result = run_job(with_names(onnx_models.write_softmax(tmp_path / "m"), NAMES), [[0, 5, 0], [9, 0, 0]])
     assert isinstance(result, dict)
     assert (result["prediction"], result["class_name"]) == ([1, 0], ["b", "a"])
 
 
 def test_without_probabilities_they_are_null(tmp_path):
     folder = with_names(onnx_models.write_labels(tmp_path / "m"), NAMES)
-    assert predict(folder, [2]) == {"prediction": 2, "class_name": "c", "probabilities": None}
-    assert predict(folder, [2, 0]) == {"prediction": [2, 0], "class_name": ["c", "a"], "probabilities": None}
+    assert run_job(folder, [2]) == {"prediction": 2, "class_name": "c", "probabilities": None}
+    assert run_job(folder, [2, 0]) == {
+        "prediction": [2, 0],
+        "class_name": ["c", "a"],
+        "probabilities": None,
+    }
 
 
 def test_labels_that_are_strings_become_indices(tmp_path):
     folder = with_names(onnx_models.write_text_labels(tmp_path / "m"), ["cat", "dog"])
-    result = predict(folder, [[0, 1]])
+    result = run_job(folder, [[0, 1]])
     assert isinstance(result, dict)
     assert (result["prediction"], result["class_name"]) == (1, "dog")
 
@@ -72,14 +75,14 @@ def test_a_label_outside_of_the_class_names_names_the_remedy_and_is_not_tried_ag
         with pytest.raises(
             InvalidModelError, match=f"class {label}, which class_names .* as a table"
         ) as caught:
-            predict(folder, [label])
+            run_job(folder, [label])
         assert caught.value.kind not in RETRIED_KINDS
 
 
 def test_labels_that_are_no_indices_are_told_by_a_table(tmp_path):
     folder = onnx_models.write_labels(tmp_path / "m")
     (folder / "model.toml").write_text('class_names = {"10" = "low", "-1" = "high"}')
-    assert predict(folder, [-1, 10, -1]) == {
+    assert run_job(folder, [-1, 10, -1]) == {
         "prediction": [1, 0, 1],
         "class_name": ["high", "low", "high"],
         "probabilities": None,
@@ -87,7 +90,7 @@ def test_labels_that_are_no_indices_are_told_by_a_table(tmp_path):
     document = load_model(folder).document
     assert (document.class_names, document.class_labels) == (["low", "high"], [10, -1])
     with pytest.raises(InvalidModelError, match="its labels are 10, -1"):
-        predict(folder, [0])
+        run_job(folder, [0])
 
 
 def test_a_table_whose_labels_are_no_numbers_does_not_fit_labels_that_are(tmp_path):
@@ -127,7 +130,7 @@ def test_a_table_names_labels_beside_probabilities(tmp_path):
         'class_names = {1 = "first", 2 = "second", 3 = "third"}\nexample = [[9, 0, 0]]'
     )
     load_model(folder).warm_up()
-    result = predict(folder, [[9, 0, 0], [0, 0, 9]])
+    result = run_job(folder, [[9, 0, 0], [0, 0, 9]])
     assert isinstance(result, dict)
     assert (result["prediction"], result["class_name"]) == ([0, 2], ["first", "third"])
 
@@ -167,7 +170,7 @@ def test_the_keys_of_maps_tell_which_class_is_which(tmp_path, labels, names, res
     table = ", ".join(f'{key} = "{name}"' for key, name in names.items()) if isinstance(names, dict) else ""
     (folder / "model.toml").write_text(f"class_names = {{{table}}}" if table else f"class_names = {names}")
     load_model(folder).warm_up()
-    found = predict(folder, [[0.25, 0.75], [1, 0]])
+    found = run_job(folder, [[0.25, 0.75], [1, 0]])
     assert isinstance(found, dict)
     assert tuple(found.values()) == result
 
@@ -184,7 +187,7 @@ def test_names_in_another_order_than_the_probabilities_are_refused(tmp_path):
     with pytest.raises(
         InvalidModelError, match=r'answered with class "cat", but the largest value .* of .dog.'
     ):
-        predict(folder, [[5, 0]])
+        run_job(folder, [[5, 0]])
 
 
 @pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "c", "d"]])

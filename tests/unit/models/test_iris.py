@@ -8,7 +8,8 @@ import pytest
 from sklearn.datasets import load_iris
 
 from inferq.models import iris
-from inferq.models.repository import load_model
+from inferq.models.model_folder import load_model
+from tests.models import predict
 
 COMMITTED = Path(__file__).parents[3] / "models" / "iris"
 
@@ -24,7 +25,7 @@ def flowers():
 
 
 def probabilities_of(folder: Path, flowers: np.ndarray) -> np.ndarray:
-    result = orjson.loads(load_model(folder).predict(orjson.dumps(flowers.tolist())))
+    result = orjson.loads(predict(load_model(folder), orjson.dumps(flowers.tolist())))
     return np.array(result["probabilities"])
 
 
@@ -57,7 +58,7 @@ def test_the_committed_card_is_the_one_the_export_writes(tmp_path, pipeline):
     [([6.3, 3.3, 6.0, 2.5], 2, "virginica"), ([5.1, 3.5, 1.4, 0.2], 0, "setosa")],
 )
 def test_the_flowers_of_the_contract_are_recognised(flower, prediction, class_name):
-    result = orjson.loads(load_model(COMMITTED).predict(orjson.dumps([flower])))
+    result = orjson.loads(predict(load_model(COMMITTED), orjson.dumps([flower])))
     assert list(result) == ["prediction", "class_name", "probabilities"]
     assert (result["prediction"], result["class_name"]) == (prediction, class_name)
     assert sum(result["probabilities"]) == pytest.approx(1)

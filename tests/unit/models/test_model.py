@@ -9,20 +9,17 @@ from onnx import helper
 
 from inferq.errors import InvalidInputError, InvalidModelError, ModelError
 from inferq.models.model import RunHandle, explain_runtime_error
-from inferq.models.repository import load_model
+from inferq.models.model_folder import load_model
 from tests import onnx_models
+from tests.models import predict, run_job
 
 IRIS = Path(__file__).parents[3] / "models" / "iris"
-
-
-def predict(folder: Path, data: object) -> object:
-    return orjson.loads(load_model(folder).predict(orjson.dumps(data)))
 
 
 def test_a_model_that_is_no_classifier_gives_its_outputs_by_name(tmp_path):
     folder = onnx_models.write_two_by_two(tmp_path / "prices")
     data = {"count": [[1, 0, 2**53], [3, 4, -5]], "price": [[0.1, 2, 1], [1.5, 0, 1e300]]}
-    assert predict(folder, data) == {
+    assert run_job(folder, data) == {
         "outputs": {
             "total": [[0.1, 0.0, 2.0**53], [4.5, 0.0, -5e300]],
             "is_free": [[False, True, False], [False, True, False]],
@@ -81,38 +78,38 @@ def test_jobs_whose_rows_may_differ_are_not_decoded_together(tmp_path):
 
 def test_strings_go_in_and_come_out(tmp_path):
     folder = onnx_models.write_text(tmp_path / "text")
-    assert predict(folder, ["", "アヤメ", "a\0b"]) == {"outputs": {"loud": ["!", "アヤメ!", "a\0b!"]}}
+    assert run_job(folder, ["", "アヤメ", "a\0b"]) == {"outputs": {"loud": ["!", "アヤメ!", "a\0b!"]}}
 
 
 def test_half_floats_go_in_and_come_out(tmp_path):
     folder = onnx_models.write_half(tmp_path / "half")
-    assert predict(folder, [[0.25, 1]]) == {"outputs": {"y": [[0.5, 2.0]]}}
+    assert run_job(folder, [[0.25, 1]]) == {"outputs": {"y": [[0.5, 2.0]]}}
 
 
 def test_images_of_any_size_are_arrays_of_four_axes(tmp_path):
     folder = onnx_models.write_image(tmp_path / "image")
     image = [[[0, 10, 20], [30, 40, 50]], [[1] * 3] * 2, [[255] * 3] * 2]
-    assert predict(folder, [image, image]) == {"outputs": {"colour": [[25, 1, 255]] * 2}}
+    assert run_job(folder, [image, image]) == {"outputs": {"colour": [[25, 1, 255]] * 2}}
 
 
 def test_a_single_value_is_data_without_brackets(tmp_path):
-    assert predict(onnx_models.write_scalar(tmp_path / "log"), math.e) == {"outputs": {"y": pytest.approx(1)}}
+    assert run_job(onnx_models.write_scalar(tmp_path / "log"), math.e) == {"outputs": {"y": pytest.approx(1)}}
 
 
 def test_nan_and_infinity_in_an_output_become_null(tmp_path):
     folder = onnx_models.write_scalar(tmp_path / "log")
-    assert predict(folder, -1) == predict(folder, 0) == {"outputs": {"y": None}}
+    assert run_job(folder, -1) == run_job(folder, 0) == {"outputs": {"y": None}}
 
 
 def test_nan_and_infinity_in_an_output_become_strings_where_the_card_says_so(tmp_path):
     folder = onnx_models.write_scalar(tmp_path / "log")
     (folder / "model.toml").write_text('non_finite = "string"')
-    assert [predict(folder, x) for x in (-1, 0, "Infinity", 1)] == [
+    assert [run_job(folder, x) for x in (-1, 0, "Infinity", 1)] == [
         {"outputs": {"y": y}} for y in ("NaN", "-Infinity", "Infinity", 0)
     ]
     soft = onnx_models.write_softmax(tmp_path / "soft")
     (soft / "model.toml").write_text('class_names = ["a", "b", "c"]\nnon_finite = "string"')
-    assert predict(soft, [[0, None, 1]]) == {
+    assert run_job(soft, [[0, None, 1]]) == {
         "prediction": None,
         "class_name": None,
         "probabilities": ["NaN"] * 3,
@@ -122,7 +119,7 @@ def test_nan_and_infinity_in_an_output_become_strings_where_the_card_says_so(tmp
 def test_float32_is_written_as_its_shortest_decimal_beside_values_that_are_spelled(tmp_path):
     folder = onnx_models.write_imputer(tmp_path / "imputer")
     (folder / "model.toml").write_text('non_finite = "string"')
-    assert load_model(folder).predict(b'[[0.971,"Infinity"]]') == b'{"outputs":{"y":[[0.971,"Infinity"]]}}'
+    assert predict(load_model(folder), b'[[0.971,"Infinity"]]') == b'{"outputs":{"y":[[0.971,"Infinity"]]}}'
 
 
 @pytest.mark.parametrize(
@@ -133,7 +130,7 @@ def test_missing_and_infinite_values_reach_a_model_of_floats_in_every_spelling(t
     model = load_model(onnx_models.write_imputer(tmp_path / "imputer"))
     [array] = model.decode(data).values()
     np.testing.assert_array_equal(array, np.array([[math.nan] * 2, [math.inf, -math.inf]], dtype=np.float32))
-    assert orjson.loads(model.predict(b"[[null,1]]")) == {"outputs": {"y": [[7, 1]]}}
+    assert orjson.loads(predict(model, b"[[null,1]]")) == {"outputs": {"y": [[7, 1]]}}
 
 
 def test_missing_values_are_decoded_together_with_others(tmp_path):
@@ -145,15 +142,15 @@ def test_missing_values_are_decoded_together_with_others(tmp_path):
 
 def test_the_word_nan_is_text_to_a_model_of_strings(tmp_path):
     folder = onnx_models.write_text(tmp_path / "text")
-    assert predict(folder, ["NaN", "Infinity"]) == {"outputs": {"loud": ["NaN!", "Infinity!"]}}
+    assert run_job(folder, ["NaN", "Infinity"]) == {"outputs": {"loud": ["NaN!", "Infinity!"]}}
     with pytest.raises(InvalidInputError, match="must be a string, got null"):
-        predict(folder, ["NaN", None])
+        run_job(folder, ["NaN", None])
 
 
 def test_an_empty_cache_begins_a_decoder(tmp_path):
     folder = onnx_models.write_decoder(tmp_path / "decoder")
-    assert predict(folder, {"x": [[[1, 1]]], "past": [[]]}) == {"outputs": {"present": [[[1, 1]]]}}
-    assert predict(folder, {"x": [[], []], "past": [[], []]}) == {"outputs": {"present": [[], []]}}
+    assert run_job(folder, {"x": [[[1, 1]]], "past": [[]]}) == {"outputs": {"present": [[[1, 1]]]}}
+    assert run_job(folder, {"x": [[], []], "past": [[], []]}) == {"outputs": {"present": [[], []]}}
 
 
 @pytest.mark.parametrize(
@@ -176,19 +173,19 @@ def test_the_signature_tells_the_axes_that_an_empty_array_does_not(tmp_path, sha
     )
     model = load_model(folder)
     assert model.decode(orjson.dumps(data))["x"].shape == expected
-    assert predict(folder, data) == {"outputs": {"y": np.zeros(expected).tolist()}}
+    assert run_job(folder, data) == {"outputs": {"y": np.zeros(expected).tolist()}}
 
 
 def test_no_rows_give_results_without_rows(tmp_path):
-    assert predict(IRIS, []) == {"prediction": [], "class_name": [], "probabilities": []}
+    assert run_job(IRIS, []) == {"prediction": [], "class_name": [], "probabilities": []}
     two = onnx_models.write_two_by_two(tmp_path / "two")
-    assert predict(two, {"count": [], "price": []}) == {"outputs": {"total": [], "is_free": []}}
+    assert run_job(two, {"count": [], "price": []}) == {"outputs": {"total": [], "is_free": []}}
 
 
 def test_an_input_of_unknown_rank_takes_any_array(tmp_path):
     folder = onnx_models.write_any_shape(tmp_path / "any")
     for data, result in ((-2, 0), ([1, -2], [1, 0]), ([[[3]], [[-4]]], [[[3]], [[0]]]), ([[], []], [[], []])):
-        assert predict(folder, data) == {"outputs": {"y": result}}
+        assert run_job(folder, data) == {"outputs": {"y": result}}
     model = load_model(folder)
     assert model.document.inputs[0].is_unranked
     assert not model.document.batched
@@ -204,8 +201,8 @@ def test_an_input_of_unknown_rank_takes_any_array(tmp_path):
 def test_an_input_with_a_default_may_be_left_out(tmp_path):
     model = load_model(onnx_models.write_scaled(tmp_path / "scaled"))
     model.warm_up()
-    assert orjson.loads(model.predict(b"[[1,2]]")) == {"outputs": {"y": [[10, 20]]}}
-    assert orjson.loads(model.predict(b'{"x":[[1,2]],"scale":[2]}')) == {"outputs": {"y": [[2, 4]]}}
+    assert orjson.loads(predict(model, b"[[1,2]]")) == {"outputs": {"y": [[10, 20]]}}
+    assert orjson.loads(predict(model, b'{"x":[[1,2]],"scale":[2]}')) == {"outputs": {"y": [[2, 4]]}}
     plain, other = model.decode(b"[[1,2]]"), model.decode(b'{"x":[[1,2]],"scale":[2]}')
     assert model.sharing_key(plain) == model.sharing_key(model.decode(b"[[3,4],[5,6]]"))
     assert model.sharing_key(other) not in (model.sharing_key(plain), model.sharing_key(other))
@@ -217,7 +214,7 @@ def test_a_model_without_inputs_runs(tmp_path):
     model = load_model(onnx_models.write_constant(tmp_path / "constant"))
     model.warm_up()
     for data in (b"[]", b"{}"):
-        assert orjson.loads(model.predict(data)) == {"outputs": {"y": [1, 2]}}
+        assert orjson.loads(predict(model, data)) == {"outputs": {"y": [1, 2]}}
     for data in (b"[1]", b"null", b'{"x":[1]}'):
         with pytest.raises(InvalidInputError, match="no inputs"):
             model.decode(data)
@@ -225,7 +222,7 @@ def test_a_model_without_inputs_runs(tmp_path):
 
 def test_maps_come_out_as_objects(tmp_path):
     folder = onnx_models.write_zip_map(tmp_path / "zipped", ["cat", "dog"])
-    assert load_model(folder).predict(b"[[0.971,0],[0,1]]") == (
+    assert predict(load_model(folder), b"[[0.971,0],[0,1]]") == (
         b'{"outputs":{"label":["cat","dog"],"probabilities":[{"cat":0.971,"dog":0.0},{"cat":0.0,"dog":1.0}]}}'
     )
     output = load_model(folder).document.outputs[1]
@@ -248,9 +245,9 @@ def test_sequences_of_tensors_come_out_and_are_never_shared(tmp_path):
         (onnx_models.write_split_rows, [[0.1, 1]], [[0.1, 1], [3, 4]]),
     ):
         model = load_model(write(tmp_path / write.__name__))
-        [[_, got]] = orjson.loads(model.predict(b"[[0.1,1]]"))["outputs"].items()
+        [[_, got]] = orjson.loads(predict(model, b"[[0.1,1]]"))["outputs"].items()
         assert got == one
-        [[_, got]] = orjson.loads(model.predict(b"[[0.1,1],[3,4]]"))["outputs"].items()
+        [[_, got]] = orjson.loads(predict(model, b"[[0.1,1],[3,4]]"))["outputs"].items()
         assert got == two
         with pytest.raises(ModelError, match="one entry for each"):
             model.predict_together([model.decode(b"[[0.1,1]]")] * 2)
@@ -314,19 +311,19 @@ def test_rows_beyond_the_limit_are_refused():
 
 def test_a_run_that_fails_says_where_and_why_without_codes(tmp_path):
     model = load_model(onnx_models.write_failing_model(tmp_path / "lookup"))
-    assert orjson.loads(model.predict(b"[0, -1]")) == {"outputs": {"entry": [10, 40]}}
+    assert orjson.loads(predict(model, b"[0, -1]")) == {"outputs": {"entry": [10, 40]}}
     with pytest.raises(ModelError) as caught:
-        model.predict(b"[0, 9]")
+        predict(model, b"[0, 9]")
     assert caught.value.message == (
         "The model 'lookup' failed: in Gather 'look_up': indices element out of data bounds, idx=9 must be "
         "within the inclusive range [-4,3]."
     )
-    assert orjson.loads(model.predict(b"[3]")) == {"outputs": {"entry": [40]}}
+    assert orjson.loads(predict(model, b"[3]")) == {"outputs": {"entry": [40]}}
 
 
 def test_a_reshape_that_fails_is_explained_without_source_files(tmp_path):
     with pytest.raises(ModelError) as caught:
-        predict(onnx_models.write_reshape(tmp_path / "reshape"), [1, 2, 3])
+        run_job(onnx_models.write_reshape(tmp_path / "reshape"), [1, 2, 3])
     assert "cannot be reshaped" in caught.value.message
     assert ".h:" not in caught.value.message
     assert "onnxruntime::" not in caught.value.message
@@ -334,7 +331,7 @@ def test_a_reshape_that_fails_is_explained_without_source_files(tmp_path):
 
 def test_a_run_that_fails_prints_nothing_of_its_own(tmp_path, capfd):
     with pytest.raises(ModelError):
-        predict(onnx_models.write_failing_model(tmp_path / "lookup"), [9])
+        run_job(onnx_models.write_failing_model(tmp_path / "lookup"), [9])
     assert capfd.readouterr() == ("", "")
 
 
@@ -361,7 +358,7 @@ def test_one_model_runs_in_several_threads_at_once():
     model = load_model(IRIS)
     results: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: results.append(model.predict(b"[[5.1, 3.5, 1.4, 0.2]]")))
+        threading.Thread(target=lambda: results.append(predict(model, b"[[5.1, 3.5, 1.4, 0.2]]")))
         for _ in range(8)
     ]
     for thread in threads:

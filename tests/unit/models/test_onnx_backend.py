@@ -22,8 +22,10 @@ from onnx.backend.test import loader
 from pydantic_core import to_json
 
 from inferq.errors import InvalidModelError
-from inferq.models.repository import load_model
-from inferq.tensors.validation import DataValidator
+from inferq.models.execution_providers import ExecutionConfig
+from inferq.models.model_folder import load_model
+from inferq.tensors.data_validator import DataValidator
+from tests.models import predict
 
 # 20 s on a machine that does nothing else
 pytestmark = pytest.mark.timeout(600)
@@ -127,12 +129,12 @@ def _difference(case: Case, folder: Path) -> str | None:
     folder.mkdir()
     (folder / "model.onnx").write_bytes(case.model)
     (folder / "model.toml").write_text('non_finite = "string"')
-    model = load_model(folder, threads=1)
+    model = load_model(folder, ExecutionConfig(threads=1))
     names = [tensor.name for tensor in model.document.outputs]
     for inputs, expected in case.runs:
         data = {name: value.tolist() for name, value in inputs.items()}
         DataValidator(model.document).validate(data)
-        outputs = orjson.loads(model.predict(to_json(data, inf_nan_mode="strings")))["outputs"]
+        outputs = orjson.loads(predict(model, to_json(data, inf_nan_mode="strings")))["outputs"]
         for name, array in zip(names, expected, strict=True):
             if not _is_same(outputs[name], array):
                 return f"{name}: {str(outputs[name])[:100]} for {str(array)[:100]}"

@@ -12,16 +12,18 @@ from onnx import TensorProto, helper
 from structlog.testing import capture_logs
 
 from inferq.errors import InvalidModelError
-from inferq.models.repository import load_each, load_model, load_repository
+from inferq.models.model_folder import load_model
+from inferq.models.repository import load_each
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor
 from tests import onnx_models
+from tests.models import load_models, predict
 
 REPOSITORY = Path(__file__).parents[3] / "models"
 
 
 def refusal(path: Path) -> str:
     with pytest.raises(InvalidModelError) as caught:
-        load_repository(path)
+        load_models(path)
     assert "\n" not in caught.value.message
     return caught.value.message
 
@@ -35,7 +37,7 @@ def refusal_of_card(tmp_path: Path, text: str) -> str:
 
 
 def test_the_repository_of_the_project_holds_iris():
-    document = load_repository(REPOSITORY)["iris"].document
+    document = load_models(REPOSITORY)["iris"].document
     digest = hashlib.sha256((REPOSITORY / "iris" / "model.onnx").read_bytes()).hexdigest()
     assert document.version == digest[:12]
     assert document.versions == [document.version]
@@ -53,7 +55,7 @@ def test_several_models_are_loaded_in_alphabetical_order_and_other_folders_passe
     onnx_models.write_image(tmp_path / "image")
     onnx_models.write_text(tmp_path / ".hidden")
     (tmp_path / "notes").mkdir()
-    models = load_repository(tmp_path, threads=1)
+    models = load_models(tmp_path)
     assert list(models) == ["image", "text"]
     assert [model.name for model in models.values()] == ["image", "text"]
     assert models["image"].document.inputs[0].shape == [-1, 3, -1, -1]
@@ -191,7 +193,9 @@ LOAD_AND_PRINT = """
 import sys
 from pathlib import Path
 from inferq.errors import InvalidModelError
-from inferq.models.repository import load_each, load_model
+from inferq.models.model_folder import load_model
+from inferq.models.repository import load_each
+from tests.models import load_models, predict
 try:
     loaded = load_each(Path(sys.argv[1]), load_model)
     print("served", *loaded.models)
@@ -283,7 +287,7 @@ def test_weights_in_a_file_beside_the_model_are_found(tmp_path):
     file = onnx_models.write_failing_model(tmp_path / "lookup") / "model.onnx"
     onnx.save(onnx.load(file), file, save_as_external_data=True, location="weights", size_threshold=0)
     assert (tmp_path / "lookup" / "weights").exists()
-    assert b"40.0" in load_repository(tmp_path)["lookup"].predict(b"[3]")
+    assert b"40.0" in predict(load_models(tmp_path)["lookup"], b"[3]")
 
 
 @pytest.mark.parametrize(
@@ -335,7 +339,7 @@ def test_feature_names_for_several_inputs_are_refused(tmp_path):
 def test_an_example_may_be_a_table_of_named_inputs(tmp_path):
     folder = onnx_models.write_two_by_two(tmp_path / "two")
     (folder / "model.toml").write_text("[example]\ncount = [[1, 2, 3]]\nprice = [[0.5, 1, 2]]")
-    model = load_repository(tmp_path)["two"]
+    model = load_models(tmp_path)["two"]
     model.warm_up()
     assert model.document.example == {"count": [[1, 2, 3]], "price": [[0.5, 1, 2]]}
 
@@ -357,7 +361,7 @@ def test_version_covers_external_data(tmp_path):
     versions, digests = set(), set()
     for weight in (1, 2):
         file = save_with_weights_outside(tmp_path / "m", weight)
-        versions.add(load_repository(tmp_path)["m"].document.version)
+        versions.add(load_models(tmp_path)["m"].document.version)
         digests.add(hashlib.sha256(file.read_bytes()).hexdigest())
         file.with_name("weights").unlink()
     assert len(versions) == 2
@@ -369,7 +373,7 @@ def test_version_with_external_data_can_be_had_with_sha256sum(tmp_path):
     files = (file, file.with_name("weights"))
     lines = [f"{hashlib.sha256(one.read_bytes()).hexdigest()}  {one.name}\n" for one in files]
     expected = hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
-    assert load_repository(tmp_path)["m"].document.version == expected
+    assert load_models(tmp_path)["m"].document.version == expected
 
 
 def test_external_data_that_is_missing_or_elsewhere_is_named(tmp_path):
@@ -395,11 +399,11 @@ def test_first_axes_of_different_names_are_no_batch(tmp_path, names, batched):
         ],
         outputs=[onnx_models.value(f"{one}_out", TensorProto.FLOAT, [None, 2]) for one in "ab"],
     )
-    model = load_repository(tmp_path)["m"]
+    model = load_models(tmp_path)["m"]
     assert model.document.batched is batched
     assert (model.dependence is None) is batched
     (folder / "model.toml").write_text("batch = true")
-    model = load_repository(tmp_path)["m"]
+    model = load_models(tmp_path)["m"]
     assert model.document.batched
     assert model.dependence is None
 
@@ -407,13 +411,13 @@ def test_first_axes_of_different_names_are_no_batch(tmp_path, names, batched):
 def test_a_card_may_begin_with_a_byte_order_mark(tmp_path):
     folder = onnx_models.write_softmax(tmp_path / "soft")
     (folder / "model.toml").write_bytes(b"\xef\xbb\xbfdescription = 'as of an editor on Windows'")
-    assert load_repository(tmp_path)["soft"].document.description == "as of an editor on Windows"
+    assert load_models(tmp_path)["soft"].document.description == "as of an editor on Windows"
 
 
 def test_an_example_may_hold_numbers_beyond_64_bits_and_none_at_all(tmp_path):
     folder = onnx_models.write_softmax(tmp_path / "soft")
     (folder / "model.toml").write_text("example = [[100000000000000000000, nan, -inf]]")
-    model = load_repository(tmp_path)["soft"]
+    model = load_models(tmp_path)["soft"]
     model.warm_up()
     assert model.sample()["scores"][0, 0] == np.float32(1e20)
     assert ModelDocument.from_json(model.document.to_json()).example == [[10**20, "NaN", "-Infinity"]]

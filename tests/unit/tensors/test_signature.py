@@ -59,6 +59,6 @@ def test_the_limits_of_floats_are_those_of_numpy(datatype, dtype):
 
 
 def test_signatures_and_validation_need_neither_onnxruntime_nor_numpy_nor_orjson():
-    code = "import sys, inferq.tensors.signature, inferq.tensors.validation; print(*sys.modules)"
+    code = "import sys, inferq.tensors.signature, inferq.tensors.data_validator; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"onnxruntime", "numpy", "orjson"} & set(done.stdout.split())

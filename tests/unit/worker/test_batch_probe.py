@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inferq.models.repository import load_model
+from inferq.models.model_folder import load_model
 from inferq.worker.batch_probe import compare_runs
 from tests import onnx_models
 

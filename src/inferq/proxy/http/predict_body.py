@@ -8,6 +8,7 @@ from pydantic_core import from_json
 
 from inferq.errors import InvalidInputError, InvalidJsonError
 from inferq.jobs import Priority
+from inferq.tensors.forms import JSON, detect_form
 from inferq.tensors.nested_arrays import describe
 from inferq.webhooks.url_policy import OFF, UrlRules
 
@@ -74,6 +75,9 @@ def parse_object(raw: bytes, example: str, noun: str = "request body") -> dict[s
             raise InvalidJsonError(
                 f"The {noun} is in UTF-16 or UTF-32. Send it in UTF-8. {example}"
             ) from error
+        form = detect_form(raw)
+        if form is not JSON:
+            raise InvalidJsonError(f"The {noun} is {form.name}. Send a JSON object. {example}") from error
         raise InvalidJsonError(f"The {noun} is not valid JSON: {error}. {example}") from error
     if not isinstance(body, dict):
         raise InvalidJsonError(f"The {noun} must be a JSON object. {example}")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from inferq.errors import InferqError, ModelUnavailableError, UnknownModelError
+from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.signature import ModelDocument
-from inferq.tensors.validation import DataValidator
 
 UNAVAILABLE_RETRY_SECONDS = 60.0
 """When to ask again for a model that cannot be served: an operator has to repair it first."""

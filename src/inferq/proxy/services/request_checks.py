@@ -7,8 +7,6 @@ Nothing here waits, so it can run on the event loop or, for a long body, in a pr
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from pydantic_core import to_json
-
 from inferq.errors import InferqError, InvalidInputError
 from inferq.proxy.http.batch_body import name_job, parse_batch
 from inferq.proxy.http.predict_body import (
@@ -21,7 +19,8 @@ from inferq.proxy.http.predict_body import (
 )
 from inferq.proxy.services.known_models import KnownModels, KnownModelsMessage
 from inferq.queue import Submission
-from inferq.tensors.validation import check_unknown_model_data
+from inferq.tensors import json_codec
+from inferq.tensors.unknown_model import check_unknown_model_data
 from inferq.webhooks.url_policy import UrlRules
 
 _LONGEST_REF = 256
@@ -123,7 +122,7 @@ def check_in_process[T](
 
 def make_submission(body: PredictBody, model: str, owner: str) -> Submission:
     """Makes what the queue stores of a request whose data fits."""
-    data = to_json(body.data, inf_nan_mode="strings")
+    data = json_codec.write(body.data, non_finite="string")
     return Submission(model, data, body.priority, body.timeout_seconds, owner, body.webhook)
 
 

@@ -9,6 +9,7 @@ from inferq.errors import ModelError
 from inferq.jobs import Outcome, WorkerInfo
 from inferq.proxy.app import create_app
 from inferq.queue.consumer.consumer import Consumer
+from tests.models import predict
 
 DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 SEED_KEYS = ["job_id", "status", "result", "error"]
@@ -56,7 +57,7 @@ async def test_completed_job_shows_the_seeds_result(client, announced, consumer,
     body = {"data": DATA["data"] * rows}
     job_id = (await client.post("/predict", json=body)).json()["job_id"]
     [job] = consumer.claim(1)
-    consumer.finish([Outcome(job, result=announced.predict(job.data))])
+    consumer.finish([Outcome(job, result=predict(announced, job.data))])
     view = (await client.get(f"/job/{job_id}")).json()
 
     assert (view["status"], view["error"], view["attempts"]) == ("completed", None, 1)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from inferq.errors import InvalidInputError
 from inferq.models.encoders import TensorEncoder
 from inferq.models.model import Model
+from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor
-from inferq.tensors.validation import DataValidator, check_unknown_model_data
+from inferq.tensors.unknown_model import check_unknown_model_data
 
 FLOWER = [5.1, 3.5, 1.4, 0.2]
 FEATURES = ["sepal length", "sepal width", "petal length", "petal width"]

@@ -1,0 +1,139 @@
+"""Validation of `data` against a model's signature: the same rules in the proxy and in the worker.
+
+The rules for values, none of which converts anything silently:
+
+- FP16, FP32, FP64 take JSON numbers, whole or not, within the datatype's range. `null` and "NaN" are NaN, a
+  missing value to many models; "Infinity" and "-Infinity" are the infinities. A parser that takes them may
+  also have read these words without quotes, as Python's `json` writes them.
+- INT8 … UINT64 take whole numbers within range, written as such: `3`, not `3.0`. A float cannot hold every
+  64-bit integer, so accepting it would let a rounded id through.
+- BOOL takes `true` and `false`, not 0 and 1; BYTES takes strings.
+
+The rules for arrays: they are nested as deep as the shape is long. An axis of fixed length has that length. A
+dynamic axis has any length, also 0, and the same throughout (not ragged). The axes inside an empty array have
+their fixed length, or 0.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, cast
+
+from inferq.errors import InvalidInputError
+from inferq.tensors.input_validator import InputValidator
+from inferq.tensors.nested_arrays import describe, quote
+from inferq.tensors.signature import ModelDocument
+
+
+class DataValidator:
+    """Validates the `data` of jobs for one model. Build one per document and keep it.
+
+    Args:
+        document: The model's document.
+        max_rows: Most rows in one job; None for no limit.
+    """
+
+    def __init__(self, document: ModelDocument, max_rows: int | None = None) -> None:
+        self._document = document
+        self._max_rows = max_rows
+        names = document.feature_names if len(document.inputs) == 1 else None
+        self._required = [tensor.name for tensor in document.inputs]
+        self._inputs = {
+            tensor.name: InputValidator(tensor, document, names) for tensor in document.inputs
+        } | {tensor.name: InputValidator(tensor, document, None) for tensor in document.optional_inputs}
+
+    def validate(self, data: object) -> int:
+        """Checks that `data` can be turned into the model's inputs.
+
+        Args:
+            data: Parsed data: nested lists for a model of one input, a mapping of input names to nested lists
+                for any model, an empty one of either kind for a model without inputs.
+
+        Returns:
+            The number of rows; 1 for a model whose batch axis is fixed.
+
+        Raises:
+            InvalidInputError: It does not fit; the message says where, what was expected and what was got.
+        """
+        named = self.validate_inputs(data)
+        return len(next(iter(named.values()))) if self._document.batched else 1
+
+    def validate_inputs(self, data: object) -> dict[str, Any]:
+        """Checks `data` as `validate` does, and returns the value of each input by name.
+
+        Raises:
+            InvalidInputError: It does not fit.
+        """
+        named = self._name_inputs(data)
+        for name, value in named.items():
+            where = f"data[{quote(name)}]" if isinstance(data, dict) else "data"
+            self._inputs[name].validate(value, where, self._max_rows)
+        if self._document.batched and len(self._required) > 1:
+            self._check_same_rows(named)
+        return named
+
+    @property
+    def joins_rows(self) -> bool:
+        """Whether the data of several jobs can be joined: of one input, whose first axis is dynamic."""
+        return self._document.batched and len(self._required) == 1
+
+    def join_rows(self, several: Sequence[object]) -> list[Any] | None:
+        """Checks the data of several jobs in one pass, and returns all their rows in one list.
+
+        Args:
+            several: Parsed data of each job.
+
+        Returns:
+            The rows of all jobs, in order; None where they cannot be checked together, or one does not fit:
+            then validate the data of each job by itself.
+        """
+        if not self.joins_rows:
+            return None
+        most = self._max_rows or math.inf
+        if not all(type(data) is list and 0 < len(data) <= most for data in several):
+            return None
+        validator = self._inputs[self._required[0]]
+        rows = list(chain.from_iterable(cast("Sequence[list[Any]]", several)))
+        return rows if validator.is_valid(rows) else None
+
+    def _name_inputs(self, data: object) -> dict[str, Any]:
+        """Returns the value of each input by name, optional inputs last; not yet checked.
+
+        Raises:
+            InvalidInputError: An input is missing or unknown, or the inputs are not named.
+        """
+        if not isinstance(data, dict):
+            if len(self._required) == 1:
+                return {self._required[0]: data}
+            if not self._required and data == []:
+                return {}
+            if not self._inputs:
+                raise InvalidInputError(
+                    f"model {self._document.name!r} takes no inputs, got {describe(data)}. Send [] or {{}}."
+                )
+            raise InvalidInputError(
+                f"data must be an object with {self._describe_inputs()}, got {describe(data)}. "
+                "Name each input."
+            )
+        for name in data:
+            if name not in self._inputs:
+                raise InvalidInputError(
+                    f"data names {quote(str(name))}, which is no input of model {self._document.name!r}. "
+                    f"Expected {self._describe_inputs()}."
+                )
+        for name in self._required:
+            if name not in data:
+                raise InvalidInputError(f"data lacks the input {name!r}. Expected {self._describe_inputs()}.")
+        return {name: data[name] for name in self._inputs if name in data}
+
+    def _check_same_rows(self, named: dict[str, Any]) -> None:
+        rows = {name: len(named[name]) for name in self._required}
+        if len(set(rows.values())) > 1:
+            counts = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
+            raise InvalidInputError(f"Every input needs the same number of rows, but {counts}.")
+
+    def _describe_inputs(self) -> str:
+        inputs, optional = self._document.inputs, self._document.optional_inputs
+        noun = "no inputs" if not inputs else "the input " if len(inputs) == 1 else "the inputs "
+        rest = f", and perhaps {', '.join(map(str, optional))}" if optional else ""
+        return f"{noun}{', '.join(map(str, inputs))}{rest}"

@@ -1,0 +1,79 @@
+import io
+import json
+
+import numpy as np
+import pytest
+
+from inferq.errors import InvalidInputError
+from inferq.tensors.data_validator import DataValidator
+from inferq.tensors.forms import JSON, detect_form, read_inputs, read_rows
+from inferq.tensors.signature import Datatype, ModelDocument, Tensor
+
+IMAGES = {
+    "a PNG image": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "a JPEG image": b"\xff\xd8\xff\xe0\0\x10JFIF\0",
+    "a WebP image": b"RIFF\x24\n\0\0WEBPVP8 ",
+    "a GIF image": b"GIF89a\x01\0\x01\0",
+}
+
+
+def make_validator(*shapes: list[int]) -> DataValidator:
+    inputs = [Tensor(name=f"x{n}", datatype=Datatype.FP32, shape=shape) for n, shape in enumerate(shapes)]
+    return DataValidator(ModelDocument(name="m", version="a", versions=["a"], inputs=inputs, outputs=[]))
+
+
+def save(write, *arrays) -> bytes:
+    file = io.BytesIO()
+    write(file, *arrays)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"[[1]]", b'{"a":[1]}', b" \n[1]", b"7", b"-1", b'"a"', b"null", b"NaN", b"", b"\xff", b"RIFF"],
+)
+def test_what_begins_like_no_other_form_is_taken_for_json(payload):
+    assert detect_form(payload) is JSON
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("a NumPy array (.npy)", save(np.save, np.zeros((1, 4)))),
+        ("a zip archive (.npz)", save(np.savez, np.zeros((1, 4)))),
+        ("an envelope of raw tensors", b"\x93INFERQ\x01{}"),
+        *IMAGES.items(),
+    ],
+)
+def test_data_of_a_form_that_is_not_supported_is_refused_by_its_name(name, payload):
+    with pytest.raises(InvalidInputError) as caught:
+        read_inputs(payload, make_validator([-1, 4]))
+    assert (
+        f"The job's data is {name}, a form that is not supported. Expected the JSON" in caught.value.message
+    )
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff", b"[1,", b"\x93", b"PK"])
+def test_data_of_no_known_form_is_refused_as_not_being_json(payload):
+    with pytest.raises(InvalidInputError, match="is not JSON that can be read"):
+        read_inputs(payload, make_validator([-1, 4]))
+
+
+def test_json_is_read_as_the_value_of_each_input():
+    values = {"x1": [[3]], "x0": [[1, 2]]}
+    assert read_inputs(json.dumps(values).encode(), make_validator([-1, 2], [-1, 1])) == values
+
+
+def test_jobs_of_one_form_are_read_in_one_pass():
+    assert read_rows([b"[[1],[2]]", b"[[3]]"], make_validator([-1, 1])) == ([[1], [2], [3]], [2, 1])
+
+
+@pytest.mark.parametrize("other", [b"\x89PNG", b"nonsense", b"{}"])
+def test_jobs_of_several_forms_are_not_read_in_one_pass(other):
+    for payloads in ([b"[[1]]", other], [other, b"[[1]]"]):
+        assert read_rows(payloads, make_validator([-1, 1])) is None
+
+
+def test_jobs_of_several_inputs_are_not_read_in_one_pass():
+    payload = b'{"x0":[[1]],"x1":[[1]]}'
+    assert read_rows([payload, payload], make_validator([-1, 1], [-1, 1])) is None
