@@ -72,6 +72,8 @@ def _find_dependence(path: Path, file: OnnxFile, names: set[str]) -> str | None:
         return f"the first axes of its inputs have different names, {', '.join(sorted(names))}"
     try:
         return find_dependence(file)
-    except Exception:  # of a graph that is odd enough, nothing is known
-        log.exception("graph_not_understood", path=str(path))
-        return None
+    except ValueError as error:  # malformed, or too large
+        log.warning("graph_not_analyzed", path=str(path), reason=str(error))
+    except Exception:  # a graph that breaks the analysis says nothing; the model may run all the same
+        log.exception("graph_not_analyzed", path=str(path))
+    return None

@@ -4,8 +4,6 @@ What ONNX Runtime itself runs is served, and gives the same. To write `onnx_back
 a new version of ONNX, take the difference that the test prints.
 """
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from onnx.backend.test import loader
 from pydantic_core import to_json
 
 from inferq.errors import InvalidModelError
-from inferq.models.execution_providers import ExecutionConfig
+from inferq.models.execution_providers import ExecutionConfig, make_session_options
 from inferq.models.model_folder import load_model
 from inferq.tensors.data_validator import DataValidator
 from tests.models import predict
@@ -30,6 +28,7 @@ from tests.models import predict
 # 20 s on a machine that does nothing else
 pytestmark = pytest.mark.timeout(600)
 
+ONE_THREAD = ExecutionConfig(threads=1)
 NOT_SERVED = Path(__file__).with_name("onnx_backend_not_served.txt")
 """The cases that a model's signature rules out: `name: type of an input or output`."""
 
@@ -85,9 +84,7 @@ def _cases() -> Iterator[Case]:
             for kind in ("node", "simple", "pytorch-converted", "pytorch-operator")
             for case in loader.load_model_tests(kind=kind)
         ]
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
+    options = make_session_options(ONE_THREAD)
     for case in found:
         proto, data = _inputs_of(case)
         model = proto.SerializeToString()
@@ -125,11 +122,8 @@ def _difference(case: Case, folder: Path) -> str | None:
     Raises:
         InvalidModelError: The model's signature is refused.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
     (folder / "model.onnx").write_bytes(case.model)
-    (folder / "model.toml").write_text('non_finite = "string"')
-    model = load_model(folder, ExecutionConfig(threads=1))
+    model = load_model(folder, ONE_THREAD)
     names = [tensor.name for tensor in model.document.outputs]
     for inputs, expected in case.runs:
         data = {name: value.tolist() for name, value in inputs.items()}
@@ -142,21 +136,23 @@ def _difference(case: Case, folder: Path) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def outcomes():
+def outcomes(tmp_path_factory):
     """How each case ends: None as it should, else why not."""
     served: dict[str, str | None] = {}
     refused: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for case in _cases():
-            try:
-                difference = _difference(case, Path(folder) / "case")
-            except InvalidModelError as error:
-                refused[case.name] = error.message.partition(" is a ")[2].partition(", ")[0]
-            except Exception as error:  # noqa: BLE001 - shown with all others
-                served[case.name] = f"{type(error).__name__}: {error}"
-            else:
-                if case.runs:
-                    served[case.name] = difference
+    folder = tmp_path_factory.mktemp("repository") / "case"
+    folder.mkdir()
+    (folder / "model.toml").write_text('non_finite = "string"')
+    for case in _cases():
+        try:
+            difference = _difference(case, folder)
+        except InvalidModelError as error:
+            refused[case.name] = error.message.partition(" is a ")[2].partition(", ")[0]
+        except Exception as error:  # noqa: BLE001 - shown with all others
+            served[case.name] = f"{type(error).__name__}: {error}"
+        else:
+            if case.runs:
+                served[case.name] = difference
     return served, refused
 
 

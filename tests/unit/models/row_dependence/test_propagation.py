@@ -30,6 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from inferq.models.execution_providers import ExecutionConfig, make_session_options
 from inferq.models.graph import read_graph
 from tests import onnx_models
 from tests.onnx_models import BOOL, FP32, INT64, value
@@ -493,11 +494,10 @@ def prepare(case):
 
 
 def mixes_when_run(file, name, rows):
-    """Whether a row gets something else beside others than alone; None where that cannot be told."""
+    """Whether a row gives something else beside others than alone; None where that cannot be told."""
     options = ort.RunOptions()
     options.log_severity_level = 4
-    session_options = ort.SessionOptions()
-    session_options.log_severity_level = 4
+    session_options = make_session_options(ExecutionConfig(threads=1))
     try:
         session = ort.InferenceSession(file, session_options, providers=["CPUExecutionProvider"])
         run = partial(session.run, None, run_options=options)
