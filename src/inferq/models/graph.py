@@ -7,7 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from inferq.models.onnx_file import OnnxFile, Value
+from inferq.models.onnx_file import OnnxFile
+from inferq.models.onnx_graph import Value
 from inferq.models.row_dependence import find_dependence
 
 log = structlog.get_logger(__name__)

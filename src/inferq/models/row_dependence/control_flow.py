@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from inferq.models.onnx_file import Graph, Node
+from inferq.models.onnx_graph import Graph, Node
 from inferq.models.row_dependence.axis_lengths import unknown
 from inferq.models.row_dependence.facts import Fact, merge
 from inferq.models.row_dependence.node_inputs import NodeInputs

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from inferq.models.onnx_file import Attribute, Graph, Node
+from inferq.models.onnx_graph import Attribute, Graph, Node
 from inferq.models.row_dependence.facts import NOTHING, Fact
 
 ALL_AXES = range(-64, 64)

@@ -8,7 +8,8 @@ works along the first axis, counts as mixing them. So nothing here proves that r
 
 from collections.abc import Mapping, Sequence
 
-from inferq.models.onnx_file import Attribute, Function, Graph, Node, OnnxFile, Value
+from inferq.models.onnx_file import Function, OnnxFile
+from inferq.models.onnx_graph import Attribute, Graph, Node, Value
 from inferq.models.row_dependence.axis_lengths import ROWS, Length, known, named, unknown
 from inferq.models.row_dependence.control_flow import find_reads, follow_branches, follow_loop, follow_scan
 from inferq.models.row_dependence.facts import NOTHING, Fact, lost

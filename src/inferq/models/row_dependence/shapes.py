@@ -2,7 +2,7 @@
 
 from math import prod
 
-from inferq.models.onnx_file import Constant
+from inferq.models.onnx_constant import Constant
 from inferq.models.row_dependence.axis_lengths import ONE, ROWS, Length, divide, known, multiply, unknown
 from inferq.models.row_dependence.elementwise import combine
 from inferq.models.row_dependence.facts import NOTHING, Fact, Shape, drop, lost, with_length
