@@ -1,4 +1,4 @@
-"""Lengths of axes that are not known as numbers: products such as `rows × heads ÷ 2`."""
+"""Symbolic lengths of axes: products such as `rows × heads ÷ 2`."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -10,7 +10,7 @@ _numbers = count()
 
 
 class Length(NamedTuple):
-    """A number times powers of unknown lengths; also an element of a tensor that holds lengths.
+    """A number times powers of unknown lengths; also an element of a tensor of lengths.
 
     Attributes:
         factor: The number.
@@ -22,36 +22,36 @@ class Length(NamedTuple):
 
     @property
     def number(self) -> int | None:
-        """Its value, if it is known and whole."""
+        """Its value, if it is a known whole number."""
         return int(self.factor) if not self.powers and self.factor.denominator == 1 else None
 
     @property
     def has_rows(self) -> bool:
-        """Whether it is a multiple of the number of rows, or a part of it."""
+        """Whether it is proportional to the number of rows."""
         return (_ROWS, 1) in self.powers
 
 
-def known(number: float) -> Length:
-    """A length that is a number."""
+def make_length(number: float) -> Length:
+    """Returns a length that is a number."""
     return Length(Fraction(number))
 
 
-def named(name: str) -> Length:
-    """A length that has a name, of its own unless it is asked for again by that name."""
+def make_named_length(name: str) -> Length:
+    """Returns an unknown length, the same for the same name."""
     return Length(Fraction(1), ((f"named {name}", 1),))
 
 
-def unknown() -> Length:
-    """A length of which nothing is known."""
+def make_unknown_length() -> Length:
+    """Returns an unknown length that equals no other."""
     return Length(Fraction(1), ((f"unknown {next(_numbers)}", 1),))
 
 
-ONE = known(1)
+ONE = make_length(1)
 ROWS = Length(Fraction(1), ((_ROWS, 1),))
 
 
 def multiply(lengths: Iterable[Length]) -> Length:
-    """The product of lengths; 1 for none."""
+    """Returns the product of lengths; 1 for none."""
     factor, powers = Fraction(1), dict[str, int]()
     for length in lengths:
         factor *= length.factor
@@ -61,8 +61,8 @@ def multiply(lengths: Iterable[Length]) -> Length:
 
 
 def divide(length: Length, by: Length) -> Length:
-    """The quotient of two lengths; unknown for a division by 0."""
+    """Returns the quotient of two lengths; unknown for a division by 0."""
     if not by.factor:
-        return unknown()
+        return make_unknown_length()
     inverse = Length(1 / by.factor, tuple((name, -power) for name, power in by.powers))
     return multiply([length, inverse])

@@ -1,84 +1,95 @@
-"""Layers of neural networks, and scikit-learn's models."""
+"""Layers of neural networks, and estimators of scikit-learn."""
 
-from inferq.models.row_dependence.axis_lengths import ONE, ROWS, multiply, unknown
-from inferq.models.row_dependence.facts import Fact, lost, with_length
-from inferq.models.row_dependence.node_inputs import NodeInputs
-
-
-def follow_per_picture(call: NodeInputs) -> Fact:
-    """What works within the pictures, signals or volumes of a batch, [n, channels, …]."""
-    fact = call.input(0)
-    if any(other.carries for other in call.inputs[1:] if other.axis != 0):
-        return lost(call.inputs)
-    call.keep_apart(fact, range(1, 64), "works across all rows")
-    shape = None if fact.shape is None else (fact.shape[0], *(unknown() for _ in fact.shape[1:]))
-    return fact.along(fact.axis, shape)
+from inferq.models.row_dependence.abstract_values import AbstractValue, make_untracked, replace_length
+from inferq.models.row_dependence.axis_lengths import ONE, ROWS, make_unknown_length, multiply
+from inferq.models.row_dependence.traced_node import TracedNode
 
 
-def follow_global_pool(call: NodeInputs) -> Fact:
+def follow_spatial(node: TracedNode) -> AbstractValue:
+    """Follows rows through an operator on each image, signal or volume of a batch, [n, channels, …]."""
+    value = node.input(0)
+    if any(other.holds_rows for other in node.inputs[1:] if other.row_axis != 0):
+        return make_untracked(node.inputs)
+    node.refuse_along(value, range(1, 64), "works across all rows")
+    shape = (
+        None if value.shape is None else (value.shape[0], *(make_unknown_length() for _ in value.shape[1:]))
+    )
+    return value.with_shape(shape)
+
+
+def follow_global_pool(node: TracedNode) -> AbstractValue:
     """Follows rows through `GlobalAveragePool` and its like."""
-    fact = follow_per_picture(call)
-    ones = None if fact.shape is None else (*fact.shape[:2], *(ONE for _ in fact.shape[2:]))
-    return fact.along(fact.axis, ones)
+    value = follow_spatial(node)
+    ones = None if value.shape is None else (*value.shape[:2], *(ONE for _ in value.shape[2:]))
+    return value.with_shape(ones)
 
 
-def follow_recurrent(call: NodeInputs) -> list[Fact]:
-    """Follows rows through `LSTM`, `GRU` and `RNN`, whose first axis is time unless told otherwise."""
-    is_batch_first = call.integer("layout", 0) == 1
-    fact, batch = call.input(0), 0 if is_batch_first else 1
-    call.keep_apart(fact, [axis for axis in range(3) if axis != batch], "takes all rows for one sequence")
-    carries = any(one.carries for one in call.inputs)
-    length = (ROWS if carries else unknown(),)
-    steps = (unknown(), unknown(), *length) if batch else (*length, unknown(), unknown())
-    state = (unknown(), *length) if batch else (*length, unknown())
-    is_known = carries and (fact.axis is not None or not fact.carries)
+def follow_recurrent(node: TracedNode) -> list[AbstractValue]:
+    """Follows rows through `LSTM`, `GRU` and `RNN`, whose first axis is time unless `layout` is 1."""
+    is_batch_first = node.integer("layout", 0) == 1
+    value, batch = node.input(0), 0 if is_batch_first else 1
+    node.refuse_along(value, [axis for axis in range(3) if axis != batch], "takes all rows for one sequence")
+    holds_rows = any(one.holds_rows for one in node.inputs)
+    length = (ROWS if holds_rows else make_unknown_length(),)
+    steps = (
+        (make_unknown_length(), make_unknown_length(), *length)
+        if batch
+        else (*length, make_unknown_length(), make_unknown_length())
+    )
+    state = (make_unknown_length(), *length) if batch else (*length, make_unknown_length())
+    is_known = holds_rows and (value.row_axis is not None or not value.holds_rows)
     return [
-        Fact((*steps, unknown()), carries, (2 if batch else 0) if is_known else None),
-        *[Fact((*state, unknown()), carries, batch if is_known else None)] * (len(call.node.outputs) - 1),
+        AbstractValue((*steps, make_unknown_length()), holds_rows, (2 if batch else 0) if is_known else None),
+        *[AbstractValue((*state, make_unknown_length()), holds_rows, batch if is_known else None)]
+        * (len(node.outputs) - 1),
     ]
 
 
-def follow_attention(call: NodeInputs) -> list[Fact]:
+def follow_attention(node: TracedNode) -> list[AbstractValue]:
     """Follows rows through attention, whose first axis is the batch."""
-    fact = call.input(0)
-    call.keep_apart(fact, range(1, 64), "works across all rows")
-    present = 1 if call.node.operator == "Attention" and call.node.domain else 0
-    rest = fact.along(None if fact.axis is None else present, None)
-    return [fact.along(fact.axis, None), *[rest] * (len(call.node.outputs) - 1)]
+    value = node.input(0)
+    node.refuse_along(value, range(1, 64), "works across all rows")
+    present = 1 if node.operator == "Attention" and node.domain else 0
+    rest = value.with_row_axis(None if value.row_axis is None else present, None)
+    return [value.with_shape(None), *[rest] * (len(node.outputs) - 1)]
 
 
-def follow_estimator(call: NodeInputs) -> list[Fact]:
-    """Follows rows through a model of scikit-learn's, which takes a table of rows, or a single one."""
-    fact = call.input(0)
-    if fact.carries and fact.rank == 1:
-        call.refuse("takes all rows for the features of one")
-    call.keep_apart(fact, range(1, 64), "takes all rows for the features of one")
-    table = fact.along(fact.axis, (fact.shape[0] if fact.shape else unknown(), unknown()))
-    labels = fact.along(fact.axis, table.shape and table.shape[:1])
-    is_classifier = call.node.operator.endswith("Classifier")
-    return [labels if is_classifier else table, *[table] * (len(call.node.outputs) - 1)]
+def follow_estimator(node: TracedNode) -> list[AbstractValue]:
+    """Follows rows through an estimator, which takes a table of rows, or a single row."""
+    value = node.input(0)
+    if value.holds_rows and value.rank == 1:
+        node.refuse("takes all rows for the features of one")
+    node.refuse_along(value, range(1, 64), "takes all rows for the features of one")
+    table = value.with_shape(
+        (value.shape[0] if value.shape else make_unknown_length(), make_unknown_length())
+    )
+    labels = value.with_shape(table.shape and table.shape[:1])
+    is_classifier = node.operator.endswith("Classifier")
+    return [labels if is_classifier else table, *[table] * (len(node.outputs) - 1)]
 
 
-def follow_pick_features(call: NodeInputs) -> Fact:
-    """Follows rows through `ArrayFeatureExtractor`, be they in the table or the indices."""
-    data, picks = call.input(0), call.input(1)
-    call.keep_apart(data, [-1] if data.shape else [], "picks some of all rows")
-    if not picks.carries:
-        return data.along(data.axis, with_length(data, -1, unknown()))
-    if data.carries:
-        return lost(call.inputs)
+def follow_array_feature_extractor(node: TracedNode) -> AbstractValue:
+    """Follows rows through `ArrayFeatureExtractor`, whether the table or the indices hold them."""
+    data, indices = node.input(0), node.input(1)
+    node.refuse_along(data, [-1] if data.shape else [], "picks some of all rows")
+    if not indices.holds_rows:
+        return data.with_shape(replace_length(data, -1, make_unknown_length()))
+    if data.holds_rows:
+        return make_untracked(node.inputs)
     before = (ONE,) if data.rank == 1 else (data.shape or ())[:-1]
-    count = multiply(picks.shape) if picks.shape is not None else unknown()
-    return Fact((*before, count), True, len(before) if data.shape is not None else None)
+    count = multiply(indices.shape) if indices.shape is not None else make_unknown_length()
+    return AbstractValue((*before, count), True, len(before) if data.shape is not None else None)
 
 
-def follow_new_last_axis(call: NodeInputs) -> Fact:
-    """Follows rows through what makes a list of each value."""
-    fact = call.input(0)
-    return fact.along(fact.axis, None if fact.shape is None else (*fact.shape, unknown()))
+def follow_list_per_value(node: TracedNode) -> AbstractValue:
+    """Follows rows through an operator that makes a list of each element, along a new last axis."""
+    value = node.input(0)
+    return value.with_shape(None if value.shape is None else (*value.shape, make_unknown_length()))
 
 
-def follow_features(call: NodeInputs) -> Fact:
+def follow_feature_vectorizer(node: TracedNode) -> AbstractValue:
     """Follows rows through `FeatureVectorizer`."""
-    axes = {fact.axis for fact in call.inputs if fact.carries}
-    return Fact((unknown(), unknown()), bool(axes), 0 if axes == {0} else None)
+    axes = {value.row_axis for value in node.inputs if value.holds_rows}
+    return AbstractValue(
+        (make_unknown_length(), make_unknown_length()), bool(axes), 0 if axes == {0} else None
+    )

@@ -2,108 +2,120 @@
 
 from collections.abc import Sequence
 
-from inferq.models.row_dependence.axis_lengths import ONE, unknown
-from inferq.models.row_dependence.facts import NOTHING, Fact, drop, lost, with_length, without_content
-from inferq.models.row_dependence.node_inputs import ALL_AXES, NodeInputs, Rule
+from inferq.models.row_dependence.abstract_values import (
+    UNKNOWN,
+    AbstractValue,
+    discard_elements,
+    forget_lengths,
+    make_untracked,
+    remove_axes,
+    replace_length,
+)
+from inferq.models.row_dependence.axis_lengths import ONE, make_unknown_length
+from inferq.models.row_dependence.traced_node import ALL_AXES, Rule, TracedNode
 
 
-def follow_reduce(call: NodeInputs) -> Fact:
+def follow_reduce(node: TracedNode) -> AbstractValue:
     """Follows rows through `ReduceSum` and its like."""
-    fact, axes = call.input(0), call.axes(1)
-    if axes == [] and call.integer("noop_with_empty_axes", 0):
-        return without_content(fact)
+    value, axes = node.input(0), node.axes(1)
+    if axes == [] and node.integer("noop_with_empty_axes", 0):
+        return discard_elements(value)
     if axes is None:
-        return lost(call.inputs)
-    return _remove(call, fact, axes or ALL_AXES, "takes all rows together")
+        return make_untracked(node.inputs)
+    return _reduce_axes(node, value, axes or ALL_AXES, "takes all rows together")
 
 
-def follow_arg(call: NodeInputs) -> Fact:
+def follow_arg_max(node: TracedNode) -> AbstractValue:
     """Follows rows through `ArgMax` and `ArgMin`."""
-    return _remove(call, call.input(0), [call.integer("axis", 0)], "compares all rows")
+    return _reduce_axes(node, node.input(0), [node.integer("axis", 0)], "compares all rows")
 
 
-def _remove(call: NodeInputs, fact: Fact, axes: Sequence[int], how: str) -> Fact:
-    """What is left when axes are made one value, or dropped."""
-    call.keep_apart(fact, axes, how, guess=True)
-    gone = {fact.counted(axis) for axis in axes}
-    if call.integer("keepdims", 1):
-        shape = fact.shape and tuple(ONE if place in gone else one for place, one in enumerate(fact.shape))
-        return fact.along(fact.axis, shape)
+def _reduce_axes(node: TracedNode, value: AbstractValue, axes: Sequence[int], how: str) -> AbstractValue:
+    """Follows rows through a reduction of some axes, which are kept with length 1, or removed."""
+    node.refuse_along(value, axes, how, assume_first=True)
+    removed = {value.normalize_axis(axis) for axis in axes}
+    if node.integer("keepdims", 1):
+        shape = value.shape and tuple(
+            ONE if position in removed else one for position, one in enumerate(value.shape)
+        )
+        return value.with_shape(shape)
     if axes is ALL_AXES:
-        return Fact((), fact.carries)
-    return drop(fact, gone)
+        return AbstractValue((), value.holds_rows)
+    return remove_axes(value, removed)
 
 
-def follow_softmax(call: NodeInputs) -> Fact:
+def follow_softmax(node: TracedNode) -> AbstractValue:
     """Follows rows through `Softmax` and its like."""
-    fact = call.input(0)
-    if call.version < 13 and not call.node.domain:  # it took all axes from this one on for one
-        axis = fact.counted(call.integer("axis", 1))
-        call.keep_apart(fact, range(axis, 64), "normalizes over all rows", guess=True)
+    value = node.input(0)
+    if node.version < 13 and not node.domain:  # it flattened all axes from this one on
+        axis = value.normalize_axis(node.integer("axis", 1))
+        node.refuse_along(value, range(axis, 64), "normalizes over all rows", assume_first=True)
     else:
-        call.keep_apart(fact, [call.integer("axis", -1)], "normalizes over all rows", guess=True)
-    return fact
+        node.refuse_along(value, [node.integer("axis", -1)], "normalizes over all rows", assume_first=True)
+    return value
 
 
-def keep_along_axis(how: str, default: int) -> Rule:
-    """What happens along one axis, whose values stay where they are."""
+def make_axis_rule(how: str, default: int) -> Rule:
+    """Returns a rule for an operator that works along one axis and keeps the shape."""
 
-    def rule(call: NodeInputs) -> Fact:
-        fact = call.input(0)
-        call.keep_apart(fact, [call.integer("axis", default)], how, guess=True)
-        return without_content(fact)
+    def rule(node: TracedNode) -> AbstractValue:
+        value = node.input(0)
+        node.refuse_along(value, [node.integer("axis", default)], how, assume_first=True)
+        return discard_elements(value)
 
     return rule
 
 
-def follow_norm(call: NodeInputs) -> list[Fact]:
-    """A norm over all axes from one on; further outputs are statistics of the same rows."""
-    fact = call.input(0)
-    axis = fact.counted(call.integer("axis", -1))
-    call.keep_apart(fact, range(axis, 64) if axis >= 0 else [axis], "normalizes over all rows", guess=True)
-    return [fact] * len(call.node.outputs)
+def follow_layer_normalization(node: TracedNode) -> list[AbstractValue]:
+    """Follows rows through a norm over all axes from one on; further outputs are statistics of each row."""
+    value = node.input(0)
+    axis = value.normalize_axis(node.integer("axis", -1))
+    node.refuse_along(
+        value, range(axis, 64) if axis >= 0 else [axis], "normalizes over all rows", assume_first=True
+    )
+    return [value] * len(node.outputs)
 
 
-def follow_mean_variance(call: NodeInputs) -> Fact:
+def follow_mean_variance_normalization(node: TracedNode) -> AbstractValue:
     """Follows rows through `MeanVarianceNormalization`."""
-    axes = call.integers("axes") or (0, 2, 3)
-    call.keep_apart(call.input(0), axes, "normalizes over all rows", guess=True)
-    return call.input(0)
+    axes = node.integers("axes") or (0, 2, 3)
+    node.refuse_along(node.input(0), axes, "normalizes over all rows", assume_first=True)
+    return node.input(0)
 
 
-def follow_cumulative(call: NodeInputs) -> Fact:
+def follow_cumulative_sum(node: TracedNode) -> AbstractValue:
     """Follows rows through `CumSum`."""
-    fact, axis = call.input(0), call.input(1).numbers
+    value, axis = node.input(0), node.input(1).integers
     if axis is None:
-        axis = [0] if fact.rank == 1 else []
-    call.keep_apart(fact, axis, "sums rows up one after another", guess=True)
-    return fact
+        axis = [0] if value.rank == 1 else []
+    node.refuse_along(value, axis, "sums rows up one after another", assume_first=True)
+    return value
 
 
-def follow_top(call: NodeInputs) -> Fact:
+def follow_top_k(node: TracedNode) -> AbstractValue:
     """Follows rows through `TopK`."""
-    fact, axis = call.input(0), call.integer("axis", -1)
-    call.keep_apart(fact, [axis], "sorts all rows", guess=True)
-    return fact.along(fact.axis, with_length(fact, axis, unknown()))
+    value, axis = node.input(0), node.integer("axis", -1)
+    node.refuse_along(value, [axis], "sorts all rows", assume_first=True)
+    return value.with_shape(replace_length(value, axis, make_unknown_length()))
 
 
-def follow_trained(call: NodeInputs) -> list[Fact]:
-    """Follows rows through `BatchNormalization`, which takes no statistics outside training."""
-    if call.input(0).carries and call.integer("training_mode", 0):
-        call.refuse("takes its statistics from all rows")
-    return [without_content(call.input(0)), *[NOTHING] * (len(call.node.outputs) - 1)]
+def follow_batch_normalization(node: TracedNode) -> list[AbstractValue]:
+    """Follows rows through `BatchNormalization`, which computes no statistics outside training."""
+    if node.input(0).holds_rows and node.integer("training_mode", 0):
+        node.refuse("takes its statistics from all rows")
+    return [discard_elements(node.input(0)), *[UNKNOWN] * (len(node.outputs) - 1)]
 
 
-def follow_loss(call: NodeInputs) -> Fact:
+def follow_loss(node: TracedNode) -> AbstractValue:
     """Follows rows through a loss."""
-    fact = call.input(0)
-    if fact.carries and call.text("reduction", "mean") != "none":
-        call.refuse("takes all rows together")
-    return fact.along(fact.axis, None)
+    value = node.input(0)
+    if value.holds_rows and node.text("reduction", "mean") != "none":
+        node.refuse("takes all rows together")
+    return value.with_shape(None)
 
 
-def follow_fourier(call: NodeInputs) -> Fact:
+def follow_dft(node: TracedNode) -> AbstractValue:
     """Follows rows through `DFT`."""
-    fact, axis = call.input(0), [call.integer("axis", 1)] if call.version < 20 else call.input(2).numbers
-    call.keep_apart(fact, [-2] if axis is None else axis, "transforms all rows together")
-    return fact.along(fact.axis, None if fact.shape is None else tuple(unknown() for _ in fact.shape))
+    value, axis = node.input(0), [node.integer("axis", 1)] if node.version < 20 else node.input(2).integers
+    node.refuse_along(value, [-2] if axis is None else axis, "transforms all rows together")
+    return forget_lengths(value)
