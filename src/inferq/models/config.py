@@ -1,4 +1,4 @@
-"""The card of a model: what its `model.toml` says that the ONNX file does not."""
+"""The configuration of a model: what its `model.toml` says that the ONNX file does not."""
 
 import tomllib
 from pathlib import Path
@@ -14,20 +14,19 @@ class ModelConfig(BaseModel):
     """The keys of `model.toml`, all optional.
 
     Attributes:
-        description: What the model does, in a person's words.
+        description: What the model does, for people.
         class_names: Names of the classes by index, or a table of them by label, in the order of the
             probabilities; makes the model a classifier.
         feature_names: Names along the last axis of the model's only input.
         example: A value of `data` that the model accepts: an array, or a table of named inputs.
-        sample_shape: The shape of zeros that the model accepts, for one whose example would be long: that of
-            its only input, or a table by input.
-        label_output: Name of the classifier's output that holds the class, where it is not found by itself.
-        probabilities_output: Name of the output that holds a probability for each class; empty where none
-            does.
+        sample_shape: The shape of zeros that the model accepts, instead of a long example: that of its only
+            input, or a table by input.
+        label_output: Name of the classifier's output with the class of each row if it is not found by itself.
+        probabilities_output: Name of the output with a probability for each class; empty where there is none.
         non_finite: How NaN and infinities are written in results: as null, or as strings.
-        timeout_seconds: Longest run of a job that does not say otherwise.
-        batch: Whether jobs may share a run: False: never; True: unless a trial shows that they change each
-            other's results; None: unless that, or the graph says that they do.
+        timeout_seconds: Longest run of a job without a timeout of its own.
+        batch: Whether jobs may share a run. False: never. True: unless the probe at start shows that they
+            change each other's results. None: unless the probe or the graph shows it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -45,7 +44,7 @@ class ModelConfig(BaseModel):
 
 
 def read_config(path: Path) -> ModelConfig:
-    """Reads a `model.toml`; one that does not exist is an empty card.
+    """Reads a `model.toml`; without the file, all keys have their defaults.
 
     Raises:
         InvalidModelError: It cannot be read, is not TOML, or has a key that is unknown or of the wrong type.
@@ -69,7 +68,7 @@ def read_config(path: Path) -> ModelConfig:
 
 
 def _explain(error: ValidationError) -> str:
-    # of a key that takes a list or a table, the error that lies deepest is of the one that was meant
+    # for a key that takes a list or a table, the deepest error belongs to the form that was meant
     deepest = max(error.errors(include_url=False), key=lambda one: len(one["loc"]))
     key = ".".join(str(part) for part in deepest["loc"] if "[" not in str(part))
     if deepest["type"] == "extra_forbidden":

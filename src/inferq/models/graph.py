@@ -16,18 +16,18 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GraphSummary:
-    """What a graph says.
+    """What a worker needs to know of a graph.
 
     Attributes:
-        dependence: Why rows of several jobs must not share a run, as a clause; None where nothing says so.
-        is_batch: Whether the first axes of its inputs may be one: they have no names that differ.
-        external_files: The files beside the ONNX file that hold weights, as it names them: relative to its
-            folder, each once, in alphabetical order.
+        dependence: Why rows of several jobs must not share a run, as a clause; None if no reason was found.
+        is_batch: Whether the first axes of its inputs may be one batch axis: their names do not differ.
+        external_files: The files with weights, as the ONNX file names them: relative to its folder, once,
+            in alphabetical order.
         axis_names: For each input and output the name of each axis, None for one without; nothing for those
             in `unranked`.
-        unranked: Inputs and outputs for which the file does not say how many axes they have. (ONNX Runtime's
-            Python shows them with the shape [], like a single value.)
-        overridable: Inputs with a value in the file, which a caller may send but need not.
+        unranked: Inputs and outputs whose number of axes the file leaves open. (ONNX Runtime shows them with
+            the shape [], like a single value.)
+        overridable: Inputs with a default value in the file.
     """
 
     dependence: str | None = None
@@ -42,8 +42,8 @@ def read_graph(path: Path) -> GraphSummary:
     """Reads an ONNX file, its structure but not its weights: 500 MB cost no more than 5.
 
     Returns:
-        What its graph says. Nothing for a file that cannot be read, or is not ONNX's: whoever loads it says
-        what is wrong with it.
+        A summary of its graph; an empty one for a file that cannot be read, or is not ONNX: loading it gives
+        the error.
     """
     try:
         file = OnnxFile.read(path)
@@ -56,7 +56,7 @@ def read_graph(path: Path) -> GraphSummary:
         dependence=_find_dependence(path, file, names),
         is_batch=len(names) < 2,
         external_files=tuple(files),
-        axis_names={value.name: _axis_names(value) for value in values if value.shape is not None},
+        axis_names={value.name: _list_axis_names(value) for value in values if value.shape is not None},
         unranked=frozenset(value.name for value in values if value.shape is None),
         overridable=frozenset(
             value.name for value in file.graph.inputs if value.name in file.graph.constants
@@ -64,7 +64,7 @@ def read_graph(path: Path) -> GraphSummary:
     )
 
 
-def _axis_names(value: Value) -> tuple[str | None, ...]:
+def _list_axis_names(value: Value) -> tuple[str | None, ...]:
     return tuple(axis if isinstance(axis, str) else None for axis in value.shape or ())
 
 

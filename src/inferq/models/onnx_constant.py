@@ -47,8 +47,8 @@ def read_constant(view: memoryview) -> Constant:
         elif number == 8:
             name = as_text(value)
         elif number == 13:
-            key, place = _read_entry(as_message(value))
-            file = place if key == "location" else file
+            key, text = _read_entry(as_message(value))
+            file = text if key == "location" else file
         elif number == 14:
             is_external = value == _EXTERNAL
     is_small = datatype in _FORMATS and math.prod(shape) <= _MOST_ELEMENTS and not is_external

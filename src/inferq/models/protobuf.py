@@ -1,4 +1,4 @@
-"""The fields of a Protocol Buffers message, read where it lies: what is not asked for is passed over."""
+"""The fields of a Protocol Buffers message, read in place: what is not needed is skipped."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,7 +8,7 @@ class Field(NamedTuple):
     """A field of a message.
 
     Attributes:
-        number: By which the message's definition knows it.
+        number: Its number in the definition of the message.
         value: An integer, or the bytes of anything else.
     """
 
@@ -22,35 +22,35 @@ def read_fields(view: memoryview) -> Iterator[Field]:
     Raises:
         ValueError: It is not what ONNX writes.
     """
-    at, end = 0, len(view)
-    while at < end:
-        tag, at = _varint(view, at)
+    offset, end = 0, len(view)
+    while offset < end:
+        tag, offset = _read_varint(view, offset)
         kind = tag & 7
         if kind == 0:
-            number, at = _varint(view, at)
+            number, offset = _read_varint(view, offset)
             yield Field(tag >> 3, number)
             continue
         if kind == 2:
-            length, at = _varint(view, at)
+            length, offset = _read_varint(view, offset)
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
         else:
             raise ValueError(f"a field of kind {kind}, which ONNX does not use")
-        if length > end - at:
-            raise ValueError(f"a field of {length} bytes where {end - at} are left")
-        yield Field(tag >> 3, view[at : at + length])
-        at += length
+        if length > end - offset:
+            raise ValueError(f"a field of {length} bytes where {end - offset} are left")
+        yield Field(tag >> 3, view[offset : offset + length])
+        offset += length
 
 
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Returns the integer at a place, and the place behind it."""
+def _read_varint(view: memoryview, offset: int) -> tuple[int, int]:
+    """Returns the integer at an offset, and the offset behind it."""
     value = shift = 0
-    while at < len(view) and shift < 70:
-        byte = view[at]
-        at += 1
+    while offset < len(view) and shift < 70:
+        byte = view[offset]
+        offset += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, at
+            return value, offset
         shift += 7
     raise ValueError("an integer that does not end")
 
@@ -89,7 +89,7 @@ def as_integers(values: Iterator[int | memoryview]) -> tuple[int, ...]:
 
 
 def _unpack(view: memoryview) -> Iterator[int]:
-    at = 0
-    while at < len(view):
-        value, at = _varint(view, at)
+    offset = 0
+    while offset < len(view):
+        value, offset = _read_varint(view, offset)
         yield as_signed(value)

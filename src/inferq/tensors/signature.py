@@ -1,4 +1,4 @@
-"""The signature of a model: what goes in and what comes out, as its workers announce it."""
+"""The signature of a model, its inputs and outputs, as its workers announce it."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -60,13 +60,13 @@ def _is_unset(value: object) -> bool:
 class Tensor(BaseModel):
     """One input or output of a model.
 
-    What few models have is left out of the JSON of all others.
+    Rare fields are left out of its JSON where they are not set.
 
     Attributes:
         name: Name in the ONNX graph.
         datatype: Type of its values; of a sequence or a map, of the values in it.
-        shape: Length of each axis, -1 where any length fits; empty for a single value. Of a sequence it is
-            [-1], for its length; one of maps, as ZipMap gives, has an entry for each row.
+        shape: Length of each axis, -1 where any length fits (a dynamic axis); empty for a single value. A
+            sequence has the shape [-1]; a sequence of maps, as ZipMap gives it, has an entry for each row.
         onnx_type: ONNX's type of an output that is no tensor, such as `seq(map(int64,tensor(float)))`.
         is_unranked: Whether the file leaves the number of axes open, so that any array fits; `shape` is then
             empty.
@@ -114,26 +114,26 @@ class ModelDocument(BaseModel):
     """A model as its workers announce it in Redis, and as the API shows it.
 
     It is the model metadata of the Open Inference Protocol (`name`, `versions`, `platform`, `inputs`,
-    `outputs`), and what a person asks next.
+    `outputs`), and more that helps to use the model.
 
     Attributes:
         name: Name of its folder in the model repository.
         version: First 12 hex digits of a SHA-256 over the ONNX file and its external data.
         versions: That version alone.
         platform: Always `onnxruntime_onnx`.
-        description: What the model does, in a person's words; may be empty.
-        inputs: Input tensors that every job has; none for a model that only computes constants.
-        optional_inputs: Inputs that have a default value in the file, and may be left out.
-        outputs: Output tensors.
+        description: What the model does, for people; may be empty.
+        inputs: Inputs that every job has; none for a model that only computes constants.
+        optional_inputs: Inputs with a default value in the file, which a job may leave out.
+        outputs: Outputs.
         class_names: Names of a classifier's classes, by class index.
-        class_labels: What the model itself calls each class, by class index; None where it says the index or
-            the name.
+        class_labels: The model's own label of each class, by class index; None where it is the index or the
+            name.
         feature_names: Names along the last axis of the model's only input.
         example: A value of `data` that the model accepts.
         sample_shape: Shapes of inputs that the model accepts, by name, where there is no example.
         non_finite: How NaN and infinities are written in results: as null, or as strings.
-        timeout_seconds: Longest run of a job that does not say otherwise; None for the worker's setting.
-        batch: Whether jobs may share a run, as far as model.toml and the names of axes are concerned.
+        timeout_seconds: Longest run of a job without a timeout of its own; None for the worker's setting.
+        batch: Whether model.toml and the names of axes let jobs share a run.
     """
 
     # JSON has no NaN: in an example it is written as `data` takes it
@@ -162,7 +162,7 @@ class ModelDocument(BaseModel):
         return self.batch and bool(self.inputs) and all(tensor.shape[:1] == [-1] for tensor in self.inputs)
 
     def make_data(self) -> Any:  # noqa: ANN401 - any JSON value
-        """Returns data to try a model with: its example, or zeros of its sample shape; None without both."""
+        """Returns data that the model accepts: its example, or zeros of its sample shape; else None."""
         if self.example is not None or (self.inputs and not self.sample_shape):
             return self.example
         shapes = self.sample_shape or {}
@@ -174,7 +174,7 @@ class ModelDocument(BaseModel):
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """Reads a document; fields it does not know are ignored, so that a newer worker's can be read.
+        """Reads a document; unknown fields are ignored, so that one of a newer worker can be read.
 
         Raises:
             InvalidModelError: It is not the JSON of a model document.
