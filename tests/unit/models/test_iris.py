@@ -48,7 +48,7 @@ def test_two_exports_write_the_same_bytes(tmp_path, pipeline):
     assert first == second
 
 
-def test_the_committed_card_is_the_one_the_export_writes(tmp_path, pipeline):
+def test_the_committed_configuration_is_the_one_the_export_writes(tmp_path, pipeline):
     iris.export(tmp_path / "iris", pipeline)
     assert (COMMITTED / "model.toml").read_bytes() == (tmp_path / "iris" / "model.toml").read_bytes()
 

@@ -1,6 +1,5 @@
 import json
 import math
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,12 @@ from inferq.errors import InvalidInputError
 from inferq.models.encoders import TensorEncoder
 from inferq.models.model import Model
 from inferq.tensors.data_validator import DataValidator
-from inferq.tensors.signature import Datatype, ModelDocument, Tensor
+from inferq.tensors.signature import Datatype, ModelDocument
 from inferq.tensors.unknown_model import check_unknown_model_data
+from tests.unit.tensors.strategies import fitting, json_values, make_document, signatures
 
 FLOWER = [5.1, 3.5, 1.4, 0.2]
 FEATURES = ["sepal length", "sepal width", "petal length", "petal width"]
-
-
-def make_document(*inputs: tuple[str, list[int]], **fields: Any) -> ModelDocument:
-    tensors = [
-        Tensor(name=f"x{number}", datatype=Datatype(datatype), shape=shape)
-        for number, (datatype, shape) in enumerate(inputs)
-    ]
-    return ModelDocument(name="m", version="a", versions=["a"], inputs=tensors, outputs=[], **fields)
 
 
 def decoder(document: ModelDocument) -> Model:
@@ -42,42 +34,6 @@ IRIS = make_document(("FP32", [-1, 4]), feature_names=FEATURES, example=[FLOWER]
 
 
 # --- properties
-
-
-def values(datatype: Datatype) -> st.SearchStrategy[Any]:
-    if datatype is Datatype.BOOL:
-        return st.booleans()
-    if datatype is Datatype.BYTES:
-        return st.text(max_size=5)
-    if datatype.is_float:
-        width = int(datatype[2:])
-        assert width in (16, 32, 64)
-        whole = st.integers(-2048, 2048)
-        other = st.sampled_from([None, "NaN", math.nan, "Infinity", math.inf, "-Infinity", -math.inf])
-        return whole | st.floats(width=width, allow_nan=False, allow_infinity=False) | other  # type: ignore[arg-type]
-    low, high = datatype.limits
-    return st.integers(int(low), int(high))
-
-
-@st.composite
-def signatures(draw: st.DrawFn, min_axes: int = 0, shortest: int = 0) -> ModelDocument:
-    datatype = draw(st.sampled_from(Datatype))
-    shape = draw(st.lists(st.sampled_from([-1, -1, *range(shortest, 4)]), min_size=min_axes, max_size=3))
-    return make_document((datatype.value, shape))
-
-
-def nest(draw: st.DrawFn, shape: list[int], leaf: st.SearchStrategy[Any]) -> Any:
-    if not shape:
-        return draw(leaf)
-    return [nest(draw, shape[1:], leaf) for _ in range(shape[0])]
-
-
-@st.composite
-def fitting(draw: st.DrawFn, min_axes: int = 0, shortest: int = 0) -> tuple[ModelDocument, Any]:
-    document = draw(signatures(min_axes, shortest))
-    tensor = document.inputs[0]
-    shape = [draw(st.integers(shortest, 3)) if size < 0 else size for size in tensor.shape]
-    return document, nest(draw, shape, values(tensor.datatype))
 
 
 def wrong_values(datatype: Datatype) -> list[object]:
@@ -141,15 +97,6 @@ def test_data_with_one_thing_wrong_is_refused_by_validator_and_decoder(case):
         decoder(document).decode(json.dumps(data).encode())
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["x0", "x1"]), inner, max_size=2)
-    ),
-    max_leaves=8,
-)
-
-
 @given(signatures(), json_values)
 def test_validator_and_decoder_agree_about_any_json(document, data):
     text = json.dumps(data).encode()
@@ -163,19 +110,6 @@ def test_validator_and_decoder_agree_about_any_json(document, data):
 
     validated = accepts(DataValidator(document).validate, json.loads(text))
     assert validated == accepts(decoder(document).decode, text)
-
-
-@given(fitting(min_axes=1))
-def test_data_that_fits_any_model_passes_where_the_model_is_unknown(case):
-    _, data = case
-    check_unknown_model_data(data)
-    check_unknown_model_data({"x0": data})
-
-
-@given(json_values)
-def test_any_json_for_an_unknown_model_is_accepted_or_refused_but_nothing_else(data):
-    with suppress(InvalidInputError):
-        check_unknown_model_data(data, max_rows=2)
 
 
 # --- what the messages say
@@ -279,36 +213,3 @@ def test_a_wrong_value_is_located_by_its_input():
 
 def test_a_model_with_a_fixed_batch_counts_one_row():
     assert DataValidator(make_document(("FP32", [2, 1])), max_rows=2).validate([[1], [2]]) == 1
-
-
-# --- unknown models
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        ("text", "must be an array"),
-        (None, "must be an array"),
-        (3, "must be an array"),
-        ([[1], [1, 2]], "others have 1"),
-        ([[1], 2], "like its neighbours"),
-        ([None, "a"], "one kind"),
-        (["NaN", True], "one kind"),
-        ([{"a": 1}], "an object"),
-        ([1, "a"], "one kind"),
-        ([1, True], "one kind"),
-        ([1, 2, 3], "at most 2"),
-        ({"x": [1, 2, 3]}, "at most 2"),
-        ({"x": [[1], []]}, r'data\["x"\]\[1\]'),
-    ],
-)
-def test_what_no_model_could_take_is_refused_where_the_model_is_unknown(data, reason):
-    with pytest.raises(InvalidInputError, match=reason):
-        check_unknown_model_data(data, max_rows=2)
-
-
-def test_arrays_nested_beyond_the_stack_are_handled_where_the_model_is_unknown():
-    data: list[Any] = [1]
-    for _ in range(10_000):
-        data = [data]
-    check_unknown_model_data(data)
