@@ -9,7 +9,7 @@ from typing import Any
 
 FOLDER = Path("models/iris")
 
-_CARD = """\
+_CONFIG = """\
 description = "Tells three species of iris apart by four lengths in centimetres (logistic regression)."
 class_names = ["setosa", "versicolor", "virginica"]
 feature_names = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
@@ -56,7 +56,7 @@ def export(folder: Path, pipeline: Any = None) -> Path:  # noqa: ANN401 - scikit
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "model.onnx"
     file.write_bytes(model.SerializeToString())
-    (folder / "model.toml").write_text(_CARD, encoding="utf-8")
+    (folder / "model.toml").write_text(_CONFIG, encoding="utf-8")
     return file
 
 

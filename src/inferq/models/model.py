@@ -85,7 +85,7 @@ class Model:
             log.info("model not warmed up: give it an example", model=self.name, error=error.message)
 
     def _try_sample(self, handle: RunHandle | None) -> None:
-        sample = self.sample()
+        sample = self.make_sample()
         outputs = self.run(sample, handle)
         self.encode(outputs, [self.count_rows(sample)])
         if self.document.example is not None:
@@ -95,7 +95,7 @@ class Model:
                 varied = {name: make_varied_rows(array) for name, array in sample.items()}
                 self.predict_together([varied], handle)  # rows that differ give more of the labels
 
-    def sample(self) -> Inputs:
+    def make_sample(self) -> Inputs:
         """Returns inputs to try the model with: its example; else zeros of its sample shape.
 
         Without a sample shape, each dynamic axis has length 1.
@@ -163,7 +163,7 @@ class Model:
         """Returns the number of rows in decoded inputs; 1 for a model whose first axes are fixed."""
         return len(inputs[self.document.inputs[0].name]) if self.document.batched else 1
 
-    def sharing_key(self, inputs: Inputs) -> object:
+    def make_sharing_key(self, inputs: Inputs) -> object:
         """Returns a key that jobs must have in common to share a run: the shapes of a row of each input.
 
         A job without rows, or with optional inputs, runs alone: its key equals no other.

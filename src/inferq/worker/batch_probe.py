@@ -73,7 +73,7 @@ def probe_model(model: Model, handle: RunHandle | None = None) -> ProbeResult:
     Raises:
         ModelError: It was stopped.
     """
-    sample = model.sample()
+    sample = model.make_sample()
     rows = max(1, model.count_rows(sample))
     started_at = time.perf_counter()
     try:

@@ -60,7 +60,7 @@ class Executor:
         if probe.reason:
             log.info("model_runs_jobs_one_by_one", model=model.name, reason=probe.reason)
         planner = BatchPlanner(
-            model.sharing_key, self._settings.batch_budget, shares_runs=probe.may_share_runs
+            model.make_sharing_key, self._settings.batch_budget, shares_runs=probe.may_share_runs
         )
         for rows, seconds in probe.costs:
             planner.add_cost(rows, seconds)

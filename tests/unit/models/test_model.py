@@ -203,8 +203,8 @@ def test_an_input_with_a_default_may_be_left_out(tmp_path):
     assert orjson.loads(predict(model, b"[[1,2]]")) == {"outputs": {"y": [[10, 20]]}}
     assert orjson.loads(predict(model, b'{"x":[[1,2]],"scale":[2]}')) == {"outputs": {"y": [[2, 4]]}}
     plain, other = model.decode(b"[[1,2]]"), model.decode(b'{"x":[[1,2]],"scale":[2]}')
-    assert model.sharing_key(plain) == model.sharing_key(model.decode(b"[[3,4],[5,6]]"))
-    assert model.sharing_key(other) not in (model.sharing_key(plain), model.sharing_key(other))
+    assert model.make_sharing_key(plain) == model.make_sharing_key(model.decode(b"[[3,4],[5,6]]"))
+    assert model.make_sharing_key(other) not in (model.make_sharing_key(plain), model.make_sharing_key(other))
     with pytest.raises(InvalidInputError, match=r"lacks the input 'x'. Expected .*, and perhaps 'scale'"):
         model.decode(b'{"scale":[2]}')
 
@@ -256,12 +256,12 @@ def test_a_sample_shape_stands_for_a_long_example(tmp_path):
     folder = onnx_models.write_image(tmp_path / "image")
     (folder / "model.toml").write_text("sample_shape = [2, 3, 8, 9]")
     model = load_model(folder)
-    assert model.sample()["image"].shape == (2, 3, 8, 9)
+    assert model.make_sample()["image"].shape == (2, 3, 8, 9)
     assert np.shape(model.document.make_data()["image"]) == (2, 3, 8, 9)
     assert not model.decode(orjson.dumps(model.document.make_data()))["image"].any()
     two = onnx_models.write_two_by_two(tmp_path / "two")
     (two / "model.toml").write_text("sample_shape = {count = [4, 3], price = [4, 3]}")
-    assert {array.shape for array in load_model(two).sample().values()} == {(4, 3)}
+    assert {array.shape for array in load_model(two).make_sample().values()} == {(4, 3)}
 
 
 def test_float32_is_written_with_its_own_shortest_decimal(tmp_path):

@@ -43,6 +43,11 @@ def test_what_is_no_json_object_is_refused(raw):
         parse(raw)
 
 
+def test_body_of_another_known_form_is_called_by_its_name():
+    with pytest.raises(InvalidJsonError, match="The request body is a PNG image"):
+        parse(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
