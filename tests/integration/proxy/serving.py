@@ -1,4 +1,4 @@
-"""The application behind a real socket, in a thread of this process, so that a test can look into it."""
+"""The application behind a real socket, in a thread of this process, so that a test can inspect it."""
 
 import asyncio
 import threading
@@ -50,7 +50,7 @@ class Proxy:
         """Tells it to stop, and does not wait for that."""
         self.server.should_exit = True
 
-    def until_nobody_waits(self):
+    def wait_until_unused(self):
         wait_until(lambda: len(self.subscriber) == 0, what="every waiter leaving")
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from inferq.errors import InvalidSettingError
 from inferq.settings import load_settings
+from tests.integration.proxy.answers import DATA, expect_problem
 from tests.integration.proxy.routes.test_jobs import failed
-from tests.integration.proxy.routes.test_routes import DATA, expect_problem
 
 ANN, ANN_NEW, BEN = "iq_anns-first", "iq_anns-second", "iq_bens"
 

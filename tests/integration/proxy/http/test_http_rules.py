@@ -40,7 +40,7 @@ async def test_head_on_a_connection_is_followed_by_the_next_answer(proxy, announ
             assert (await connection.answer(has_body=False))[9:12] in (b"200", b"404")
         await connection.send(request(b"GET", b"/health/live"))
         assert b" 200 " in await connection.answer()
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_what_takes_get_says_that_it_takes_head(client):

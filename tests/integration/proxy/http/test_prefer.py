@@ -12,7 +12,7 @@ from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome
 from inferq.queue.consumer.consumer import Consumer
 from inferq.settings import Settings
-from tests.integration.proxy.routes.test_routes import DATA, expect_problem
+from tests.integration.proxy.answers import DATA, expect_problem
 from tests.integration.proxy.serving import serving
 from tests.servers import wait_until
 
@@ -58,7 +58,7 @@ async def test_wait_is_answered_as_soon_as_the_job_ends(proxy, client, consumer)
     assert time.monotonic() - started < 0.5
     assert (view["status"], view["result"]) == ("completed", {"prediction": 0})
     assert view == (await client.get(f"/job/{job_id}")).json()
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_wait_is_answered_with_the_present_state_when_the_time_is_up(proxy, client, consumer):
@@ -69,7 +69,7 @@ async def test_wait_is_answered_with_the_present_state_when_the_time_is_up(proxy
     consumer.claim(1)
     assert (await waiting).json()["status"] == "processing"
     assert 1.0 < time.monotonic() - started < 3
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_wait_for_a_job_that_has_ended_or_does_not_exist_is_answered_at_once(proxy, client, consumer):
@@ -117,7 +117,7 @@ async def test_preference_to_wait_is_answered_with_the_finished_job(proxy, clien
     answer = await waiting
     assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=20")
     assert answer.json() == (await client.get(f"/job/{answer.json()['job_id']}")).json()
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 @pytest.mark.parametrize(("preference", "applied"), [("wait=0", "wait=0"), ("wait=9", "wait=0.3")])
@@ -148,7 +148,7 @@ async def test_client_that_goes_away_while_it_waits_leaves_nothing_behind(proxy,
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        proxy.until_nobody_waits()
+        proxy.wait_until_unused()
 
 
 def commands(redis_client):
@@ -182,7 +182,7 @@ async def test_thousand_waiting_clients_cost_one_subscription_and_one_read_a_sec
         answers = await asyncio.gather(*waiting)
     assert [answer.json()["status"] for answer in answers] == ["completed"] * 1000
     assert [answer.json()["job_id"] for answer in answers] == job_ids
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_lost_message_costs_two_seconds_and_no_hang(proxy, client, redis_client):
@@ -231,7 +231,7 @@ async def test_redis_killed_and_started_again_keeps_nobody_waiting_for_ever(own_
             finish(consumer, 2)
             consumer.close()
             assert (await asyncio.wait_for(until_up, 5)).json()["status"] == "completed"
-        proxy.until_nobody_waits()
+        proxy.wait_until_unused()
     lines = [line["event"] for line in logged if line["event"].startswith("redis")]
     assert lines == ["redis_unavailable", "redis_available_again"]
     assert len(logged) <= 4, logged

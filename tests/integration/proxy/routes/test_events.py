@@ -11,8 +11,8 @@ from inferq.jobs import Outcome
 from inferq.proxy.routes import events
 from inferq.queue.consumer.consumer import Consumer
 from inferq.settings import Settings
+from tests.integration.proxy.answers import DATA, expect_problem
 from tests.integration.proxy.http.test_prefer import RESULT, finish, submitted
-from tests.integration.proxy.routes.test_routes import DATA, expect_problem
 from tests.integration.proxy.serving import serving
 
 
@@ -71,7 +71,7 @@ async def test_stream_tells_each_change_then_the_end_with_the_result(proxy, clie
     view = (await client.get(f"/job/{job_id}")).json()
     assert json.loads(events[-1]["data"]) == view
     assert len({event["id"] for event in events}) == 3
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_stream_of_an_ended_job_is_its_end_and_204_for_whoever_has_seen_it(client, consumer):
@@ -101,17 +101,17 @@ async def test_place_in_the_queue_is_told_as_it_changes_at_most_once_a_second(cl
     *_, third = await submitted(client, 3)
     async with client.stream("GET", f"/job/{third}/events") as response:
         stream = Stream(response)
-        places = [json.loads((await stream.next())["data"])["queue_position"]]
+        positions = [json.loads((await stream.next())["data"])["queue_position"]]
         started = time.monotonic()
         for _ in range(2):
             finish(consumer)
             event = await stream.next()
-            places.append(json.loads(event["data"])["queue_position"])
+            positions.append(json.loads(event["data"])["queue_position"])
             assert event["event"] == "status"
         took = time.monotonic() - started
         finish(consumer)
         assert states(await stream.rest())[-1] == ("end", "completed")
-    assert places == [3, 2, 1]
+    assert positions == [3, 2, 1]
     assert took > 0.9
 
 
@@ -130,10 +130,10 @@ async def test_places_of_many_are_read_together(proxy, client, redis_client, con
         events = [await stream.next() for stream in followed]
         after = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
         assert [json.loads(event["data"])["queue_position"] for event in events] == list(range(1, 51))
-        assert after - before <= 2 + 2 * 4  # claim and finish, and two looks in groups
+        assert after - before <= 2 + 2 * 4  # claim and finish, and two scans in groups
         for response in responses:
             await response.aclose()
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_stream_without_news_sends_heartbeats(client, monkeypatch):
@@ -186,7 +186,7 @@ async def test_client_that_goes_away_leaves_nothing_behind(proxy, client):
     async with client.stream("GET", f"/job/{job_id}/events") as response:
         await Stream(response).next()
         assert len(proxy.subscriber) == 1
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_stream_outlives_an_outage_of_redis(own_redis_server):

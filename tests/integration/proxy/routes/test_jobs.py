@@ -1,10 +1,16 @@
 """What can be done with a job besides reading it: cancel, try again."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from inferq.errors import InvalidInputError, ModelError
 from inferq.jobs import Outcome
-from tests.integration.proxy.routes.test_routes import DATA, expect_problem
+from inferq.queue.consumer.consumer import Consumer
+from tests.integration.proxy.answers import DATA, expect_problem
+from tests.models import predict
+
+SEED_KEYS = ["job_id", "status", "result", "error"]
 
 
 async def submit(client, **members):
@@ -99,3 +105,64 @@ async def test_history_gives_time_worker_and_reason_of_each_attempt(client, anno
     assert (attempt["attempt"], attempt["worker"], attempt["error"]) == (1, "worker-1", "It broke.")
     assert attempt["error_kind"] == "model-error"
     assert view["submitted_at"] <= attempt["started_at"] <= attempt["finished_at"]
+
+
+async def test_pending_job_has_the_seeds_nulls_and_a_position(client, announced):
+    job_id = (await client.post("/predict", json=DATA)).json()["job_id"]
+    view = (await client.get(f"/job/{job_id}")).json()
+
+    assert {key: view[key] for key in SEED_KEYS} == {
+        "job_id": job_id, "status": "pending", "result": None, "error": None,
+    }  # fmt: skip
+    assert (view["model"], view["attempts"], view["queue_position"]) == ("iris", 0, 1)
+    assert datetime.fromisoformat(view["submitted_at"]).tzinfo == UTC
+    assert view["submitted_at"].endswith("Z")
+    assert view["started_at"] is view["finished_at"] is None
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+async def test_completed_job_shows_the_seeds_result(client, announced, consumer, rows):
+    body = {"data": DATA["data"] * rows}
+    job_id = (await client.post("/predict", json=body)).json()["job_id"]
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, result=predict(announced, job.data))])
+    view = (await client.get(f"/job/{job_id}")).json()
+
+    assert (view["status"], view["error"], view["attempts"]) == ("completed", None, 1)
+    assert list(view["result"]) == ["prediction", "class_name", "probabilities"]
+    one = rows == 1
+    assert view["result"]["class_name"] == ("setosa" if one else ["setosa"] * rows)
+    assert view["result"]["prediction"] == (0 if one else [0] * rows)
+    assert len(view["result"]["probabilities"]) == (3 if one else rows)
+    assert view["submitted_at"] <= view["started_at"] <= view["finished_at"]
+
+
+async def test_failed_job_shows_its_error(client, announced, settings):
+    job_id = (await client.post("/predict", json=DATA)).json()["job_id"]
+    consumer = Consumer(settings.model_copy(update={"max_attempts": 1}), "worker-1", ["iris"])
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, error=ModelError("It broke."))])
+    consumer.close()
+    view = (await client.get(f"/job/{job_id}")).json()
+
+    assert (view["status"], view["result"]) == ("failed", None)
+    assert (view["error"], view["error_kind"]) == ("It broke.", "model-error")
+
+
+async def test_job_that_an_outside_worker_ended_is_shown(client, announced, redis_client):
+    job_id = (await client.post("/predict", json=DATA)).json()["job_id"]
+    redis_client.set(f"job:{job_id}:result", '{"answer": 42}')
+    redis_client.set(f"job:{job_id}:status", "completed")
+    assert (await client.get(f"/job/{job_id}")).json()["result"] == {"answer": 42}
+
+    redis_client.set(f"job:{job_id}:result", "not json {")
+    assert (await client.get(f"/job/{job_id}")).json()["result"] == "not json {"
+
+
+@pytest.mark.parametrize("job_id", ["nosuch", "a/b", "%ff", "x" * 300, "..%2f", "ジョブ", "%00"])
+async def test_unknown_job_is_404_and_says_which_of_both_it_can_be(client, job_id):
+    answer = await client.get(f"/job/{job_id}")
+    detail = expect_problem(answer, 404, "job-not-found")
+    if job_id == "nosuch":
+        assert "never existed" in detail
+        assert "expired" in detail

@@ -11,8 +11,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from inferq.proxy.services import websocket_session
 from inferq.settings import Settings
+from tests.integration.proxy.answers import DATA
 from tests.integration.proxy.http.test_prefer import finish, submitted
-from tests.integration.proxy.routes.test_routes import DATA
 from tests.integration.proxy.serving import serving
 from tests.servers import free_port
 
@@ -46,7 +46,7 @@ async def test_socket_tells_each_change_of_a_job_then_closes(proxy, client, cons
         assert (await closed(socket))[0] == 1000
     assert messages[-1]["event"] == "end"
     assert messages[-1]["job"] == (await client.get(f"/job/{job_id}")).json()
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_socket_of_an_unknown_job_is_closed_with_a_reason(proxy):
@@ -72,14 +72,14 @@ async def test_client_that_goes_away_leaves_nothing_behind(proxy, client, announ
     [job_id] = await submitted(client)
     async with connect(proxy.socket_url(f"/job/{job_id}/ws")) as socket:
         await receive(socket)
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
     async with connect(proxy.socket_url("/ws")) as socket:
         for _ in range(3):
             await socket.send(json.dumps(DATA))
         for _ in range(6):
             await receive(socket)
         assert len(proxy.subscriber) == 3
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_one_connection_submits_and_receives_many_jobs(proxy, client, announced, consumer):
@@ -98,7 +98,7 @@ async def test_one_connection_submits_and_receives_many_jobs(proxy, client, anno
         assert {message["job"]["job_id"] for message in rest} == {first["job_id"]}
         statuses = [message["job"]["status"] for message in rest]
         assert (statuses[0], statuses[-1]) == ("pending", "completed")
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_job_of_another_request_is_watched(proxy, client, consumer):

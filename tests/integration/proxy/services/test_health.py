@@ -10,15 +10,15 @@ from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
-from tests.integration.proxy.routes.test_routes import DATA, beat, expect_problem
+from tests.integration.proxy.answers import DATA, beat, expect_problem
 from tests.records import change_record
 from tests.servers import REFUSALS, free_port
 
 
-async def until(look, timeout=5.0):
-    """Looks until it is true; the service may take a second to notice."""
+async def until(check, timeout=5.0):
+    """Checks until it is true; the service may take a second to notice."""
     async with asyncio.timeout(timeout):
-        while not (found := await look()):
+        while not (found := await check()):
             await asyncio.sleep(0.05)
     return found
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from tests.integration.proxy.answers import DATA, expect_problem
 from tests.integration.proxy.http.test_auth import ANN, BEN, bearer, entry
-from tests.integration.proxy.routes.test_routes import DATA, expect_problem
 from tests.records import known
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}

@@ -11,10 +11,10 @@ from websockets.asyncio.client import connect
 
 from inferq.jobs import Outcome
 from inferq.queue.inspection.large_results import PART_BYTES, PARTS_AT_ONCE, LargeResults
+from tests.integration.proxy.answers import DATA
 from tests.integration.proxy.http.test_prefer import submitted
 from tests.integration.proxy.links import slow_link
 from tests.integration.proxy.routes.test_events import Stream
-from tests.integration.proxy.routes.test_routes import DATA
 from tests.integration.proxy.serving import serving
 
 SIZES = [20_000, 300_000]

@@ -83,9 +83,9 @@ async def test_default_model_that_cannot_be_served_says_why(client, consumer, ir
 async def test_heartbeat_that_another_program_has_spoilt_hides_no_worker(
     client, announced, beat, redis_client
 ):
-    for spoilt in ("no json", "[" * 100_000, "[1]"):
+    for corrupt in ("no json", "[" * 100_000, "[1]"):
         beat("iris")
-        redis_client.hset("worker:worker-1", "left_out", spoilt)
+        redis_client.hset("worker:worker-1", "left_out", corrupt)
         assert (await client.get("/health")).json()["status"] == "healthy"
         assert (await client.get("/models")).json()["unavailable"] == {}
 

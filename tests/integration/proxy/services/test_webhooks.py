@@ -49,8 +49,8 @@ async def test_job_without_webhook_says_null(client, announced):
     job = (await client.get(f"/job/{job_id}")).json()
     assert (job["priority"], job["webhook"]) == ("normal", None)
     members = list(job)
-    place = members.index("model")
-    assert members[place + 1 : place + 3] == ["model_version", "priority"]
+    index = members.index("model")
+    assert members[index + 1 : index + 3] == ["model_version", "priority"]
     assert (job["model_version"], members[-1]) == (None, "webhook")
 
 

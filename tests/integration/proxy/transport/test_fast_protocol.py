@@ -146,7 +146,7 @@ async def test_every_answer_is_the_same_byte_by_byte(both):
     ],
     ids=repr,
 )
-async def test_odd_requests_are_answered_alike(both, pieces):
+async def test_unusual_requests_are_answered_alike(both, pieces):
     fast, plain = await answers_to(both, *pieces)
     assert fast == plain
 
@@ -319,7 +319,7 @@ async def test_client_that_does_not_read_is_not_written_to_for_ever(settings, re
                 await asyncio.sleep(0.5)
                 if before == proxy.fast_requests:
                     break
-            assert proxy.fast_requests < count / 2, "the proxy piles up what nobody reads"
+            assert proxy.fast_requests < count / 2, "the proxy buffers what the client does not read"
             connection.writer.transport.resume_reading()
             for _ in range(count):
                 assert len(await connection.answer()) > size

@@ -1,4 +1,4 @@
-"""The short way to the endpoints gives the answers that FastAPI's own way gives."""
+"""Fast routes give the answers that FastAPI's own routing gives."""
 
 import hashlib
 import re
@@ -74,7 +74,7 @@ def store_jobs(redis_client, consumer, *others):
 
 @pytest.fixture(params=["open", "guarded", "full", "away"])
 async def both(request, settings, announced, consumer, redis_client):
-    """A client of the lean application and one of the plain, where all is well and where it is not."""
+    """Clients of the application with and without the fast path, in each state of the service."""
     chosen = made(settings, request.param, max_body_bytes=1000)
     apps = [create_app(chosen, has_fast_path=has_fast_path) for has_fast_path in (True, False)]
     store_jobs(redis_client, consumer, "waiting", "odd/path")
@@ -85,7 +85,7 @@ async def both(request, settings, announced, consumer, redis_client):
 
 
 @pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
-async def test_lean_and_plain_answers_are_identical(both, method, path, body):
+async def test_fast_and_plain_answers_are_identical(both, method, path, body):
     for headers in ({}, {"Authorization": f"Bearer {KEY}"}):
         answers = [await client.request(method, path, content=body, headers=headers) for client in both]
         assert shape(answers[0]) == shape(answers[1])
@@ -95,7 +95,7 @@ async def test_lean_and_plain_answers_are_identical(both, method, path, body):
     "preference", ["wait=0", "respond-async, Wait=0.05", "wait=x", "wait", "handling=lenient"]
 )
 @pytest.mark.parametrize("body", [BODIES[0], b"{"])
-async def test_lean_and_plain_answers_to_a_preference_are_identical(both, preference, body):
+async def test_fast_and_plain_answers_to_a_preference_are_identical(both, preference, body):
     headers = {"Authorization": f"Bearer {KEY}", "Prefer": preference}
     answers = [await client.post("/predict", content=body, headers=headers) for client in both]
     assert shape(answers[0]) == shape(answers[1])
@@ -126,9 +126,9 @@ def test_document_is_the_same(settings):
     assert create_app(settings).openapi() == create_app(settings, has_fast_path=False).openapi()
 
 
-def test_both_ways_are_really_two(settings):
-    ways = [
+def test_both_applications_are_really_two(settings):
+    applications = [
         {one.cls for one in create_app(settings, has_fast_path=has_fast_path).user_middleware}
         for has_fast_path in (True, False)
     ]
-    assert [FastRouteMiddleware in way for way in ways] == [True, False]
+    assert [FastRouteMiddleware in one for one in applications] == [True, False]

@@ -19,7 +19,7 @@ LARGE = b"a" * 60_000
 
 
 @pytest.fixture
-def hasty(settings):
+def impatient(settings):
     """A proxy that does not wait for long."""
     with serving(settings.model_copy(update={"request_timeout_seconds": 0.5})) as proxy:
         yield proxy
@@ -116,12 +116,12 @@ async def test_trailers_are_no_headers(proxy, announced):
 
 
 async def test_stream_ends_with_its_client_though_requests_wait_behind_it(proxy, redis_client, monkeypatch):
-    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)  # by writing it is learnt that nobody reads
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)  # only writing shows that the client has left
     redis_client.set("job:waiting:data", BODY)
     async with Connection.to(proxy) as connection:
         await connection.send(request(b"GET", b"/job/waiting/events") + request(b"GET", b"/jobs"))
         wait_until(lambda: len(proxy.subscriber) == 1, what="the stream")
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_request_behind_one_that_waits_is_not_given_up_before_its_turn(settings, redis_client):
@@ -135,14 +135,14 @@ async def test_request_behind_one_that_waits_is_not_given_up_before_its_turn(set
             assert b" 200 " in await connection.answer()
 
 
-async def test_connection_that_says_nothing_is_closed(hasty):
-    async with Connection.to(hasty) as connection:
+async def test_connection_that_says_nothing_is_closed(impatient):
+    async with Connection.to(impatient) as connection:
         assert await to_end(connection) == b""
 
 
 @pytest.mark.parametrize("begun", [b"GET /job/x HTTP/1.1\r\nHost: x\r\n", request(body=BODY)[:-1]])
-async def test_request_that_stops_or_trickles_is_given_up(hasty, announced, begun):
-    async with Connection.to(hasty) as paused, Connection.to(hasty) as trickling:
+async def test_request_that_stops_or_trickles_is_given_up(impatient, announced, begun):
+    async with Connection.to(impatient) as paused, Connection.to(impatient) as trickling:
         await paused.send(begun)
 
         async def trickle():
@@ -207,7 +207,7 @@ async def test_client_that_half_closes_gets_its_answers(proxy, announced, redis_
             connection.writer.write_eof()
             answers = await to_end(connection)
         assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == statuses
-    proxy.until_nobody_waits()
+    proxy.wait_until_unused()
 
 
 async def test_client_that_half_closes_within_a_request_is_let_go(proxy):

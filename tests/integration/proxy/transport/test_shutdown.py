@@ -15,8 +15,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.integration.proxy.answers import DATA
 from tests.integration.proxy.routes.test_events import Stream
-from tests.integration.proxy.routes.test_routes import DATA
 from tests.integration.proxy.test_server import answers
 from tests.servers import free_port, wait_until
 

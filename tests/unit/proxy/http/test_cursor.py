@@ -8,7 +8,7 @@ from inferq.queue.inspection.listing import Position
 from inferq.settings import Settings
 
 GUARDED = Settings(api_keys=f"ann:{'a' * 64},ben:{'b' * 64}")
-POSITION = Position(True, "", 1769860800004.0, b"job-of-somebody-else")
+POSITION = Position(True, "", 1769860800004.0, b"job-of-another-owner")
 POSITIONS = [POSITION, Position(False, "iris", 7.0, b"\xff\x00"), Position(False, "m" * 64, 0.0, b"x" * 300)]
 
 
@@ -41,7 +41,7 @@ def test_cursor_of_another_listing_is_refused(other):
 
 def test_cursor_that_was_changed_is_refused():
     sealed = bytearray(base64.urlsafe_b64decode(cursors().seal(POSITION)))
-    for place in range(len(sealed)):
-        changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
+    for index in range(len(sealed)):
+        changed = sealed[:index] + bytes([sealed[index] ^ 1]) + sealed[index + 1 :]
         with pytest.raises(InvalidInputError):
             cursors().open(base64.urlsafe_b64encode(changed).decode())
