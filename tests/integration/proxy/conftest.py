@@ -28,6 +28,15 @@ def announced(consumer, iris):
     return iris
 
 
+class AppClient(httpx.AsyncClient):
+    """A client of an application in this process. Its errors are answers, as they are over a socket."""
+
+    def __init__(self, app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        super().__init__(transport=transport, base_url="http://proxy")
+        self.app = app
+
+
 @pytest.fixture
 async def app(settings):
     app = create_app(settings)
@@ -37,9 +46,7 @@ async def app(settings):
 
 @pytest.fixture
 async def client(app):
-    # errors of the application come as answers, as they do over a socket
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://proxy") as client:
+    async with AppClient(app) as client:
         yield client
 
 
@@ -49,15 +56,15 @@ async def make_client():
     clients = []
 
     async def make(settings):
-        transport = httpx.ASGITransport(create_app(settings), raise_app_exceptions=False)
-        clients.append(httpx.AsyncClient(transport=transport, base_url="http://proxy"))
-        return clients[-1]
+        client = AppClient(create_app(settings))
+        clients.append(client)
+        return client
 
     yield make
     for client in clients:
-        await client._transport.app.state.subscriber.aclose()
-        await client._transport.app.state.producer.close()
-        client._transport.app.state.process_pool.close()
+        await client.app.state.subscriber.aclose()
+        await client.app.state.producer.close()
+        client.app.state.process_pool.close()
         await client.aclose()
 
 

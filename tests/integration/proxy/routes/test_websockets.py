@@ -206,7 +206,7 @@ async def test_keys_guard_sockets_and_jobs_belong_to_their_owners(settings, anno
 
 
 async def test_without_a_key_a_server_that_cannot_answer_in_http_closes_with_4401(settings, make_client):
-    app = (await make_client(settings.model_copy(update={"api_keys": f"ann:{'0' * 64}"})))._transport.app
+    app = (await make_client(settings.model_copy(update={"api_keys": f"ann:{'0' * 64}"}))).app
     sent = []
 
     async def send(message):
