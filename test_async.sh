@@ -4,8 +4,8 @@
 #
 # Usage: ./test_async.sh [BASE_URL]        default: http://localhost:8000
 # The service must run with simulated seconds, or each job is over before anything can be seen:
-#   INFERQ_SIMULATED_SECONDS=3 uv run inferq up
-#   INFERQ_SIMULATED_SECONDS=3 docker-compose up --build
+#   INFERQ_SIMULATED_RUN_SECONDS=3 uv run inferq up
+#   INFERQ_SIMULATED_RUN_SECONDS=3 docker-compose up --build
 # INFERQ_API_KEY is sent as the key, where the service wants one.
 #
 # Exit codes: 0 all three claims hold; 1, 2 or 3 that claim does not; 4 the service is out of reach or has no worker, or
@@ -79,7 +79,7 @@ say "    $(now)  status $first"
 case $first in
 pending | processing) ;;
 completed)
-  fail 5 "the job was done before it could be looked at. Start the service with INFERQ_SIMULATED_SECONDS=3"
+  fail 5 "the job was done before it could be looked at. Start the service with INFERQ_SIMULATED_RUN_SECONDS=3"
   ;;
 *) fail 2 "expected pending or processing, got: $body" ;;
 esac
@@ -101,7 +101,7 @@ during=$(member status)
 say "    $(now)  six requests, the slowest took $(seconds "$slowest") s; the job is $during"
 case $during in
 pending | processing) ;;
-*) fail 5 "the job was over before the others were served. Start the service with INFERQ_SIMULATED_SECONDS=3" ;;
+*) fail 5 "the job was over before the others were served. Start the service with INFERQ_SIMULATED_RUN_SECONDS=3" ;;
 esac
 
 say "[2] And on: the job must complete, with a result."
@@ -131,7 +131,7 @@ job_ms=$(printf '%s' "$body" | sed 's/.*"submitted_at":"[^T]*T\([0-9:.]*\)Z".*"f
   awk '{ split($1, a, ":"); split($2, b, ":"); d = (b[1]-a[1])*3600 + (b[2]-a[2])*60 + b[3]-a[3];
          if (d < 0) d += 86400; printf "%d", d * 1000 }')
 [ "$job_ms" -ge "$shortest_job_ms" ] ||
-  fail 5 "the job took only $(seconds "$job_ms") s, too little to prove anything. Start the service with INFERQ_SIMULATED_SECONDS=3"
+  fail 5 "the job took only $(seconds "$job_ms") s, too little to prove anything. Start the service with INFERQ_SIMULATED_RUN_SECONDS=3"
 [ $((submit_ms * 4)) -lt "$job_ms" ] ||
   fail 1 "the answer took $(seconds "$submit_ms") s, and the job itself only $(seconds "$job_ms") s"
 

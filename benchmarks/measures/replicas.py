@@ -45,7 +45,7 @@ def _rate(workers: int, jobs_each: int) -> float:
                     python("-m", "inferq", "worker"),
                     f"worker {number + 1}",
                     url=url,
-                    settings={"INFERQ_SIMULATED_SECONDS": str(_SECONDS)},
+                    settings={"INFERQ_SIMULATED_RUN_SECONDS": str(_SECONDS)},
                 )
             )
         wait_until(lambda: client.zcard("workers") == workers, "all workers report")

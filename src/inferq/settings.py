@@ -1,9 +1,10 @@
 """Every setting of inferq, read from the environment (prefix `INFERQ_`) in this one place."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, AliasGenerator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inferq.errors import InvalidSettingError
@@ -20,27 +21,54 @@ _SECRETS = {
 }
 """What is never shown, and what is said to be expected instead."""
 
+EARLIER_NAMES = {
+    "redis_timeout_seconds": "redis_timeout",
+    "model_load_timeout_seconds": "warm_up_seconds",
+    "lower_priority_share": "lower_share",
+    "job_ttl_seconds": "job_ttl",
+    "result_ttl_seconds": "result_ttl",
+    "idempotency_ttl_seconds": "idempotency_ttl",
+    "run_timeout_seconds": "timeout_seconds",
+    "max_run_timeout_seconds": "max_timeout_seconds",
+    "run_stop_grace_seconds": "terminate_seconds",
+    "simulated_run_seconds": "simulated_seconds",
+    "batch_budget_seconds": "batch_budget",
+}
+"""Settings that had another name before. Its variable still works where the new one is not set."""
+
 Seconds = Annotated[float, Field(gt=0)]
 
 
+def name_variables(field: str) -> list[str]:
+    """Returns the environment variables of a setting. The first one that is set counts."""
+    names = [field, EARLIER_NAMES[field]] if field in EARLIER_NAMES else [field]
+    return [f"INFERQ_{name.upper()}" for name in names]
+
+
 class Settings(BaseSettings):
-    """The settings of every program of inferq. Times are in seconds."""
+    """The settings of every program of inferq. Names of times end in `_seconds`, of sizes in `_bytes`."""
 
     model_config = SettingsConfigDict(
         env_prefix="INFERQ_",
         env_ignore_empty=True,  # which is how Compose passes on what is not set
         frozen=True,
-        extra="ignore",
+        extra="forbid",
+        alias_generator=AliasGenerator(validation_alias=lambda field: AliasChoices(*name_variables(field))),
+        populate_by_name=True,
         use_attribute_docstrings=True,
     )
+
+    # Redis or Valkey
 
     redis_url: Annotated[str, Field(repr=False)] = "redis://localhost:6379/0"
     """Where Redis or Valkey is: `redis://`, `rediss://` (TLS), `unix://` or `redis+sentinel://`."""
     key_prefix: str = ""
     """Goes before every key. On Redis Cluster a hash tag such as `{inferq}:`."""
-    redis_timeout: Seconds = 1.5
+    redis_timeout_seconds: Seconds = 1.5
     """Longest time the proxy waits for Redis before it answers 503, and 1 s more for each MB of a value. A
     worker gives up a connection that carries nothing for so long, at least 5 s."""
+
+    # models
 
     default_model: Annotated[str, Field(pattern=MODEL_NAME_PATTERN)] = "iris"
     """The model of a request that names none. Where this is not set and workers have one model alone, it is
@@ -49,19 +77,22 @@ class Settings(BaseSettings):
     """The model repository: one folder with a `model.onnx` for each model."""
     strict_models: bool = False
     """Whether a worker ends where a model cannot be served, instead of leaving that one out."""
-    warm_up_seconds: Annotated[float, Field(ge=0.1)] = 600.0
+    model_load_timeout_seconds: Annotated[float, Field(ge=0.1)] = 600.0
     """How long a worker may take to load, warm up and try one model before it leaves that one out."""
 
     data_dir: Path = Path(".inferq")
     """Where `inferq up` keeps the embedded server's data."""
 
+    # access
+
     api_keys: Annotated[str, Field(pattern=f"^({_API_KEY}(,{_API_KEY})*)?$", repr=False)] = ""
     """Who may use the proxy: `name:sha256` pairs with commas between, as `inferq key NAME` makes them;
     empty: everybody."""
-
     allowed_origins: Annotated[str, Field(pattern=f"^({_ORIGIN}( *, *{_ORIGIN})*)?$")] = ""
     """Web pages of other sites that may use the proxy: origins such as `https://app.example.com`, with commas
     between; `*`: all; empty: none."""
+
+    # webhooks
 
     webhook_secret: Annotated[
         str, Field(pattern=f"^({_SIGNING_KEY}([ ,]+{_SIGNING_KEY})*)?$", repr=False)
@@ -78,10 +109,14 @@ class Settings(BaseSettings):
     webhook_timeout_seconds: Seconds = 10.0
     """Longest time that one try may take, from the name's resolution to the receiver's answer."""
 
+    # the Python client and the command line
+
     url: str = "http://localhost:8000"
     """Where the proxy is, for the Python client and the command line."""
     api_key: Annotated[str, Field(repr=False)] = ""
     """The key that the Python client and the command line send; empty: none."""
+
+    # requests
 
     max_body_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """Longest request body the proxy accepts, in bytes, also when it is decompressed."""
@@ -95,52 +130,57 @@ class Settings(BaseSettings):
     max_result_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
     """Longest result of a job, in bytes of its JSON; beyond it the job fails as `result-too-large`. Redis
     itself takes at most `proto-max-bulk-len`, 512 MB."""
-    max_queued: Annotated[int, Field(gt=0)] = 100_000
-    """Most jobs waiting per model; beyond it the proxy answers 503."""
-
-    max_queued_bytes: Annotated[int, Field(ge=0)] = 0
-    """Most bytes of data of all jobs that have not ended; beyond it the proxy answers 503; 0: half of Redis's
-    `maxmemory`, or of its machine's memory where that is not set."""
-
     max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Longest time that a request may ask to wait for a job's end."""
 
-    lower_share: Annotated[float, Field(ge=0, le=0.4)] = 0.1
+    # the queue
+
+    max_queued: Annotated[int, Field(gt=0)] = 100_000
+    """Most jobs waiting per model; beyond it the proxy answers 503."""
+    max_queued_bytes: Annotated[int, Field(ge=0)] = 0
+    """Most bytes of data of all jobs that have not ended; beyond it the proxy answers 503; 0: half of Redis's
+    `maxmemory`, or of its machine's memory where that is not set."""
+    lower_priority_share: Annotated[float, Field(ge=0, le=0.4)] = 0.1
     """Share of its claims in which a worker looks for `normal` jobs first though `high` ones wait, and again
     as much for `low`; 0: never, at most 0.4."""
-
-    job_ttl: Seconds = 7 * 24 * 3600.0
+    job_ttl_seconds: Seconds = 7 * 24 * 3600.0
     """How long a job may wait; then it fails as expired."""
-    result_ttl: Seconds = 24 * 3600.0
+    result_ttl_seconds: Seconds = 24 * 3600.0
     """How long an ended job can be read."""
-    idempotency_ttl: Seconds = 24 * 3600.0
+    idempotency_ttl_seconds: Seconds = 24 * 3600.0
     """How long an `Idempotency-Key` is remembered, at most as long as its job."""
-
     durability: Literal["server", "fsync"] = "server"
     """`fsync`: a job is accepted only once the append-only file holds it on disk; `server`: as the server's
     own appendfsync says."""
+
+    # attempts and runs of a job
 
     lease_seconds: Annotated[float, Field(ge=0.1)] = 10.0
     """How long a worker may go without renewing before its jobs are given to others."""
     max_attempts: Annotated[int, Field(ge=1)] = 3
     """How often a job is tried before it fails for good."""
-    timeout_seconds: Seconds = 3600.0
+    run_timeout_seconds: Seconds = 3600.0
     """Longest run of a job whose request and model say nothing else."""
-    max_timeout_seconds: Seconds = 24 * 3600.0
+    max_run_timeout_seconds: Seconds = 24 * 3600.0
     """Longest run that a request may ask for."""
-    terminate_seconds: Annotated[float, Field(ge=0.1)] = 5.0
+    run_stop_grace_seconds: Annotated[float, Field(ge=0.1)] = 5.0
     """How long a run that is told to stop may take before its worker process replaces itself."""
+
+    # the worker process
+
     heartbeat_seconds: Seconds = 2.0
     """How often a worker reports that it lives. It counts as gone after three times that."""
     shutdown_seconds: Annotated[float, Field(ge=0)] = 30.0
     """How long a worker that is told to stop may take to finish its job before it puts it back."""
-    simulated_seconds: Annotated[float, Field(ge=0)] = 0.0
+    simulated_run_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Makes every job take so long, one after the other: the demonstration that nothing blocks."""
-    batch_budget: Seconds = 0.05
+    batch_budget_seconds: Seconds = 0.05
     """How long a run may take for the sake of a larger batch. The number of jobs in it follows by itself."""
     model_threads: Annotated[int, Field(ge=0)] = 0
     """Threads that ONNX Runtime uses within one run; 0: one for each core, which `inferq up` shares out
     among its workers."""
+
+    # logs
 
     log_format: Literal["auto", "console", "json"] = "auto"
     """`console` for people, `json` for machines; `auto` is `console` on a terminal."""
@@ -164,8 +204,9 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        field = "_".join(str(part) for part in first["loc"])
-        name = f"INFERQ_{field.upper()}"
+        field = str(first["loc"][0]).lower().removeprefix("inferq_")
+        variables = name_variables(field)
+        name = next((name for name in variables if os.environ.get(name)), variables[0])
         if field in _SECRETS:
             raise InvalidSettingError(f"{name} is not valid: expected {_SECRETS[field]}.") from None
         raise InvalidSettingError(f"{name} is not valid: {first['msg']} (got {first['input']!r}).") from error

@@ -123,7 +123,7 @@ class Harness:
             "heartbeat_seconds": 0.5,
             "max_attempts": plan.max_attempts,
             "model_threads": 1,
-            "simulated_seconds": plan.model_seconds,
+            "simulated_run_seconds": plan.model_seconds,
             "durability": plan.durability,
         }
         chaos = {

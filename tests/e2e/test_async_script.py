@@ -32,7 +32,7 @@ def service(start, tmp_path):
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_script_proves_the_three_claims_on_a_real_service(service, shell):
     assert shutil.which(shell)
-    result = run_script(service(simulated_seconds=2) + "/", shell)
+    result = run_script(service(simulated_run_seconds=2) + "/", shell)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "PASSED" in result.stdout
 
@@ -40,7 +40,7 @@ def test_script_proves_the_three_claims_on_a_real_service(service, shell):
 def test_script_says_when_the_job_is_too_fast_to_prove_anything(service):
     result = run_script(service())
     assert result.returncode == 5
-    assert "INFERQ_SIMULATED_SECONDS=3" in result.stderr
+    assert "INFERQ_SIMULATED_RUN_SECONDS=3" in result.stderr
 
 
 def test_script_says_when_nothing_answers():

@@ -221,19 +221,19 @@ def test_worker_reports_nothing_to_the_maker_of_onnx_runtime(stack):
 
 
 def test_third_worker_runs_a_third_job_at_the_same_time(stack):
-    stack.up("--scale", "worker=3", workers=3, simulated_seconds=4)
+    stack.up("--scale", "worker=3", workers=3, simulated_run_seconds=4)
     jobs = [stack.submit() for _ in range(3)]
     stack.wait_for_status(jobs, "processing", 4)
     stack.wait_for_status(jobs, "completed")
 
 
 def test_async_script_proves_the_three_claims_against_the_stack(stack):
-    stack.up(simulated_seconds=3)
+    stack.up(simulated_run_seconds=3)
     stack.run("sh", "./test_async.sh", stack.url)
 
 
 def test_jobs_of_a_killed_worker_container_are_completed_by_the_other(stack):
-    stack.up(simulated_seconds=4)
+    stack.up(simulated_run_seconds=4)
     jobs = [stack.submit() for _ in range(2)]
     stack.wait_for_status(jobs, "processing", 4)
     stack.run("docker", "kill", "--signal", "KILL", stack.containers("worker")[0])
@@ -251,7 +251,7 @@ def test_worker_process_that_crashes_is_started_again(stack):
 
 
 def test_stopped_worker_finishes_its_job_first_and_exits_0(stack):
-    stack.up(simulated_seconds=3)
+    stack.up(simulated_run_seconds=3)
     jobs = [stack.submit() for _ in range(2)]
     stack.wait_for_status(jobs, "processing", 3)
     started = time.monotonic()

@@ -125,7 +125,7 @@ def test_server_that_is_away_is_one_line():
         capture_output=True,
         text=True,
         timeout=60,
-        env=os.environ | {"INFERQ_REDIS_TIMEOUT": "0.3"},
+        env=os.environ | {"INFERQ_REDIS_TIMEOUT_SECONDS": "0.3"},
     )
     assert done.returncode == 5
     assert "Redis" in done.stderr.splitlines()[-1]

@@ -48,7 +48,7 @@ class Client:
 
 
 async def test_rolling_restart_of_everything_loses_no_job_and_fails_no_request(start, outside_server):
-    settings = {"redis_url": outside_server.url, "simulated_seconds": 0.02}
+    settings = {"redis_url": outside_server.url, "simulated_run_seconds": 0.02}
     ports = [free_port(), free_port()]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     proxies = [start("inferq", "proxy", "--port", port, **settings) for port in ports]

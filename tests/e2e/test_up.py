@@ -68,7 +68,7 @@ def test_one_command_serves_predictions_and_says_how(service):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_stops_everything_in_time_and_leaves_nothing(service, number):
-    program, url = service(simulated_seconds=1)
+    program, url = service(simulated_run_seconds=1)
     submit(url)
     children = descendants_of(program.process.pid)
     assert len(children) == 4
@@ -200,7 +200,7 @@ def test_ready_means_its_own_workers_not_those_that_the_outside_server_has_alrea
 
 
 def test_restart_loses_no_job(service):
-    program, url = service("--workers", "1", simulated_seconds=30)
+    program, url = service("--workers", "1", simulated_run_seconds=30)
     jobs = [submit(url) for _ in range(5)]
     wait_until(lambda: call("GET", f"{url}/job/{jobs[0]}")[1]["status"] == "processing", what="a running job")
     assert program.stop(timeout=12) == 0

@@ -16,7 +16,7 @@ def service(redis_server):
         client.flushall()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    environment = os.environ | {"INFERQ_REDIS_URL": redis_server.url, "INFERQ_SIMULATED_SECONDS": "0"}
+    environment = os.environ | {"INFERQ_REDIS_URL": redis_server.url, "INFERQ_SIMULATED_RUN_SECONDS": "0"}
     proxy = subprocess.Popen([sys.executable, "-m", "inferq", "proxy", "--port", str(port)], env=environment)
     worker = WorkerProcess(redis_server.url)
     try:

@@ -7,7 +7,7 @@ from scripts.docs_pages import make_pages
 
 from inferq.errors import ErrorKind
 from inferq.proxy.http.problem_types import TYPES
-from inferq.settings import Settings
+from inferq.settings import EARLIER_NAMES, Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "README.ja.md", "SPECIFICATION.md", "CHANGELOG.md", "CONTRIBUTING.md"]
@@ -89,6 +89,14 @@ def test_specification_lists_every_setting_with_its_default():
         assert f"| `INFERQ_{name.upper()}` | {default} | {' '.join(field.description.split())} |" in text
 
 
+def test_specification_lists_every_earlier_name_of_a_setting():
+    text = read("SPECIFICATION.md")
+    rows = [
+        f"| `INFERQ_{name.upper()}` | `INFERQ_{earlier.upper()}` |" for name, earlier in EARLIER_NAMES.items()
+    ]
+    assert "\n".join(rows) in text
+
+
 def test_compose_passes_every_setting_that_proxy_or_worker_may_have():
     settings, services = read("docker-compose.yml").split("\nservices:\n")
     fixed = ["INFERQ_REDIS_URL", "INFERQ_SHUTDOWN_SECONDS"]
@@ -97,7 +105,8 @@ def test_compose_passes_every_setting_that_proxy_or_worker_may_have():
     assert re.findall(r"^  (INFERQ_\w+): ", settings, re.MULTILINE) == fixed
     assert re.findall(r"^      (INFERQ_\w+):$", services, re.MULTILINE) == ["INFERQ_API_KEYS"]
     passed = re.findall(r"^  (INFERQ_\w+):$", settings, re.MULTILINE)
-    expected = {f"INFERQ_{name.upper()}" for name in Settings.model_fields.keys() - left_out}
+    names = (Settings.model_fields.keys() - left_out) | set(EARLIER_NAMES.values())
+    expected = {f"INFERQ_{name.upper()}" for name in names}
     assert sorted([*fixed, "INFERQ_API_KEYS", *passed]) == sorted(expected)
 
 

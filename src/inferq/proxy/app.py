@@ -95,7 +95,7 @@ def _add_state(app: FastAPI, settings: Settings) -> None:
     app.state.request_rules = RequestRules(
         settings.default_model,
         settings.max_rows,
-        settings.max_timeout_seconds,
+        settings.max_run_timeout_seconds,
         UrlRules.from_settings(settings),
     )
     app.state.process_pool = ProcessPool()

@@ -60,7 +60,7 @@ class Executor:
         if probe.reason:
             log.info("model_runs_jobs_one_by_one", model=model.name, reason=probe.reason)
         planner = BatchPlanner(
-            model.make_sharing_key, self._settings.batch_budget, shares_runs=probe.may_share_runs
+            model.make_sharing_key, self._settings.batch_budget_seconds, shares_runs=probe.may_share_runs
         )
         for rows, seconds in probe.costs:
             planner.add_cost(rows, seconds)
@@ -69,14 +69,14 @@ class Executor:
     def limits(self) -> dict[str, int]:
         """Returns how many jobs of each model to claim at once, in view of what runs have cost so far."""
         self._learn()
-        if self._settings.simulated_seconds:
+        if self._settings.simulated_run_seconds:
             return dict.fromkeys(self._planners, 1)
         return {name: planner.plan_claim() for name, planner in self._planners.items()}
 
     def find_timeout(self, job: ClaimedJob) -> float:
         """Returns a job's longest run in seconds: as its request says, else its model, else the settings."""
         model = self._models[job.model].document.timeout_seconds
-        return job.timeout_seconds or model or self._settings.timeout_seconds
+        return job.timeout_seconds or model or self._settings.run_timeout_seconds
 
     def run(self, jobs: Sequence[ClaimedJob]) -> list[Outcome]:
         """Runs jobs of one model.
@@ -144,7 +144,7 @@ class Executor:
         [job] = batch.jobs
         try:
             [result] = model.predict_together(batch.inputs, run.handle)
-            run.handle.rest(run.started_at + self._settings.simulated_seconds - time.monotonic())
+            run.handle.rest(run.started_at + self._settings.simulated_run_seconds - time.monotonic())
         except InferqError as error:
             return Outcome(job, error=error)
         except Exception as error:  # whatever a model does, the worker lives on

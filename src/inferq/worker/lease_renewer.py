@@ -64,7 +64,7 @@ class LeaseRenewer(Periodic):
         is_fetching = self._consumer.awaiting_data  # data comes before the runs
         data_bytes = LARGEST_VALUE_BYTES if is_fetching else sum(len(job.data) for job in held)
         transfers = transfer_seconds(data_bytes) + self._processor.storing_seconds
-        return runs + transfers + self._settings.terminate_seconds + self._settings.lease_seconds
+        return runs + transfers + self._settings.run_stop_grace_seconds + self._settings.lease_seconds
 
     def _stop_work(self, job: ClaimedJob, answer: str) -> None:
         if answer == "cancelled":

@@ -57,7 +57,7 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, loader: ModelLoader, observer: JobObserver = NO_OBSERVER) -> None:
-        watchdog = Watchdog(settings.terminate_seconds, self._replace_hung_process)
+        watchdog = Watchdog(settings.run_stop_grace_seconds, self._replace_hung_process)
         executor = Executor({}, watchdog, settings, observer)
         models, left_out = loader.load_into(executor)
         self._info = _describe(list(models), left_out)

@@ -105,7 +105,7 @@ class ModelLoader:
             with suppress(OSError):
                 state = path.stat()
                 files.append((str(path), state.st_size, state.st_mtime_ns))
-        text = repr((self._host, self._settings.warm_up_seconds, str(folder.absolute()), files))
+        text = repr((self._host, self._settings.model_load_timeout_seconds, str(folder.absolute()), files))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def _find_fatal(self, folders: Sequence[Path]) -> None:
@@ -141,9 +141,9 @@ class ModelLoader:
         )
         begun = 0
         with child, child.stdout as marks:  # type: ignore[union-attr] # it is a pipe
-            while select.select([marks], [], [], self._settings.warm_up_seconds + _SUBPROCESS_START_SECONDS)[
-                0
-            ]:
+            while select.select(
+                [marks], [], [], self._settings.model_load_timeout_seconds + _SUBPROCESS_START_SECONDS
+            )[0]:
                 if not os.read(marks.fileno(), 1):
                     break
                 self._loads.begin(stamps[folders[begun]])
@@ -163,15 +163,16 @@ class ModelLoader:
 
     def _explain_limit(self) -> str:
         return (
-            f"It was not ready within {self._settings.warm_up_seconds:g} s (INFERQ_WARM_UP_SECONDS). Give it "
-            "an example in its model.toml that ends sooner, or raise the limit."
+            f"It was not ready within {self._settings.model_load_timeout_seconds:g} s "
+            "(INFERQ_MODEL_LOAD_TIMEOUT_SECONDS). Give it an example in its model.toml that ends sooner, or "
+            "raise the limit."
         )
 
     @contextmanager
     def _within_limit(self, folder: Path, stamp: str) -> Iterator[RunHandle]:
         """Stops what is done within when its time is up; if it does not stop, the process starts anew."""
         handle, done = RunHandle(), threading.Event()
-        limit = self._settings.warm_up_seconds
+        limit = self._settings.model_load_timeout_seconds
 
         def enforce_limit() -> None:
             log_after = min(_LOG_AFTER_SECONDS, limit)
@@ -181,7 +182,7 @@ class ModelLoader:
             if done.wait(limit - log_after):
                 return
             handle.stop()
-            if not done.wait(self._settings.terminate_seconds):
+            if not done.wait(self._settings.run_stop_grace_seconds):
                 log.error("model_load_hung", model=printable(folder.name))
                 self._loads.condemn(stamp, self._explain_limit())
                 self._loads.end()
@@ -233,7 +234,7 @@ def main() -> None:
     with suppress(OSError):  # where memory runs out, the kernel is to kill this process
         Path("/proc/self/oom_score_adj").write_text("1000")
     settings = load_settings()
-    executor = Executor({}, Watchdog(settings.terminate_seconds, lambda _run: None), settings)
+    executor = Executor({}, Watchdog(settings.run_stop_grace_seconds, lambda _run: None), settings)
     marks = os.dup(1)
     os.dup2(2, 1)  # what a library prints must not count as a mark
     for folder in sys.argv[1:]:

@@ -46,15 +46,15 @@ class Watchdog:
     """Stops a run that takes longer than it may, and reports one that does not stop.
 
     ONNX Runtime checks between two nodes of the graph whether it is to stop. A run that computes for minutes
-    in one node does not see it; after `terminate_seconds` only a new process helps.
+    in one node does not see it; after `run_stop_grace_seconds` only a new process helps.
 
     Args:
-        terminate_seconds: How long a run may go on after it was told to stop.
+        run_stop_grace_seconds: How long a run may go on after it was told to stop.
         on_hung_run: Called with a run that still goes on; does not return.
     """
 
-    def __init__(self, terminate_seconds: float, on_hung_run: Callable[[WatchedRun], None]) -> None:
-        self._terminate_seconds = terminate_seconds
+    def __init__(self, run_stop_grace_seconds: float, on_hung_run: Callable[[WatchedRun], None]) -> None:
+        self._run_stop_grace_seconds = run_stop_grace_seconds
         self._on_hung_run = on_hung_run
         self._run: WatchedRun | None = None
         self._is_stopping = False
@@ -106,6 +106,6 @@ class Watchdog:
             now = time.monotonic()
             if run.stopped_at is None and now - run.started_at > run.timeout_seconds:
                 run.stop()
-            elif run.stopped_at is not None and now - run.stopped_at > self._terminate_seconds:
+            elif run.stopped_at is not None and now - run.stopped_at > self._run_stop_grace_seconds:
                 self._on_hung_run(run)
             time.sleep(CHECK_SECONDS)

@@ -32,7 +32,7 @@ async def test_redis_going_away_is_503_within_two_seconds_and_service_returns(ow
 
 
 async def test_redis_that_hangs_is_503_within_two_seconds(redis_client, settings, make_client):
-    client = await make_client(settings.model_copy(update={"redis_timeout": 0.5}))
+    client = await make_client(settings.model_copy(update={"redis_timeout_seconds": 0.5}))
     await client.get("/health/ready")
     redis_client.execute_command("CLIENT", "PAUSE", 1500, "ALL")
     started = time.monotonic()
@@ -44,7 +44,7 @@ async def test_redis_that_hangs_is_503_within_two_seconds(redis_client, settings
 
 
 async def test_requests_at_the_same_time_do_not_add_up_while_redis_hangs(redis_client, settings, make_client):
-    client = await make_client(settings.model_copy(update={"redis_timeout": 0.5}))
+    client = await make_client(settings.model_copy(update={"redis_timeout_seconds": 0.5}))
     redis_client.execute_command("CLIENT", "PAUSE", 1500, "ALL")
     started = time.monotonic()
     answers = await asyncio.gather(*(client.post("/predict", json=DATA) for _ in range(10)))
@@ -67,7 +67,7 @@ async def test_full_memory_is_a_clear_503_that_leaves_nothing_behind(redis_clien
 
 
 async def test_outage_is_one_log_line_when_it_begins_and_one_when_it_ends(own_redis_server, make_client):
-    client = await make_client(Settings(redis_url=own_redis_server.url, redis_timeout=0.5))
+    client = await make_client(Settings(redis_url=own_redis_server.url, redis_timeout_seconds=0.5))
     with capture_logs() as logged:
         assert (await client.get("/health/ready")).status_code == 200
         own_redis_server.kill()
@@ -102,7 +102,9 @@ async def test_time_limit_is_one_for_all_that_a_request_asks_of_redis(
 ):
     body = {"jobs": [DATA] * count}
     async with slow_link(redis_server.port, seconds=0.4) as port:
-        slow = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout": 1.0})
+        slow = settings.model_copy(
+            update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_seconds": 1.0}
+        )
         client = await make_client(slow)
         began = (
             time.monotonic()
@@ -126,6 +128,8 @@ async def test_detail_shows_nothing_of_our_scripts(own_redis_server, make_client
 
 @pytest.mark.parametrize("padding", [b"", b" " * 100_000])
 async def test_bad_body_is_told_so_while_redis_is_away(make_client, padding):
-    client = await make_client(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_timeout=0.3))
+    client = await make_client(
+        Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_timeout_seconds=0.3)
+    )
     for body, status in ((b"{", 400), (b'{"data": [[1]], "x": 1}', 422), (b'{"data": [[1]]}', 503)):
         assert (await client.post("/predict", content=padding + body)).status_code == status

@@ -215,7 +215,7 @@ async def test_history_tells_each_attempt(producer, consumer, settings):
 
 
 async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client):
-    short = settings.model_copy(update={"job_ttl": 0.05})
+    short = settings.model_copy(update={"job_ttl_seconds": 0.05})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     claimed_late, found_late = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     await asyncio.sleep(0.1)
@@ -224,13 +224,13 @@ async def test_job_that_waited_too_long_fails_as_expired(settings, redis_client)
     for job_id in (claimed_late, found_late):
         job = await producer.read(job_id)
         assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.EXPIRED)
-        assert "INFERQ_JOB_TTL" in job.error
+        assert "INFERQ_JOB_TTL_SECONDS" in job.error
     assert redis_client.zcard("queue:iris:open:normal") == 0
     await producer.close()
 
 
 async def test_submit_repeated_after_its_job_failed_does_not_outlive_the_job(settings, redis_client):
-    short = settings.model_copy(update={"result_ttl": 0.3})
+    short = settings.model_copy(update={"result_ttl_seconds": 0.3})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     submission = Submission("iris", DATA, id="same")
     await producer.submit(submission)
@@ -368,7 +368,7 @@ async def test_job_that_an_outside_worker_ended_cannot_be_cancelled(producer, en
 async def test_job_is_not_accepted_before_the_disk_holds_it(settings, redis_client, size):
     if "valkey" not in redis_client.info("server").get("server_name", ""):
         pytest.skip("this server does not know WAITAOF")
-    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout": 0.3})
+    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout_seconds": 0.3})
     producer = Producer.from_settings(strict)
     data = b"[[%s]]" % b",".join([b"1"] * (size // 2))
     try:
@@ -388,7 +388,7 @@ async def test_submit_repeated_by_the_client_library_waits_for_the_disk_like_the
 ):
     if "valkey" not in redis_client.info("server").get("server_name", ""):
         pytest.skip("this server does not know WAITAOF")
-    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout": 0.3})
+    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout_seconds": 0.3})
     redis_client.config_set("appendfsync", "no")
     try:
         for _ in range(2):  # on a connection of its own each, as after a cut
@@ -402,7 +402,7 @@ async def test_submit_repeated_by_the_client_library_waits_for_the_disk_like_the
 
 
 async def test_many_submits_wait_for_the_disk_together(settings, redis_client):
-    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout": 5.0})
+    strict = settings.model_copy(update={"durability": "fsync", "redis_timeout_seconds": 5.0})
     producer = Producer.from_settings(strict)
     redis_client.config_set("appendfsync", "always")
     try:

@@ -243,7 +243,7 @@ async def test_models_take_turns(settings, producer):
 
 
 async def test_ended_job_expires(settings, producer, redis_client):
-    consumer = Consumer(settings.model_copy(update={"result_ttl": 0.2}), "worker-1", ["iris"])
+    consumer = Consumer(settings.model_copy(update={"result_ttl_seconds": 0.2}), "worker-1", ["iris"])
     job_id = await producer.submit(Submission("iris", DATA))
     complete(consumer, consumer.claim(1)[0])
     wait_until(lambda: not list(redis_client.scan_iter(f"job:{job_id}:*")), what="the expiry")

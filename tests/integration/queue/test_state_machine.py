@@ -450,10 +450,10 @@ class QueueMachine(RuleBasedStateMachine):
 def test_every_accepted_job_has_one_outcome_whatever_happens_in_any_order(redis_client, settings):
     settings = settings.model_copy(
         update={
-            "lower_share": 0.0,
+            "lower_priority_share": 0.0,
             "lease_seconds": reference.LEASE,
-            "job_ttl": reference.JOB_TTL,
-            "result_ttl": reference.RESULT_TTL,
+            "job_ttl_seconds": reference.JOB_TTL,
+            "result_ttl_seconds": reference.RESULT_TTL,
             "max_attempts": reference.MAX_ATTEMPTS,
         }
     )

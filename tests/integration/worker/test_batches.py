@@ -128,7 +128,7 @@ async def test_run_whose_jobs_are_all_cancelled_is_stopped(start_worker, produce
 async def test_slow_jobs_are_spread_over_idle_workers(start_worker, producer):
     ids = await submit_all(producer, "iris", [DATA] * 8)
     for _ in range(2):
-        start_worker(simulated_seconds=0.4)
+        start_worker(simulated_run_seconds=0.4)
     workers = [(await ended(producer, job_id)).history[-1].worker for job_id in ids]
     assert sorted(workers.count(worker) for worker in set(workers))[0] >= 2
     assert len(set(workers)) == 2

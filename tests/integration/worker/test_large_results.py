@@ -148,8 +148,8 @@ async def test_a_large_result_that_is_not_refused_is_stored(
     jobs = [await ended(producer, job_id) for job_id in ids]
     assert [job.result_bytes for job in jobs] == [5_000_002, 12, 6_000_002]
     assert redis_client.keys("job:*:result:*") == []
-    assert 0 < redis_client.pttl(f"job:{ids[0]}:result") <= settings.result_ttl * 1000
-    assert redis_client.pttl(f"job:{ids[0]}:result") > settings.result_ttl * 500
+    assert 0 < redis_client.pttl(f"job:{ids[0]}:result") <= settings.result_ttl_seconds * 1000
+    assert redis_client.pttl(f"job:{ids[0]}:result") > settings.result_ttl_seconds * 500
 
 
 async def test_a_result_is_carried_as_long_as_bytes_flow(
@@ -158,7 +158,7 @@ async def test_a_result_is_carried_as_long_as_bytes_flow(
     monkeypatch.setattr(connection, "WORKER_SECONDS", 0.4)
     wire = Wire(redis_server.port, 16 * MB)
     try:
-        start_processor(settings.model_copy(update={"redis_url": wire.url, "redis_timeout": 0.4}))
+        start_processor(settings.model_copy(update={"redis_url": wire.url, "redis_timeout_seconds": 0.4}))
         job = await ended(producer, await producer.submit(Submission("iris", b"20000000")))
         assert job.status is Status.COMPLETED
     finally:
@@ -225,7 +225,7 @@ def slow_worker(redis_server, redis_url, tmp_path):
     """A worker behind 1 MB a second, whose model repeats a string, and its wire."""
     write_repeat(tmp_path / "repeat")
     wire = Wire(redis_server.port, MB)
-    worker = WorkerProcess(wire.url, models_dir=tmp_path, lease_seconds=1, terminate_seconds=1)
+    worker = WorkerProcess(wire.url, models_dir=tmp_path, lease_seconds=1, run_stop_grace_seconds=1)
     yield worker, wire
     worker.end()
     wire.close()

@@ -77,19 +77,19 @@ async def test_strict_worker_ends_where_one_model_cannot_be_served(start_worker,
 
 async def test_model_that_never_ends_on_zeros_is_named_and_left_out(start_worker, producer, models):
     write_doubling(models / "doubling")
-    worker = start_worker(models_dir=models, warm_up_seconds=0.5)
+    worker = start_worker(models_dir=models, model_load_timeout_seconds=0.5)
     await worker.until_logged("model_loading")
     assert "doubling" in worker.log
     await expect_iris_is_served(producer)
-    assert "INFERQ_WARM_UP_SECONDS" in (await left_out(producer))["doubling"]
+    assert "INFERQ_MODEL_LOAD_TIMEOUT_SECONDS" in (await left_out(producer))["doubling"]
     assert "worker_replaces_itself" not in worker.stop()[1]
 
 
 async def test_model_that_hangs_within_one_node_is_left_out_by_a_new_process(start_worker, producer, models):
     write_long_example(models / "hanging")
-    worker = start_worker(models_dir=models, warm_up_seconds=2, terminate_seconds=0.2)
+    worker = start_worker(models_dir=models, model_load_timeout_seconds=2, run_stop_grace_seconds=0.2)
     await expect_iris_is_served(producer)
-    assert "INFERQ_WARM_UP_SECONDS" in (await left_out(producer))["hanging"]
+    assert "INFERQ_MODEL_LOAD_TIMEOUT_SECONDS" in (await left_out(producer))["hanging"]
     log = worker.stop()[1]
     assert log.count("worker_replaces_itself") == 1
     assert "worker_died_while_loading" not in log

@@ -135,7 +135,7 @@ async def test_batch_that_fails_is_one_run_and_then_one_for_each_job(producer, p
 
 async def test_job_that_times_out(producer, process, iris):
     job_id = await producer.submit(Submission("iris", DATA, timeout_seconds=0.1))
-    observed = process("iris", 1, iris, simulated_seconds=60, max_attempts=1)
+    observed = process("iris", 1, iris, simulated_run_seconds=60, max_attempts=1)
     assert observed.runs == [("iris", 1, 1)]
     assert observed.ends == [(job_id, "failed", ErrorKind.TIMED_OUT)]
 

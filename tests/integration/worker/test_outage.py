@@ -101,10 +101,14 @@ async def test_worker_that_the_server_refuses_says_so_and_ends(own_redis_server,
         worker.end()
 
 
-@pytest.mark.parametrize("simulated_seconds", [0, 60])
-async def test_worker_told_to_stop_while_the_server_hangs_stops_in_time(own_redis_server, simulated_seconds):
+@pytest.mark.parametrize("simulated_run_seconds", [0, 60])
+async def test_worker_told_to_stop_while_the_server_hangs_stops_in_time(
+    own_redis_server, simulated_run_seconds
+):
     producer = Producer.from_settings(Settings(redis_url=own_redis_server.url))
-    worker = WorkerProcess(own_redis_server.url, simulated_seconds=simulated_seconds, shutdown_seconds=0.5)
+    worker = WorkerProcess(
+        own_redis_server.url, simulated_run_seconds=simulated_run_seconds, shutdown_seconds=0.5
+    )
     try:
         job_id = await producer.submit(Submission("iris", DATA))
         async with asyncio.timeout(20):

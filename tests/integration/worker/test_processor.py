@@ -149,7 +149,7 @@ async def test_job_that_must_run_alone_does_not_starve_behind_full_batches(
             if job.id in (solo, behind):
                 left[job.id] = len(jobs), redis_client.llen("queue:iris:high")
 
-    consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
+    consumer = Consumer(settings.model_copy(update={"lower_priority_share": 0.1}), "worker-1", ["iris"])
     run_until_done(Processor(consumer, QuickExecutor(note), Outage()), 802)
     consumer.close()
     assert left[solo][0] == 1

@@ -228,7 +228,7 @@ async def test_receivers_that_do_not_answer_do_not_keep_others_waiting(
 async def test_delivery_is_stored_after_redis_was_away(own_redis_server, receiver):
     settings = Settings(
         redis_url=own_redis_server.url,
-        redis_timeout=0.2,
+        redis_timeout_seconds=0.2,
         webhook_secret=SECRET,
         webhook_private_addresses=True,
     )

@@ -100,7 +100,7 @@ async def test_answer_that_model_toml_contradicts_fails_at_once(start_worker, pr
 
 
 async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_worker, producer):
-    worker = start_worker(simulated_seconds=1, log_level="debug")
+    worker = start_worker(simulated_run_seconds=1, log_level="debug")
     first, second = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     await worker.until_logged("jobs_started")
     code, log = worker.stop()
@@ -112,7 +112,7 @@ async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_wor
 
 
 async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_worker, producer):
-    worker = start_worker(simulated_seconds=60, shutdown_seconds=0.2, log_level="debug")
+    worker = start_worker(simulated_run_seconds=60, shutdown_seconds=0.2, log_level="debug")
     job_id = await producer.submit(Submission("iris", DATA))
     await worker.until_logged("jobs_started")
     code, log = worker.stop()
@@ -135,7 +135,7 @@ async def test_job_within_the_model_after_the_grace_period_is_put_back_too(start
 
 
 async def test_job_of_a_killed_worker_is_run_by_another(start_worker, producer, redis_client):
-    doomed = start_worker(simulated_seconds=60, lease_seconds=0.5)
+    doomed = start_worker(simulated_run_seconds=60, lease_seconds=0.5)
     job_id = await producer.submit(Submission("iris", DATA))
     wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
     doomed.process.kill()
@@ -199,7 +199,7 @@ def test_setting_that_is_not_valid_is_named(redis_url):
 
 
 async def test_run_that_takes_too_long_is_stopped_retried_and_fails_as_timed_out(start_worker, producer):
-    worker = start_worker(simulated_seconds=60, max_attempts=2)
+    worker = start_worker(simulated_run_seconds=60, max_attempts=2)
     job = await ended(producer, await producer.submit(Submission("iris", DATA, timeout_seconds=0.2)))
 
     assert (job.status, job.attempts) == (Status.FAILED, 2)
@@ -212,7 +212,7 @@ async def test_model_says_how_long_its_runs_may_take(start_worker, producer, tmp
     shutil.copytree("models/iris", tmp_path / "iris")
     with (tmp_path / "iris" / "model.toml").open("a") as config:
         config.write("\ntimeout_seconds = 0.2\n")
-    start_worker(simulated_seconds=60, max_attempts=1, models_dir=tmp_path)
+    start_worker(simulated_run_seconds=60, max_attempts=1, models_dir=tmp_path)
     job = await ended(producer, await producer.submit(Submission("iris", DATA)))
     assert job.error == "The job timed out after 0.2 s."
 
@@ -231,7 +231,7 @@ async def test_run_is_stopped_between_two_nodes_of_the_graph(start_worker, produ
 
 async def test_run_that_does_not_stop_is_contained_and_the_service_goes_on(start_worker, producer, tmp_path):
     write_one_long_node(tmp_path / "long")
-    settings = {"models_dir": tmp_path, "max_attempts": 1, "terminate_seconds": 0.2}
+    settings = {"models_dir": tmp_path, "max_attempts": 1, "run_stop_grace_seconds": 0.2}
     worker = start_worker(**settings)
     pid = worker.process.pid
     job = await ended(producer, await producer.submit(Submission("long", b"[5000]", timeout_seconds=0.5)))
@@ -245,7 +245,7 @@ async def test_run_that_does_not_stop_is_contained_and_the_service_goes_on(start
 
 
 async def test_cancelled_run_is_stopped_and_the_worker_takes_the_next(start_worker, producer, redis_client):
-    start_worker(simulated_seconds=60)
+    start_worker(simulated_run_seconds=60)
     job_id = await producer.submit(Submission("iris", DATA))
     wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
     await producer.cancel(job_id)
@@ -256,7 +256,7 @@ async def test_cancelled_run_is_stopped_and_the_worker_takes_the_next(start_work
 
 
 async def test_stopped_worker_that_wakes_up_late_changes_nothing(start_worker, producer, redis_client):
-    sleeper = start_worker(simulated_seconds=0.5, lease_seconds=0.5)
+    sleeper = start_worker(simulated_run_seconds=0.5, lease_seconds=0.5)
     job_id = await producer.submit(Submission("iris", DATA))
     wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
     sleeper.process.send_signal(signal.SIGSTOP)

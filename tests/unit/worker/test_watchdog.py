@@ -13,8 +13,8 @@ JOBS = [ClaimedJob(id=str(number), model="m", data=b"", attempt=1, token="token"
 def start_watchdog():
     started = []
 
-    def start(terminate_seconds=60.0, on_hung_run=lambda _: None):
-        started.append(Watchdog(terminate_seconds, on_hung_run))
+    def start(run_stop_grace_seconds=60.0, on_hung_run=lambda _: None):
+        started.append(Watchdog(run_stop_grace_seconds, on_hung_run))
         started[-1].start()
         return started[-1]
 

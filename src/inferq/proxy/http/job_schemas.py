@@ -106,7 +106,7 @@ class PredictRequest(BaseModel):
     timeout: float | None = Field(
         None,
         gt=0,
-        description="Longest run, s, at most INFERQ_MAX_TIMEOUT_SECONDS; the model's own if left out.",
+        description="Longest run, s, at most INFERQ_MAX_RUN_TIMEOUT_SECONDS; the model's own if left out.",
     )
     priority: Literal["high", "normal", "low"] | None = (
         Field(  # no reference: it is shown outside of components

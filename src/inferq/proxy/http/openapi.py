@@ -16,7 +16,8 @@ IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "By which a repeated request is known: it gets the ids that it got first. Any text of the "
-    "client's own, such as a UUID, new for each request. It is remembered for INFERQ_IDEMPOTENCY_TTL.",
+    "client's own, such as a UUID, new for each request. It is remembered for "
+    "INFERQ_IDEMPOTENCY_TTL_SECONDS.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }

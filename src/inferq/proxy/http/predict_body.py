@@ -126,7 +126,7 @@ def _read_timeout(timeout: object, longest: float) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= longest:
         raise InvalidInputError(
-            f"timeout must be seconds, more than 0 and at most {longest:g} (INFERQ_MAX_TIMEOUT_SECONDS), "
+            f"timeout must be seconds, more than 0 and at most {longest:g} (INFERQ_MAX_RUN_TIMEOUT_SECONDS), "
             f"got {repr(timeout)[:80]}."
         )
     return timeout

@@ -72,4 +72,6 @@ def read_idempotency(
     for one in submissions:
         timeout = None if one.timeout_seconds is None else float(one.timeout_seconds)
         parts += (to_json([one.model, one.priority, timeout, one.webhook]), one.data)
-    return Idempotency(keys[0].decode("ascii"), b"".join(parts), get_settings(request).idempotency_ttl)
+    return Idempotency(
+        keys[0].decode("ascii"), b"".join(parts), get_settings(request).idempotency_ttl_seconds
+    )

@@ -36,13 +36,13 @@ class RequestRules:
     Attributes:
         default_model: The setting of that name.
         max_rows: Most rows in one job.
-        max_timeout_seconds: Largest `timeout` to accept.
+        max_run_timeout_seconds: Largest `timeout` to accept.
         webhook_rules: Which URLs to accept as `webhook`; None: none.
     """
 
     default_model: str
     max_rows: int
-    max_timeout_seconds: float
+    max_run_timeout_seconds: float
     webhook_rules: UrlRules | None
 
 
@@ -81,7 +81,7 @@ class SocketMessage(NamedTuple):
 
 def check_predict(raw: bytes, rules: RequestRules, models: KnownModels, owner: str) -> Submission:
     """Checks a body of `POST /predict`; see `RequestCheck`."""
-    body = parse_predict_body(raw, rules.max_timeout_seconds, rules.webhook_rules)
+    body = parse_predict_body(raw, rules.max_run_timeout_seconds, rules.webhook_rules)
     return _check_data(body, rules, models, owner)
 
 
@@ -90,7 +90,7 @@ def check_batch(raw: bytes, rules: RequestRules, models: KnownModels, owner: str
     submissions = []
     for number, job in enumerate(parse_batch(raw)):
         with name_job(number):
-            body = read_members(job, rules.max_timeout_seconds, rules.webhook_rules)
+            body = read_members(job, rules.max_run_timeout_seconds, rules.webhook_rules)
             submissions.append(_check_data(body, rules, models, owner))
     return submissions
 
@@ -104,7 +104,7 @@ def check_message(raw: bytes, rules: RequestRules, models: KnownModels, owner: s
         watched = _read_watched(message)
         if watched is None:
             members = {name: value for name, value in message.items() if name != "ref"}
-            body = read_members(members, rules.max_timeout_seconds, rules.webhook_rules)
+            body = read_members(members, rules.max_run_timeout_seconds, rules.webhook_rules)
         refuse_duplicates(raw, count_strings(message))
         if watched is not None:
             return SocketMessage(ref, watched)

@@ -46,12 +46,12 @@ class QueueAccess:
     @property
     def result_ttl_ms(self) -> int:
         """How long the keys of an ended job are kept."""
-        return to_milliseconds(self.settings.result_ttl)
+        return to_milliseconds(self.settings.result_ttl_seconds)
 
     @property
     def lifetime_ms(self) -> int:
         """How long the keys of a job that has not ended are kept: until it failed as expired and was read."""
-        return to_milliseconds(self.settings.job_ttl + self.settings.result_ttl)
+        return to_milliseconds(self.settings.job_ttl_seconds + self.settings.result_ttl_seconds)
 
     def load_scripts(self) -> None:
         """Lets a server know the scripts of `pipelined` again that has forgotten them.

@@ -13,7 +13,7 @@ class ClaimOrder:
     Args:
         keys: Names of the lists.
         models: Names of the models that this worker serves.
-        lower_share: See `WeightedPriorities`.
+        lower_priority_share: See `WeightedPriorities`.
 
     Attributes:
         models: The models, the next one first.
@@ -22,9 +22,9 @@ class ClaimOrder:
             take it: the list stands still until another claim does. None if there is none.
     """
 
-    def __init__(self, keys: Keys, models: Sequence[str], lower_share: float) -> None:
+    def __init__(self, keys: Keys, models: Sequence[str], lower_priority_share: float) -> None:
         self._keys = keys
-        self._weights = WeightedPriorities(lower_share)
+        self._weights = WeightedPriorities(lower_priority_share)
         self._drawn: tuple[Priority, ...] | None = None
         self.models = list(models)
         self.lists = self._name_lists()

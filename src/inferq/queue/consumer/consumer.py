@@ -50,7 +50,7 @@ class Consumer:
     ) -> None:
         retries = retries or RetryPolicy.for_jobs(settings)
         self.access = access = QueueAccess(settings)
-        self._order = ClaimOrder(access.keys, models, settings.lower_share)
+        self._order = ClaimOrder(access.keys, models, settings.lower_priority_share)
         self._settler = Settler(access, retries)
         self._large_data = LargeData(access, self._settler)
         self._claimer = Claimer(access, self._order, self._large_data, worker_id, versions or {})

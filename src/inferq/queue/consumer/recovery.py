@@ -86,7 +86,7 @@ class Recovery:
         settings, times = self._access.settings, self._times
         arguments: list[Any] = [
             RECOVER_LIMIT, to_milliseconds(times.missing_seconds), self._access.result_ttl_ms,
-            self._retries.max_attempts, to_milliseconds(settings.job_ttl),
+            self._retries.max_attempts, to_milliseconds(settings.job_ttl_seconds),
             to_milliseconds(max(2 * settings.lease_seconds, times.longest_lease_seconds)),
             to_milliseconds(self._retries.cap_seconds),
         ]  # fmt: skip
@@ -109,7 +109,7 @@ class Recovery:
         queue = encode_id(self._access.keys.queue(decode_id(self._foreign_model)))
         arguments = [
             self._foreign_model, self._access.result_ttl_ms,
-            to_milliseconds(self._access.settings.job_ttl), RECOVER_LIMIT,
+            to_milliseconds(self._access.settings.job_ttl_seconds), RECOVER_LIMIT,
         ]  # fmt: skip
         with redis_errors():
             self._access.call(scripts.PURGE, [queue], arguments)

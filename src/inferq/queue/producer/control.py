@@ -37,7 +37,7 @@ class JobControl:
         self._server = server
         self._jobs = jobs
         self._open_ttl_ms = get_open_job_ttl_ms(settings)
-        self._result_ttl_ms = to_milliseconds(settings.result_ttl)
+        self._result_ttl_ms = to_milliseconds(settings.result_ttl_seconds)
         self._max_queued = settings.max_queued
 
     async def cancel(self, job_id: str) -> Status:

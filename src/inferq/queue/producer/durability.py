@@ -16,7 +16,7 @@ class DurableScripts:
 
     Args:
         redis: The server.
-        settings: Whether to wait for the disk (`durability`), and for how long (`redis_timeout`).
+        settings: Whether to wait for the disk (`durability`), and for how long (`redis_timeout_seconds`).
 
     Attributes:
         waits_for_disk: Whether each run waits until the server's disk holds the jobs.
@@ -25,7 +25,7 @@ class DurableScripts:
     def __init__(self, redis: BoundedRedis, settings: Settings) -> None:
         self._redis = redis
         self.waits_for_disk = settings.durability == "fsync"
-        self._wait = "WAITAOF", 1, 0, to_milliseconds(settings.redis_timeout)
+        self._wait = "WAITAOF", 1, 0, to_milliseconds(settings.redis_timeout_seconds)
 
     async def run(
         self,

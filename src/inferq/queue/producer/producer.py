@@ -21,7 +21,7 @@ from inferq.settings import Settings
 
 
 class Producer:
-    """Submits jobs, reads them back and controls them. Every call ends within `redis_timeout`.
+    """Submits jobs, reads them back and controls them. Every call ends within `redis_timeout_seconds`.
 
     Its methods are those of its parts, which share one pool of connections and say how to call them.
 

@@ -68,7 +68,7 @@ class BoundedRedis:
         self.client = client
         self.keys = Keys(settings.key_prefix)
         self.scripts = AsyncScriptRunner(client, settings.key_prefix)
-        self._seconds = settings.redis_timeout
+        self._seconds = settings.redis_timeout_seconds
         self._outage = Outage()
         self._refusals = Outage("redis_takes_no_jobs", "redis_takes_jobs_again")
 
@@ -115,7 +115,7 @@ class BoundedRedis:
     async def limit_time(
         self, since: float | None = None, *, size: int = 0, adds_jobs: bool = False
     ) -> AsyncIterator[None]:
-        """Ends what is done within it after `redis_timeout`, and the time that so many bytes may take.
+        """Ends what is done within it after `redis_timeout_seconds`, and the time that the bytes may take.
 
         Args:
             since: From when that is counted, by the event loop's clock, for what several requests share.

@@ -57,8 +57,8 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
         InvalidSettingError: The URL is none of those above.
     """
     options: dict[str, Any] = {
-        "socket_timeout": settings.redis_timeout,
-        "socket_connect_timeout": settings.redis_timeout,
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_connect_timeout": settings.redis_timeout_seconds,
         "retry": AsyncRetry(_BACKOFF, _RETRIES),
         "retry_on_error": _NOT_THE_PRIMARY,
     }
@@ -73,7 +73,7 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
                 "redis.asyncio.Redis", sentinel.master_for(parts.service, **parts.credentials, **options)
             )
         pool = redis.asyncio.BlockingConnectionPool.from_url(
-            url, max_connections=POOL_CONNECTIONS, timeout=settings.redis_timeout, **options
+            url, max_connections=POOL_CONNECTIONS, timeout=settings.redis_timeout_seconds, **options
         )
         _check_options(pool, url)
     return redis.asyncio.Redis.from_pool(pool)
@@ -95,8 +95,8 @@ def connect(settings: Settings) -> redis.Redis:
         InvalidSettingError: The URL is none of those above.
     """
     options: dict[str, Any] = {
-        "socket_timeout": max(WORKER_SECONDS, settings.redis_timeout),
-        "socket_connect_timeout": settings.redis_timeout,
+        "socket_timeout": max(WORKER_SECONDS, settings.redis_timeout_seconds),
+        "socket_connect_timeout": settings.redis_timeout_seconds,
         "retry": Retry(_BACKOFF, _RETRIES),
         "retry_on_error": _NOT_THE_PRIMARY,
     }
@@ -115,7 +115,7 @@ def connect(settings: Settings) -> redis.Redis:
 
 def _sentinel_options(settings: Settings, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
     # one that is dead must not keep the others from being asked
-    seconds = settings.redis_timeout / 2
+    seconds = settings.redis_timeout_seconds / 2
     return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry(_BACKOFF, 0)}
 
 

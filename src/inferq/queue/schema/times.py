@@ -12,4 +12,4 @@ def to_milliseconds(seconds: float) -> int:
 
 def get_open_job_ttl_ms(settings: Settings) -> int:
     """How long the keys of a job that has not ended are kept: until it has failed as expired and was read."""
-    return to_milliseconds(settings.job_ttl + settings.result_ttl)
+    return to_milliseconds(settings.job_ttl_seconds + settings.result_ttl_seconds)

@@ -216,7 +216,7 @@ async def test_subscription_that_is_cut_off_comes_back_and_what_it_missed_is_see
 
 
 async def test_redis_killed_and_started_again_keeps_nobody_waiting_for_ever(own_redis_server):
-    settings = Settings(redis_url=own_redis_server.url, redis_timeout=0.5)
+    settings = Settings(redis_url=own_redis_server.url, redis_timeout_seconds=0.5)
     with serving(settings) as proxy, capture_logs() as logged:
         async with proxy.client() as client:
             short, long = await submitted(client, 2)

@@ -190,7 +190,7 @@ async def test_client_that_goes_away_leaves_nothing_behind(proxy, client):
 
 
 async def test_stream_outlives_an_outage_of_redis(own_redis_server):
-    settings = Settings(redis_url=own_redis_server.url, redis_timeout=0.5)
+    settings = Settings(redis_url=own_redis_server.url, redis_timeout_seconds=0.5)
     with serving(settings) as proxy:
         async with proxy.client() as client:
             [job_id] = await submitted(client)

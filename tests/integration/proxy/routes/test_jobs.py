@@ -33,9 +33,11 @@ async def test_timeout_of_a_request_reaches_the_worker(client, announced, consum
 
 
 async def test_timeout_beyond_the_setting_is_refused(settings, announced, make_client):
-    client = await make_client(settings.model_copy(update={"max_timeout_seconds": 60.0}))
+    client = await make_client(settings.model_copy(update={"max_run_timeout_seconds": 60.0}))
     answer = await client.post("/predict", json=DATA | {"timeout": 61})
-    assert "at most 60 (INFERQ_MAX_TIMEOUT_SECONDS), got 61" in expect_problem(answer, 422, "invalid-input")
+    assert "at most 60 (INFERQ_MAX_RUN_TIMEOUT_SECONDS), got 61" in expect_problem(
+        answer, 422, "invalid-input"
+    )
 
 
 async def test_cancelled_job_that_waits_never_runs(client, announced, consumer):

@@ -57,7 +57,7 @@ async def test_socket_of_an_unknown_job_is_closed_with_a_reason(proxy):
 
 
 async def test_socket_is_closed_with_try_again_later_while_redis_is_away():
-    settings = Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_timeout=0.3)
+    settings = Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_timeout_seconds=0.3)
     with serving(settings) as proxy:
         async with connect(proxy.socket_url("/job/x/ws")) as socket:
             assert (await closed(socket))[0] == 1013

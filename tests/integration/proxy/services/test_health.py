@@ -97,7 +97,7 @@ async def test_workers_that_take_nothing_are_noticed(client, announced, consumer
     worker = (await client.get("/health")).json()["components"]["worker"]
     assert worker.startswith("1 job waits for model 'iris', the longest for ")
     assert worker.endswith(" s, and none of its 1 live workers takes one")
-    patient = Consumer(settings.model_copy(update={"job_ttl": 1e12}), "worker-1", ["iris"])
+    patient = Consumer(settings.model_copy(update={"job_ttl_seconds": 1e12}), "worker-1", ["iris"])
     patient.claim(1)
     patient.close()
     assert (await client.get("/health")).json()["status"] == "healthy"
@@ -149,7 +149,9 @@ async def test_server_is_checked_before_the_first_request(settings, redis_client
 
 
 async def test_away_is_unhealthy(make_client):
-    client = await make_client(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_timeout=0.3))
+    client = await make_client(
+        Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_timeout_seconds=0.3)
+    )
     answer = await client.get("/health")
     assert answer.status_code == 503
     assert answer.json()["components"]["worker"] == "unknown, since Redis is out of reach"

@@ -206,7 +206,9 @@ async def test_result_that_takes_longer_than_the_time_for_an_answer_comes_over_a
     [job_id] = await submitted(client)
     finish(consumer, result_of(4_000_000))
     async with slow_link(redis_server.port, 2_000_000) as port:
-        slow = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout": 1.0})
+        slow = settings.model_copy(
+            update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_seconds": 1.0}
+        )
         with serving(slow) as proxy:
             async with proxy.client() as reader:
                 began = time.monotonic()

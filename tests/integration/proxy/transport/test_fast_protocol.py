@@ -280,7 +280,7 @@ async def test_job_of_a_client_that_has_gone_is_stored(settings, announced, monk
 
 
 async def test_proxy_that_stops_waits_for_jobs_of_clients_that_have_gone(settings, announced, redis_client):
-    settings = settings.model_copy(update={"redis_timeout": 4.0})
+    settings = settings.model_copy(update={"redis_timeout_seconds": 4.0})
     with serving(settings, timeout_graceful_shutdown=5) as proxy:
         async with Connection.to(proxy) as connection:
             await connection.send(request(body=BODY))  # the model is known and all connections are open

@@ -51,13 +51,13 @@ def shape(answer):
 
 def made(settings, how, **chosen):
     """Settings of a proxy where all is well, or not."""
-    chosen["max_timeout_seconds"] = 60.0
+    chosen["max_run_timeout_seconds"] = 60.0
     if how == "guarded":
         chosen["api_keys"] = f"ann:{hashlib.sha256(KEY.encode()).hexdigest()}"
     if how == "full":
         chosen["max_queued"] = 1
     if how == "away":
-        chosen |= {"redis_url": "redis://127.0.0.1:1", "redis_timeout": 0.05}
+        chosen |= {"redis_url": "redis://127.0.0.1:1", "redis_timeout_seconds": 0.05}
     return settings.model_copy(update=chosen)
 
 

@@ -31,7 +31,7 @@ async def test_prefetch_is_sent_now_and_answered_later(producer, consumer):
 
 
 async def test_prefetch_that_is_not_sent_takes_no_turn_of_the_lower_priorities(settings, producer):
-    consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
+    consumer = Consumer(settings.model_copy(update={"lower_priority_share": 0.1}), "worker-1", ["iris"])
     for priority in Priority:
         await producer.submit_batch([Submission("iris", DATA, priority) for _ in range(30)])
     taken = Counter()

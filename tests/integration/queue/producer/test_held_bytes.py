@@ -66,7 +66,7 @@ async def test_jobs_from_outside_count_from_their_claim_to_their_end(producer, c
 
 
 async def test_jobs_that_expire_or_whose_data_is_gone_are_counted_no_more(settings, redis_client):
-    short = settings.model_copy(update={"job_ttl": 0.3})
+    short = settings.model_copy(update={"job_ttl_seconds": 0.3})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     ids = [await producer.submit(Submission("iris", SMALL)) for _ in range(3)]
     redis_client.delete(f"job:{ids[0]}:data")
@@ -170,7 +170,7 @@ async def test_jobs_of_an_earlier_version_go_on(producer, consumer, redis_client
 
 
 async def test_jobs_of_a_model_that_nobody_serves_any_more_expire_as_well(settings, redis_client):
-    short = settings.model_copy(update={"job_ttl": 0.2})
+    short = settings.model_copy(update={"job_ttl_seconds": 0.2})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     job_id = await producer.submit(Submission("removed", SMALL))
 

@@ -96,7 +96,7 @@ async def test_many_jobs_with_a_key_are_stored_once(producer, redis_client):
 
 
 async def test_low_jobs_do_not_starve(settings, producer):
-    consumer = Consumer(settings.model_copy(update={"lower_share": 0.1}), "worker-1", ["iris"])
+    consumer = Consumer(settings.model_copy(update={"lower_priority_share": 0.1}), "worker-1", ["iris"])
     try:
         for priority in Priority:
             await producer.submit_batch([Submission("iris", DATA, priority) for _ in range(100)])

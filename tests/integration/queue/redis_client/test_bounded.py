@@ -10,7 +10,7 @@ from inferq.queue.producer.producer import Producer
 
 
 async def test_event_loop_that_is_held_up_is_no_outage(settings):
-    producer = Producer.from_settings(settings.model_copy(update={"redis_timeout": 0.2}))
+    producer = Producer.from_settings(settings.model_copy(update={"redis_timeout_seconds": 0.2}))
     await producer.ping()
     for _ in range(5):
         calls = [asyncio.create_task(call) for call in (producer.ping(), producer.jobs.read_statuses(["x"]))]
@@ -21,7 +21,7 @@ async def test_event_loop_that_is_held_up_is_no_outage(settings):
 
 
 async def test_redis_that_hangs_is_said_to_in_time(settings, redis_client):
-    producer = Producer.from_settings(settings.model_copy(update={"redis_timeout": 0.3}))
+    producer = Producer.from_settings(settings.model_copy(update={"redis_timeout_seconds": 0.3}))
     await producer.ping()
     redis_client.execute_command("CLIENT", "PAUSE", 1500, "ALL")
     began = time.monotonic()

@@ -390,7 +390,9 @@ async def test_jobs_live_on_where_the_set_of_queues_is_of_the_wrong_type(produce
 async def test_nothing_shortens_the_life_of_the_records(producer, settings, redis_client):
     await producer.submit(Submission("iris", DATA))
     before = redis_client.pttl("jobs:records")
-    hasty = Consumer(settings.model_copy(update={"result_ttl": 0.5, "job_ttl": 1.0}), "worker-2", ["other"])
+    hasty = Consumer(
+        settings.model_copy(update={"result_ttl_seconds": 0.5, "job_ttl_seconds": 1.0}), "worker-2", ["other"]
+    )
     hasty.recover()
     hasty.close()
     assert redis_client.pttl("jobs:records") > before - 60_000

@@ -17,7 +17,7 @@ HELD = 0.01
 
 @pytest.fixture
 async def notices():
-    settings = Settings(redis_url="redis://127.0.0.1:1", redis_timeout=0.2)
+    settings = Settings(redis_url="redis://127.0.0.1:1", redis_timeout_seconds=0.2)
     producer = Producer.from_settings(settings)
     notices = EventSubscriber(producer.redis, producer.jobs, settings)
     yield notices

@@ -6,7 +6,7 @@
 --- @include "keys"
 
 local function describe_expiry(job, job_ttl_ms)
-  return string.format('The job is older than %g s (INFERQ_JOB_TTL) and was not %s. Submit it again.', job_ttl_ms / 1000,
+  return string.format('The job is older than %g s (INFERQ_JOB_TTL_SECONDS) and was not %s. Submit it again.', job_ttl_ms / 1000,
     (tonumber(job.attempts) or 0) > 0 and 'completed' or 'run')
 end
 
