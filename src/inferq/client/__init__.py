@@ -3,9 +3,11 @@
 It needs httpx alone, besides what every part of inferq needs.
 """
 
-from inferq.client.asynchronous import AsyncClient, AsyncJob
-from inferq.client.core import JobFailedError
-from inferq.client.synchronous import Client, Job
+from inferq.client.answers import JobFailedError
+from inferq.client.async_job import AsyncJob
+from inferq.client.asynchronous import AsyncClient
+from inferq.client.job import Job
+from inferq.client.synchronous import Client
 from inferq.errors import NotEndedError, UnauthorizedError, UnreachableError
 
 __all__ = [

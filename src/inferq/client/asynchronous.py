@@ -1,89 +1,23 @@
 """The client for programs that run on asyncio."""
 
 import asyncio
-import sys
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sized
-from contextlib import ExitStack
-from http import HTTPStatus
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import Any, Self
 
 import httpx
 
-from inferq.client import core
+from inferq.client import requests
+from inferq.client.answers import View, get_result
+from inferq.client.async_job import AsyncJob
 from inferq.client.base_client import BaseClient
-from inferq.client.base_job import BaseJob
-from inferq.client.core import Call, Feed, Options, Pause, Steps
-from inferq.client.progress import IN_FLIGHT, progress_bar
-from inferq.client.service_url import unreachable
-from inferq.client.sse import EventReader
+from inferq.client.event_stream import EventStream
+from inferq.client.job_batches import JobBatches
+from inferq.client.job_body import JobOptions
+from inferq.client.paths import make_model_path
+from inferq.client.progress import show_progress
+from inferq.client.steps import Call, Pause, Steps
 from inferq.settings import load_settings
-
-
-class AsyncJob(BaseJob):
-    """A job, with what can be done with it."""
-
-    def __init__(self, client: "AsyncClient", job_id: str, view: core.View | None = None) -> None:
-        super().__init__(job_id, view)
-        self._client = client
-
-    async def refresh(self) -> Self:
-        """Reads the job as it is now.
-
-        Raises:
-            JobNotFoundError: It is not known, or not any more.
-        """
-        self.view = await self._client.run(core.read(self.id, self._client.retries))
-        return self
-
-    async def wait(self, timeout: float | None = None) -> Self:
-        """Waits until the job has ended, well or badly.
-
-        Args:
-            timeout: Longest wait, s; None for ever.
-
-        Raises:
-            NotEndedError: The time was up.
-        """
-        if not self.has_ended:
-            self.view = await self._client.run(core.wait(self.id, timeout, self._client.retries))
-        return self
-
-    async def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as the model gives it
-        """Waits until the job has ended, and returns what the model gave.
-
-        Args:
-            timeout: Longest wait, s; None for ever.
-
-        Raises:
-            JobFailedError: The job has failed.
-            NotEndedError: The time was up.
-        """
-        return core.result_of((await self.wait(timeout)).view)
-
-    async def cancel(self) -> Self:
-        """Cancels the job: a waiting one never runs, a running one is stopped.
-
-        Raises:
-            JobStateError: It has ended.
-        """
-        self.view = await self._client.run(core.cancel(self.id, self._client.retries))
-        return self
-
-    async def retry(self) -> Self:
-        """Puts the job, which has failed, in line again.
-
-        Raises:
-            JobStateError: It has not failed.
-        """
-        await self._client.run(core.retry(self.id))
-        return await self.refresh()
-
-    async def watch(self) -> AsyncIterator[Self]:
-        """Yields this job at each change of its status or place in the queue, until it has ended."""
-        async for view in self._client.events(self.id):
-            self.view = view
-            yield self
 
 
 class AsyncClient(BaseClient):
@@ -113,7 +47,7 @@ class AsyncClient(BaseClient):
         await self._http.aclose()
 
     async def run[T](self, steps: Steps[T]) -> T:
-        """Does what a generator of `core` asks for, and returns its result."""
+        """Makes the calls and pauses that steps ask for, and returns their result."""
         answer: httpx.Response | httpx.TransportError | None = None
         try:
             while True:
@@ -122,14 +56,14 @@ class AsyncClient(BaseClient):
                     await asyncio.sleep(step.seconds)
                     answer = None
                 else:
-                    answer = await self._make(step)
+                    answer = await self._send(step)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    async def _make(self, call: Call) -> httpx.Response | httpx.TransportError:
+    async def _send(self, call: Call) -> httpx.Response | httpx.TransportError:
         try:
-            return await self._http.request(**self._arguments(call))
+            return await self._http.request(**self._request_arguments(call))
         except httpx.TransportError as error:
             return error
 
@@ -162,9 +96,9 @@ class AsyncClient(BaseClient):
             QueueFullError: Too many jobs wait.
             UnreachableError: The service did not answer.
         """
-        options = Options(model, timeout, priority, webhook)
+        options = JobOptions(model, timeout, priority, webhook)
         return AsyncJob(
-            self, await self.run(core.submit(data, options, idempotency_key, self.learned, self.retries))
+            self, await self.run(requests.submit(data, options, idempotency_key, self.cache, self.retries))
         )
 
     async def submit_many(self, items: Iterable[Any], **options: Any) -> list[AsyncJob]:  # noqa: ANN401
@@ -174,8 +108,8 @@ class AsyncClient(BaseClient):
             items: The data of each job.
             **options: `model`, `timeout`, `priority` and `webhook`, as for `submit`.
         """
-        feed = Feed(items, Options(**options), self.learned, self.retries)
-        ids = await self.run(feed.submit_all())
+        batches = JobBatches(items, JobOptions(**options), self.cache, self.retries)
+        ids = await self.run(batches.submit_all())
         return [AsyncJob(self, job_id) for job_id in ids]
 
     async def predict(self, data: Any, *, wait_timeout: float | None = None, **options: Any) -> Any:  # noqa: ANN401
@@ -200,35 +134,23 @@ class AsyncClient(BaseClient):
         progress: bool | None = None,
         **options: Any,  # noqa: ANN401
     ) -> AsyncIterator[Any]:
-        """Submits a job for each item and yields the results in their order, while others are under way.
+        """Submits a job for each item and yields the results in their order, while others are in flight.
 
         Args:
             items: The data of each job, which is rows too: `[[row] for row in rows]`. Read as it is needed.
-            batch_size: How many are submitted together; four times as many are under way.
+            batch_size: How many are submitted together; four times as many are in flight.
             progress: Whether to show a progress bar; by default where standard error is a terminal.
             **options: `model`, `timeout` and `priority`, as for `submit`.
 
         Raises:
             JobFailedError: A job has failed; those behind it go on.
         """
-        total = len(items) if isinstance(items, Sized) else None
-        feed = Feed(items, Options(**options), self.learned, self.retries, batch_size)
-        under_way: deque[list[str]] = deque()
-        with ExitStack() as stack:
-            advance = (
-                progress_bar(stack, total)
-                if (sys.stderr.isatty() if progress is None else progress)
-                else None
-            )
-            while True:
-                while len(under_way) < IN_FLIGHT and (group := await self.run(feed.submit_group())):
-                    under_way.append(group)
-                if not under_way:
-                    return
-                for view in await self.run(core.wait_all(under_way.popleft(), self.retries)):
-                    if advance is not None:
-                        advance()
-                    yield core.result_of(view)
+        batches = JobBatches(items, JobOptions(**options), self.cache, self.retries, batch_size)
+        with show_progress(items, progress) as advance:
+            while views := await self.run(batches.wait_for_batch()):
+                for view in views:
+                    advance()
+                    yield get_result(view)
 
     async def job(self, job_id: str) -> AsyncJob:
         """Reads a job.
@@ -250,7 +172,7 @@ class AsyncClient(BaseClient):
         """
         cursor: str | None = None
         while True:
-            page = await self.run(core.pages(status, model, page_size, cursor, self.retries))
+            page = await self.run(requests.read_page(status, model, page_size, cursor, self.retries))
             for view in page["jobs"]:
                 yield AsyncJob(self, view["job_id"], view)
             cursor = page["next"]
@@ -266,16 +188,16 @@ class AsyncClient(BaseClient):
         Returns:
             How many jobs were cancelled.
         """
-        return await self.run(core.cancel_waiting(model, self.retries))
+        return await self.run(requests.cancel_waiting(model, self.retries))
 
     async def models(self) -> list[str]:
-        """Names of the models that can be run."""
-        names: list[str] = (await self.run(core.get("/models", self.retries)))["models"]
+        """Returns the names of the models that can be run."""
+        names: list[str] = (await self.run(requests.get("/models", self.retries)))["models"]
         return names
 
     async def default_model(self) -> str:
-        """Name of the model that is run where none is named."""
-        return str((await self.run(core.get("/models", self.retries)))["default"])
+        """Returns the name of the model that is run where none is named."""
+        return str((await self.run(requests.get("/models", self.retries)))["default"])
 
     async def model(self, name: str) -> dict[str, Any]:
         """Describes a model: inputs, outputs, classes, an example.
@@ -283,47 +205,40 @@ class AsyncClient(BaseClient):
         Raises:
             UnknownModelError: There is no such model.
         """
-        document: dict[str, Any] = await self.run(core.get(core.model_path(name), self.retries))
+        document: dict[str, Any] = await self.run(requests.get(make_model_path(name), self.retries))
         return document
 
     async def queue(self) -> dict[str, Any]:
-        """How many jobs wait and run, by model, and who works."""
-        overview: dict[str, Any] = await self.run(core.get("/queue", self.retries))
+        """Returns how many jobs wait and run, by model, and the live workers."""
+        overview: dict[str, Any] = await self.run(requests.get("/queue", self.retries))
         return overview
 
     async def health(self) -> dict[str, Any]:
-        """How the service is."""
-        answer = await self._make(Call("GET", "/health"))
-        if isinstance(answer, httpx.TransportError):
-            raise unreachable("GET /health", answer) from answer
-        health: dict[str, Any] = core.document_of(Call("GET", "/health"), answer)
-        return health
+        """Returns how the service is."""
+        return await self.run(requests.read_health())
 
-    async def events(self, job_id: str) -> AsyncIterator[core.View]:
+    async def events(self, job_id: str) -> AsyncGenerator[View]:
         """Yields a job's views as the service sends them, until it has ended; a broken stream is resumed."""
-        last_id, pauses = "", core.pauses(self.retries)
+        stream = EventStream(job_id, self.retries)
         while True:
-            call = Call("GET", core.job_path(job_id, "/events"))
-            failure: httpx.Response | httpx.TransportError
-            try:
-                async with self._http.stream(**self._stream_arguments(call, last_id)) as answer:
-                    if answer.status_code == HTTPStatus.NO_CONTENT:
-                        return  # the end has been told
-                    if answer.is_success:
-                        reader = EventReader()
-                        async for part in answer.aiter_bytes():
-                            for event in reader.feed(part):
-                                last_id, pauses = event.id, core.pauses(self.retries)
-                                yield event.view
-                                if event.is_last:
-                                    return
-                        failure = httpx.RemoteProtocolError("the stream ended before the job did")
-                    else:
-                        await answer.aread()
-                        failure = answer
-            except httpx.TransportError as error:
-                failure = error
-            seconds = next(pauses, None) if core.is_passing(failure) else None
-            if seconds is None:
-                raise core.error_of(call, failure)
-            await asyncio.sleep(seconds)
+            async with aclosing(self._read_events(stream)) as views:
+                async for view in views:
+                    yield view
+            if stream.has_ended:
+                return
+            await asyncio.sleep(stream.choose_pause())
+
+    async def _read_events(self, stream: EventStream) -> AsyncGenerator[View]:
+        """Yields what one connection brings."""
+        try:
+            async with self._http.stream(**self._stream_arguments(stream.call)) as answer:
+                if not stream.open(answer):
+                    await answer.aread()
+                    return
+                async for part in answer.aiter_bytes():
+                    for view in stream.read(part):
+                        yield view
+                    if stream.has_ended:
+                        return
+        except httpx.TransportError as error:
+            stream.fail(error)

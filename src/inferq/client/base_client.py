@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 
-from inferq.client.core import Call, Learned
+from inferq.client.job_body import ServiceCache
 from inferq.client.service_url import check_url
+from inferq.client.steps import Call
 from inferq.errors import InvalidSettingError
 from inferq.settings import Settings
 
@@ -22,7 +23,7 @@ class BaseClient:
     Attributes:
         url: Where the service is.
         retries: How often a request is repeated where that does no harm.
-        learned: What has been learned of it.
+        cache: What is known of it.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class BaseClient:
         self.url = (url or settings.url).strip().rstrip("/")
         check_url(self.url)
         self.retries = retries
-        self.learned = Learned()
+        self.cache = ServiceCache()
         self._api_key = (api_key if api_key is not None else settings.api_key).strip()
         if not _VISIBLE.fullmatch(self._api_key):
             raise InvalidSettingError(
@@ -60,11 +61,11 @@ class BaseClient:
         headers = {"Content-Type": "application/json"}
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
-        # who waits for a job keeps a connection busy, and must not keep others from theirs
+        # a wait for a job keeps a connection busy, and must not block other requests
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         return {"base_url": self.url, "headers": headers, "timeout": self._timeout, "limits": limits}
 
-    def _arguments(self, call: Call) -> dict[str, Any]:
+    def _request_arguments(self, call: Call) -> dict[str, Any]:
         return {
             "method": call.method,
             "url": call.path,
@@ -73,10 +74,10 @@ class BaseClient:
             "timeout": self._timeout + call.waits_seconds,
         }
 
-    def _stream_arguments(self, call: Call, last_id: str) -> dict[str, Any]:
+    def _stream_arguments(self, call: Call) -> dict[str, Any]:
         return {
             "method": call.method,
             "url": call.path,
-            "headers": {"Last-Event-ID": last_id} if last_id else {},
+            "headers": call.headers,
             "timeout": _LONGEST_SILENCE_SECONDS,
         }

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from inferq.client.core import View, has_ended
+from inferq.client.answers import View, has_ended
 from inferq.terminal import printable
 
 _COLOURS = {"pending": "#b58900", "processing": "#3a86d1", "completed": "#2e9e4f", "failed": "#d9534f"}
@@ -13,7 +13,7 @@ _LEFT = "style='text-align:left'"
 
 
 class BaseJob:
-    """What the service last said of a job. Members that have not been read are asked for by `refresh`.
+    """What the service last said of a job. `refresh` reads it again.
 
     Attributes:
         id: The job's id.
@@ -71,7 +71,7 @@ class BaseJob:
             ("attempts", self.attempts),
         ]
         rows += [(name, self.view.get(name)) for name in ("submitted_at", "finished_at", "queue_position")]
-        rows += [("error", self.error), ("result", _shortened(self.view.get("result")))]
+        rows += [("error", self.error), ("result", _shorten(self.view.get("result")))]
         cells = "".join(
             f"<tr><th {_LEFT}>{name}</th><td {_LEFT}>{escape(str(value))}</td></tr>"
             for name, value in rows
@@ -83,6 +83,6 @@ class BaseJob:
         )
 
 
-def _shortened(value: Any) -> str | None:  # noqa: ANN401 - as the model gives it
+def _shorten(value: Any) -> str | None:  # noqa: ANN401 - as the model gives it
     text = None if value is None else str(value)
     return text if text is None or len(text) <= 400 else f"{text[:399]}…"

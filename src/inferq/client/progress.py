@@ -1,17 +1,28 @@
-"""How `map` goes about many jobs, and shows how far it is."""
+"""The progress bar of `map`."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Any
 
-IN_FLIGHT = 4
-"""How many groups of jobs are under way."""
 
+@contextmanager
+def show_progress(items: Iterable[Any], wanted: bool | None) -> Iterator[Callable[[], None]]:
+    """Shows a bar on standard error.
 
-def progress_bar(stack: ExitStack, total: int | None) -> Callable[[], None]:
-    """Shows a bar on standard error until the stack is closed; returns what to call for each ended job."""
+    Args:
+        items: What there is to do.
+        wanted: Whether to show it; None: if standard error is a terminal.
+
+    Yields:
+        A function to call for each item that is done.
+    """
+    if not (sys.stderr.isatty() if wanted is None else wanted):
+        yield lambda: None
+        return
     from rich.console import Console
     from rich.progress import Progress
 
-    bar = stack.enter_context(Progress(console=Console(stderr=True)))
-    task = bar.add_task("jobs", total=total)
-    return lambda: bar.advance(task)
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("jobs", total=len(items) if isinstance(items, Sized) else None)
+        yield lambda: bar.advance(task)

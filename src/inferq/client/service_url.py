@@ -1,4 +1,4 @@
-"""Where a service is, and how a person is told that something else answers there, or nothing."""
+"""Where a service is, and the errors for an address where nothing answers, or something else."""
 
 from urllib.request import getproxies, proxy_bypass
 
@@ -10,7 +10,7 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LO
 
 
 def check_url(url: str) -> None:
-    """Refuses what is no address of a service.
+    """Checks the address of a service.
 
     Raises:
         InvalidSettingError: It is none.
@@ -27,44 +27,46 @@ def check_url(url: str) -> None:
         )
 
 
-def unreachable(what: str, error: httpx.TransportError) -> UnreachableError:
-    """The error for a service that did not answer."""
+def make_unreachable_error(request: str, error: httpx.TransportError) -> UnreachableError:
+    """Makes the error for a service that did not answer."""
     reason = str(error) or type(error).__name__
     hint = ""
     if any(word in reason.upper().replace(" ", "_") for word in _NO_TLS):
         hint = " Nobody speaks TLS there: is it http:// rather than https://?"
     elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
         hint = " If this is not the port of an inferq service, or it is one for https://, name the right one."
-    return UnreachableError(f"The service{_place(error)} did not answer {what}: {reason}.{hint}")
-
-
-def unexpected(what: str, answer: httpx.Response) -> UnexpectedAnswerError:
-    """The error for an answer that inferq does not give."""
-    place = answer.headers.get("location")
-    where = f" to {place!r}" if answer.is_redirect and place else ""
-    return UnexpectedAnswerError(
-        f"{what} was answered with {answer.status_code} {answer.reason_phrase}{where}, in a way in which "
-        f"inferq does not answer. Is this the address of an inferq service{_place(answer)}?"
+    return UnreachableError(
+        f"The service{_describe_address(error)} did not answer {request}: {reason}.{hint}"
     )
 
 
-def _place(answer: httpx.Response | httpx.TransportError) -> str:
-    """The address that was asked, without user and password, and the proxy on the way there."""
+def make_unexpected_error(request: str, answer: httpx.Response) -> UnexpectedAnswerError:
+    """Makes the error for an answer that inferq does not give."""
+    location = answer.headers.get("location")
+    where = f" to {location!r}" if answer.is_redirect and location else ""
+    return UnexpectedAnswerError(
+        f"{request} was answered with {answer.status_code} {answer.reason_phrase}{where}, in a way in which "
+        f"inferq does not answer. Is this the address of an inferq service{_describe_address(answer)}?"
+    )
+
+
+def _describe_address(answer: httpx.Response | httpx.TransportError) -> str:
+    """Says which address was asked, without user and password, and the proxy on the way there."""
     try:
         url = answer.request.url
     except RuntimeError:  # made by hand, without a request
         return ""
-    place = f" at {url.scheme}://{url.netloc.decode()}"
-    if proxy := _proxy_of(url):
-        place += (
+    text = f" at {url.scheme}://{url.netloc.decode()}"
+    if proxy := _find_proxy(url):
+        text += (
             f" (asked through {proxy}, the proxy that {url.scheme}_proxy or all_proxy names; "
             f"NO_PROXY={url.host} goes past it)"
         )
-    return place
+    return text
 
 
-def _proxy_of(url: httpx.URL) -> str | None:
-    """The proxy of the environment for an address, as httpx takes it."""
+def _find_proxy(url: httpx.URL) -> str | None:
+    """Returns the proxy of the environment for an address, as httpx takes it."""
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(url.host):

@@ -1,10 +1,10 @@
-"""Server-Sent Events, taken apart as the HTML standard says (section 9.2)."""
+"""Server-Sent Events, parsed as the HTML standard says (section 9.2)."""
 
 import json
 import re
 from collections.abc import Iterator
 
-from inferq.client.core import View
+from inferq.client.answers import View
 
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 """A return at the end of a part may be half of a line's end."""
@@ -14,7 +14,7 @@ class Event:
     """One event of a job's stream.
 
     Attributes:
-        id: By which the stream can be resumed behind it.
+        id: Sent as `Last-Event-ID`, it resumes the stream behind this event.
         is_last: Whether the job has ended.
         view: The job.
     """
@@ -26,7 +26,7 @@ class Event:
 
 
 class EventReader:
-    """Makes events of the parts of a stream, however it is cut. Comments are passed over."""
+    """Parses a stream that comes in parts, which may be cut anywhere. Comments are ignored."""
 
     def __init__(self) -> None:
         self._rest = b""

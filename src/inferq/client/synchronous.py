@@ -1,89 +1,22 @@
 """The client for ordinary programs and notebooks."""
 
-import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sized
-from contextlib import ExitStack
-from http import HTTPStatus
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import httpx
 
-from inferq.client import core
+from inferq.client import requests
+from inferq.client.answers import View, get_result
 from inferq.client.base_client import BaseClient
-from inferq.client.base_job import BaseJob
-from inferq.client.core import Call, Feed, Options, Pause, Steps
-from inferq.client.progress import IN_FLIGHT, progress_bar
-from inferq.client.service_url import unreachable
-from inferq.client.sse import EventReader
+from inferq.client.event_stream import EventStream
+from inferq.client.job import Job
+from inferq.client.job_batches import JobBatches
+from inferq.client.job_body import JobOptions
+from inferq.client.paths import make_model_path
+from inferq.client.progress import show_progress
+from inferq.client.steps import Call, Pause, Steps
 from inferq.settings import load_settings
-
-
-class Job(BaseJob):
-    """A job, with what can be done with it."""
-
-    def __init__(self, client: "Client", job_id: str, view: core.View | None = None) -> None:
-        super().__init__(job_id, view)
-        self._client = client
-
-    def refresh(self) -> Self:
-        """Reads the job as it is now.
-
-        Raises:
-            JobNotFoundError: It is not known, or not any more.
-        """
-        self.view = self._client.run(core.read(self.id, self._client.retries))
-        return self
-
-    def wait(self, timeout: float | None = None) -> Self:
-        """Waits until the job has ended, well or badly.
-
-        Args:
-            timeout: Longest wait, s; None for ever.
-
-        Raises:
-            NotEndedError: The time was up.
-        """
-        if not self.has_ended:
-            self.view = self._client.run(core.wait(self.id, timeout, self._client.retries))
-        return self
-
-    def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as the model gives it
-        """Waits until the job has ended, and returns what the model gave.
-
-        Args:
-            timeout: Longest wait, s; None for ever.
-
-        Raises:
-            JobFailedError: The job has failed.
-            NotEndedError: The time was up.
-        """
-        return core.result_of(self.wait(timeout).view)
-
-    def cancel(self) -> Self:
-        """Cancels the job: a waiting one never runs, a running one is stopped.
-
-        Raises:
-            JobStateError: It has ended.
-        """
-        self.view = self._client.run(core.cancel(self.id, self._client.retries))
-        return self
-
-    def retry(self) -> Self:
-        """Puts the job, which has failed, in line again.
-
-        Raises:
-            JobStateError: It has not failed.
-        """
-        self._client.run(core.retry(self.id))
-        return self.refresh()
-
-    def watch(self) -> Iterator[Self]:
-        """Yields this job at each change of its status or place in the queue, until it has ended."""
-        for view in self._client.events(self.id):
-            self.view = view
-            yield self
 
 
 class Client(BaseClient):
@@ -113,7 +46,7 @@ class Client(BaseClient):
         self._http.close()
 
     def run[T](self, steps: Steps[T]) -> T:
-        """Does what a generator of `core` asks for, and returns its result."""
+        """Makes the calls and pauses that steps ask for, and returns their result."""
         answer: httpx.Response | httpx.TransportError | None = None
         try:
             while True:
@@ -122,14 +55,14 @@ class Client(BaseClient):
                     time.sleep(step.seconds)
                     answer = None
                 else:
-                    answer = self._make(step)
+                    answer = self._send(step)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def _make(self, call: Call) -> httpx.Response | httpx.TransportError:
+    def _send(self, call: Call) -> httpx.Response | httpx.TransportError:
         try:
-            return self._http.request(**self._arguments(call))
+            return self._http.request(**self._request_arguments(call))
         except httpx.TransportError as error:
             return error
 
@@ -162,8 +95,8 @@ class Client(BaseClient):
             QueueFullError: Too many jobs wait.
             UnreachableError: The service did not answer.
         """
-        options = Options(model, timeout, priority, webhook)
-        return Job(self, self.run(core.submit(data, options, idempotency_key, self.learned, self.retries)))
+        options = JobOptions(model, timeout, priority, webhook)
+        return Job(self, self.run(requests.submit(data, options, idempotency_key, self.cache, self.retries)))
 
     def submit_many(self, items: Iterable[Any], **options: Any) -> list[Job]:  # noqa: ANN401
         """Submits a job for each item, up to 10,000 in one request, which are accepted all or not at all.
@@ -172,8 +105,8 @@ class Client(BaseClient):
             items: The data of each job.
             **options: `model`, `timeout`, `priority` and `webhook`, as for `submit`.
         """
-        feed = Feed(items, Options(**options), self.learned, self.retries)
-        ids = self.run(feed.submit_all())
+        batches = JobBatches(items, JobOptions(**options), self.cache, self.retries)
+        ids = self.run(batches.submit_all())
         return [Job(self, job_id) for job_id in ids]
 
     def predict(self, data: Any, *, wait_timeout: float | None = None, **options: Any) -> Any:  # noqa: ANN401
@@ -198,35 +131,23 @@ class Client(BaseClient):
         progress: bool | None = None,
         **options: Any,  # noqa: ANN401
     ) -> Iterator[Any]:
-        """Submits a job for each item and yields the results in their order, while others are under way.
+        """Submits a job for each item and yields the results in their order, while others are in flight.
 
         Args:
             items: The data of each job, which is rows too: `[[row] for row in rows]`. Read as it is needed.
-            batch_size: How many are submitted together; four times as many are under way.
+            batch_size: How many are submitted together; four times as many are in flight.
             progress: Whether to show a progress bar; by default where standard error is a terminal.
             **options: `model`, `timeout` and `priority`, as for `submit`.
 
         Raises:
             JobFailedError: A job has failed; those behind it go on.
         """
-        total = len(items) if isinstance(items, Sized) else None
-        feed = Feed(items, Options(**options), self.learned, self.retries, batch_size)
-        under_way: deque[list[str]] = deque()
-        with ExitStack() as stack:
-            advance = (
-                progress_bar(stack, total)
-                if (sys.stderr.isatty() if progress is None else progress)
-                else None
-            )
-            while True:
-                while len(under_way) < IN_FLIGHT and (group := self.run(feed.submit_group())):
-                    under_way.append(group)
-                if not under_way:
-                    return
-                for view in self.run(core.wait_all(under_way.popleft(), self.retries)):
-                    if advance is not None:
-                        advance()
-                    yield core.result_of(view)
+        batches = JobBatches(items, JobOptions(**options), self.cache, self.retries, batch_size)
+        with show_progress(items, progress) as advance:
+            while views := self.run(batches.wait_for_batch()):
+                for view in views:
+                    advance()
+                    yield get_result(view)
 
     def job(self, job_id: str) -> Job:
         """Reads a job.
@@ -248,7 +169,7 @@ class Client(BaseClient):
         """
         cursor: str | None = None
         while True:
-            page = self.run(core.pages(status, model, page_size, cursor, self.retries))
+            page = self.run(requests.read_page(status, model, page_size, cursor, self.retries))
             yield from (Job(self, view["job_id"], view) for view in page["jobs"])
             cursor = page["next"]
             if cursor is None:
@@ -263,16 +184,16 @@ class Client(BaseClient):
         Returns:
             How many jobs were cancelled.
         """
-        return self.run(core.cancel_waiting(model, self.retries))
+        return self.run(requests.cancel_waiting(model, self.retries))
 
     def models(self) -> list[str]:
-        """Names of the models that can be run."""
-        names: list[str] = self.run(core.get("/models", self.retries))["models"]
+        """Returns the names of the models that can be run."""
+        names: list[str] = self.run(requests.get("/models", self.retries))["models"]
         return names
 
     def default_model(self) -> str:
-        """Name of the model that is run where none is named."""
-        return str(self.run(core.get("/models", self.retries))["default"])
+        """Returns the name of the model that is run where none is named."""
+        return str(self.run(requests.get("/models", self.retries))["default"])
 
     def model(self, name: str) -> dict[str, Any]:
         """Describes a model: inputs, outputs, classes, an example.
@@ -280,47 +201,37 @@ class Client(BaseClient):
         Raises:
             UnknownModelError: There is no such model.
         """
-        document: dict[str, Any] = self.run(core.get(core.model_path(name), self.retries))
+        document: dict[str, Any] = self.run(requests.get(make_model_path(name), self.retries))
         return document
 
     def queue(self) -> dict[str, Any]:
-        """How many jobs wait and run, by model, and who works."""
-        overview: dict[str, Any] = self.run(core.get("/queue", self.retries))
+        """Returns how many jobs wait and run, by model, and the live workers."""
+        overview: dict[str, Any] = self.run(requests.get("/queue", self.retries))
         return overview
 
     def health(self) -> dict[str, Any]:
-        """How the service is."""
-        answer = self._make(Call("GET", "/health"))
-        if isinstance(answer, httpx.TransportError):
-            raise unreachable("GET /health", answer) from answer
-        health: dict[str, Any] = core.document_of(Call("GET", "/health"), answer)
-        return health
+        """Returns how the service is."""
+        return self.run(requests.read_health())
 
-    def events(self, job_id: str) -> Iterator[core.View]:
+    def events(self, job_id: str) -> Iterator[View]:
         """Yields a job's views as the service sends them, until it has ended; a broken stream is resumed."""
-        last_id, pauses = "", core.pauses(self.retries)
+        stream = EventStream(job_id, self.retries)
         while True:
-            call = Call("GET", core.job_path(job_id, "/events"))
-            failure: httpx.Response | httpx.TransportError
-            try:
-                with self._http.stream(**self._stream_arguments(call, last_id)) as answer:
-                    if answer.status_code == HTTPStatus.NO_CONTENT:
-                        return  # the end has been told
-                    if answer.is_success:
-                        reader = EventReader()
-                        for part in answer.iter_bytes():
-                            for event in reader.feed(part):
-                                last_id, pauses = event.id, core.pauses(self.retries)
-                                yield event.view
-                                if event.is_last:
-                                    return
-                        failure = httpx.RemoteProtocolError("the stream ended before the job did")
-                    else:
-                        answer.read()
-                        failure = answer
-            except httpx.TransportError as error:
-                failure = error
-            seconds = next(pauses, None) if core.is_passing(failure) else None
-            if seconds is None:
-                raise core.error_of(call, failure)
-            time.sleep(seconds)
+            yield from self._read_events(stream)
+            if stream.has_ended:
+                return
+            time.sleep(stream.choose_pause())
+
+    def _read_events(self, stream: EventStream) -> Iterator[View]:
+        """Yields what one connection brings."""
+        try:
+            with self._http.stream(**self._stream_arguments(stream.call)) as answer:
+                if not stream.open(answer):
+                    answer.read()
+                    return
+                for part in answer.iter_bytes():
+                    yield from stream.read(part)
+                    if stream.has_ended:
+                        return
+        except httpx.TransportError as error:
+            stream.fail(error)

@@ -175,7 +175,7 @@ async def test_jobs_are_split_where_the_service_takes_shorter_requests(narrow_se
     items = [[row] for row in FLOWERS * 50]
     with inferq.Client(narrow_service) as client:
         assert [result["prediction"] for result in client.map(items)] == [0, 2] * 50
-        assert client.learned.largest_body_bytes <= 2000
+        assert client.cache.largest_body_bytes <= 2000
         assert len(client.submit_many(items)) == 100
         with pytest.raises(BodyTooLargeError):
             client.submit([ROW] * 200)

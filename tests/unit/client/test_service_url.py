@@ -6,7 +6,8 @@ import threading
 import httpx
 import pytest
 
-from inferq.client import Client, core
+from inferq.client import Client
+from inferq.client.answers import make_error
 from inferq.errors import InvalidSettingError, UnauthorizedError, UnexpectedAnswerError, UnreachableError
 from tests.servers import free_port
 
@@ -110,7 +111,7 @@ def test_other_place_to_which_a_service_sends_is_told(serve):
 
 def test_key_that_is_missing_is_told_how_to_be_given():
     problem = {"type": "urn:inferq:problem:unauthorized", "detail": "No key."}
-    error = core.error_of(core.Call("GET", "/models"), httpx.Response(401, json=problem))
+    error = make_error("GET /models", httpx.Response(401, json=problem))
     assert isinstance(error, UnauthorizedError)
     assert "INFERQ_API_KEY" in error.message
 

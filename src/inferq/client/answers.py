@@ -1,0 +1,107 @@
+"""What an answer of the service means: its JSON, or the error that it stands for."""
+
+from typing import Any
+
+import httpx
+
+from inferq import errors
+from inferq.client.service_url import make_unexpected_error, make_unreachable_error
+from inferq.errors import ErrorKind, InferqError, UnexpectedAnswerError
+
+type View = dict[str, Any]
+"""A job as `GET /job/{id}` shows it."""
+
+_PROBLEM = "urn:inferq:problem:"
+_TRANSIENT_STATUSES = (502, 503, 504)
+_ERRORS: dict[str, type[InferqError]] = {
+    one.kind: one
+    for one in (
+        errors.InvalidJsonError,
+        errors.InvalidInputError,
+        errors.UnknownModelError,
+        errors.BodyTooLargeError,
+        errors.UnsupportedEncodingError,
+        errors.RequestTimeoutError,
+        errors.OverloadedError,
+        errors.JobNotFoundError,
+        errors.UnauthorizedError,
+        errors.JobStateError,
+        errors.IdempotencyConflictError,
+        errors.QueueFullError,
+        errors.RedisUnavailableError,
+        errors.NoWorkerError,
+        errors.ModelUnavailableError,
+    )
+}
+
+
+class JobFailedError(InferqError):
+    """The job has failed.
+
+    Attributes:
+        job: The job as the service shows it; `kind` and `message` are its error's.
+    """
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view["error"] or "The job has failed.")
+        self.job = view
+        known = view["error_kind"]
+        self.kind = ErrorKind(known) if known in ErrorKind else ErrorKind.MODEL_ERROR
+
+
+def has_ended(view: View) -> bool:
+    """Whether a job will never change again."""
+    return view["status"] in ("completed", "failed")
+
+
+def get_result(view: View) -> Any:  # noqa: ANN401 - as the model gives it
+    """Returns the result of an ended job.
+
+    Raises:
+        JobFailedError: It has failed.
+    """
+    if view["status"] == "failed":
+        raise JobFailedError(view)
+    return view["result"]
+
+
+def is_transient(answer: httpx.Response | httpx.TransportError | None) -> bool:
+    """Whether the same request may soon be answered with success."""
+    return not isinstance(answer, httpx.Response) or answer.status_code in _TRANSIENT_STATUSES
+
+
+def read_json(request: str, answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON
+    """Returns the JSON of an answer.
+
+    Args:
+        request: Method and path, for the error's message.
+        answer: The answer.
+
+    Raises:
+        UnexpectedAnswerError: It is not JSON.
+    """
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise make_unexpected_error(request, answer) from error
+
+
+def make_error(request: str, answer: httpx.Response | httpx.TransportError | None) -> InferqError:
+    """Makes the error that an answer without success, or no answer, stands for.
+
+    Args:
+        request: Method and path, for the error's message.
+        answer: The answer; why there is none; or None.
+    """
+    if answer is None or isinstance(answer, httpx.TransportError):
+        return make_unreachable_error(request, answer or httpx.TransportError("no answer"))
+    try:
+        problem = answer.json()
+        kind, detail = problem["type"].removeprefix(_PROBLEM), problem["detail"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return make_unexpected_error(request, answer)
+    if kind == ErrorKind.UNAUTHORIZED:
+        detail = f"{detail} The client sends the key that INFERQ_API_KEY or api_key holds."
+    after = answer.headers.get("retry-after", "")
+    seconds = float(after) if after.isdigit() else None
+    return _ERRORS.get(kind, UnexpectedAnswerError)(detail, retry_after_seconds=seconds, problem=problem)

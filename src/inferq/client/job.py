@@ -1,0 +1,78 @@
+"""A job in the hands of a program of an ordinary program: what can be done with it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+from inferq.client import requests
+from inferq.client.answers import View, get_result
+from inferq.client.base_job import BaseJob
+from inferq.client.job_wait import wait_for_end
+
+if TYPE_CHECKING:
+    from inferq.client.synchronous import Client
+
+
+class Job(BaseJob):
+    """A job, with what can be done with it."""
+
+    def __init__(self, client: "Client", job_id: str, view: View | None = None) -> None:
+        super().__init__(job_id, view)
+        self._client = client
+
+    def refresh(self) -> Self:
+        """Reads the job as it is now.
+
+        Raises:
+            JobNotFoundError: It is not known, or not any more.
+        """
+        self.view = self._client.run(requests.read_job(self.id, self._client.retries))
+        return self
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Waits until the job has ended, whether it completed or failed.
+
+        Args:
+            timeout: Longest wait, s; None for ever.
+
+        Raises:
+            NotEndedError: The time was up.
+        """
+        if not self.has_ended:
+            self.view = self._client.run(wait_for_end(self.id, timeout, self._client.retries))
+        return self
+
+    def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as the model gives it
+        """Waits until the job has ended, and returns what the model gave.
+
+        Args:
+            timeout: Longest wait, s; None for ever.
+
+        Raises:
+            JobFailedError: The job has failed.
+            NotEndedError: The time was up.
+        """
+        return get_result(self.wait(timeout).view)
+
+    def cancel(self) -> Self:
+        """Cancels the job: a waiting one never runs, a running one is stopped.
+
+        Raises:
+            JobStateError: It has ended.
+        """
+        self.view = self._client.run(requests.cancel(self.id, self._client.retries))
+        return self
+
+    def retry(self) -> Self:
+        """Queues the job, which has failed, again.
+
+        Raises:
+            JobStateError: It has not failed.
+        """
+        self._client.run(requests.retry(self.id))
+        return self.refresh()
+
+    def watch(self) -> Iterator[Self]:
+        """Yields this job at each change of its status or queue position, until it has ended."""
+        for view in self._client.events(self.id):
+            self.view = view
+            yield self

@@ -1,0 +1,96 @@
+"""The requests of the HTTP interface, each as steps: one for each thing that a client can do."""
+
+import re
+import secrets
+from typing import Any
+
+import httpx
+
+from inferq.client.answers import View, make_error, read_json
+from inferq.client.job_body import JobOptions, ServiceCache, write_job_body
+from inferq.client.paths import make_job_path
+from inferq.client.steps import Call, Steps, ask, make_call
+from inferq.errors import ErrorKind, InvalidInputError, JobStateError
+
+_IDEMPOTENCY_KEY = re.compile("[!-~]{1,255}")
+
+
+def submit(
+    data: Any,  # noqa: ANN401 - whatever users hold
+    options: JobOptions,
+    key: str | None,
+    cache: ServiceCache,
+    retries: int,
+) -> Steps[str]:
+    """Submits a job and returns its id. It has an idempotency key, so that it can be repeated.
+
+    Raises:
+        InvalidInputError: The key, or something in the data, cannot be sent.
+    """
+    key = secrets.token_hex(16) if key is None else key
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidInputError(
+            "An idempotency key must be 1 to 255 visible ASCII characters, such as a UUID."
+        )
+    body = yield from write_job_body(data, options, cache, retries)
+    call = Call("POST", "/predict", body, {"Idempotency-Key": key})
+    return str((yield from ask(call, retries))["job_id"])
+
+
+def get(path: str, retries: int) -> Steps[Any]:
+    """Reads JSON."""
+    return (yield from ask(Call("GET", path), retries))
+
+
+def read_job(job_id: str, retries: int, wait_seconds: float = 0.0) -> Steps[View]:
+    """Reads a job, as soon as it has ended or the wait is over."""
+    path = make_job_path(job_id) + (f"?wait={wait_seconds:.3f}" if wait_seconds else "")
+    view: View = yield from ask(Call("GET", path, waits_seconds=wait_seconds), retries)
+    return view
+
+
+def read_page(
+    status: str | None, model: str | None, limit: int, cursor: str | None, retries: int
+) -> Steps[View]:
+    """Reads one page of jobs."""
+    wanted = {"status": status, "model": model, "limit": str(limit), "cursor": cursor}
+    query = httpx.QueryParams({name: value for name, value in wanted.items() if value is not None})
+    page: View = yield from get(f"/jobs?{query}", retries)
+    return page
+
+
+def read_health() -> Steps[View]:
+    """Reads how the service is, which answers 503 where it is not well.
+
+    Raises:
+        UnreachableError: It did not answer.
+        UnexpectedAnswerError: Something else answered.
+    """
+    call = Call("GET", "/health")
+    answer = yield call
+    if not isinstance(answer, httpx.Response):
+        raise make_error(str(call), answer) from answer
+    health: View = read_json(str(call), answer)
+    return health
+
+
+def cancel(job_id: str, retries: int) -> Steps[View]:
+    """Cancels a job. It is no error if it is cancelled already: a first answer may have been lost."""
+    try:
+        view: View = yield from ask(Call("DELETE", make_job_path(job_id)), retries)
+    except JobStateError:
+        view = yield from read_job(job_id, retries)
+        if view["error_kind"] != ErrorKind.CANCELLED:
+            raise
+    return view
+
+
+def cancel_waiting(model: str, retries: int) -> Steps[int]:
+    """Cancels the waiting jobs of a model, and returns how many."""
+    query = httpx.QueryParams({"model": model, "status": "pending"})
+    return int((yield from ask(Call("DELETE", f"/jobs?{query}"), retries))["cancelled"])
+
+
+def retry(job_id: str) -> Steps[None]:
+    """Queues a failed job again."""
+    yield from make_call(Call("POST", make_job_path(job_id, "/retry"), is_safe=False), 0)
