@@ -43,8 +43,8 @@ def read_csv(text: str, document: Mapping[str, Any], *, has_header: bool | None 
     a missing value.
 
     Args:
-        text: The file. Commas, semicolons or tabs separate the cells: whichever gives as many as the model
-            wants.
+        text: The file. Commas, semicolons or tabs separate the cells: the one that gives as many
+            as the model takes.
         document: The model's document.
         has_header: Whether the first line is a header; None where the document is to decide.
 
@@ -52,9 +52,9 @@ def read_csv(text: str, document: Mapping[str, Any], *, has_header: bool | None 
         InvalidInputError: There are no rows, they differ in length, a cell does not fit, a column is missing,
             or it cannot be known whether there is a header.
     """
-    wanted = _wanted(document)
-    delimiter = _delimiter(text, wanted, document)
-    lines = _lines(text, delimiter)
+    wanted = _find_names(document)
+    delimiter = _choose_delimiter(text, wanted, document)
+    lines = _read_lines(text, delimiter)
     if not lines:
         raise InvalidInputError("The CSV file is empty. Expected lines of cells with commas between.")
     first = repr(delimiter.join(lines[0].cells)[:80])
@@ -82,38 +82,38 @@ def read_csv(text: str, document: Mapping[str, Any], *, has_header: bool | None 
 
     def read(column: Sequence[str], datatype: str, name: str) -> list[Any]:
         try:
-            return [_value(cell, datatype) for cell in column]
+            return [_parse_cell(cell, datatype) for cell in column]
         except ValueError:
             row = next(row for row, cell in enumerate(column) if not _fits(cell, datatype))
             raise InvalidInputError(
-                f"Line {lines[row].number} of the CSV file, column {name!r}: expected {_expected(datatype)}, "
-                f"got {column[row][:80]!r}."
+                f"Line {lines[row].number} of the CSV file, column {name!r}: "
+                f"expected {_describe_expected(datatype)}, got {column[row][:80]!r}."
             ) from None
 
     return CsvData(arrange(Frame(names, columns), document, read), notes)
 
 
-def _wanted(document: Mapping[str, Any]) -> list[str] | None:
-    """The names that columns must have; None where the model says none."""
+def _find_names(document: Mapping[str, Any]) -> list[str] | None:
+    """Returns the names that columns must have; None where the model has no names."""
     if len(document["inputs"]) > 1:
         return [tensor["name"] for tensor in document["inputs"]]
     return document.get("feature_names")
 
 
-def _delimiter(text: str, wanted: list[str] | None, document: Mapping[str, Any]) -> str:
-    """The one by which the first line has the model's names, or as many cells as it wants; else the comma."""
+def _choose_delimiter(text: str, wanted: list[str] | None, document: Mapping[str, Any]) -> str:
+    """Chooses the one by which the first line has the model's names, or as many cells as it takes."""
     shape = document["inputs"][0]["shape"]
     count = len(wanted) if wanted else shape[-1] if len(shape) > 1 else 1
     if count != 1:  # a single column has nothing between its cells
         for delimiter in _DELIMITERS:
-            first = next(iter(_lines(text, delimiter, at_most=1)), _Line(0, [])).cells
+            first = next(iter(_read_lines(text, delimiter, at_most=1)), _Line(0, [])).cells
             names = {name.strip() for name in first}
             if (wanted and names >= set(wanted)) or len(first) == count or (count < 0 and len(first) > 1):
                 return delimiter
     return ","
 
 
-def _lines(text: str, delimiter: str, at_most: int = sys.maxsize) -> list[_Line]:
+def _read_lines(text: str, delimiter: str, at_most: int = sys.maxsize) -> list[_Line]:
     csv.field_size_limit(sys.maxsize)
     # strict: a quote that is never closed would make one cell of the rest of the file
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -160,17 +160,17 @@ def _has_header(first: Sequence[str], wanted: list[str] | None, document: Mappin
 
 def _fits(cell: str, datatype: str) -> bool:
     try:
-        _value(cell, datatype)
+        _parse_cell(cell, datatype)
     except ValueError:
         return False
     return True
 
 
-def _value(cell: str, datatype: str) -> Any:  # noqa: ANN401 - JSON
-    """What a cell means.
+def _parse_cell(cell: str, datatype: str) -> Any:  # noqa: ANN401 - JSON
+    """Returns the value of a cell.
 
     Raises:
-        ValueError: Nothing of this datatype.
+        ValueError: It is not a value of this datatype.
     """
     if datatype == "BYTES":
         return cell
@@ -193,7 +193,7 @@ def _value(cell: str, datatype: str) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def _expected(datatype: str) -> str:
+def _describe_expected(datatype: str) -> str:
     if datatype == "BOOL":
         return "true or false"
     if datatype.startswith("FP"):

@@ -1,22 +1,23 @@
-"""The commands `inferq dead`: look at failed jobs, try them again, or drop them."""
+"""The commands `inferq dead`: list failed jobs, try them again, or delete them."""
 
 import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inferq.cli.output import print_json, print_table, say
+from inferq.cli.output import print_json, print_line, print_table
 from inferq.errors import InferqError, InvalidInputError, JobNotFoundError
 from inferq.jobs import Job, Status
 
 if TYPE_CHECKING:
     from inferq.queue import Producer
 
-app = typer.Typer(help="Failed jobs: look at them, try them again, or drop them.", no_args_is_help=True)
+app = typer.Typer(help="Failed jobs: list them, try them again, or drop them.", no_args_is_help=True)
 
 _PAGE = 500
 _LONGEST_ERROR = 100
@@ -52,8 +53,9 @@ def show(job_id: Annotated[str, typer.Argument(metavar="ID")], redis_url: RedisU
 def retry(
     ids: Ids = None, every: All = False, model: Model = None, yes: Yes = False, redis_url: RedisUrl = None
 ) -> None:
-    """Put failed jobs in line again, each under its id."""
-    _run(_each(redis_url, ids or [], every, model, yes, "retry", lambda queue: queue.retry))
+    """Try failed jobs again, each under its id."""
+    selection = _Selection(ids or [], every, model, yes)
+    _run(_act(redis_url, selection, "retry", lambda producer, job_id: producer.retry(job_id)))
 
 
 @app.command()
@@ -61,7 +63,8 @@ def drop(
     ids: Ids = None, every: All = False, model: Model = None, yes: Yes = False, redis_url: RedisUrl = None
 ) -> None:
     """Delete failed jobs at once, with their data."""
-    _run(_each(redis_url, ids or [], every, model, yes, "drop", lambda queue: queue.delete))
+    selection = _Selection(ids or [], every, model, yes)
+    _run(_act(redis_url, selection, "drop", lambda producer, job_id: producer.delete(job_id)))
 
 
 def _run(work: Coroutine[Any, Any, int]) -> None:
@@ -71,7 +74,7 @@ def _run(work: Coroutine[Any, Any, int]) -> None:
 
 
 @asynccontextmanager
-async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
+async def _open_producer(redis_url: str | None) -> AsyncIterator["Producer"]:
     from inferq.observability.logs import configure_logging
     from inferq.queue import Producer
     from inferq.settings import load_settings
@@ -85,8 +88,8 @@ async def _producer(redis_url: str | None) -> AsyncIterator["Producer"]:
         await producer.close()
 
 
-async def _failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]:
-    """All failed jobs that can still be read, the latest first."""
+async def _read_failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]:
+    """Yields all failed jobs that can still be read, the latest first."""
     models = [model] if model else list(await producer.read_models())
     listing, position = producer.listing, None
     while True:
@@ -102,8 +105,8 @@ async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json
     from inferq.job_json import job_json
 
     jobs: list[Job] = []
-    async with _producer(redis_url) as producer:
-        async for job in _failed(producer, model):
+    async with _open_producer(redis_url) as producer:
+        async for job in _read_failed(producer, model):
             jobs.append(job)
             if len(jobs) == limit:
                 break
@@ -113,7 +116,7 @@ async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json
     elif jobs:
         _print_jobs(jobs)
     else:
-        say("No job has failed.")
+        print_line("No job has failed.")
     return 0
 
 
@@ -133,45 +136,60 @@ def _print_jobs(jobs: Sequence[Job]) -> None:
 async def _show(redis_url: str | None, job_id: str) -> int:
     from inferq.job_json import job_json
 
-    async with _producer(redis_url) as producer:
+    async with _open_producer(redis_url) as producer:
         job = await producer.read(job_id)
     print_json(json.loads(job_json(job)), indent=2)
     return 0
 
 
-async def _each(
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Which jobs a command is for: named ones, or all failed ones, perhaps of one model."""
+
+    ids: Sequence[str]
+    every: bool
+    model: str | None
+    is_confirmed: bool
+
+    def check(self, verb: str) -> None:
+        if self.every == bool(self.ids):
+            raise InvalidInputError(f"Name the jobs to {verb}, or say --all.")
+        if self.model and not self.every:
+            raise InvalidInputError("--model goes with --all.")
+
+
+async def _act(
     redis_url: str | None,
-    ids: Sequence[str],
-    every: bool,
-    model: str | None,
-    yes: bool,
+    selection: _Selection,
     verb: str,
-    action_of: "Callable[[Producer], Callable[[str], Awaitable[None]]]",
+    action: "Callable[[Producer, str], Awaitable[None]]",
 ) -> int:
-    """Does something with each job; those with which it cannot be done are named on standard error."""
-    if every == bool(ids):
-        raise InvalidInputError(f"Name the jobs to {verb}, or say --all.")
-    if model and not every:
-        raise InvalidInputError("--model goes with --all.")
-    async with _producer(redis_url) as producer:
-        if every:
-            ids = [job.id async for job in _failed(producer, model)]
-            _confirm(len(ids), verb, yes=yes)
+    """Does something with each job. The jobs for which it fails are named on standard error.
+
+    Returns:
+        The exit code.
+    """
+    selection.check(verb)
+    ids = selection.ids
+    async with _open_producer(redis_url) as producer:
+        if selection.every:
+            ids = [job.id async for job in _read_failed(producer, selection.model)]
+            _confirm(len(ids), verb, yes=selection.is_confirmed)
         done = 0
         for job_id in ids:
             try:
-                await _only_failed(producer, job_id)
-                await action_of(producer)(job_id)
+                await _check_failed(producer, job_id)
+                await action(producer, job_id)
                 done += 1
             except JobNotFoundError as error:
-                say(f"inferq: {error.message}", err=True)
+                print_line(f"inferq: {error.message}", err=True)
             except InferqError as error:
-                say(f"inferq: {job_id}: {error.message}", err=True)
-    say(f"{done} of {len(ids)} jobs: {verb} done.")
+                print_line(f"inferq: {job_id}: {error.message}", err=True)
+    print_line(f"{done} of {len(ids)} jobs: {verb} done.")
     return 0 if done == len(ids) else 1
 
 
-async def _only_failed(producer: "Producer", job_id: str) -> None:
+async def _check_failed(producer: "Producer", job_id: str) -> None:
     status = (await producer.read(job_id)).status
     if status is not Status.FAILED:
         raise InvalidInputError(f"The job is {status}; these commands are for failed jobs.")

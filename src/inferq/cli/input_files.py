@@ -53,20 +53,20 @@ def read_text(file: Path) -> str:
 
 def _parse(text: str, what: str) -> Any:  # noqa: ANN401 - JSON
     try:
-        value = json.loads(text, parse_float=_number, object_pairs_hook=_members)
+        value = json.loads(text, parse_float=_parse_number, object_pairs_hook=_check_members)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}. An example: [[5.1, 3.5, 1.4, 0.2]]") from error
     return value["data"] if isinstance(value, dict) and value.keys() == {"data"} else value
 
 
-def _number(digits: str) -> float:
+def _parse_number(digits: str) -> float:
     value = float(digits)
-    if math.isinf(value):  # it would be sent as an infinity, which nobody wrote
+    if math.isinf(value):  # it would be sent as an infinity, which is not what the file says
         raise ValueError(f"the number {digits[:40]} is too large")
     return value
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _check_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,4 +1,4 @@
-"""What the commands share: which service they talk to, and how they show what it says."""
+"""What the commands share: the service that they talk to, and how they print."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -30,20 +30,20 @@ EXIT_CODES = {
 """Exit codes other than 1, by what went wrong. 2 is a command that was not understood."""
 
 
-def exit_code(error: InferqError) -> int:
-    """The exit code for an error."""
+def choose_exit_code(error: InferqError) -> int:
+    """Returns the exit code for an error."""
     return EXIT_CODES.get(error.kind, 1)
 
 
-def service(url: str | None) -> "Client":
-    """The service to talk to; its key is read from `INFERQ_API_KEY`, never from the command line."""
+def open_client(url: str | None) -> "Client":
+    """Opens a client of the service; its key is read from `INFERQ_API_KEY`, never from the command line."""
     from inferq.client import Client
 
     return Client(url)
 
 
-def say(text: str, *, err: bool = False) -> None:
-    """Prints a line, whatever others have put into it."""
+def print_line(text: str, *, err: bool = False) -> None:
+    """Prints a line, without the control characters that it may contain."""
     typer.echo(printable(text), err=err)
 
 
@@ -66,3 +66,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         name = table.columns[0]
         name.min_width = max(name.min_width or 0, cell_len(cells[0]))  # a name that is cut is of no use
     Console(width=None if sys.stdout.isatty() else 1000, highlight=False).print(table)
+
+
+def print_result(result: Any) -> None:  # noqa: ANN401 - as the model gives it
+    """Prints what a classifier gave as a table, and everything else as JSON."""
+    if not isinstance(result, dict) or result.keys() != {"prediction", "class_name", "probabilities"}:
+        print_json(result)
+        return
+    is_single = not isinstance(result["prediction"], list)
+    columns = {name: [one] if is_single else one for name, one in result.items() if one is not None}
+    if len({len(one) if isinstance(one, list) else None for one in columns.values()}) == 1:
+        print_table(list(columns), zip(*columns.values(), strict=True))
+    else:  # an outside worker may write another form
+        print_json(result)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inferq.cli.input_files import read_data, read_text
-from inferq.cli.output import AsJson, Url, print_json, print_table, say, service
-from inferq.cli.waiting import result_of
+from inferq.cli.job_result import wait_for_result
+from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_result
 from inferq.errors import InvalidInputError
 from inferq.jobs import Priority
 
@@ -49,13 +49,13 @@ def predict(
     is_table = data is None and file is not None and file.suffix.lower() in _TABLES
     if header is not None and not is_table:
         raise InvalidInputError("--header and --no-header are for --file with a .csv file.")
-    with service(url) as client:
+    with open_client(url) as client:
         value = _read_table(client, file, model, header) if file and is_table else read_data(data, file)
         job = client.submit(value, model=model, timeout=timeout, priority=priority and priority.value)
         if not wait:
-            print_json({"job_id": job.id}) if as_json else say(job.id)
+            print_json({"job_id": job.id}) if as_json else print_line(job.id)
             return
-        result = result_of(client, job, wait_timeout)
+        result = wait_for_result(client, job, wait_timeout)
     if as_json:
         print_json(result)
     else:
@@ -65,21 +65,8 @@ def predict(
 def _read_table(client: "Client", file: Path, model: str | None, header: bool | None) -> Any:  # noqa: ANN401 - JSON
     from inferq.cli.csv_files import read_csv
 
-    text = read_text(file)  # a file that is not there is said before a service that is not
+    text = read_text(file)  # a missing file is reported before a service that is away
     read = read_csv(text, client.model(model or client.default_model()), has_header=header)
     for note in read.notes:
-        say(f"inferq: {file}: {note}", err=True)
+        print_line(f"inferq: {file}: {note}", err=True)
     return read.data
-
-
-def print_result(result: Any) -> None:  # noqa: ANN401 - as the model gives it
-    """Prints what a classifier gave as a table, and everything else as JSON."""
-    if not isinstance(result, dict) or result.keys() != {"prediction", "class_name", "probabilities"}:
-        print_json(result)
-        return
-    is_single = not isinstance(result["prediction"], list)
-    columns = {name: [one] if is_single else one for name, one in result.items() if one is not None}
-    if len({len(one) if isinstance(one, list) else None for one in columns.values()}) == 1:
-        print_table(list(columns), zip(*columns.values(), strict=True))
-    else:  # another worker's idea of a classifier
-        print_json(result)

@@ -1,6 +1,6 @@
-"""Data frames and other columns with names, put into the form that a model's document asks for.
+"""Data frames and other named columns, brought into the form that a model takes.
 
-Nothing of pandas, polars or pyarrow is imported: a frame is known by what it can do.
+Nothing of pandas, polars or pyarrow is imported: a frame is recognised by its methods.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from inferq.client.encoding import plain, shortest
+from inferq.client.encoding import simplify, widen_floats
 from inferq.errors import InvalidInputError
 
 _PLAIN = {int, float, str, bool, list, tuple}
@@ -34,13 +34,13 @@ class Frame(NamedTuple):
 def has_names(data: Any) -> bool:  # noqa: ANN401 - whatever users hold
     """Whether data has names of columns, so that its form depends on the model."""
     if isinstance(data, Mapping):
-        return any(_frame_of(one) is not None for one in data.values()) or _are_columns(data)
-    return _frame_of(data) is not None
+        return any(_read_frame(one) is not None for one in data.values()) or _are_columns(data)
+    return _read_frame(data) is not None
 
 
 def is_table(data: Any) -> bool:  # noqa: ANN401 - whatever users hold
     """Whether it is one data frame, rather than several things."""
-    return _table_of(data) is not None
+    return _read_table(data) is not None
 
 
 def fit(data: Any, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever users hold
@@ -54,12 +54,12 @@ def fit(data: Any, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatev
         Rows for a model of one input, in the order of its features; or a dict of named inputs.
 
     Raises:
-        InvalidInputError: The names contradict the model's, or a column has what JSON has not.
+        InvalidInputError: The names contradict the model's, or JSON cannot represent a value.
     """
     frame = Frame([str(name) for name in data], list(data.values())) if _are_columns(data) else None
-    frame = frame or _frame_of(data)
+    frame = frame or _read_frame(data)
     if frame is not None:
-        return arrange(frame, document, _cells)
+        return arrange(frame, document, _read_cells)
     parts = {tensor["name"]: {**document, "inputs": [tensor]} for tensor in document["inputs"]}
     return {
         name: fit(one, parts[name]) if name in parts and has_names(one) else one for name, one in data.items()
@@ -67,7 +67,7 @@ def fit(data: Any, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatev
 
 
 def arrange(frame: Frame, document: Mapping[str, Any], read: Reader) -> Any:  # noqa: ANN401 - JSON
-    """Gives each column its place by its name, or by its position where no name says anything else.
+    """Puts the columns in order: by their names, or as they are where the names do not contradict that.
 
     Args:
         frame: The columns.
@@ -81,42 +81,43 @@ def arrange(frame: Frame, document: Mapping[str, Any], read: Reader) -> Any:  # 
     inputs = {tensor["name"]: tensor for tensor in document["inputs"]}
     if names is not None and sorted(names) == sorted(inputs):
         return {
-            name: _shaped(read(column, inputs[name]["datatype"], name), inputs[name]["shape"])
+            name: _add_axes(read(column, inputs[name]["datatype"], name), inputs[name]["shape"])
             for name, column in zip(names, columns, strict=True)
         }
     if len(inputs) != 1:
         raise InvalidInputError(
             f"Model {document['name']!r} has several inputs: name the columns as they are named, "
-            f"{_listed(inputs)}; got {_listed(names or ())}."
+            f"{_join(inputs)}; got {_join(names or ())}."
         )
     [tensor] = inputs.values()
-    places = _places(names, len(columns), document)
+    positions = _find_positions(names, len(columns), document)
     values = [
-        read(columns[place], tensor["datatype"], names[place] if names else str(place)) for place in places
+        read(columns[position], tensor["datatype"], names[position] if names else str(position))
+        for position in positions
     ]
     if len({len(one) for one in values}) > 1:
-        raise InvalidInputError(f"The columns have different lengths: {_listed(len(one) for one in values)}.")
+        raise InvalidInputError(f"The columns have different lengths: {_join(len(one) for one in values)}.")
     if len(values) == 1 and len(tensor["shape"]) == 1:
         return values[0]
     return list(zip(*values, strict=True))
 
 
 def are_numbers(names: Sequence[str]) -> bool:
-    """Whether columns are only numbered, in order, as pandas and polars do where nobody named them."""
+    """Whether columns are only numbered, in order, as pandas and polars number those without names."""
     return any(
-        list(names) == [f"{prefix}{place}" for place in range(len(names))] for prefix in ("", "column_")
+        list(names) == [f"{prefix}{position}" for position in range(len(names))] for prefix in ("", "column_")
     )
 
 
-def _places(names: list[str] | None, count: int, document: Mapping[str, Any]) -> Sequence[int]:
-    """Where each of the values of a row is found."""
+def _find_positions(names: list[str] | None, count: int, document: Mapping[str, Any]) -> Sequence[int]:
+    """Finds the column of each value of a row."""
     features: list[str] | None = document.get("feature_names")
     if names is None or names == features or are_numbers(names):
         return range(count)
     if not features:
         if are_numbers(sorted(names, key=lambda name: (len(name), name))):
             raise InvalidInputError(
-                f"The columns are numbered, but not in order: {_listed(names)}. Put them in order, or name "
+                f"The columns are numbered, but not in order: {_join(names)}. Put them in order, or name "
                 "them."
             )
         return range(count)
@@ -126,20 +127,20 @@ def _places(names: list[str] | None, count: int, document: Mapping[str, Any]) ->
             "unknown": [name for name in names if name not in features],
             "there twice": sorted({name for name in names if names.count(name) > 1}),
         }
-        said = "; ".join(f"{fault}: {_listed(which)}" for fault, which in faults.items() if which)
+        said = "; ".join(f"{fault}: {_join(which)}" for fault, which in faults.items() if which)
         raise InvalidInputError(
             f"The columns are not those of model {document['name']!r}. {said[0].upper()}{said[1:]}. It takes "
-            f"{_listed(features)}, in any order; or columns without names, in this order."
+            f"{_join(features)}, in any order; or columns without names, in this order."
         )
     return [names.index(name) for name in features]
 
 
-def _listed(names: Any) -> str:  # noqa: ANN401 - any iterable of anything
+def _join(names: Any) -> str:  # noqa: ANN401 - any iterable of anything
     return ", ".join(map(repr, names)) or "none"
 
 
-def _shaped(values: list[Any], shape: Sequence[int]) -> list[Any]:
-    """A column as an input: single values get the axes of length 1 that its rows have."""
+def _add_axes(values: list[Any], shape: Sequence[int]) -> list[Any]:
+    """Adds the axes of length 1 that the rows of an input have."""
     if values and isinstance(values[0], list | tuple):
         return values
     for size in shape[1:]:
@@ -149,19 +150,19 @@ def _shaped(values: list[Any], shape: Sequence[int]) -> list[Any]:
     return values
 
 
-def _frame_of(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
-    return _table_of(data) or _records_of(data)
+def _read_frame(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
+    return _read_table(data) or _read_records(data)
 
 
-def _table_of(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
-    """A data frame or a series of pandas or polars, a table of pyarrow, a structured array of NumPy."""
+def _read_table(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
+    """Reads a data frame or series of pandas or polars, a table of pyarrow, a structured array of NumPy."""
     fields = getattr(getattr(data, "dtype", None), "names", None)
     if fields and getattr(data, "ndim", None) == 1:
         return Frame(list(fields), [data[name] for name in fields])
-    kind = type(data)  # whose properties can be looked for without being worked out
+    kind = type(data)  # a property of an instance would be computed
     if hasattr(kind, "iloc") and hasattr(kind, "columns"):
         names = list(map(str, data.columns))
-        return Frame(names, [data.iloc[:, place] for place in range(len(names))])
+        return Frame(names, [data.iloc[:, position] for position in range(len(names))])
     for names_of, columns_of in (("columns", "get_columns"), ("column_names", "columns")):
         if hasattr(kind, names_of) and hasattr(kind, columns_of):
             columns = getattr(data, columns_of)
@@ -176,21 +177,21 @@ def _table_of(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
     return None
 
 
-def _records_of(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
-    """The columns of rows that say the names of their values: dicts, named tuples, rows of a pandas frame."""
-    if not isinstance(data, list | tuple) or not data or (first := _record(data[0])) is None:
+def _read_records(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
+    """Reads rows whose values have names: dicts, named tuples, rows of a pandas frame."""
+    if not isinstance(data, list | tuple) or not data or (first := _read_record(data[0])) is None:
         return None
-    rows = [_record(row) for row in data]
+    rows = [_read_record(row) for row in data]
     for number, row in enumerate(rows):
         if row is None or row.keys() != first.keys():
             raise InvalidInputError(
-                f"Row {number} has the names {_listed(row or ())}, but the first has {_listed(first)}."
+                f"Row {number} has the names {_join(row or ())}, but the first has {_join(first)}."
             )
     return Frame(list(first), [[row[name] for row in rows if row] for name in first])
 
 
-def _record(row: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever users hold
-    """The values of a row by name; None where they have no names."""
+def _read_record(row: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever users hold
+    """Returns the values of a row by name; None where they have no names."""
     if isinstance(row, Mapping):
         named = dict(row)
     elif isinstance(row, tuple) and hasattr(row, "_asdict"):
@@ -216,35 +217,37 @@ def _is_flat(value: Any) -> bool:  # noqa: ANN401 - whatever users hold
     return getattr(value, "ndim", None) == 1 or hasattr(value, "to_pylist") or hasattr(value, "to_list")
 
 
-def _cells(column: Any, datatype: str, name: str) -> list[Any]:  # noqa: ANN401 - of whatever library
-    """The values of a column as JSON has them.
+def _read_cells(column: Any, datatype: str, name: str) -> list[Any]:  # noqa: ANN401 - of whatever library
+    """Reads the values of a column as JSON has them.
 
     Raises:
-        InvalidInputError: It has one for which JSON or the datatype has nothing.
+        InvalidInputError: JSON or the datatype cannot represent one of them.
     """
-    values = _listing(column)
+    values = _to_list(column)
     if set(map(type, values)) - _PLAIN:
         try:
-            values = [value if type(value) in _PLAIN or value is None else plain(value) for value in values]
+            values = [
+                value if type(value) in _PLAIN or value is None else simplify(value) for value in values
+            ]
         except InvalidInputError as error:
             raise InvalidInputError(f"Column {name!r} cannot be sent: {error.message}") from error
     if not datatype.startswith("FP"):
         for row, value in enumerate(values):
-            # an infinity is sent as a word, which a text model would take for a text
+            # an infinity is sent as a string, which a text model would take for a text
             if value is None or (isinstance(value, float) and not math.isfinite(value)):
                 raise InvalidInputError(
-                    f"Column {name!r} has {value} in row {row}, which {datatype} cannot say. Fill or drop it "
-                    "first."
+                    f"Column {name!r} has {value} in row {row}, which {datatype} cannot represent. Fill or "
+                    "drop it first."
                 )
     return values
 
 
-def _listing(column: Any) -> list[Any]:  # noqa: ANN401 - of whatever library
+def _to_list(column: Any) -> list[Any]:  # noqa: ANN401 - of whatever library
     if str(getattr(column, "dtype", getattr(column, "type", ""))).lower() in _SHORT_FLOATS:
         with suppress(ValueError, ImportError):  # nulls in pyarrow; polars without NumPy
             array = column.to_numpy() if hasattr(column, "to_numpy") else column
             if array.dtype.kind == "f":
-                return list(shortest(array).tolist())
+                return list(widen_floats(array).tolist())
     for method in ("to_list", "to_pylist", "tolist"):
         if callable(convert := getattr(column, method, None)):
             return list(convert())

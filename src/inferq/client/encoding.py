@@ -1,4 +1,4 @@
-"""What users hold, written as JSON: nested lists, NumPy arrays and the like."""
+"""The data of users, written as JSON: nested lists, NumPy arrays and the like."""
 
 import json
 import math
@@ -16,13 +16,13 @@ def write_json(value: Any) -> bytes:  # noqa: ANN401 - whatever users hold
     """Writes a value as JSON, without spaces.
 
     NaN and missing values (`None`, `pandas.NA`, masked) become null, infinities "Infinity" and "-Infinity";
-    numbers of 16 and 32 bits are written as their own shortest decimals.
+    numbers of 16 and 32 bits are written as their own widen_floats decimals.
 
     Args:
         value: Numbers, booleans, texts; nested lists, tuples and arrays of these; mappings of names to them.
 
     Raises:
-        InvalidInputError: There is something in it that JSON cannot say.
+        InvalidInputError: JSON cannot represent something in it.
     """
     try:
         return _write(value)
@@ -32,11 +32,11 @@ def write_json(value: Any) -> bytes:  # noqa: ANN401 - whatever users hold
         raise InvalidInputError(f"The request cannot be written as JSON: {error}.") from error
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
-    """Makes of a value what the JSON encoder knows, or what is one step nearer to that.
+def simplify(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
+    """Turns a value into one that the JSON encoder knows, or into one that is a step closer to that.
 
     Raises:
-        InvalidInputError: There is nothing in JSON for it.
+        InvalidInputError: JSON cannot represent it.
     """
     if isinstance(value, Mapping):
         return {str(name): one for name, one in value.items()}
@@ -45,7 +45,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
     if type(value).__name__ == "NAType":  # pandas' missing value
         return None
     dtype = getattr(value, "dtype", None)
-    # NumPy makes bare numbers of times in nanoseconds, and tuples of records; names of columns would be lost
+    # NumPy turns times in nanoseconds into bare numbers, and records into tuples; column names would be lost
     is_unclear = (
         isinstance(value, date | time | timedelta)
         or getattr(dtype, "kind", "") in ("m", "M")
@@ -53,8 +53,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
         or hasattr(type(value), "columns")
     )
     if not is_unclear:
-        if _is_of_numpy(value):
-            return shortest(value).tolist()
+        if _is_numpy_value(value):
+            return widen_floats(value).tolist()
         for method in ("tolist", "to_list", "to_pylist", "to_numpy", "__array__"):
             if callable(convert := getattr(value, method, None)):
                 return convert()
@@ -64,7 +64,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
     )
 
 
-def shortest(array: Any) -> Any:  # noqa: ANN401 - a NumPy array or number
+def widen_floats(array: Any) -> Any:  # noqa: ANN401 - a NumPy array or number
     """Widens floats to 64 bits so that each prints with as few digits as tell it from its neighbours.
 
     Args:
@@ -82,12 +82,12 @@ def shortest(array: Any) -> Any:  # noqa: ANN401 - a NumPy array or number
     with numpy.errstate(all="ignore"):
         magnitude = numpy.floor(numpy.log10(numpy.abs(wide)))
         for digits in range(most, fewest - 1, -1):
-            places = digits - 1 - magnitude
+            decimals = digits - 1 - magnitude
             # by a power of ten up to 10**22, which is exact; by a negative one it would be rounded twice
             scaled = numpy.where(
-                places < 0,
-                numpy.rint(wide / 10.0**-places) * 10.0**-places,
-                numpy.rint(wide * 10.0**places) / 10.0**places,
+                decimals < 0,
+                numpy.rint(wide / 10.0**-decimals) * 10.0**-decimals,
+                numpy.rint(wide * 10.0**decimals) / 10.0**decimals,
             )
             best = numpy.where(scaled.astype(array.dtype) == array, scaled, best)
     return numpy.where(numpy.isfinite(wide), best, wide)
@@ -97,43 +97,43 @@ def _write(value: Any) -> bytes:  # noqa: ANN401 - whatever users hold
     if isinstance(value, Mapping):
         members = (json.dumps(str(name)).encode() + b":" + _write(one) for name, one in value.items())
         return b"{" + b",".join(members) + b"}"
-    if _is_fast(value):
+    if _is_plain_array(value):
         return _write_array(value)
-    if isinstance(value, list | tuple) and value and _is_fast(value[0]):
+    if isinstance(value, list | tuple) and value and _is_plain_array(value[0]):
         return b"[" + b",".join(map(_write, value)) + b"]"
     try:
         text = _ENCODER.encode(value)
     except ValueError:  # a number that is not finite
-        text = _ENCODER.encode(_with_words(value))
+        text = _ENCODER.encode(_replace_non_finite(value))
     return text.encode()
 
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=plain)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=simplify)
 
 
-def _with_words(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
-    """The same with null and words for the numbers that are not finite."""
+def _replace_non_finite(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
+    """Replaces numbers that are not finite by null and strings."""
     if isinstance(value, float):
-        # null, since a text model could take the word "NaN" for a text
-        return value if math.isfinite(value) else _WORDS.get(float(value))
+        # null, since a text model could take the string "NaN" for a text
+        return value if math.isfinite(value) else _INFINITIES.get(float(value))
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, list | tuple):
-        return [_with_words(one) for one in value]
+        return [_replace_non_finite(one) for one in value]
     if isinstance(value, dict):
-        return {str(name): _with_words(one) for name, one in value.items()}
-    return _with_words(plain(value))
+        return {str(name): _replace_non_finite(one) for name, one in value.items()}
+    return _replace_non_finite(simplify(value))
 
 
-_WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
+_INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
-def _is_of_numpy(value: Any) -> bool:  # noqa: ANN401 - whatever users hold
-    numpy = sys.modules.get("numpy")  # who holds an array has imported it
+def _is_numpy_value(value: Any) -> bool:  # noqa: ANN401 - whatever users hold
+    numpy = sys.modules.get("numpy")  # a program that has an array has imported it
     return numpy is not None and isinstance(value, numpy.ndarray | numpy.generic)
 
 
-def _is_fast(value: Any) -> bool:  # noqa: ANN401 - whatever users hold
+def _is_plain_array(value: Any) -> bool:  # noqa: ANN401 - whatever users hold
     """Whether it is an array of ordinary numbers, of no class that gives its values another meaning."""
     numpy = sys.modules.get("numpy")
     return (
@@ -147,9 +147,9 @@ def _is_fast(value: Any) -> bool:  # noqa: ANN401 - whatever users hold
 def _write_array(array: Any) -> bytes:  # noqa: ANN401 - a NumPy array
     try:
         # orjson writes numbers of 16 bits with the digits that they have in 32
-        known = shortest(array) if array.dtype.itemsize == 2 else array
+        known = widen_floats(array) if array.dtype.itemsize == 2 else array
         # C-contiguous; a single value stays one
         return json_codec.write_arrays(sys.modules["numpy"].asarray(known, order="C"))
     except TypeError:
         # no orjson, or a byte order or width that it does not know; this is six times as slow
-        return json_codec.write(shortest(array).tolist(), non_finite="null")
+        return json_codec.write(widen_floats(array).tolist(), non_finite="null")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from inferq.client.encoding import shortest, write_json
+from inferq.client.encoding import widen_floats, write_json
 from inferq.errors import InvalidInputError
 from inferq.tensors import json_codec
 
@@ -69,12 +69,12 @@ def test_short_floats_are_written_as_their_own_shortest_decimals(writer, dtype, 
 
 @given(arrays(np.float32, 8, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
 def test_no_float_is_another_one_for_being_short(values):
-    assert np.array_equal(shortest(values).astype(np.float32), values)
+    assert np.array_equal(widen_floats(values).astype(np.float32), values)
 
 
 @given(st.floats(2**-20, 2**40, width=32))
 def test_ordinary_floats_are_as_short_as_numpy_prints_them(value):
-    assert shortest(np.float32(value)) == float(str(np.float32(value)))
+    assert widen_floats(np.float32(value)) == float(str(np.float32(value)))
 
 
 def nested(axes):

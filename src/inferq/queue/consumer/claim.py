@@ -119,8 +119,8 @@ class Claimer:
             script, arguments = scripts.CLAIM_BEHIND_POP, [sure_ms]
         shared = [
             to_milliseconds(settings.lease_seconds), self._worker_id, token,
-            to_milliseconds(settings.job_ttl_seconds), to_milliseconds(settings.result_ttl_seconds), INLINE_BYTES,
-            " ".join(priorities),
+            to_milliseconds(settings.job_ttl_seconds), to_milliseconds(settings.result_ttl_seconds),
+            INLINE_BYTES, " ".join(priorities),
         ]  # fmt: skip
         for model in models:
             most = limit if isinstance(limit, int) else limit[model]

@@ -1,21 +1,21 @@
-"""Waiting for a job's result on the command line, so that nobody waits without knowing for what."""
+"""Waiting for a job's result on the command line, with a note where no worker is there to run it."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from inferq.cli.output import say
+from inferq.cli.output import print_line
 from inferq.errors import InferqError, NotEndedError
 from inferq.jobs import Status
 
 if TYPE_CHECKING:
     from inferq.client import Client, Job
 
-_SILENT_SECONDS = 1.0
+_QUIET_SECONDS = 1.0
 """A job that has not begun by then may have no worker."""
 
 
-def result_of(client: "Client", job: "Job", timeout: float | None) -> Any:  # noqa: ANN401 - as the model gives it
-    """Waits for a job's result; who does not get it is told the job's id, on standard error.
+def wait_for_result(client: "Client", job: "Job", timeout: float | None) -> Any:  # noqa: ANN401 - as the model gives it
+    """Waits for a job's result. If it does not get it, it prints the job's id, on standard error.
 
     Args:
         client: The service.
@@ -28,10 +28,10 @@ def result_of(client: "Client", job: "Job", timeout: float | None) -> Any:  # no
     """
     rest = timeout
     try:
-        if timeout is None or timeout > _SILENT_SECONDS:
+        if timeout is None or timeout > _QUIET_SECONDS:
             with suppress(NotEndedError):
-                return job.result(_SILENT_SECONDS)
-            rest = None if timeout is None else timeout - _SILENT_SECONDS
+                return job.result(_QUIET_SECONDS)
+            rest = None if timeout is None else timeout - _QUIET_SECONDS
             with suppress(InferqError):
                 _note_missing_worker(client, job)
         return job.result(rest)
@@ -41,7 +41,7 @@ def result_of(client: "Client", job: "Job", timeout: float | None) -> Any:  # no
         ) from error
     except (KeyboardInterrupt, InferqError):
         if not job.has_ended:
-            say(f"inferq: job {job.id} goes on: inferq job wait {job.id}", err=True)
+            print_line(f"inferq: job {job.id} goes on: inferq job wait {job.id}", err=True)
         raise
 
 
@@ -50,4 +50,4 @@ def _note_missing_worker(client: "Client", job: "Job") -> None:
         return
     model = job.model or client.default_model()
     if not client.queue()["models"].get(model, {}).get("workers"):
-        say(f"inferq: job {job.id} waits for a worker: none serves the model {model!r} now.", err=True)
+        print_line(f"inferq: job {job.id} waits for a worker: none serves the model {model!r} now.", err=True)
