@@ -13,7 +13,7 @@ from inferq.processes import PARENT_VARIABLE
 FATAL_PREFIX = "inferq "
 """Begins the one line in which a program of ours says why it cannot start."""
 
-_FIRST_PAUSE_SECONDS = 0.1
+FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _STEADY_SECONDS = 10.0
 """A child that lived so long starts again after the shortest pause."""
@@ -99,7 +99,7 @@ class Supervisor:
                 process.kill()
 
     async def _keep(self, child: Child) -> None:
-        pause, deaths = _FIRST_PAUSE_SECONDS, 0
+        pause, deaths = FIRST_PAUSE_SECONDS, 0
         while not self._stopping.is_set():
             started = time.monotonic()
             code = await self._run(child)
@@ -110,7 +110,7 @@ class Supervisor:
                 self._fail(child, code)
                 return
             if time.monotonic() - started > _STEADY_SECONDS:
-                pause = _FIRST_PAUSE_SECONDS
+                pause = FIRST_PAUSE_SECONDS
             self._echo("up", f"{child.name} ended ({_describe_exit(code)}); it starts again in {pause:g} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)

@@ -42,3 +42,9 @@ def test_bad_setting_is_one_clear_line(monkeypatch):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "INFERQ_LEASE_SECONDS" in done.stderr.splitlines()[-1]
+
+
+def test_models_named_twice_are_one_clear_line():
+    done = inferq("up", "here", "--models", "there")
+    assert done.returncode == 1
+    assert done.stderr == "inferq: Name the models once: either as PATH or with --models.\n"

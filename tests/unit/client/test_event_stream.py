@@ -1,13 +1,15 @@
 """Streams that break, against a real HTTP server on loopback."""
 
+import asyncio
 import json
 import threading
 import time
+from contextlib import aclosing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from inferq.client import Client
+from inferq.client import AsyncClient, Client
 from inferq.errors import RedisUnavailableError, UnreachableError
 
 PENDING = b'id: 1\nevent: status\ndata: {"job_id":"a","status":"pending"}\n\n'
@@ -68,3 +70,22 @@ def test_stream_that_stays_broken_is_an_error(serve, answer, error):
     with Client(url, retries=2) as client, pytest.raises(error):
         list(client.events("a"))
     assert len(requests) == 3
+
+
+async def test_stream_that_is_left_early_is_closed_at_once():
+    closed = asyncio.Event()
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + PENDING)
+        await reader.read()  # ends when the client hangs up
+        closed.set()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(answer, "127.0.0.1", 0) as server,
+        AsyncClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client,
+    ):
+        async with aclosing(client.events("a")) as views:
+            assert (await anext(views))["status"] == "pending"
+        await asyncio.wait_for(closed.wait(), 10)

@@ -21,10 +21,10 @@ def no_proxy(monkeypatch):
 
 @pytest.fixture
 def serve():
-    """Answers every connection with the same bytes, once it has sent something."""
+    """Answers every connection with the same bytes, once it has sent something; keeps what it sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def answer(text):
+        def answer(text, received=None):
             def run():
                 while True:
                     try:
@@ -32,7 +32,9 @@ def serve():
                     except OSError:
                         return
                     with connection:
-                        connection.recv(65536)
+                        request = connection.recv(65536)
+                        if received is not None:
+                            received.append(request)
                         connection.sendall(text)
 
             threading.Thread(target=run, daemon=True).start()
@@ -116,9 +118,13 @@ def test_key_that_is_missing_is_told_how_to_be_given():
     assert "INFERQ_API_KEY" in error.message
 
 
-def test_spaces_around_what_the_environment_says_do_no_harm(monkeypatch):
-    monkeypatch.setenv("INFERQ_URL", " http://inferq.example/ \n")
+def test_spaces_around_what_the_environment_says_do_no_harm(monkeypatch, serve):
+    received = []
+    body = b'{"models": []}'
+    address = serve(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body), received)
+    monkeypatch.setenv("INFERQ_URL", f" http://{address}/ \n")
     monkeypatch.setenv("INFERQ_API_KEY", " a-key\n")
     with Client() as client:
-        assert client.url == "http://inferq.example"
-        assert client._api_key == "a-key"
+        assert client.url == f"http://{address}"
+        assert client.models() == []
+    assert b"\r\nAuthorization: Bearer a-key\r\n" in received[0]
