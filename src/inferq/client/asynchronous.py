@@ -11,7 +11,7 @@ from inferq.client import requests
 from inferq.client.answers import View, get_result
 from inferq.client.async_job import AsyncJob
 from inferq.client.base_client import BaseClient
-from inferq.client.event_stream import EventStream
+from inferq.client.event_source import EventSource
 from inferq.client.job_batches import JobBatches
 from inferq.client.job_body import JobOptions
 from inferq.client.paths import make_model_path
@@ -219,26 +219,26 @@ class AsyncClient(BaseClient):
 
     async def events(self, job_id: str) -> AsyncGenerator[View]:
         """Yields a job's views as the service sends them, until it has ended; a broken stream is resumed."""
-        stream = EventStream(job_id, self.retries)
+        source = EventSource(job_id, self.retries)
         while True:
-            async with aclosing(self._read_events(stream)) as views:
+            async with aclosing(self._read_events(source)) as views:
                 async for view in views:
                     yield view
-            if stream.has_ended:
+            if source.has_ended:
                 return
-            await asyncio.sleep(stream.choose_pause())
+            await asyncio.sleep(source.choose_pause())
 
-    async def _read_events(self, stream: EventStream) -> AsyncGenerator[View]:
+    async def _read_events(self, source: EventSource) -> AsyncGenerator[View]:
         """Yields what one connection brings."""
         try:
-            async with self._http.stream(**self._stream_arguments(stream.call)) as answer:
-                if not stream.open(answer):
+            async with self._http.stream(**self._stream_arguments(source.call)) as answer:
+                if not source.open(answer):
                     await answer.aread()
                     return
                 async for part in answer.aiter_bytes():
-                    for view in stream.read(part):
+                    for view in source.read(part):
                         yield view
-                    if stream.has_ended:
+                    if source.has_ended:
                         return
         except httpx.TransportError as error:
-            stream.fail(error)
+            source.fail(error)

@@ -9,7 +9,7 @@ import httpx
 from inferq.client import requests
 from inferq.client.answers import View, get_result
 from inferq.client.base_client import BaseClient
-from inferq.client.event_stream import EventStream
+from inferq.client.event_source import EventSource
 from inferq.client.job import Job
 from inferq.client.job_batches import JobBatches
 from inferq.client.job_body import JobOptions
@@ -215,23 +215,23 @@ class Client(BaseClient):
 
     def events(self, job_id: str) -> Iterator[View]:
         """Yields a job's views as the service sends them, until it has ended; a broken stream is resumed."""
-        stream = EventStream(job_id, self.retries)
+        source = EventSource(job_id, self.retries)
         while True:
-            yield from self._read_events(stream)
-            if stream.has_ended:
+            yield from self._read_events(source)
+            if source.has_ended:
                 return
-            time.sleep(stream.choose_pause())
+            time.sleep(source.choose_pause())
 
-    def _read_events(self, stream: EventStream) -> Iterator[View]:
+    def _read_events(self, source: EventSource) -> Iterator[View]:
         """Yields what one connection brings."""
         try:
-            with self._http.stream(**self._stream_arguments(stream.call)) as answer:
-                if not stream.open(answer):
+            with self._http.stream(**self._stream_arguments(source.call)) as answer:
+                if not source.open(answer):
                     answer.read()
                     return
                 for part in answer.iter_bytes():
-                    yield from stream.read(part)
-                    if stream.has_ended:
+                    yield from source.read(part)
+                    if source.has_ended:
                         return
         except httpx.TransportError as error:
-            stream.fail(error)
+            source.fail(error)

@@ -11,7 +11,7 @@ from inferq.client.sse import EventReader
 from inferq.client.steps import Call, choose_pauses
 
 
-class EventStream:
+class EventSource:
     """Follows a job, without doing so: the clients open the connections and read from them.
 
     Attributes:
