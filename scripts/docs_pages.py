@@ -18,7 +18,7 @@ import inferq.queue
 import inferq.queue.schema
 from inferq.cli.app import app as command_line
 from inferq.proxy.app import create_app
-from inferq.settings import Settings
+from inferq.settings import EARLIER_NAMES, Settings
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -83,6 +83,12 @@ def describe_settings() -> str:
             "| variable | default | meaning |",
             "| --- | --- | --- |",
             *rows,
+            "",
+            "Some had another name before, which still works where the new one is not set.",
+            "",
+            "| variable | earlier name |",
+            "| --- | --- |",
+            *(f"| `INFERQ_{name.upper()}` | `INFERQ_{old.upper()}` |" for name, old in EARLIER_NAMES.items()),
             "",
         ]
     )
