@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.cli import get_docs_for_click
 
-import inferq.queue
 import inferq.queue.schema
 from inferq.cli.app import app as command_line
 from inferq.proxy.app import create_app
@@ -106,8 +105,7 @@ def list_decisions() -> str:
 
 def describe_redis_keys() -> str:
     """The data model in Redis, as the package that spells the keys documents it."""
-    documented = (inspect.getdoc(package) or "" for package in (inferq.queue.schema, inferq.queue))
-    text = next(one for one in documented if "| key |" in one)
+    text = inspect.getdoc(inferq.queue.schema)
     return f"# Keys in Redis\n\n{text}\n"
 
 
