@@ -8,6 +8,7 @@ from scripts.docs_pages import make_pages
 from inferq.errors import ErrorKind
 from inferq.proxy.http.problem_types import TYPES
 from inferq.settings import EARLIER_NAMES, Settings
+from inferq.queue import schema
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "README.ja.md", "SPECIFICATION.md", "CHANGELOG.md", "CONTRIBUTING.md"]
@@ -108,6 +109,23 @@ def test_compose_passes_every_setting_that_proxy_or_worker_may_have():
     names = (Settings.model_fields.keys() - left_out) | set(EARLIER_NAMES.values())
     expected = {f"INFERQ_{name.upper()}" for name in names}
     assert sorted([*fixed, "INFERQ_API_KEYS", *passed]) == sorted(expected)
+
+
+def test_specification_lists_every_key_that_the_schema_does():
+    def keys(text):
+        rows = re.findall(r"^\| (`[^|]*`) \|", text.partition("| key | type |")[2], re.MULTILINE)
+        return sorted(key for row in rows for key in re.findall(r"`([^`]+)`", row))
+
+    section = re.search(r"^### Keys$.*?^### ", read("SPECIFICATION.md"), re.DOTALL | re.MULTILINE)[0]
+    assert keys(section) == keys(schema.__doc__)
+
+
+def test_specification_names_a_script_for_each_transition():
+    section = re.search(r"^## States$.*?^Staged ", read("SPECIFICATION.md"), re.DOTALL | re.MULTILINE)[0]
+    scripts = re.findall(r"^\| [^|]* \| [^|]* \| `(\w+)`", section, re.MULTILINE)
+    assert len(scripts) > 10
+    for name in scripts:
+        assert (ROOT / f"src/inferq/queue/lua/{name}.lua").exists(), name
 
 
 def test_specification_lists_every_problem_and_every_failure():
