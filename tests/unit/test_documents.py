@@ -98,6 +98,12 @@ def test_specification_lists_every_earlier_name_of_a_setting():
     assert "\n".join(rows) in text
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_every_setting_that_a_page_names_exists(name):
+    names = {f"INFERQ_{field.upper()}" for field in Settings.model_fields}
+    assert set(re.findall(r"\bINFERQ_[A-Z_]+[A-Z]\b", read(name))) <= names
+
+
 def test_compose_passes_every_setting_that_proxy_or_worker_may_have():
     settings, services = read("docker-compose.yml").split("\nservices:\n")
     fixed = ["INFERQ_REDIS_URL", "INFERQ_SHUTDOWN_SECONDS"]
