@@ -98,6 +98,12 @@ def test_specification_lists_every_earlier_name_of_a_setting():
     assert "\n".join(rows) in text
 
 
+def test_glossary_has_a_line_for_each_term_and_no_term_twice():
+    terms = re.findall(r"^\| ([^|]+) \|", read("docs/glossary.md"), re.MULTILINE)
+    terms = [term for term in terms if term not in ("term", "---")]
+    assert len(terms) == len(set(terms)) > 60
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_setting_that_a_page_names_exists(name):
     names = {f"INFERQ_{field.upper()}" for field in Settings.model_fields}
