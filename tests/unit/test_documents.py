@@ -7,8 +7,8 @@ from scripts.docs_pages import make_pages
 
 from inferq.errors import ErrorKind
 from inferq.proxy.http.problem_types import TYPES
-from inferq.settings import EARLIER_NAMES, Settings
 from inferq.queue import schema
+from inferq.settings import EARLIER_NAMES, Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "README.ja.md", "SPECIFICATION.md", "CHANGELOG.md", "CONTRIBUTING.md"]
@@ -98,18 +98,6 @@ def test_specification_lists_every_earlier_name_of_a_setting():
     assert "\n".join(rows) in text
 
 
-def test_glossary_has_a_line_for_each_term_and_no_term_twice():
-    terms = re.findall(r"^\| ([^|]+) \|", read("docs/glossary.md"), re.MULTILINE)
-    terms = [term for term in terms if term not in ("term", "---")]
-    assert len(terms) == len(set(terms)) > 60
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_every_setting_that_a_page_names_exists(name):
-    names = {f"INFERQ_{field.upper()}" for field in Settings.model_fields}
-    assert set(re.findall(r"\bINFERQ_[A-Z_]+[A-Z]\b", read(name))) <= names
-
-
 def test_compose_passes_every_setting_that_proxy_or_worker_may_have():
     settings, services = read("docker-compose.yml").split("\nservices:\n")
     fixed = ["INFERQ_REDIS_URL", "INFERQ_SHUTDOWN_SECONDS"]
@@ -154,3 +142,15 @@ def test_specification_lists_every_problem_and_every_failure():
 def test_readmes_test_command_is_what_ci_runs():
     assert "uv run pytest\n" in read("README.md")
     assert re.search(r"^uv run pytest\b", read(".ci/run"), re.MULTILINE)
+
+
+def test_glossary_has_a_line_for_each_term_and_no_term_twice():
+    terms = re.findall(r"^\| ([^|]+) \|", read("docs/glossary.md"), re.MULTILINE)
+    terms = [term for term in terms if term not in ("term", "---")]
+    assert len(terms) == len(set(terms)) > 60
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_setting_that_a_page_names_exists(name):
+    names = {f"INFERQ_{field.upper()}" for field in Settings.model_fields}
+    assert set(re.findall(r"\bINFERQ_[A-Z_]+[A-Z]\b", read(name))) <= names
