@@ -8,7 +8,7 @@ from scripts import docs_pages
 
 from inferq.cli.app import app
 from inferq.proxy.app import create_app
-from inferq.settings import Settings
+from inferq.settings import EARLIER_NAMES, Settings
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,10 @@ def pages():
 
 
 def test_settings_page_has_a_row_for_each_setting(pages):
-    rows = re.findall(r"^\| `INFERQ_(\w+)` \|", pages["reference/settings.md"], re.MULTILINE)
+    table, earlier = pages["reference/settings.md"].split("| variable | earlier name |")
+    rows = re.findall(r"^\| `INFERQ_(\w+)` \|", table, re.MULTILINE)
     assert rows == [name.upper() for name in Settings.model_fields]
+    assert len(re.findall(r"^\| `INFERQ_", earlier, re.MULTILINE)) == len(EARLIER_NAMES)
 
 
 def test_http_page_has_a_section_for_each_endpoint_and_each_shape(pages):
