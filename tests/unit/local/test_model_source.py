@@ -8,8 +8,8 @@ import pytest
 
 from inferq.errors import InvalidSettingError
 from inferq.local.model_source import DEFAULT_REPOSITORY, open_model_source
-from inferq.models.repository import load_repository
 from inferq.settings import Settings
+from tests.models import load_models
 from tests.onnx_models import write_two_by_two
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -42,7 +42,7 @@ def test_folder_of_one_model_is_a_repository_of_that_model(tmp_path, monkeypatch
     for path in (MODELS / "iris", MODELS / "iris" / "model.onnx", Path()):
         with open_model_source(Settings(models_dir=path)) as source:
             assert source.only_model == "iris"
-            assert load_repository(source.repository)["iris"].document.class_names[0] == "setosa"
+            assert load_models(source.repository)["iris"].document.class_names[0] == "setosa"
         assert not source.repository.exists()
     assert (MODELS / "iris" / "model.onnx").exists()
 
@@ -54,7 +54,7 @@ def test_onnx_file_is_a_repository_of_its_model_with_the_weights_beside_it(tmp_p
     (tmp_path / "other.onnx").write_bytes(b"no model")
     with open_model_source(Settings(models_dir=file)) as source:
         assert (source.only_model, source.description) == ("prices", str(file))
-        assert list(load_repository(source.repository)) == ["prices"]
+        assert list(load_models(source.repository)) == ["prices"]
 
 
 def test_weights_outside_the_folder_are_not_linked(tmp_path):
