@@ -158,7 +158,7 @@ class ClaimedJob(NamedTuple):
         model: Model to run.
         data: The JSON of the request's `data`.
         attempt: 1 for the first.
-        token: The lease's fencing token: whoever holds another one can no longer fail or renew the job.
+        token: The lease's fencing token: a worker with another one can no longer fail or renew the job.
         submitted_at: When it was accepted, UTC; when it was first seen, if another program pushed it.
         timeout_seconds: Longest run that its request asked for; None for the model's own.
     """

@@ -54,7 +54,7 @@ def open_model_source(settings: Settings) -> Iterator[ModelSource]:
         return
     name = _name_model(path)
     with TemporaryDirectory(prefix="inferq-") as folder:
-        _link_model(path, Path(folder) / name)
+        _symlink_model(path, Path(folder) / name)
         yield ModelSource(Path(folder), str(path), name)
 
 
@@ -87,7 +87,7 @@ def _name_model(path: Path) -> str:
     return name
 
 
-def _link_model(path: Path, folder: Path) -> None:
+def _symlink_model(path: Path, folder: Path) -> None:
     """Makes a model's folder in a repository, of links: models may be large."""
     if path.is_dir() or _is_in_model_folder(path):
         folder.symlink_to(path if path.is_dir() else path.parent)
@@ -97,7 +97,7 @@ def _link_model(path: Path, folder: Path) -> None:
     folder.mkdir()
     (folder / "model.onnx").symlink_to(path)
     for name in read_graph(path).external_files:  # ONNX Runtime takes them from the real folder only
-        source, link = path.parent / name, folder / name
-        if source.exists() and link.resolve().is_relative_to(folder.resolve()):
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(source)
+        source, target = path.parent / name, folder / name
+        if source.exists() and target.resolve().is_relative_to(folder.resolve()):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source)

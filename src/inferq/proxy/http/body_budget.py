@@ -34,7 +34,7 @@ class BodyBudget:
         self.taken = 0
 
     def open_share(self) -> "BodyShare":
-        """Returns the share of one request, which is given back when its context ends."""
+        """Returns the share of one request, which is returned when its context ends."""
         return BodyShare(self)
 
     def take(self, count: int) -> None:

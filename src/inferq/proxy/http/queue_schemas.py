@@ -98,7 +98,7 @@ class CancelledJobs(BaseModel):
 
 
 class WaitingView(BaseModel):
-    """Jobs in line, by priority."""
+    """Jobs that wait in the queue, by priority."""
 
     high: int
     normal: int

@@ -86,7 +86,7 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
     openapi_extra={"parameters": [PREFER]},
 )
 async def retry_job(request: Request, job_id: JobId) -> Response:
-    """Puts a failed job in line again, under the same id, as if it had just been submitted."""
+    """Queues a failed job again, under the same id, as if it had just been submitted."""
     with get_producer(request).share_time_limit():
         await _read(request, job_id)
         await get_producer(request).retry(job_id)

@@ -63,7 +63,7 @@ class ProcessPool:
         try:
             process = self._take_idle() or _start()
             try:
-                is_good, outcome = await asyncio.to_thread(_exchange, process, (function, arguments))
+                is_good, outcome = await asyncio.to_thread(_ask, process, (function, arguments))
             except BaseException:
                 # also if this is cancelled: the next call would read the answer that is left over
                 process.kill()
@@ -112,7 +112,7 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _exchange(process: subprocess.Popen[bytes], request: object) -> tuple[bool, Any]:
+def _ask(process: subprocess.Popen[bytes], request: object) -> tuple[bool, Any]:
     requests, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
     try:
         pickle.dump(request, requests)

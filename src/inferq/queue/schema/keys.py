@@ -82,7 +82,7 @@ class Keys:
 
     @property
     def scan_turn(self) -> str:
-        """Whoever sets it takes the scan's next step."""
+        """The worker that sets it makes the scan's next step."""
         return f"{self.prefix}scan:turn"
 
     def worker(self, worker_id: str) -> str:

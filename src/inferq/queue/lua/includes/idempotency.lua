@@ -3,7 +3,7 @@
 --- @include "base"
 --- @include "keys"
 
--- Writes, and changes nothing: whoever waits for the disk after a repeated submit waits for the first one too.
+-- Writes, and changes nothing: a wait for the disk after a repeated submit covers the first one too.
 local function rewrite_record(id)
   local record = call('HGET', RECORDS, id)
   if record then call('HSET', RECORDS, id, record) end
