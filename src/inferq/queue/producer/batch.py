@@ -13,7 +13,7 @@ from redis.exceptions import OutOfMemoryError
 
 from inferq.errors import RedisUnavailableError
 from inferq.queue.producer.durability import DurableScripts
-from inferq.queue.producer.refusals import ids_of_accepted, raise_if_refused
+from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
@@ -68,7 +68,7 @@ class BatchSubmit:
         limits = await self._server.read_limits()
         sizes = [len(one.data) for one in submissions]
         limits.check(max(sizes), sum(sizes))
-        option = "" if idempotency is None else idempotency.as_json(submissions[0].owner)
+        option = "" if idempotency is None else idempotency.encode_option(submissions[0].owner)
         arguments: list[Any] = [self._max_queued, option, self._ttl_ms, limits.held_bytes, sum(sizes)]
         for one in submissions:
             arguments += (one.id, one.model, one.priority)
@@ -89,7 +89,7 @@ class BatchSubmit:
                 with suppress(RedisUnavailableError):  # then they expire
                     await self._delete(submissions)
         raise_if_refused(answer)
-        return ids_of_accepted(answer, [one.id for one in submissions])
+        return get_accepted_ids(answer, [one.id for one in submissions])
 
     async def _stage(self, submissions: Sequence[Submission]) -> None:
         """Stores jobs where no one sees them yet."""
@@ -100,7 +100,7 @@ class BatchSubmit:
             if len(data) > INLINE_BYTES:
                 large.set(self._redis.keys.job(one.id, "data"), data, px=self._ttl_ms)
                 data = b""
-            arguments += (one.id, one.model, one.priority, data, one.options())
+            arguments += (one.id, one.model, one.priority, data, one.encode_options())
         size = sum(len(one.data) for one in submissions)
         async with self._redis.limit_time(size=size, adds_jobs=True):
             if large:

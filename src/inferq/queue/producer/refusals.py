@@ -25,7 +25,7 @@ def raise_if_refused(answer: list[Any], where: str = "") -> None:
         raise refusal
 
 
-def ids_of_accepted(answer: list[Any], asked: list[str]) -> list[str]:
+def get_accepted_ids(answer: list[Any], asked: list[str]) -> list[str]:
     """The ids of the jobs of a request: those that it asked for, or got when it was made first."""
     if answer[0] != b"same":
         return asked

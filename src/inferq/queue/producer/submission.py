@@ -18,7 +18,7 @@ os.register_at_fork(after_in_child=_ids.clear)  # no two processes may hand out 
 
 
 def new_job_id() -> str:
-    """A job id: 128 random bits in hex. The system is asked for many at once."""
+    """Makes a job id: 128 random bits in hex. The random bits of many ids are read at once."""
     while True:
         try:
             return _ids.pop()
@@ -29,7 +29,7 @@ def new_job_id() -> str:
 
 @dataclass(slots=True)
 class Submission:
-    """One job to be stored. Not to be changed: a frozen one would take thrice the time to make.
+    """One job to be stored. It must not be changed, but is not frozen: that would make it three times slower.
 
     Attributes:
         model: Name of the model to run.
@@ -49,8 +49,8 @@ class Submission:
     webhook: str | None = None
     id: str = field(default_factory=new_job_id)
 
-    def options(self, idempotency: "Idempotency | None" = None) -> str:
-        """What is not usual about it, as `lua/submit.lua` wants it: JSON, or nothing."""
+    def encode_options(self, idempotency: "Idempotency | None" = None) -> str:
+        """Returns what few jobs have, as `lua/submit.lua` reads it: JSON, or an empty text."""
         options: dict[str, Any] = {}
         if self.timeout_seconds is not None:
             options["timeout_ms"] = to_milliseconds(self.timeout_seconds)
@@ -59,7 +59,7 @@ class Submission:
         if self.webhook is not None:
             options["webhook"] = self.webhook
         if idempotency is not None:
-            options["idempotency"] = idempotency.as_option(self.owner)
+            options["idempotency"] = idempotency.to_option(self.owner)
         return json.dumps(options) if options else ""
 
 
@@ -77,14 +77,14 @@ class Idempotency:
     request: bytes
     ttl_seconds: float
 
-    def as_option(self, owner: str) -> dict[str, str | int]:
-        """The same for `lua/submit.lua`, in which neither key nor request appears as it was sent."""
+    def to_option(self, owner: str) -> dict[str, str | int]:
+        """Returns what `lua/submit.lua` reads of it: neither key nor request appears as it was sent."""
         return {
             "key": hashlib.sha256(f"{owner}\0{self.key}".encode()).hexdigest(),
             "fingerprint": hashlib.sha256(self.request).hexdigest(),
             "ttl_ms": to_milliseconds(self.ttl_seconds),
         }
 
-    def as_json(self, owner: str) -> str:
-        """The same as JSON, for `lua/batch_commit.lua`."""
-        return json.dumps(self.as_option(owner))
+    def encode_option(self, owner: str) -> str:
+        """Returns the same as JSON, for `lua/batch_commit.lua`."""
+        return json.dumps(self.to_option(owner))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from inferq.queue.producer.durability import DurableScripts
-from inferq.queue.producer.refusals import ids_of_accepted, raise_if_refused
+from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
@@ -72,7 +72,7 @@ class JobSubmit:
         else:
             answer = await self._grouped.call(request)
         raise_if_refused(answer, f"for model {submission.model!r} ")
-        return ids_of_accepted(answer, [submission.id])[0]
+        return get_accepted_ids(answer, [submission.id])[0]
 
     async def check_takes_jobs(self) -> None:
         """Returns if a job could be stored now: does what a submit does, and leaves nothing behind.
@@ -104,7 +104,7 @@ class JobSubmit:
                 large.append(("SET", self._redis.keys.job(one.id, "data"), data, "PX", self._ttl_ms))
                 size += len(data)
                 data = b""
-            arguments += (one.id, one.model, one.priority, data, one.options(idempotency))
+            arguments += (one.id, one.model, one.priority, data, one.encode_options(idempotency))
         call = ScriptCall(scripts.SUBMIT, [self._redis.keys.models], arguments)
         answers = await self._durable.run(call, large, since=since, size=size, connection=connection)
         return cast("list[list[Any]]", answers)

@@ -14,12 +14,12 @@ FOREIGN, LOOKALIKE = b"\xff", "\N{REPLACEMENT CHARACTER}".encode()
 
 @pytest.fixture
 def finished(consumer, redis_client):
-    """Two completed jobs whose ids look the same; the result of each is its place."""
+    """Two completed jobs whose ids look the same; the result of each is its number."""
     for job_id in (FOREIGN, LOOKALIKE):
         redis_client.set(b"job:%b:data" % job_id, b"[1]")
         redis_client.lpush("queue:iris", job_id)
     claimed = consumer.claim(2)
-    consumer.finish([Outcome(job, result=b"%d" % place) for place, job in enumerate(claimed)])
+    consumer.finish([Outcome(job, result=b"%d" % number) for number, job in enumerate(claimed)])
     return [decode_id(FOREIGN), decode_id(LOOKALIKE)]
 
 

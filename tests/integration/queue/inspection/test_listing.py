@@ -1,4 +1,4 @@
-"""Jobs page by page: in order, without gap or repeat whatever happens meanwhile, and nobody else's."""
+"""Jobs page by page: in order, without gap or repeat whatever happens meanwhile, and only the keys' own."""
 
 import pytest
 

@@ -85,7 +85,7 @@ async def test_count_is_right_again_when_nothing_waits_whatever_others_have_done
     redis_client.hdel("jobs:records", ids[0])
     redis_client.hincrby("jobs:records", "|bytes", 1000)
     consumer.recover()
-    assert await held(producer) == 2 * len(SMALL) + 1000, "a job waits, so nobody can tell"
+    assert await held(producer) == 2 * len(SMALL) + 1000, "a job waits, so that is not known"
     [job] = consumer.claim(1)
     [adopted] = [job] if job.id == ids[1] else consumer.claim(1)
     consumer.finish([Outcome(one, result=b"1") for one in {job, adopted}])

@@ -39,13 +39,13 @@ def certificates(tmp_path_factory):
 
 async def run_one_job(settings):
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    notices = EventSubscriber(producer.redis, producer.jobs, settings)
+    subscriber = EventSubscriber(producer.redis, producer.jobs, settings)
     try:
         consumer.check_server()
         consumer.announce({"iris": b"{}"})
         job_id = await producer.submit(Submission("iris", DATA))
-        with notices.subscribe(job_id) as waiter:
-            while not notices.is_subscribed:
+        with subscriber.subscribe(job_id) as waiter:
+            while not subscriber.is_subscribed:
                 await asyncio.sleep(0.01)
             [job] = claim_next(consumer)
             consumer.renew({job: 60.0})
@@ -60,7 +60,7 @@ async def run_one_job(settings):
         consumer.retire()
         return job
     finally:
-        await notices.aclose()
+        await subscriber.aclose()
         await producer.close()
         consumer.close()
 

@@ -132,24 +132,24 @@ async def test_whoever_waits_is_told_by_the_new_primary(replicated):
     url, primary, _ = replicated
     settings = Settings(redis_url=url)
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    notices = EventSubscriber(producer.redis, producer.jobs, settings)
+    subscriber = EventSubscriber(producer.redis, producer.jobs, settings)
     job_id = await producer.submit(Submission("iris", DATA))
-    with notices.subscribe(job_id) as waiter:
+    with subscriber.subscribe(job_id) as waiter:
         async with asyncio.timeout(40):
-            while not notices.is_subscribed:
+            while not subscriber.is_subscribed:
                 await asyncio.sleep(0.01)
             with primary.client() as client:
                 assert client.wait(1, 2000) == 1
             primary.kill()
-            while notices.is_subscribed:
+            while subscriber.is_subscribed:
                 await asyncio.sleep(0.01)
-            while not notices.is_subscribed:
+            while not subscriber.is_subscribed:
                 await asyncio.sleep(0.01)
             [job] = await asyncio.to_thread(consumer.claim, 1)
             await asyncio.to_thread(consumer.finish, [Outcome(job, result=b"1")])
             while waiter.notified is not Status.COMPLETED:
                 await waiter.wait(10)
-    await notices.aclose()
+    await subscriber.aclose()
     await producer.close()
     consumer.close()
 

@@ -16,12 +16,12 @@ HELD = 0.01
 
 
 @pytest.fixture
-async def notices():
+async def subscriber():
     settings = Settings(redis_url="redis://127.0.0.1:1", redis_timeout_seconds=0.2)
     producer = Producer.from_settings(settings)
-    notices = EventSubscriber(producer.redis, producer.jobs, settings)
-    yield notices
-    await notices.aclose()
+    subscriber = EventSubscriber(producer.redis, producer.jobs, settings)
+    yield subscriber
+    await subscriber.aclose()
     await producer.close()
 
 
@@ -76,7 +76,7 @@ async def test_look_that_a_message_has_overtaken_hides_nothing():
     waiter = seen(PENDING)
     waiter.notify(Status.COMPLETED)
     waiter.compare(Status.PROCESSING)
-    assert waiter.notified is None  # whoever waits for the end does read the job
+    assert waiter.notified is None  # a reader that waits for the end does read the job
 
 
 async def test_failed_read_leaves_a_waiter_that_any_look_wakes():
@@ -122,38 +122,43 @@ async def test_read_of_a_position_that_a_message_has_overtaken_is_not_used():
     assert waiter.take_read() is None
 
 
-async def test_message_wakes_those_it_names_and_nobody_else(notices):
-    with notices.subscribe("a") as a, notices.subscribe("a") as again, notices.subscribe("b:c") as b:
-        notices.dispatch(b"x:completed,a:completed,,:,b:c:processing,\xff:failed,odd")
+async def test_message_wakes_those_it_names_and_no_others(subscriber):
+    with subscriber.subscribe("a") as a, subscriber.subscribe("a") as again, subscriber.subscribe("b:c") as b:
+        subscriber.dispatch(b"x:completed,a:completed,,:,b:c:processing,\xff:failed,odd")
         assert [waiter.notified for waiter in (a, again, b)] == [
             Status.COMPLETED,
             *[Status.COMPLETED],
             "processing",
         ]
-        notices.dispatch(b"a:sideways")
+        subscriber.dispatch(b"a:sideways")
         assert (a.notified, await a.wait(60)) == (None, True)
 
 
-async def test_waiters_leave_nothing_behind_however_they_go(notices):
-    with suppress(ZeroDivisionError), notices.subscribe("a"), notices.subscribe("a"), notices.subscribe("b"):
-        assert len(notices) == 2
+async def test_waiters_leave_nothing_behind_however_they_go(subscriber):
+    with (
+        suppress(ZeroDivisionError),
+        subscriber.subscribe("a"),
+        subscriber.subscribe("a"),
+        subscriber.subscribe("b"),
+    ):
+        assert len(subscriber) == 2
         raise ZeroDivisionError
 
     async def wait():
-        with notices.subscribe("c") as waiter:
+        with subscriber.subscribe("c") as waiter:
             await waiter.wait(60)
 
     task = asyncio.create_task(wait())
-    while not len(notices):
+    while not len(subscriber):
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert len(notices) == 0
+    assert len(subscriber) == 0
 
 
-async def test_closing_wakes_everybody(notices):
-    with notices.subscribe("a") as a, notices.subscribe("b") as b:
-        notices.close()
+async def test_closing_wakes_all_waiters(subscriber):
+    with subscriber.subscribe("a") as a, subscriber.subscribe("b") as b:
+        subscriber.close()
         assert await a.wait(60)
         assert await b.wait(60)
-    assert notices.is_closed
+    assert subscriber.is_closed
