@@ -180,7 +180,7 @@ class Reference:
         job.state, job.token = "queued", ""
         job.attempts -= 1
         self.lists[job.priority].append(job_id)
-        return "released"
+        return "requeued"
 
     def renew(self, job_id: str, token: str, longest: float) -> str:
         job = self.jobs[job_id]

@@ -283,7 +283,7 @@ async def test_finish_and_recovery_work_when_memory_is_full(producer, consumer, 
     try:
         jobs = consumer.claim(2)
         assert consumer.finish([Outcome(jobs[0], result=b"1")]) == ["completed"]
-        assert consumer.requeue([jobs[1]]) == ["released"]
+        assert consumer.requeue([jobs[1]]) == ["requeued"]
         consumer.recover()
     finally:
         redis_client.config_set("maxmemory", "0")

@@ -77,7 +77,7 @@ async def test_jobs_claimed_ahead_of_a_run_that_hangs_can_be_given_back(producer
     ahead = [job for job in processor.held if job not in in_run]
     assert [job.id for job in ahead] == ids[3:6]
 
-    assert consumer.requeue(ahead) == ["released"] * 3
+    assert consumer.requeue(ahead) == ["requeued"] * 3
     back = await producer.read_many(ids[3:6])
     assert {(job.status, job.attempts) for job in back} == {(Status.PENDING, 0)}
 

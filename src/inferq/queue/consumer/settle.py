@@ -117,13 +117,13 @@ class Settler:
             jobs: The claimed jobs; they will be the next to be claimed.
 
         Returns:
-            For each: released, or stale.
+            For each: requeued, or stale.
 
         Raises:
             RedisUnavailableError: Redis is away.
         """
         settled = [
-            ("released", job.token, (encode_id(job.id), "", "", 0))
+            ("requeued", job.token, (encode_id(job.id), "", "", 0))
             for job in reversed(jobs)  # what is pushed last is claimed first
         ]
         if not settled:

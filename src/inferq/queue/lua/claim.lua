@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Leases jobs of one model to a worker: the oldest of the first priority that has any.
 --
--- KEYS     queue:{model} of every model to look at, in the order to look
+-- KEYS     queue:{model} of every model to claim from, the first to try first
 -- ARGV[1]  key prefix
 -- ARGV[2]  lease, ms
 -- ARGV[3]  worker id
@@ -9,7 +9,7 @@
 -- ARGV[5]  how long a job may wait before it has expired, ms
 -- ARGV[6]  lifetime of an ended job, ms
 -- ARGV[7]  largest data handed out here, bytes; the caller fetches what is larger
--- ARGV[8]  the priorities in the order to look, separated by spaces
+-- ARGV[8]  the priorities, the first to try first, separated by spaces
 -- ARGV[9]  1: also a job that must run alone, since a worker died with it; 0: not now
 -- ARGV[10…] for each queue in KEYS: its model, the model's version, most jobs to lease of it
 --

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Leases the job that the BRPOP before it on the same connection has popped, and those that wait behind it. Which job that was, the
--- script must find out; where it cannot tell, it leases none.
+-- Leases the job that the BRPOP before this call, on the same connection, has popped, and those that wait behind it. The script has
+-- to find out which job that was; where it cannot tell, it leases none.
 --
 -- KEYS     queue:{model} of every model whose lists the BRPOP popped from
 -- ARGV[1]  key prefix

@@ -6,14 +6,14 @@
 -- ARGV[2]  lifetime of an ended job, ms
 -- ARGV[3]  most charged failures of a job
 -- ARGV[4…] for jobs that follow each other with the same verdict and token:
---   verdict      completed, failed (for good), retry (after the delay, if failures are left), released (requeued, not charged)
+--   verdict      completed, failed (for good), retry (after the delay, if failures are left), requeued (not charged)
 --   token, number of these jobs, and for each:
 --     id
 --     payload    JSON of the result ('' if staged under job:{id}:result:{token}); or the error message
 --     and, unless it has completed: error kind; delay, ms
 --
 -- Returns  verdicts, and after each how many jobs in a row got it: 'completed', 'late' (completed, though the lease had passed
---          on), 'failed', 'retrying', 'released', or 'stale' (nothing changed: another worker has it, or it had ended)
+--          on), 'failed', 'retrying', 'requeued', or 'stale' (nothing changed: another worker has it, or it had ended)
 
 --- @include "attempts"
 --- @include "base"
@@ -120,11 +120,11 @@ local function finish_job(id, token, verdict, payload, kind, delay_ms)
     end
   end
   if notice_outside_end(queue, id, job, ttl_ms, now) or not is_held then return 'stale' end
-  if verdict == 'released' then
+  if verdict == 'requeued' then
     job.attempts = attempts - 1
     requeue(queue, id, job, 'queued')
     call('RPUSH', list_key(queue, job.priority), id)
-    return 'released'
+    return 'requeued'
   end
   record_attempt(job, now, kind, payload)
   job.failures = (job.failures or 0) + 1

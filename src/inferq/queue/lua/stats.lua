@@ -22,7 +22,7 @@
 local now = now_ms()
 local LAST = 10 -- an ended job's id may stay in a list until its turn comes
 local MOST_WORKERS = 1000
-local AHEAD_MS = 10000 -- a heartbeat that is later was before the clock was set back: nobody knows when
+local AHEAD_MS = 10000 -- a heartbeat later than this was sent before the clock was set back, at an unknown time
 
 local function find_longest_wait(list)
   local ids = read_safely('LRANGE', list, -LAST, -1) or {}

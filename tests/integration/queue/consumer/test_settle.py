@@ -60,7 +60,7 @@ async def test_released_job_is_next_again_and_not_charged(producer, consumer):
     await producer.submit(Submission("iris", DATA))
     jobs = consumer.claim(1)
 
-    assert consumer.requeue(jobs) == ["released"]
+    assert consumer.requeue(jobs) == ["requeued"]
 
     assert (await producer.read(first)).status is Status.PENDING
     [again] = consumer.claim(1)

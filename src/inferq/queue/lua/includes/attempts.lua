@@ -1,6 +1,5 @@
--- What is written down of an attempt.
+-- Writes into a job how its present attempt ended without success.
 
--- Writes down how the present attempt ended without success.
 local function record_attempt(job, now, kind, reason)
   job['attempt:' .. (job.attempts or '0')] = {started_ms = tonumber(job.started_ms), ended_ms = now,
     worker = job.worker or '', kind = kind, reason = reason}

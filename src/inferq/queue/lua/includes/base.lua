@@ -1,4 +1,4 @@
--- What every script begins with: ARGV[1] is the key prefix.
+-- What all scripts share: the key prefix, which is always ARGV[1], and how Redis is called.
 
 local prefix = ARGV[1]
 local call = redis.call

@@ -1,9 +1,9 @@
--- How many jobs wait.
+-- Whether the keys that a new job goes into can be used, and how many jobs wait there.
 
 --- @include "base"
 --- @include "keys"
 
--- How many jobs wait for a model; or nil, and which of the keys that a job goes into holds what no part of inferq has written.
+-- How many jobs wait for a model; or nil, and which of those keys another program has made something else of.
 local function count_waiting(queue, priority)
   local depth, open, sequence = 0, open_key(queue, priority), queue .. ':sequence'
   for _, each in ipairs(PRIORITIES) do

@@ -4,7 +4,7 @@
 --   pushed          jobs of outside programs, counted when a script first sees them
 --   retried         failed jobs that began anew
 --   completed, failed|{kind}          ends; the kind is `outside` where an outside worker wrote the end
---   lost            jobs whose record has vanished, for instance as another program deleted it
+--   lost            jobs whose record has vanished, as another program deleted it
 --
 -- Each job that is submitted or retried takes the next number of queue:{model}:sequence, so that is how many there were. After
 -- each call of a script, of each model, with the open jobs as those in queue:{model}:open:{priority}:

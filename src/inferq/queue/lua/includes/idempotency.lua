@@ -3,14 +3,14 @@
 --- @include "base"
 --- @include "keys"
 
--- Writes, and changes nothing: a wait for the disk after a repeated submit covers the first one too.
+-- Writes, and changes nothing: a wait for the disk after a repeated submit then covers the first one too.
 local function rewrite_record(id)
   local record = call('HGET', RECORDS, id)
   if record then call('HSET', RECORDS, id, record) end
 end
 
--- The answer that an earlier submit with the same key stands for; nil if there was none whose job is still known, or one
--- of those in `is_new`, which this call makes.
+-- The answer to a submit whose key an earlier one had; nil if there was none of which a job is still known. The jobs in `is_new` are
+-- being made by this call.
 local function find_earlier(idempotency, is_new)
   local kept = call('GET', prefix .. 'idempotency:' .. idempotency.key)
   if not kept then return nil end

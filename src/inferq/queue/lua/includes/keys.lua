@@ -21,5 +21,4 @@ local function open_key(queue, priority)
   return queue .. ':open:' .. priority
 end
 
--- The hash of all jobs' records.
 local RECORDS = prefix .. 'jobs:records'

@@ -1,11 +1,10 @@
--- How many jobs run.
+-- How many jobs of a model are leased.
 
 --- @include "base"
 --- @include "leases"
 
 local MOST_CLAIMS = 10000
 
--- How many jobs of a model are leased.
 local function count_leased(queue)
   local count = 0
   for _, token in ipairs(read_safely('ZRANGE', queue .. ':leases', 0, MOST_CLAIMS - 1) or {}) do

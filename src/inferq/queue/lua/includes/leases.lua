@@ -1,9 +1,8 @@
--- The lease that the jobs of a claim share.
+-- The jobs of a claim share its lease: an entry of `leases` by the claim's token, and a list of the model and the jobs that
+-- are still leased with it.
 
 --- @include "base"
 
--- The jobs of a claim share its lease: an entry of `leases` by the claim's token, and this list of the model and the jobs that
--- are still leased with it.
 local function claim_key(token)
   return prefix .. 'claim:' .. token
 end
