@@ -1,5 +1,7 @@
 """Every end of a job is counted once, by how it came: what began is what ended and what is open."""
 
+import asyncio
+
 import pytest
 
 from inferq.errors import InvalidInputError, ModelError
@@ -41,6 +43,14 @@ async def test_each_end_is_counted_by_its_kind_however_often_it_is_reported(prod
     assert counts() == {"failed|invalid-input": 1, "completed": 2}
     await producer.cancel(jobs[1].id)
     assert counts() == {"failed|invalid-input": 1, "failed|cancelled": 1, "completed": 2}
+
+
+async def test_job_submitted_twice_at_once_is_counted_once(producer, redis_client, counts):
+    await producer.submit(Submission("iris", DATA))
+    twice = Submission("iris", DATA)
+    assert await asyncio.gather(producer.submit(twice), producer.submit(twice)) == [twice.id] * 2
+    assert counts() == {}
+    assert redis_client.llen("queue:iris") == 2
 
 
 async def test_job_that_is_retried_begins_and_ends_again(producer, consumer, counts):
