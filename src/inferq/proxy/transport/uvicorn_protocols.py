@@ -115,14 +115,14 @@ def choose_protocols() -> Protocols:
     websocket = list(_find_differences(_WEBSOCKET_MODULE, _LIMITED_WEBSOCKET)) or list(_find_read_buffer())
     protocols = Protocols(_load_http(limited, fast), _load_websocket(websocket))
     if fast or websocket:
-        http, socket = (getattr(one, "__name__", "uvicorn's own") for one in protocols)
+        http, socket = (getattr(one, "__name__", one) for one in protocols)
         log.warning("uvicorn_differs", differences=[*fast, *websocket], http=http, websocket=socket)
     return protocols
 
 
 def _load_http(limited: list[str], fast: list[str]) -> type | str:
     if limited:
-        return "auto"
+        return _find_own(_HTTP_MODULE, "HttpToolsProtocol")
     if fast:
         from inferq.proxy.transport.limited_protocol import LimitedProtocol
 
@@ -134,10 +134,19 @@ def _load_http(limited: list[str], fast: list[str]) -> type | str:
 
 def _load_websocket(differences: list[str]) -> type | str:
     if differences:
-        return "auto"
+        return _find_own(_WEBSOCKET_MODULE, "WebSocketsSansIOProtocol")
     from inferq.proxy.transport.limited_websocket import LimitedWebSocket
 
     return LimitedWebSocket
+
+
+def _find_own(module_name: str, class_name: str) -> type | str:
+    """Returns uvicorn's own protocol that ours extends; "auto", what uvicorn prefers, where that has gone."""
+    try:
+        own: type | str = getattr(importlib.import_module(module_name), class_name, "auto")
+    except ImportError:
+        return "auto"
+    return own
 
 
 def _find_differences(module_name: str, expected: _Expected) -> Iterator[str]:

@@ -38,7 +38,7 @@ def change_uvicorn(monkeypatch):
     def change(module, name):
         source = inspect.getsource(importlib.import_module(module))
         place = r"\b" if name[0].isupper() else r"(?<=\.)(?<!from uvicorn\.)|(?<=def )"
-        put_in_place(monkeypatch, module, re.sub(rf"(?:{place}){name}\b", f"{name}_", source))
+        return put_in_place(monkeypatch, module, re.sub(rf"(?:{place}){name}\b", f"{name}_", source))
 
     return change
 
@@ -47,8 +47,7 @@ def put_in_place(monkeypatch, module, source):
     changed = ModuleType(module)
     exec(source, changed.__dict__)
     monkeypatch.setitem(sys.modules, module, changed)
-    for chooser in ("uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto"):
-        monkeypatch.delitem(sys.modules, chooser, raising=False)
+    return changed
 
 
 def find_used_names(module):
@@ -90,7 +89,7 @@ def test_every_name_that_our_protocols_use_is_looked_up(change_uvicorn, module, 
     change_uvicorn(module, name)
     with capture_logs() as logged:
         http, websocket = choose_protocols()
-    assert http != FastProtocol if module == HTTP else websocket == "auto"
+    assert http != FastProtocol if module == HTTP else websocket != LimitedWebSocket
     assert [line["event"] for line in logged] == ["uvicorn_differs"]
 
 
@@ -112,11 +111,9 @@ def test_module_that_is_not_there_is_not_needed(monkeypatch, module, chosen):
 )
 def test_method_that_works_in_another_way_is_a_difference(monkeypatch, old, new):
     source = inspect.getsource(importlib.import_module(HTTP))
-    changed = ModuleType(HTTP)
     assert old in source
-    exec(source.replace(old, new), changed.__dict__)
-    monkeypatch.setitem(sys.modules, HTTP, changed)
-    assert choose_protocols().http in ("auto", LimitedProtocol)
+    changed = put_in_place(monkeypatch, HTTP, source.replace(old, new))
+    assert choose_protocols().http in (changed.HttpToolsProtocol, LimitedProtocol)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +165,9 @@ async def test_limits_stay_where_only_the_fast_path_does_not_fit(settings, annou
 
 
 async def test_websockets_over_a_changed_uvicorn_work(settings, announced, change_uvicorn):
-    change_uvicorn(WEBSOCKET, "send_receive_event_to_app")
+    changed = change_uvicorn(WEBSOCKET, "send_receive_event_to_app")
     protocols = choose_protocols()
-    assert protocols == (FastProtocol, "auto")
+    assert protocols == (FastProtocol, changed.WebSocketsSansIOProtocol)
     with serving(settings, protocols.http, ws=protocols.websocket) as proxy:
         async with connect(proxy.socket_url("/ws")) as socket:
             await socket.send(BODY.decode())
