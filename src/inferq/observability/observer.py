@@ -20,7 +20,8 @@ class JobObserver(Protocol):
         """Jobs were claimed.
 
         Args:
-            jobs: At least one job, all of one model.
+            jobs: At least one job, all of one model. How long each has waited follows from its
+                `submitted_at`, which is by the server's clock.
         """
 
     def run_ended(self, model: str, jobs: int, rows: int, seconds: float) -> None:

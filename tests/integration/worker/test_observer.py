@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ class Recorder:
         self.claimed, self.runs, self.ends = [], [], []
 
     def jobs_claimed(self, jobs):
+        now = datetime.now(UTC)
+        assert all(timedelta() <= now - job.submitted_at < timedelta(minutes=1) for job in jobs)
         self.claimed += [(job.id, job.attempt) for job in jobs]
 
     def run_ended(self, model, jobs, rows, seconds):
