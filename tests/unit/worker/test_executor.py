@@ -5,7 +5,7 @@ import pytest
 
 from inferq.errors import InvalidInputError, ModelError, ResultTooLargeError, TimedOutError
 from inferq.jobs import ClaimedJob
-from inferq.models.repository import load_model
+from inferq.models.model_folder import load_model
 from inferq.settings import Settings
 from inferq.worker.executor import Executor
 from inferq.worker.watchdog import Watchdog
