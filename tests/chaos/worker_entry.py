@@ -209,9 +209,14 @@ def dying_decode_together(model: Model, several: Sequence[bytes]) -> list[Inputs
     return _decode_together(model, several)
 
 
-def dying_predict(model: Model, jobs: Sequence[Inputs], handle: RunHandle | None = None) -> list[bytes]:
+def dying_predict(
+    model: Model,
+    jobs: Sequence[Inputs],
+    handle: RunHandle | None = None,
+    rows: Sequence[int] | None = None,
+) -> list[bytes]:
     """Runs the model, or dies while it runs."""
-    results = _predict(model, jobs, handle)
+    results = _predict(model, jobs, handle, rows)
     maybe_die("during the run")
     return results
 

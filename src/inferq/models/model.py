@@ -105,13 +105,16 @@ class Model:
         shapes = self.document.sample_shape or {}
         return {tensor.name: make_zeros(tensor, shapes.get(tensor.name)) for tensor in self.document.inputs}
 
-    def predict_together(self, jobs: Sequence[Inputs], handle: RunHandle | None = None) -> list[bytes]:
+    def predict_together(
+        self, jobs: Sequence[Inputs], handle: RunHandle | None = None, rows: Sequence[int] | None = None
+    ) -> list[bytes]:
         """Runs the model once for the rows of several jobs.
 
         Args:
             jobs: The decoded inputs of each job; several only where `batched` is true and they
                 differ in nothing but their number of rows.
             handle: Lets another thread stop the run.
+            rows: The number of rows of each job; counted if left out.
 
         Returns:
             The JSON of each job's result.
@@ -119,7 +122,9 @@ class Model:
         Raises:
             ModelError: The model failed to run on them, or gave what its signature does not promise.
         """
-        return self.encode(self.run(stack(jobs), handle), [self.count_rows(job) for job in jobs])
+        if rows is None:
+            rows = [self.count_rows(job) for job in jobs]
+        return self.encode(self.run(stack(jobs), handle), rows)
 
     def decode(self, data: bytes) -> Inputs:
         """Returns the model's inputs from the data of a job, fully validated.

@@ -117,7 +117,7 @@ class Executor:
         results: list[bytes] | None = None
         with self._watchdog.guard(batch.jobs, min(map(self.find_timeout, batch.jobs))) as run:
             try:
-                results = model.predict_together(batch.inputs, run.handle)
+                results = model.predict_together(batch.inputs, run.handle, batch.rows)
             except InferqError as error:
                 if not run.is_cancelled:
                     log.info("batch_split", model=model.name, jobs=len(batch), reason=error.message)
@@ -143,7 +143,7 @@ class Executor:
     def _predict(self, model: Model, batch: Batch, run: WatchedRun) -> Outcome:
         [job] = batch.jobs
         try:
-            [result] = model.predict_together(batch.inputs, run.handle)
+            [result] = model.predict_together(batch.inputs, run.handle, batch.rows)
             run.handle.rest(run.started_at + self._settings.simulated_run_seconds - time.monotonic())
         except InferqError as error:
             return Outcome(job, error=error)

@@ -95,8 +95,8 @@ def test_timeout_is_that_of_the_job_else_of_the_model_else_of_the_settings(make_
         make_jobs("table", b"[1]", timeout_seconds=3.0),
         make_jobs("table", b"[1]"),
     )
-    executor = make_executor(folder, timeout_seconds=5)
+    executor = make_executor(folder, run_timeout_seconds=5)
     assert (executor.find_timeout(of_its_own), executor.find_timeout(plain)) == (3.0, 5.0)
     (folder / "model.toml").write_text("timeout_seconds = 4")
-    executor = make_executor(folder, timeout_seconds=5)
+    executor = make_executor(folder, run_timeout_seconds=5)
     assert (executor.find_timeout(of_its_own), executor.find_timeout(plain)) == (3.0, 4.0)
