@@ -1,5 +1,6 @@
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,12 @@ SERVERS = [
 # how fast a machine is that does other work beside the tests says nothing of them
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Two processes for each processor, since most tests wait; but one for unit tests, which compute."""
+    per_processor = 1 if all("unit" in Path(argument).parts for argument in config.args) else 2
+    return min(per_processor * (os.cpu_count() or 1), 8)
 
 
 def pytest_configure():
