@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 _LOADED_FROM_OUTSIDE = re.compile(r"""<(?:script|link|img|iframe|source)\b[^>]*?["'](?:https?:)?//[^"']*""")
+_AT_THE_TOP = re.compile(r"\]\(\.\./((?:\.\./)*)(SPECIFICATION|CHANGELOG)\.md")
 _METHODS = ("get", "post", "delete")
 
 
@@ -36,6 +37,12 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     for name, text in make_pages().items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Turns links to files of the repository into links to pages of the site; MkDocs calls this."""
+    markdown = _AT_THE_TOP.sub(lambda link: f"]({link[1]}{link[2].lower()}.md", markdown)
+    return markdown.replace("](decisions/)", "](decisions/index.md)")
 
 
 def on_post_page(output: str, page: "Page", config: "MkDocsConfig") -> str:  # noqa: ARG001 - called by name
