@@ -100,7 +100,7 @@ class RequestTimeoutError(InferqError):
 
 
 class OverloadedError(InferqError):
-    """The proxy has so much under way that it takes no more of this kind."""
+    """The proxy is reading as many long bodies as it may hold."""
 
     kind = ErrorKind.OVERLOADED
 

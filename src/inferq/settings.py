@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     heartbeat_seconds: Seconds = 2.0
     """How often a worker reports that it lives. It counts as gone after three times that."""
     shutdown_seconds: Annotated[float, Field(ge=0)] = 30.0
-    """How long a worker that is told to stop may take to finish its job before it puts it back."""
+    """How long a worker that is told to stop may take to finish its job before it requeues it."""
     simulated_run_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Makes every job take so long, one after the other: the demonstration that nothing blocks."""
     batch_budget_seconds: Seconds = 0.05

@@ -10,7 +10,7 @@ All keys, with `{prefix}` before each:
 | `job:{id}:error` | string | what went wrong, for a person, once failed |
 | `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
 | `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
-| `job:{id}:result:{token}` | string | a large result on its way |
+| `job:{id}:result:{token}` | string | a large result being sent |
 | `jobs:records` | hash | job id to its record, on which alone scripts decide, see `record`; and `|bytes` |
 | `jobs:queues` | set | models of which jobs are kept |
 | `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
@@ -21,15 +21,15 @@ All keys, with `{prefix}` before each:
 | `queue:{model}:dead` | sorted set | failed jobs, by when they ended in ms |
 | `queue:{model}:counts` | hash | how jobs ended, and how many; see `lua/includes/counters.lua` |
 | `queue:{model}:rate` | hash | how fast jobs end |
-| `queue:{model}:cursor:…` | string | where recovery's pass over an index goes on |
-| `scan:cursor`, `scan:turn` | string | where the scan for jobs from outside goes on; whose step it is |
-| `queue:{model}:sequence` | string | the last sequence number given out |
-| `queue:{model}:outside` | string | there while programs from outside have pushed or run jobs of late |
+| `queue:{model}:cursor:…` | string | where recovery's pass over an index continues |
+| `scan:cursor`, `scan:turn` | string | where the scan for jobs from outside continues; held for a step |
+| `queue:{model}:sequence` | string | the last sequence number |
+| `queue:{model}:outside` | string | there while programs from outside have recently pushed or run jobs |
 | `take:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |
 | `claim:{token}` | list | model, and ids of the jobs that are still leased by a claim |
 | `worker:{id}` | hash | a live worker; expires |
 | `loading:{host}` | hash | process id of a worker to a stamp of what it is loading |
-| `loaded:{stamp}` | string | there while a worker has loaded the model with this stamp of late |
+| `loaded:{stamp}` | string | there while a worker has recently loaded the model with this stamp |
 | `unloadable:{stamp}` | string | why the model in the folder with this stamp must not be loaded |
 | `workers` | sorted set | worker ids by last heartbeat in ms |
 | `workers:seen` | string | the last heartbeat of any worker in ms |
