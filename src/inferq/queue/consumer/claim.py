@@ -138,12 +138,12 @@ class Claimer:
         Raises:
             RedisError: Large data could not be fetched, as the server is away.
         """
-        model, ids, found, *_, solo_priority = answer
+        model, _, found, *_, solo_priority = answer
         if solo_priority:
             self._order.solo_priority = Priority(solo_priority.decode())
-        if not ids:
-            return []
         jobs = read_leased(answer, token)
+        if not jobs:
+            return []
         if None in found:
             jobs = self._large_data.fetch_into(jobs, [i for i, data in enumerate(found) if data is None])
         self._order.move_back(model.decode())
@@ -158,8 +158,10 @@ class Claimer:
 
 
 def read_leased(answer: list[Any], token: str) -> list[ClaimedJob]:
-    """The jobs that a claim brings; data that is large is still to be fetched, and empty."""
+    """The jobs that a claim brings, if any; data that is large is still to be fetched, and empty."""
     model, ids, found, submitted, unusual = answer[0].decode(), *answer[1:5]
+    if not ids:
+        return []
     jobs = [
         ClaimedJob(decode_id(job_id), model, data or b"", 1, token, time_from(submitted_ms))
         for job_id, data, submitted_ms in zip(ids, found, submitted.split(b","), strict=True)

@@ -97,6 +97,12 @@ async def test_prefetch_that_was_answered_says_so(producer, consumer):
     assert prefetch.answer() == ([], [])
 
 
+async def test_prefetch_that_brings_nothing_holds_no_jobs(consumer):
+    prefetch = consumer.prepare_prefetch([], {"iris": 2})
+    prefetch.send()
+    assert prefetch.leased() == []
+
+
 @pytest.mark.parametrize("asks", [["answer"], ["wait", "answer"]])
 async def test_prefetch_whose_answer_was_lost_is_repeated(producer, consumer, asks):
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
