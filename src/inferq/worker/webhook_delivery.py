@@ -86,15 +86,14 @@ class WebhookDelivery(Periodic):
         return True
 
     def _begin(self, entries: Sequence[OutboxEntry]) -> None:
-        allowed = []
-        for entry in entries:
+        # read before: a call that a circuit breaker lets through must be made, and recorded
+        for entry, job in zip(entries, self._outbox.read_jobs(entries), strict=True):
+            if job is None or not job.status.is_final:
+                continue
             delay = self._breakers.acquire(self._find_origin(entry), time.monotonic())
             if delay:
                 self._unstored.append(DeliveryOutcome(entry, DeliveryVerdict.DEFERRED, delay_seconds=delay))
             else:
-                allowed.append(entry)
-        for entry, job in zip(allowed, self._outbox.read_jobs(allowed), strict=True):
-            if job is not None and job.status.is_final:
                 self._send(entry, job)
         if self._unstored:
             self.run_soon()

@@ -5,14 +5,16 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from inferq.errors import InvalidInputError
+from inferq.errors import InvalidInputError, RedisUnavailableError
 from inferq.jobs import Outcome, WebhookStatus
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
+from inferq.queue.webhook_outbox import WebhookOutbox
 from inferq.settings import Settings
 from inferq.webhooks.url_policy import UrlRules
+from inferq.worker import webhook_delivery
 from inferq.worker.webhook_delivery import MOST_UNDER_WAY, WebhookDelivery
 from tests.integration.worker.processes import settled
 from tests.receivers import SECRET
@@ -223,6 +225,26 @@ async def test_receivers_that_do_not_answer_do_not_keep_others_waiting(
     webhooks = [(await producer.read(job_id)).webhook for job_id in hung]
     assert {webhook.status for webhook in webhooks} == {WebhookStatus.PENDING}
     assert sum(webhook.attempts for webhook in webhooks) < 2 * MOST_UNDER_WAY
+
+
+async def test_receiver_is_called_again_where_redis_went_away_before_a_call(
+    start_delivery, receiver, producer, end_job, monkeypatch
+):
+    """The call was the one that decides whether the receiver answers again."""
+    read_jobs, reads = WebhookOutbox.read_jobs, []
+
+    def read_and_fail_once(outbox, entries):
+        reads.append(entries)
+        if len(reads) == 2:
+            receiver.release.set()
+            raise RedisUnavailableError("It is away.")
+        return read_jobs(outbox, entries)
+
+    monkeypatch.setattr(WebhookOutbox, "read_jobs", read_and_fail_once)
+    monkeypatch.setattr(webhook_delivery, "LEASE_SLACK_SECONDS", 0.2)
+    job_id = await end_job(receiver.url.replace("/hook", "/slow"))
+    start_delivery(webhook_timeout_seconds=0.1)
+    assert (await settled(producer, job_id, 5)).status is WebhookStatus.DELIVERED
 
 
 async def test_delivery_is_stored_after_redis_was_away(own_redis_server, receiver):
