@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import ClaimedJob, Outcome
@@ -92,6 +92,7 @@ class BlockingClaimer:
                     verdicts = self._receive_verdicts(outcomes, sent_on)
                 jobs = self._receive_jobs(limit, token, sent_on)
         except RedisUnavailableError:
+            self._access.pipelined.disconnect()  # replies that were not read may still come
             if not verdicts:
                 raise
             return WaitResult(verdicts, [])  # the next call settles the rest
@@ -164,7 +165,8 @@ class BlockingClaimer:
             try:
                 pipelined.receive(1, sent_on)
             except NoScriptError:
-                self._access.load_scripts()  # for later calls: the claim of this one is made by the id
+                with suppress(RedisError):  # for later calls: the claim of this one is made by the id
+                    self._access.load_scripts()
             self._in_doubt.note_popped(self._read_popped(pipelined.receive(1, sent_on)[0]))
             jobs = self._claimer.read(pipelined.receive(1, sent_on)[0], token)
         except REPEATABLE:

@@ -347,3 +347,34 @@ async def test_server_that_has_lost_the_scripts_loses_no_job(producer, consumer,
     verdicts, _, unclaimed = consumer.wait_and_claim(1, [Outcome(job, result=b"1")])
     assert verdicts == ["completed"]
     assert [job.id for job in consumer.claim(1, unclaimed)] == ids[3:]
+
+
+async def test_popped_job_is_not_lost_where_scripts_cannot_be_loaded_again(
+    producer, consumer, redis_client, monkeypatch
+):
+    def lose():
+        raise RedisConnectionError("lost")
+
+    consumer.wait_and_claim(1, timeout_seconds=0.05)
+    redis_client.script_flush()
+    monkeypatch.setattr(consumer.access, "load_scripts", lose)
+    job_id = await producer.submit(Submission("iris", DATA))
+
+    assert consumer.wait_and_claim(5).unclaimed.id == job_id
+
+
+async def test_replies_that_were_not_read_are_not_taken_for_later_ones(
+    producer, consumer, redis_client, monkeypatch
+):
+    await producer.submit(Submission("iris", DATA))
+    [job] = consumer.wait_and_claim(1).jobs
+    redis_client.script_flush()
+    monkeypatch.setattr(consumer.access, "call", unavailable)
+    with pytest.raises(RedisUnavailableError):
+        consumer.wait_and_claim(1, [Outcome(job, result=b"1")], timeout_seconds=0.05)
+    monkeypatch.undo()
+    consumer.access.load_scripts()
+    consumer.requeue_in_doubt()
+
+    stored = consumer.wait_and_claim(1, [Outcome(job, result=b"1")], timeout_seconds=0.05)
+    assert stored.verdicts == ["completed"]
