@@ -53,9 +53,12 @@ class RequestObserver(Protocol):
     def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request is answered.
 
+        A request that is refused since its head is too long, too slow or not HTTP is not among them.
+
         Args:
-            method: HTTP method.
-            route: Path of the route, with its parameters as they are declared, such as `/job/{job_id}`.
+            method: HTTP method; GET also for HEAD, which is served as GET.
+            route: Path of the route with the names of its parameters, such as `/job/{job_id}`; empty where no
+                route was looked for or found.
             status: HTTP status of the answer.
             seconds: From the request's head to the answer's end.
         """

@@ -11,12 +11,14 @@ from fastapi.openapi.utils import get_openapi
 
 from inferq.errors import ErrorKind
 from inferq.observability.logs import configure_logging
+from inferq.observability.observer import NO_OBSERVER, RequestObserver
 from inferq.proxy.http import problems
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.http.http_rules import HttpRules
 from inferq.proxy.http.openapi import add_problem
+from inferq.proxy.http.request_observation import RequestObservation
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.http.service_schemas import Problem
 from inferq.proxy.routes import fast_routes, router
@@ -46,12 +48,15 @@ _TAGS = [
 ]
 
 
-def create_app(settings: Settings | None = None, *, has_fast_path: bool = True) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, *, has_fast_path: bool = True, observer: RequestObserver = NO_OBSERVER
+) -> FastAPI:
     """Makes the application. Does no I/O; Redis is connected to when first needed.
 
     Args:
         settings: All settings; read from the environment if left out.
         has_fast_path: Whether fast routes skip the framework. The answers are the same.
+        observer: Is told of each request.
 
     Raises:
         InvalidSettingError: A setting cannot be used.
@@ -75,10 +80,15 @@ def create_app(settings: Settings | None = None, *, has_fast_path: bool = True) 
     if settings.api_keys:
         app.add_middleware(Authenticator, api_keys=settings.api_keys)
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
+    if observer is not NO_OBSERVER:
+        app.add_middleware(RequestObservation, observer=observer)
     app.add_middleware(HttpRules)
     authenticator = Authenticator(app, settings.api_keys) if settings.api_keys else None
-    fast_path = FastPath(app, fast_routes, authenticator, settings.max_body_bytes) if has_fast_path else None
-    app.state.fast_path = fast_path
+    app.state.fast_path = (
+        FastPath(app, fast_routes, authenticator, settings.max_body_bytes, observer)
+        if has_fast_path
+        else None
+    )
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

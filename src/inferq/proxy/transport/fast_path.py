@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from inferq.observability.observer import RequestObserver
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.transport.fast_route import FastRoute, FastRouteTable, ProtocolRoute
 
@@ -44,6 +45,7 @@ class FastPath:
         routes: Its fast routes.
         authenticator: Finds whose API key a request has; None where none is needed.
         max_body_bytes: Longest body that the application accepts.
+        observer: Is told of each request that does not go through ASGI.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class FastPath:
         routes: Iterable[FastRoute],
         authenticator: Authenticator | None,
         max_body_bytes: int,
+        observer: RequestObserver,
     ) -> None:
         app.user_middleware.append(Middleware(FastRouteMiddleware, fast_path=self))  # the innermost one
         self.table = FastRouteTable(routes)
+        self.observer = observer
         self._app = app
         self._authenticator = authenticator
         self._limits = {"GET": 0, "POST": min(_MOST_BODY_BYTES, max_body_bytes)}

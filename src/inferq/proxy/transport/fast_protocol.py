@@ -7,6 +7,7 @@ with those of uvicorn's own protocol.
 """
 
 import asyncio
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.types import Message
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from inferq.observability.observer import RequestObserver
 from inferq.proxy.http import problems
 from inferq.proxy.http.body_reader import WHOLE_BODY
 from inferq.proxy.http.responses import StreamedJsonResponse, yield_parts
@@ -77,7 +79,7 @@ class FastProtocol(LimitedProtocol):
                 found = fast_path.admit(self.scope, self.url)  # type: ignore[arg-type]
                 if found is not None:  # its body has to arrive within the time that is allowed for a head
                     self._unparsed_bytes = 0
-                    self.cycle = _FastCycle(self.scope, *found)  # type: ignore[arg-type, assignment]
+                    self.cycle = _FastCycle(self.scope, *found, fast_path.observer)  # type: ignore[arg-type, assignment]
                     return
         super().on_headers_complete()
 
@@ -131,6 +133,7 @@ class FastProtocol(LimitedProtocol):
             if not cycle.keep_alive:
                 self.transport.close()
         cycle.response_complete = True
+        cycle.observe(response.status_code)
         self.on_response_complete()
 
     async def _write_parts(self, response: StreamedJsonResponse, cycle: "_FastCycle") -> None:
@@ -200,11 +203,15 @@ class _FastCycle:
     """A request under way, with what uvicorn's protocol uses of its own `RequestResponseCycle`."""
 
     __slots__ = (
-        *("body", "disconnected", "has_ended", "is_complete", "is_received", "keep_alive"),
-        *("message_event", "parameter", "response_complete", "route", "scope"),
+        *("began_at", "body", "disconnected", "has_ended", "is_complete", "is_received", "keep_alive"),
+        *("message_event", "observer", "parameter", "response_complete", "route", "scope"),
     )
 
-    def __init__(self, scope: dict[str, Any], route: ProtocolRoute, parameter: str) -> None:
+    def __init__(
+        self, scope: dict[str, Any], route: ProtocolRoute, parameter: str, observer: RequestObserver
+    ) -> None:
+        self.began_at = time.perf_counter()
+        self.observer = observer
         self.scope = scope
         self.route = route
         self.parameter = parameter
@@ -221,6 +228,11 @@ class _FastCycle:
     def more_body(self) -> bool:
         """Whether a part of the body has not arrived yet."""
         return not self.is_complete
+
+    def observe(self, status: int) -> None:
+        """Tells the observer that the request is answered."""
+        seconds = time.perf_counter() - self.began_at
+        self.observer.request_ended(self.scope["method"], self.route.path_format, status, seconds)
 
     async def receive(self) -> Message:
         """Returns the one message of the request, then that there are no more."""

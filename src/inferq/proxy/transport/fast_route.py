@@ -56,6 +56,7 @@ class FastRoute(APIRoute):
             receive: Of the ASGI call.
             send: Of the ASGI call.
         """
+        scope["route"] = self  # as the framework's router does
         request = Request(scope, receive, send)
         response = await self.respond(request, parameter)
         try:
