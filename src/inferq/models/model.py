@@ -82,7 +82,12 @@ class Model:
                 raise InvalidModelError(
                     f"The model {self.name!r} fails on its own example: {error.message}"
                 ) from error
-            log.info("model not warmed up: give it an example", model=self.name, error=error.message)
+            log.info(
+                "model_not_warmed_up",
+                model=self.name,
+                reason=error.message,
+                mend="give it an example in its model.toml",
+            )
 
     def _try_sample(self, handle: RunHandle | None) -> None:
         sample = self.make_sample()

@@ -11,7 +11,7 @@ from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import connect, redis_errors
 from inferq.queue.redis_client.script_calls import ScriptCall, ScriptRunner
 from inferq.queue.redis_client.scripts import INLINE_BYTES
-from inferq.queue.schema.decoding import job_from
+from inferq.queue.schema.decoding import decode_job
 from inferq.queue.schema.ids import decode_id, encode_id, show_id
 from inferq.queue.schema.keys import Keys
 from inferq.queue.schema.times import to_milliseconds
@@ -50,11 +50,11 @@ class OutboxLease(NamedTuple):
 
     Attributes:
         entries: The entries, the longest due first.
-        dropped: How many were removed, since their job's keys have expired.
+        expired: How many were removed, since their job's keys have expired.
     """
 
     entries: list[OutboxEntry]
-    dropped: int
+    expired: int
 
 
 class DeliveryVerdict(StrEnum):
@@ -112,12 +112,12 @@ class WebhookOutbox:
         arguments = [limit, to_milliseconds(lease_seconds)]
         call = ScriptCall(scripts.WEBHOOK_LEASE, [self._keys.webhooks], arguments)
         with redis_errors():
-            dropped, parts = self._scripts.run(call)
+            expired, parts = self._scripts.run(call)
         entries = [
             OutboxEntry(job_id, url.decode("utf-8", "replace"), *numbers)
             for job_id, url, *numbers in batched(parts, 5, strict=True)
         ]
-        return OutboxLease(entries, dropped)
+        return OutboxLease(entries, expired)
 
     def read_jobs(self, entries: Sequence[OutboxEntry]) -> list[Job | None]:
         """Reads the jobs of entries as they are now; None for one that is gone.
@@ -132,7 +132,7 @@ class WebhookOutbox:
             for entry, answer in zip(entries, answers, strict=True):
                 if isinstance(answer[1], int) and answer[1] <= LONGEST_RESULT_BYTES:
                     answer[1] = self._redis.get(self._result_key(entry))
-        return [job_from(entry.job_id, answer) for entry, answer in zip(entries, answers, strict=True)]
+        return [decode_job(entry.job_id, answer) for entry, answer in zip(entries, answers, strict=True)]
 
     def ack(self, outcomes: Sequence[DeliveryOutcome]) -> list[str]:
         """Notes how deliveries went. May be repeated if an answer was lost.

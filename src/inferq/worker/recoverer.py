@@ -41,5 +41,5 @@ class Recoverer(Periodic):
             )
 
     def _requeue_orphans(self) -> None:
-        if self._consumer.acquire_scan_turn() and (orphans := self._consumer.requeue_orphans()):
+        if self._consumer.acquire_scan_step() and (orphans := self._consumer.requeue_orphans()):
             log.warning("orphans_requeued", job_ids=orphans)

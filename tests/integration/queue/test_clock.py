@@ -63,11 +63,11 @@ async def test_job_that_was_popped_but_never_claimed_is_found(producer, consumer
 async def test_outside_job_that_was_popped_but_never_claimed_is_found(consumer, redis_client):
     redis_client.set("job:1:data", DATA)
     redis_client.set("job:1:status", "pending")
-    assert consumer.acquire_scan_turn()
+    assert consumer.acquire_scan_step()
     assert consumer.requeue_orphans() == []
     turn_clock(redis_client, -HOUR)
-    assert consumer.acquire_scan_turn()
-    assert not consumer.acquire_scan_turn()
+    assert consumer.acquire_scan_step()
+    assert not consumer.acquire_scan_step()
     assert consumer.requeue_orphans() == ["1"]
 
 
@@ -76,7 +76,7 @@ async def test_claim_behind_a_brpop_does_not_guess_by_a_clock_that_was_set_back(
 ):
     job_id = await producer.submit(Submission("iris", DATA))
     redis_client.rpop("queue:iris")
-    redis_client.set("take:token", "1", px=800)
+    redis_client.set("pop:token", "1", px=800)
     turn_clock(redis_client, -HOUR)
     model, *_ = consumer.access.call(*consumer._claimer.prepare(1, "token", tuple(Priority), sure_ms=800))
     assert model == b""

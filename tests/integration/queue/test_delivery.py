@@ -107,7 +107,7 @@ async def test_only_failed_jobs_with_data_can_be_revived(producer, consumer, red
         await producer.retry("nosuch")
 
 
-async def test_dropped_job_is_gone(producer, consumer, redis_client):
+async def test_deleted_job_is_gone(producer, consumer, redis_client):
     job_id = await producer.submit(Submission("iris", DATA))
     with pytest.raises(JobStateError, match="cancel it first"):
         await producer.delete(job_id)
@@ -119,7 +119,7 @@ async def test_dropped_job_is_gone(producer, consumer, redis_client):
     assert redis_client.zcard("queue:iris:dead") == 0
 
 
-async def test_job_that_an_outside_worker_ended_can_be_dropped(producer, redis_client):
+async def test_job_that_an_outside_worker_ended_can_be_deleted(producer, redis_client):
     job_id = await producer.submit(Submission("iris", DATA))
     redis_client.set(f"job:{job_id}:status", "completed")
     redis_client.set("job:outside:status", "failed")
@@ -135,7 +135,7 @@ async def test_job_that_an_outside_worker_ended_can_be_dropped(producer, redis_c
             await producer.delete(unknown)
 
 
-async def test_dropped_job_is_not_reported(producer, consumer, redis_client):
+async def test_deleted_job_is_not_reported(producer, consumer, redis_client):
     job_id = await producer.submit(Submission("iris", DATA, webhook="https://example.com/hook"))
     fail(consumer, consumer.claim(1)[0])
     await producer.delete(job_id)

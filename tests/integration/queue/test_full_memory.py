@@ -59,7 +59,7 @@ async def test_models_are_announced_and_the_scan_goes_on(producer, consumer, ful
     full()
     consumer.announce({"iris": b"{}"})
     assert await producer.read_models() == {"iris": b"{}"}
-    assert consumer.acquire_scan_turn()
+    assert consumer.acquire_scan_step()
     assert consumer.requeue_orphans() == []
     with pytest.raises(RedisUnavailableError, match="memory limit"):
         await producer.submit(Submission("iris", DATA))

@@ -29,8 +29,8 @@ async def webhook_of(producer, job_id):
 
 
 async def test_entry_is_leased_to_one_worker_until_its_lease_ends(outbox, ended, redis_client):
-    [entry], dropped = outbox.lease(10, 60)
-    assert (entry.job_id, entry.url, entry.attempts, dropped) == (ended, URL, 0, 0)
+    [entry], expired = outbox.lease(10, 60)
+    assert (entry.job_id, entry.url, entry.attempts, expired) == (ended, URL, 0, 0)
     assert outbox.lease(10, 60) == ([], 0)
     redis_client.zadd("webhooks", {ended: 1})  # the lease has ended
     [again], _ = outbox.lease(10, 61)  # of another length, as both may be handed out in one millisecond
@@ -105,7 +105,7 @@ async def test_worker_that_lost_its_lease_can_only_tell_of_success(outbox, ended
     assert (await webhook_of(producer, ended)).status is WebhookStatus.DELIVERED
 
 
-async def test_entry_of_a_job_that_has_expired_is_dropped_and_nothing_comes_back(outbox, ended, redis_client):
+async def test_entry_of_a_job_that_has_expired_is_removed_and_nothing_comes_back(outbox, ended, redis_client):
     [entry], _ = outbox.lease(1, 60)
     for key in redis_client.keys(f"job:{ended}:*"):
         redis_client.delete(key)

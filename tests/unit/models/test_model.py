@@ -6,6 +6,7 @@ import numpy as np
 import orjson
 import pytest
 from onnx import helper
+from structlog.testing import capture_logs
 
 from inferq.errors import InvalidInputError, InvalidModelError, ModelError
 from inferq.models.model_folder import load_model
@@ -319,13 +320,16 @@ def test_one_model_runs_in_several_threads_at_once():
         onnx_models.write_scalar,
     ],
 )
-def test_a_model_without_an_example_is_warmed_up_with_zeros(write, tmp_path, capsys):
-    load_model(write(tmp_path / "model")).warm_up()
-    assert "not warmed up" not in capsys.readouterr().out
+def test_a_model_without_an_example_is_warmed_up_with_zeros(write, tmp_path):
+    with capture_logs() as logged:
+        load_model(write(tmp_path / "model")).warm_up()
+    assert "model_not_warmed_up" not in [line["event"] for line in logged]
 
 
 def test_zeros_that_fail_do_not_keep_a_model_from_serving(tmp_path):
-    load_model(onnx_models.write_reshape(tmp_path / "reshape")).warm_up()
+    with capture_logs() as logged:
+        load_model(onnx_models.write_reshape(tmp_path / "reshape")).warm_up()
+    assert "model_not_warmed_up" in [line["event"] for line in logged]
 
 
 def test_a_model_that_fails_on_its_own_example_cannot_be_served(tmp_path):

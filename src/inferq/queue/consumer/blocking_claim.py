@@ -123,7 +123,7 @@ class BlockingClaimer:
         """What was claimed by a call whose answer was lost, or would be claimed now."""
         token = self._in_doubt.token
         # a server that still waits on a connection that is lost claims nothing more
-        self._access.redis.delete(self._access.keys.take(token))
+        self._access.redis.delete(self._access.keys.pop(token))
         jobs = self._claimer.claim(limit, token=token)
         self._in_doubt.note_claimed(jobs)
         return jobs
@@ -140,7 +140,7 @@ class BlockingClaimer:
         if finish is None:
             pipelined.check_open()
         sure_ms = to_milliseconds(_SURE_SHARE * timeout_seconds)
-        trust = ScriptCall(scripts.WRITE_AT_OOM, [access.keys.take(token)], ["SET", "1", "PX", sure_ms])
+        trust = ScriptCall(scripts.WRITE_AT_OOM, [access.keys.pop(token)], ["SET", "1", "PX", sure_ms])
         claim = self._claimer.prepare(limit, token, self._order.draw_priorities(), sure_ms=sure_ms)
         self._in_doubt.begin(token)
         return pipelined.send(

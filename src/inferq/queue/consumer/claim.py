@@ -15,7 +15,7 @@ from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import REPEATABLE
 from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.redis_client.scripts import INLINE_BYTES
-from inferq.queue.schema.decoding import time_from
+from inferq.queue.schema.decoding import decode_time
 from inferq.queue.schema.ids import decode_id, encode_id
 from inferq.queue.schema.times import to_milliseconds
 
@@ -163,7 +163,7 @@ def read_leased(answer: list[Any], token: str) -> list[ClaimedJob]:
     if not ids:
         return []
     jobs = [
-        ClaimedJob(decode_id(job_id), model, data or b"", 1, token, time_from(submitted_ms))
+        ClaimedJob(decode_id(job_id), model, data or b"", 1, token, decode_time(submitted_ms))
         for job_id, data, submitted_ms in zip(ids, found, submitted.split(b","), strict=True)
     ]
     for index, attempt, timeout_ms in batched(unusual, 3, strict=True):

@@ -120,9 +120,9 @@ class Consumer:
         """See `Recovery`."""
         return self._recovery.recover()
 
-    def acquire_scan_turn(self) -> bool:
+    def acquire_scan_step(self) -> bool:
         """See `OrphanScan`."""
-        return self._orphans.acquire_scan_turn()
+        return self._orphans.acquire_scan_step()
 
     def requeue_orphans(self) -> list[str]:
         """See `OrphanScan`."""

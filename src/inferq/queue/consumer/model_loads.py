@@ -15,7 +15,7 @@ import structlog
 from inferq.errors import RedisUnavailableError
 from inferq.processes import is_running
 from inferq.queue.redis_client.connection import connect, redis_errors
-from inferq.queue.schema.decoding import text_from
+from inferq.queue.schema.decoding import decode_text
 from inferq.queue.schema.keys import Keys
 from inferq.settings import Settings
 
@@ -53,7 +53,7 @@ class ModelLoads:
         worker has loaded it recently: then something else has killed them.
         """
         notes = self._ask(lambda: cast("dict[bytes, bytes]", self._redis.hgetall(self._loading)), {})
-        for pid, note in ((text_from(pid), text_from(note)) for pid, note in notes.items()):
+        for pid, note in ((decode_text(pid), decode_text(note)) for pid, note in notes.items()):
             if pid == self._pid or not is_running(pid):
                 self._dead.append(pid)
                 number, _, stamp = note.partition(" ")
@@ -72,7 +72,7 @@ class ModelLoads:
         """
         get = cast("Callable[[], bytes | None]", partial(self._redis.get, self._unloadable(stamp)))
         reason = self._ask(get, None)
-        return None if reason is None else text_from(reason)
+        return None if reason is None else decode_text(reason)
 
     def begin(self, stamp: str) -> None:
         """Notes what is about to be loaded, by this process or one that it has started.

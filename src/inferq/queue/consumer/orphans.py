@@ -21,7 +21,7 @@ _KEYS_AT_ONCE = 1000
 
 
 class OrphanScan:
-    """The scan, which all workers share: its cursor, and whose turn it is, are kept in Redis.
+    """The scan, which all workers share: its cursor, and who makes the next step, are kept in Redis.
 
     Args:
         access: The server.
@@ -36,13 +36,13 @@ class OrphanScan:
         self._times = times
         self._lists: list[bytes] = []  # in which jobs waited when they were listed last
 
-    def acquire_scan_turn(self) -> bool:
+    def acquire_scan_step(self) -> bool:
         """Whether the next step is this worker's: one is due each second, whatever the number of workers.
 
         Raises:
             RedisUnavailableError: Redis is away.
         """
-        key, step_ms = self._access.keys.scan_turn, round(STEP_SECONDS * 900)
+        key, step_ms = self._access.keys.scan_step, round(STEP_SECONDS * 900)
         with redis_errors():
             if self._access.call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "NX", "PX", step_ms]) is not None:
                 return True

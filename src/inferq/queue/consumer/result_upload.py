@@ -120,11 +120,11 @@ class ResultUpload:
 
     def _send(self, command: tuple[object, ...]) -> None:
         deadline = time.monotonic() + self._seconds
-        sent_on = self._pipelined.send(self._pieces_of(pack([command]), deadline))
+        sent_on = self._pipelined.send(self._split(pack([command]), deadline))
         last = min(self._size, _BUFFERED_BYTES)
         self._pipelined.receive(1, sent_on, _BASE_SECONDS / 2 + transfer_seconds(last))
 
-    def _pieces_of(self, packed: bytes, deadline: float) -> Iterator[bytes | memoryview]:
+    def _split(self, packed: bytes, deadline: float) -> Iterator[bytes | memoryview]:
         for piece in split_in_chunks(packed):
             if self._stopped.is_set():
                 raise _StoppedError

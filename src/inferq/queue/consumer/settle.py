@@ -72,7 +72,7 @@ class Settler:
             if refused := self.staged_results.write_each(staged):
                 call, _ = self.prepare(
                     Outcome(outcome.job, error=ResultTooLargeError(f"Redis refuses the result: {error}."))
-                    if (error := refused.get(self.staged_results.key_of(outcome.job)))
+                    if (error := refused.get(self.staged_results.make_key(outcome.job)))
                     else outcome
                     for outcome in outcomes
                 )
@@ -91,7 +91,7 @@ class Settler:
                 continue
             payload = result or b"null"
             if len(payload) > INLINE_BYTES:
-                staged[self.staged_results.key_of(job)] = payload
+                staged[self.staged_results.make_key(job)] = payload
                 payload = b""
             settled.append(("completed", job.token, (job_id, payload)))
         return PreparedFinish(self._call(settled), staged)
@@ -105,7 +105,7 @@ class Settler:
             self._access.keys.prefix,
             job,
             result,
-            key=self.staged_results.key_of(job),
+            key=self.staged_results.make_key(job),
             ttl_ms=STAGED_MS,
             finish=lambda: read_verdicts(self._access.call(*call))[0],
         )

@@ -25,7 +25,7 @@ class StagedResults:
     def __init__(self, access: QueueAccess) -> None:
         self._access = access
 
-    def key_of(self, job: ClaimedJob) -> bytes:
+    def make_key(self, job: ClaimedJob) -> bytes:
         """Where the result of an attempt is staged."""
         return encode_id(self._access.keys.staged_result(job.id, job.token))
 

@@ -11,7 +11,7 @@ from inferq.queue.redis_client.group_commit import MOST_CALLS, GroupCommit
 from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection
 from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.redis_client.scripts import INLINE_BYTES
-from inferq.queue.schema.decoding import job_from
+from inferq.queue.schema.decoding import decode_job
 from inferq.queue.schema.ids import encode_id
 
 MEDIUM_BYTES = 64 * 1024
@@ -115,7 +115,7 @@ class JobReader:
             answers = await self._redis.run(call, connection)
         found = dict(zip(job_ids, answers, strict=True))
         await self._read_medium(found, since)
-        return [job_from(job_id, found[job_id]) for job_id in job_ids]
+        return [decode_job(job_id, found[job_id]) for job_id in job_ids]
 
     async def _read_medium(self, found: dict[str, list[Any]], since: float | None) -> None:
         """Adds the results to the script's answers that are too large for a script, but not for one read."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from inferq.errors import JobNotFoundError
 from inferq.jobs import Job
 from inferq.queue.redis_client.bounded import BoundedRedis
-from inferq.queue.schema.decoding import end_of
+from inferq.queue.schema.decoding import read_end
 from inferq.queue.schema.ids import encode_id
 
 PART_BYTES = 128 * 1024
@@ -55,7 +55,7 @@ class LargeResults:
             pipeline.strlen(key)  # these come after it: what was changed before is seen
             pipeline.hget(keys.records, job_id)
             part, length, record = await pipeline.execute()
-        if large is None or length != large.length or (record and end_of(record) != large.end):
+        if large is None or length != large.length or (record and read_end(record) != large.end):
             raise JobNotFoundError(
                 f"The result of job {job.id!r} has gone while it was read: it was deleted, or has expired."
             )

@@ -5,7 +5,7 @@ from typing import cast
 
 from inferq.jobs import WorkerInfo
 from inferq.queue.redis_client.bounded import BoundedRedis
-from inferq.queue.schema.decoding import text_from, time_from, worker_from
+from inferq.queue.schema.decoding import decode_text, decode_time, decode_worker
 from inferq.queue.schema.ids import decode_id, encode_id
 
 _AHEAD_SECONDS = 10.0
@@ -30,13 +30,13 @@ class ServiceRegistry:
         """
         async with self._redis.limit_time():
             documents = cast("dict[bytes, bytes]", await self._redis.client.hgetall(self._redis.keys.models))
-        return {text_from(name): document for name, document in documents.items()}
+        return {decode_text(name): document for name, document in documents.items()}
 
     async def read_models_with_jobs(self) -> set[str]:
         """The models of which jobs are kept, announced or not."""
         async with self._redis.limit_time():
             names = cast("set[bytes]", await self._redis.client.smembers(self._redis.keys.queues))
-        return {text_from(name) for name in names}
+        return {decode_text(name) for name in names}
 
     async def forget_models(self) -> None:
         """Removes all announcements; live workers make theirs again with their next heartbeat."""
@@ -59,7 +59,7 @@ class ServiceRegistry:
         workers = [
             worker
             for worker_id, report in zip(ids, found, strict=True)
-            if (worker := worker_from(decode_id(worker_id), report))
+            if (worker := decode_worker(decode_id(worker_id), report))
             and worker.seen_at
             and worker.seen_at <= latest
         ]
@@ -69,4 +69,4 @@ class ServiceRegistry:
         """When any worker last reported, or None if none ever has."""
         async with self._redis.limit_time():
             seen = cast("bytes | None", await self._redis.client.get(self._redis.keys.workers_seen))
-        return time_from(text_from(seen)) if seen else None
+        return decode_time(decode_text(seen)) if seen else None

@@ -8,7 +8,7 @@ from inferq.jobs import Priority, WorkerInfo
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.script_calls import ScriptCall
-from inferq.queue.schema.decoding import text_from, worker_from
+from inferq.queue.schema.decoding import decode_text, decode_worker
 from inferq.queue.schema.ids import decode_id
 
 
@@ -61,11 +61,11 @@ async def read_stats(redis: BoundedRedis) -> QueueStats:
     async with redis.limit_time():
         queues, reports, webhooks, held = await redis.run(ScriptCall(scripts.STATS, [redis.keys.models], []))
     found = (
-        worker_from(decode_id(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
+        decode_worker(decode_id(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
         for worker_id, report in reports
     )
     workers = sorted(filter(None, found), key=lambda worker: worker.started_at)
-    models = {text_from(name): numbers for name, *numbers in sorted(queues)}
+    models = {decode_text(name): numbers for name, *numbers in sorted(queues)}
     return QueueStats(
         {name: _numbers(numbers, _serving(name, workers)) for name, numbers in models.items()},
         workers,

@@ -5,7 +5,7 @@
 -- KEYS     queue:{model} of every model whose lists the BRPOP popped from
 -- ARGV[1]  key prefix
 -- ARGV[2]  lease, ms; up to ARGV[8] as for `claim`, but this claim is never repeated
--- ARGV[9]  the lifetime that take:{token} had before the BRPOP, ms
+-- ARGV[9]  the lifetime that pop:{token} had before the BRPOP, ms
 -- ARGV[10…] for each queue in KEYS: its model, the model's version, most jobs to lease of it
 --
 -- Returns  as `claim`
@@ -60,7 +60,7 @@ local function find_popped()
 end
 
 check_records()
-local left_ms = call('PTTL', prefix .. 'take:' .. token)
+local left_ms = call('PTTL', prefix .. 'pop:' .. token)
 -- the BRPOP may have ended for want of jobs, or its worker asks anew, or the clock has been set back meanwhile
 if left_ms <= 0 or left_ms > sure_ms then return finish_claim(KEYS[1], '') end
 local i, id, priority, waits = find_popped()

@@ -114,6 +114,7 @@ local function finish_job(id, token, verdict, payload, kind, delay_ms)
   if verdict == 'completed' then
     if not has_result(base, token, payload) then return 'stale' end
     if complete(base, token, payload) then
+      job.error_kind = nil -- of an attempt before
       record_end(queue, id, job, ttl_ms, now)
       add_to_group(job.model, job.priority, id)
       return is_held and 'completed' or 'late'

@@ -13,7 +13,7 @@ from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.requirements import ServerCheck
 from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.redis_client.scripts import Script
-from inferq.queue.schema.decoding import text_from
+from inferq.queue.schema.decoding import decode_text
 from inferq.queue.schema.ids import encode_id
 from inferq.queue.schema.times import get_open_job_ttl_ms, to_milliseconds
 from inferq.settings import Settings
@@ -143,7 +143,7 @@ class JobControl:
         if status is None:
             raise job_not_found(job_id)
         if status != b"deleted":
-            raise JobStateError(f"Job {job_id!r} is {text_from(status)}; cancel it first.")
+            raise JobStateError(f"Job {job_id!r} is {decode_text(status)}; cancel it first.")
 
     async def _run(self, script: Script, key: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as it answers
         return await self._redis.run(ScriptCall(script, [key], arguments))

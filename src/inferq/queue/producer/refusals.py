@@ -3,7 +3,7 @@
 from typing import Any
 
 from inferq.errors import IdempotencyConflictError, InferqError, QueueFullError, RedisUnavailableError
-from inferq.queue.schema.decoding import text_from
+from inferq.queue.schema.decoding import decode_text
 
 _LONGEST_WAIT_SECONDS = 60.0
 
@@ -43,7 +43,7 @@ def _make_refusal(answer: list[Any], where: str) -> InferqError | None:
             )
         case [b"full", depth, rate, model, count]:
             return QueueFullError(
-                f"{depth} jobs wait for model {text_from(model)!r}, and {count} more are too many "
+                f"{depth} jobs wait for model {decode_text(model)!r}, and {count} more are too many "
                 "(INFERQ_MAX_QUEUED). Try again later or with fewer at once, or add workers.",
                 retry_after_seconds=_seconds_until_room(rate),
             )
@@ -61,7 +61,7 @@ def _make_refusal(answer: list[Any], where: str) -> InferqError | None:
             )
         case [b"corrupt", key]:
             return RedisUnavailableError(
-                f"Nothing can be queued {where}while the key {text_from(key)!r} holds what inferq has not "
+                f"Nothing can be queued {where}while the key {decode_text(key)!r} holds what inferq has not "
                 "written. Remove it and try again."
             )
         case [b"lost"]:

@@ -149,10 +149,10 @@ class ServerCheck:
             self._fault, self._due_at = error, 0.0
             return
         self._fault = None
-        self._limits = self._limits_of(info, configuration)
+        self._limits = self._make_limits(info, configuration)
         self._due_at = time.monotonic() + _FRESH_SECONDS
 
-    def _limits_of(self, info: dict[str, Any], configuration: dict[str, Any]) -> Limits:
+    def _make_limits(self, info: dict[str, Any], configuration: dict[str, Any]) -> Limits:
         value = min(
             int(configuration.get("proto-max-bulk-len", LARGEST_VALUE_BYTES)),
             int(configuration.get("client-query-buffer-limit", 2 * LARGEST_VALUE_BYTES)),

@@ -22,10 +22,10 @@ All keys, with `{prefix}` before each:
 | `queue:{model}:counts` | hash | how jobs ended, and how many; see `lua/includes/counters.lua` |
 | `queue:{model}:rate` | hash | how fast jobs end |
 | `queue:{model}:cursor:…` | string | where recovery's pass over an index continues |
-| `scan:cursor`, `scan:turn` | string | where the scan for jobs from outside continues; held for a step |
+| `scan:cursor`, `scan:step` | string | where the scan for jobs from outside continues; held for a step |
 | `queue:{model}:sequence` | string | the last sequence number |
 | `queue:{model}:outside` | string | there while programs from outside have recently pushed or run jobs |
-| `take:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |
+| `pop:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |
 | `claim:{token}` | list | model, and ids of the jobs that are still leased by a claim |
 | `worker:{id}` | hash | a live worker; expires |
 | `loading:{host}` | hash | process id of a worker to a stamp of what it is loading |

@@ -21,7 +21,7 @@ _KINDS = {kind.value: kind for kind in ErrorKind}
 _PRIORITIES = {priority.value: priority for priority in Priority}
 
 
-def job_from(job_id: str, answer: list[Any]) -> Job | None:
+def decode_job(job_id: str, answer: list[Any]) -> Job | None:
     """Makes a job of what `lua/read.lua` answers for one id.
 
     Args:
@@ -35,33 +35,33 @@ def job_from(job_id: str, answer: list[Any]) -> Job | None:
     fields = parse_record(record)
     if stored_status is None and not has_data and "model" not in fields:
         return None
-    status = _status(stored_status, has_result=result is not None, has_error=error is not None)
-    started_at, finished_at = time_from(fields.get("started_ms")), time_from(fields.get("ended_ms"))
+    status = _read_status(stored_status, has_result=result is not None, has_error=error is not None)
+    started_at, finished_at = decode_time(fields.get("started_ms")), decode_time(fields.get("ended_ms"))
     return Job(
         id=job_id,
         status=status,
         result=result if status is Status.COMPLETED and isinstance(result, bytes) else None,
-        error=text_from(error) if error and status is Status.FAILED else None,
-        error_kind=_error_kind(fields.get("error_kind")) if status is Status.FAILED else None,
+        error=decode_text(error) if error and status is Status.FAILED else None,
+        error_kind=_read_error_kind(fields.get("error_kind")) if status is Status.FAILED else None,
         model=fields.get("model"),
         model_version=fields.get("version"),
-        attempts=_int(fields.get("attempts")) or 0,
-        submitted_at=time_from(fields.get("submitted_ms")),
+        attempts=_parse_int(fields.get("attempts")) or 0,
+        submitted_at=decode_time(fields.get("submitted_ms")),
         started_at=started_at,
         finished_at=finished_at,
         queue_position=position if status is Status.PENDING else None,
-        history=_history(fields, status, started_at, finished_at),
+        history=_read_history(fields, status, started_at, finished_at),
         owner=fields.get("owner", ""),
-        priority=_priority(fields.get("priority")),
-        webhook=_webhook(fields, status),
-        large_result=LargeResult(result, end_of(record))
+        priority=_read_priority(fields.get("priority")),
+        webhook=_read_webhook(fields, status),
+        large_result=LargeResult(result, read_end(record))
         if status is Status.COMPLETED and isinstance(result, int)
         else None,
         is_json_known=_is_ended_by_us(fields),
     )
 
 
-def end_of(record: bytes | None) -> bytes:
+def read_end(record: bytes | None) -> bytes:
     """What a record says of its job's end: another end of the same job is told otherwise."""
     return b"|".join((record or b"").split(b"|", 2)[:2])
 
@@ -71,25 +71,25 @@ def _is_ended_by_us(fields: dict[str, Any]) -> bool:
     return fields.get("state") == "ended" and "outside" not in fields and "error_kind" not in fields
 
 
-def worker_from(worker_id: str, report: object) -> WorkerInfo | None:
+def decode_worker(worker_id: str, report: object) -> WorkerInfo | None:
     """Makes a worker of its heartbeat's hash; None if it has expired or cannot be read."""
-    fields = _decode(report)
+    fields = _decode_hash(report)
     try:
         return WorkerInfo(
             id=worker_id,
             host=fields["host"],
             pid=int(fields["pid"]),
             models=tuple(fields["models"].split()),
-            started_at=_utc(datetime.fromisoformat(fields["started_at"])),
-            seen_at=time_from(fields["seen_ms"]),
+            started_at=_make_utc(datetime.fromisoformat(fields["started_at"])),
+            seen_at=decode_time(fields["seen_ms"]),
             jobs_done=int(fields["jobs_done"]),
-            left_out=_left_out(fields.get("left_out", "{}")),
+            left_out=_read_left_out(fields.get("left_out", "{}")),
         )
     except (KeyError, ValueError):
         return None
 
 
-def _left_out(stored: str) -> dict[str, str]:
+def _read_left_out(stored: str) -> dict[str, str]:
     try:
         found = json.loads(stored)
     except (ValueError, RecursionError):
@@ -98,22 +98,22 @@ def _left_out(stored: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=_MOMENTS)
-def time_from(milliseconds: str | float | None) -> datetime | None:
+def decode_time(milliseconds: str | float | None) -> datetime | None:
     """Makes a UTC time of milliseconds since 1970; None where there is none, or none that exists."""
-    number = _int(milliseconds)
+    number = _parse_int(milliseconds)
     try:
         return None if number is None else datetime.fromtimestamp(number / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _utc(moment: datetime) -> datetime:
+def _make_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Status:
+def _read_status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Status:
     """The public state, also of jobs that outside programs wrote in part or in words of their own."""
-    text = stored and text_from(stored)
+    text = stored and decode_text(stored)
     if text and text in _STATUSES:
         return _STATUSES[text]
     if has_result:
@@ -121,43 +121,45 @@ def _status(stored: bytes | None, *, has_result: bool, has_error: bool) -> Statu
     return Status.FAILED if has_error else Status.PENDING
 
 
-def text_from(stored: bytes) -> str:
+def decode_text(stored: bytes) -> str:
     """Makes a text of what Redis holds, also of what is not UTF-8."""
     return stored.decode("utf-8", "replace")
 
 
-def _history(
+def _read_history(
     fields: dict[str, Any], state: Status, started_at: datetime | None, finished_at: datetime | None
 ) -> tuple[Attempt, ...]:
     """The failed attempts as the scripts wrote them down, and the one that runs or succeeded."""
     attempts = []
-    last = min(_int(fields.get("attempts")) or 0, _LONGEST_HISTORY)
+    last = min(_parse_int(fields.get("attempts")) or 0, _LONGEST_HISTORY)
     for number in range(1, last + 1):
         noted = fields.get(f"attempt:{number}")
         if noted:
-            attempts.append(_noted_attempt(number, noted))
+            attempts.append(_read_attempt(number, noted))
         elif number == last and state in (Status.PROCESSING, Status.COMPLETED):
             attempts.append(Attempt(number, started_at, finished_at, fields.get("worker", "")))
     return tuple(attempts)
 
 
-def _noted_attempt(number: int, noted: Any) -> Attempt:  # noqa: ANN401 - of any JSON
+def _read_attempt(number: int, noted: Any) -> Attempt:  # noqa: ANN401 - of any JSON
     try:
-        started, ended = time_from(noted.get("started_ms")), time_from(noted["ended_ms"])
-        return Attempt(number, started, ended, noted["worker"], _error_kind(noted["kind"]), noted["reason"])
+        started, ended = decode_time(noted.get("started_ms")), decode_time(noted["ended_ms"])
+        return Attempt(
+            number, started, ended, noted["worker"], _read_error_kind(noted["kind"]), noted["reason"]
+        )
     except (ValueError, KeyError, AttributeError, TypeError):  # not written by our scripts
         return Attempt(number, None, None, "")
 
 
-def _error_kind(text: str | None) -> ErrorKind | None:
+def _read_error_kind(text: str | None) -> ErrorKind | None:
     return None if text is None else _KINDS.get(text)
 
 
-def _priority(text: str | None) -> Priority:
+def _read_priority(text: str | None) -> Priority:
     return Priority.NORMAL if text is None else _PRIORITIES.get(text, Priority.NORMAL)
 
 
-def _webhook(fields: dict[str, Any], status: Status) -> Webhook | None:
+def _read_webhook(fields: dict[str, Any], status: Status) -> Webhook | None:
     if "webhook" not in fields:
         return None
     settled, progress = fields.get("webhook_status"), WebhookStatus.WAITING
@@ -166,20 +168,20 @@ def _webhook(fields: dict[str, Any], status: Status) -> Webhook | None:
     return Webhook(
         url=fields["webhook"],
         status=progress,
-        attempts=_int(fields.get("webhook_attempts")) or 0,
-        last_attempt_at=time_from(fields.get("webhook_ms")),
+        attempts=_parse_int(fields.get("webhook_attempts")) or 0,
+        last_attempt_at=decode_time(fields.get("webhook_ms")),
         error=fields.get("webhook_error"),
     )
 
 
-def _decode(stored: object) -> dict[str, str]:
+def _decode_hash(stored: object) -> dict[str, str]:
     """A hash as text. Any program may write to Redis: what is no hash, or no text, must not break a read."""
     if not isinstance(stored, dict):
         return {}
-    return {text_from(name): text_from(value) for name, value in stored.items()}
+    return {decode_text(name): decode_text(value) for name, value in stored.items()}
 
 
-def _int(text: str | float | None) -> int | None:
+def _parse_int(text: str | float | None) -> int | None:
     try:
         return None if text is None else int(text)
     except (ValueError, OverflowError, TypeError):

@@ -71,9 +71,9 @@ class Keys:
         """Failed jobs of a model by the time they ended."""
         return f"{self.queue(model)}:dead"
 
-    def take(self, token: str) -> str:
+    def pop(self, token: str) -> str:
         """There while a claim behind a BRPOP may trust that this has popped something."""
-        return f"{self.prefix}take:{token}"
+        return f"{self.prefix}pop:{token}"
 
     @property
     def scan_cursor(self) -> str:
@@ -81,9 +81,9 @@ class Keys:
         return f"{self.prefix}scan:cursor"
 
     @property
-    def scan_turn(self) -> str:
+    def scan_step(self) -> str:
         """The worker that sets it makes the scan's next step."""
-        return f"{self.prefix}scan:turn"
+        return f"{self.prefix}scan:step"
 
     def worker(self, worker_id: str) -> str:
         """The hash of a live worker."""

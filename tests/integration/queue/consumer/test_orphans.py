@@ -43,10 +43,10 @@ async def test_outside_job_in_the_list_of_a_model_that_no_worker_has_yet_is_not_
     assert redis_client.lrange(waits_in, 0, -1) == [b"waiting"]
 
 
-def test_scan_is_one_workers_turn_each_second(consumer, settings):
+def test_one_worker_makes_a_step_of_the_scan_each_second(consumer, settings):
     other = Consumer(settings, "worker-2", ["iris"])
-    assert [consumer.acquire_scan_turn(), other.acquire_scan_turn()] == [True, False]
-    wait_until(other.acquire_scan_turn, what="the next turn")
+    assert [consumer.acquire_scan_step(), other.acquire_scan_step()] == [True, False]
+    wait_until(other.acquire_scan_step, what="the next step")
     other.close()
 
 

@@ -4,7 +4,10 @@ import pytest
 
 from inferq.errors import ModelError
 from inferq.jobs import Outcome, Status
+from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
+from inferq.queue.retry_policy import RetryPolicy
+from tests.servers import wait_until
 
 SIZES = [10, 50_000, 100_000]
 
@@ -19,6 +22,19 @@ async def test_result_that_our_worker_stored_is_known_to_be_json(producer, consu
     consumer.finish([Outcome(job, result=result_of(size)) for job in consumer.claim(1)])
     job = await producer.read(job_id)
     assert (job.status, job.is_json_known) == (Status.COMPLETED, True)
+
+
+async def test_result_of_a_job_that_was_retried_is_known_to_be_json(producer, settings):
+    at_once = RetryPolicy(max_attempts=2, base_seconds=0.0, cap_seconds=0.0)
+    consumer = Consumer(settings, "worker-1", ["iris"], retries=at_once)
+    job_id = await producer.submit(Submission("iris", b"[1]"))
+    [job] = consumer.claim(1)
+    assert consumer.finish([Outcome(job, error=ModelError("It failed."))]) == ["retrying"]
+    [job] = wait_until(lambda: consumer.claim(1), what="the next attempt")
+    consumer.finish([Outcome(job, result=b"1")])
+    consumer.close()
+    job = await producer.read(job_id)
+    assert (job.status, job.attempts, job.is_json_known) == (Status.COMPLETED, 2, True)
 
 
 @pytest.mark.parametrize("size", SIZES)
