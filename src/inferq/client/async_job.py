@@ -1,22 +1,32 @@
 """A job in the hands of a program on asyncio: what can be done with it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from inferq.client import requests
 from inferq.client.answers import View, get_result
 from inferq.client.base_job import BaseJob
 from inferq.client.job_wait import wait_for_end
+from inferq.client.steps import Steps
 
-if TYPE_CHECKING:
-    from inferq.client.asynchronous import AsyncClient
+
+class AsyncStepRunner(Protocol):
+    """What a job needs of its client."""
+
+    retries: int
+
+    async def run[T](self, steps: Steps[T]) -> T:
+        """Makes the calls and pauses that steps ask for, and returns their result."""
+
+    def events(self, job_id: str) -> AsyncGenerator[View]:
+        """Yields a job's views as the service sends them, until it has ended."""
 
 
 class AsyncJob(BaseJob):
     """A job, with what can be done with it."""
 
-    def __init__(self, client: "AsyncClient", job_id: str, view: View | None = None) -> None:
+    def __init__(self, client: AsyncStepRunner, job_id: str, view: View | None = None) -> None:
         super().__init__(job_id, view)
         self._client = client
 

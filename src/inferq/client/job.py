@@ -1,21 +1,31 @@
-"""A job in the hands of a program of an ordinary program: what can be done with it."""
+"""A job in the hands of an ordinary program: what can be done with it."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from inferq.client import requests
 from inferq.client.answers import View, get_result
 from inferq.client.base_job import BaseJob
 from inferq.client.job_wait import wait_for_end
+from inferq.client.steps import Steps
 
-if TYPE_CHECKING:
-    from inferq.client.synchronous import Client
+
+class StepRunner(Protocol):
+    """What a job needs of its client."""
+
+    retries: int
+
+    def run[T](self, steps: Steps[T]) -> T:
+        """Makes the calls and pauses that steps ask for, and returns their result."""
+
+    def events(self, job_id: str) -> Iterator[View]:
+        """Yields a job's views as the service sends them, until it has ended."""
 
 
 class Job(BaseJob):
     """A job, with what can be done with it."""
 
-    def __init__(self, client: "Client", job_id: str, view: View | None = None) -> None:
+    def __init__(self, client: StepRunner, job_id: str, view: View | None = None) -> None:
         super().__init__(job_id, view)
         self._client = client
 
