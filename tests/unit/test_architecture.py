@@ -2,6 +2,7 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -48,13 +49,37 @@ def test_room_imports_only_what_the_page_allows(room):
     assert set(imports_of(room)) <= {room, *ROOMS[room], *SHARED}
 
 
+def test_no_modules_import_each_other_in_a_circle():
+    modules = {name_module(path): path for path in SOURCE.rglob("*.py")}
+    imports = {
+        name: {found for found in read_imports(path) if found in modules} - {name}
+        for name, path in modules.items()
+    }
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names them
+
+
+def name_module(path):
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def read_imports(path):
+    """Modules that a file imports, also for types alone, and all names that may be modules."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from parts
+            if node.module not in {part.rpartition(".")[0] for part in parts if is_module(part)}:
+                yield node.module or ""
+
+
+def is_module(name):
+    path = SOURCE.parent / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
 def imports_of(room):
     """The rooms and modules of inferq that the files of a room import."""
     for path in [*(SOURCE / room).rglob("*.py"), *SOURCE.glob(f"{room}.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                modules.append(node.module or "")
-            for module in modules:
-                if module.startswith("inferq."):
-                    yield module.split(".")[1]
+        yield from (found.split(".")[1] for found in read_imports(path) if found.startswith("inferq."))
