@@ -58,7 +58,7 @@ class RequestObserver(Protocol):
         Args:
             method: HTTP method; GET also for HEAD, which is served as GET.
             route: Path of the route with the names of its parameters, such as `/job/{job_id}`; empty where no
-                route was looked for or found.
+                route was looked for or found, and for the files of the API pages.
             status: HTTP status of the answer.
             seconds: From the request's head to the answer's end.
         """

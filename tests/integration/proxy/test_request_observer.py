@@ -1,7 +1,5 @@
 """Each request is observed once, whichever way it is served."""
 
-import hashlib
-
 import httpx
 import pytest
 
@@ -28,68 +26,61 @@ def recorder():
 
 
 @pytest.fixture
-def observed(settings, announced, recorder):
-    """A proxy with an observer."""
-    with serving(settings, app=create_app(settings, observer=recorder)) as proxy:
-        proxy.count_fast_requests()
-        yield proxy
+def ask(settings, announced, recorder):
+    """Makes requests of a proxy and stops it; returns the statuses, and how many requests skipped ASGI."""
+
+    async def ask(*requests, **changes):
+        app = create_app(settings.model_copy(update=changes), observer=recorder)
+        with serving(settings, app=app) as proxy:
+            proxy.count_fast_requests()
+            async with proxy.client() as client:
+                answers = [
+                    await client.request(
+                        method, path, content=BODY if method == "POST" else b"", headers=headers
+                    )
+                    for method, path, headers in requests
+                ]
+        return [answer.status_code for answer in answers], proxy.fast_requests
+
+    return ask
 
 
-async def test_request_that_skips_asgi_is_observed_once(observed, recorder):
-    async with observed.client() as client:
-        job_id = (await client.post("/predict", content=BODY)).json()["job_id"]
-        await client.get(f"/job/{job_id}")
-        await client.get("/job/nosuch")
-    assert observed.fast_requests == 3
-    assert recorder.requests == [
-        ("POST", "/predict", 202),
-        ("GET", "/job/{job_id}", 200),
-        ("GET", "/job/{job_id}", 404),
-    ]
+async def test_request_that_skips_asgi_is_observed_once(ask, recorder):
+    assert await ask(("POST", "/predict", {}), ("GET", "/job/nosuch", {})) == ([202, 404], 2)
+    assert sorted(recorder.requests) == sorted([("POST", "/predict", 202), ("GET", "/job/{job_id}", 404)])
 
 
-async def test_fast_route_served_through_asgi_is_observed_once(observed, recorder):
-    async with observed.client() as client:
-        await client.post("/predict", content=BODY, headers={"Prefer": "wait=0"})
-        await client.get("/job/nosuch?wait=1")
-    assert observed.fast_requests == 0
-    assert recorder.requests == [("POST", "/predict", 202), ("GET", "/job/{job_id}", 404)]
+async def test_fast_route_served_through_asgi_is_observed_once(ask, recorder):
+    requests = ("POST", "/predict", {"Prefer": "wait=0"}), ("GET", "/job/nosuch?wait=1", {})
+    assert await ask(*requests) == ([202, 404], 0)
+    assert sorted(recorder.requests) == sorted([("POST", "/predict", 202), ("GET", "/job/{job_id}", 404)])
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "expected"),
-    [
-        ("GET", "/models/iris", ("GET", "/models/{name}", 200)),
-        ("HEAD", "/models/iris", ("GET", "/models/{name}", 200)),
-        ("GET", "/docs/assets/favicon.png", ("GET", "/docs/assets/{path}", 200)),
-        ("DELETE", "/job/nosuch", ("DELETE", "/job/{job_id}", 404)),
-        ("GET", "/nothing/here", ("GET", "", 404)),
-    ],
-)
-async def test_ordinary_request_is_observed_once(observed, recorder, method, path, expected):
-    async with observed.client() as client:
-        await client.request(method, path)
-    assert recorder.requests == [expected]
+async def test_ordinary_request_is_observed_once(ask, recorder):
+    requests = {
+        ("GET", "/models/iris"): ("GET", "/models/{name}", 200),
+        ("HEAD", "/models/iris"): ("GET", "/models/{name}", 200),
+        ("GET", "/docs/assets/favicon.png"): ("GET", "", 200),
+        ("DELETE", "/job/nosuch"): ("DELETE", "/job/{job_id}", 404),
+        ("PUT", "/predict"): ("PUT", "/predict", 405),
+        ("GET", "/nothing/here"): ("GET", "", 404),
+    }
+    await ask(*((*request, {}) for request in requests))
+    assert sorted(recorder.requests) == sorted(requests.values())
 
 
-async def test_request_that_is_refused_before_its_route_is_observed_once(settings, announced, recorder):
-    keys = f"ann:{hashlib.sha256(b'key').hexdigest()}"
-    app = create_app(settings.model_copy(update={"api_keys": keys}), observer=recorder)
-    with serving(settings, app=app) as proxy:
-        async with proxy.client() as client:
-            await client.post("/predict", content=BODY)
-            await client.post("/predict", content=BODY, headers={"Origin": "https://elsewhere"})
-    assert recorder.requests == [("POST", "", 401), ("POST", "", 403)]
+async def test_request_that_is_refused_before_its_route_is_looked_for_is_observed_once(ask, recorder):
+    requests = ("POST", "/predict", {}), ("POST", "/predict", {"Origin": "https://elsewhere"})
+    await ask(*requests, api_keys=f"ann:{'0' * 64}")
+    assert sorted(recorder.requests) == sorted([("POST", "", 401), ("POST", "", 403)])
 
 
 @pytest.mark.parametrize(
     ("headers", "is_fast"), [({}, True), ({"Prefer": "wait=0"}, False)], ids=["fast-protocol", "fast-route"]
 )
-async def test_fast_request_that_fails_is_observed_once(observed, recorder, monkeypatch, headers, is_fast):
+async def test_fast_request_that_fails_is_observed_once(ask, recorder, monkeypatch, headers, is_fast):
     monkeypatch.setattr("inferq.proxy.routes.predictions.read_body", lambda *_: 1 / 0)
-    async with observed.client() as client:
-        assert (await client.post("/predict", content=BODY, headers=headers)).status_code == 500
-    assert observed.fast_requests == is_fast
+    assert await ask(("POST", "/predict", headers)) == ([500], is_fast)
     assert recorder.requests == [("POST", "/predict", 500)]
 
 
