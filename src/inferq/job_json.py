@@ -17,7 +17,7 @@ _MOMENTS = 1024
 
 
 def job_json(job: Job) -> bytes:
-    """Returns the JSON of `GET /job/{id}`; see `proxy.schemas.JobView`. For a job without a large result."""
+    """Returns the JSON of `GET /job/{id}` for a job without a large result; see `JobView`."""
     head, tail = job_frame(job)
     return b"".join((head, _result_json(job), tail))
 
@@ -61,7 +61,7 @@ def job_frame(job: Job) -> tuple[bytes, bytes]:
 
 
 def overview_json(overview: "QueueStats", max_queued_bytes: int | None) -> bytes:
-    """Returns the JSON of `GET /queue`; see `proxy.http.queue_schemas.QueueView`.
+    """Returns the JSON of `GET /queue`; see `QueueView`.
 
     Args:
         overview: The numbers.

@@ -16,7 +16,7 @@ def write_json(value: Any) -> bytes:  # noqa: ANN401 - whatever users hold
     """Writes a value as JSON, without spaces.
 
     NaN and missing values (`None`, `pandas.NA`, masked) become null, infinities "Infinity" and "-Infinity";
-    numbers of 16 and 32 bits are written as their own widen_floats decimals.
+    numbers of 16 and 32 bits are written as their own shortest decimals.
 
     Args:
         value: Numbers, booleans, texts; nested lists, tuples and arrays of these; mappings of names to them.

@@ -1,6 +1,6 @@
 """The worker's side of models: how they are loaded, run, and how their outputs become results.
 
-ONNX Runtime and NumPy are imported here only. What proxy and client need of a model is in `inferq.tensors`.
+ONNX Runtime is imported here only. What proxy and client need of a model is in `inferq.tensors`.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""The proxy: the HTTP interface. Knows neither ONNX Runtime nor, beyond `queue.producer`, Redis."""
+"""The proxy: the HTTP interface. It needs no ONNX Runtime, and reaches Redis through `inferq.queue` alone."""

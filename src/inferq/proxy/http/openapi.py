@@ -86,7 +86,7 @@ def add_wait(documented: Answers, ended: type[BaseModel]) -> Answers:
     """Documents that an endpoint which stores a job answers with the ended job if it is asked to wait.
 
     Args:
-        documented: What `accepted` made.
+        documented: What `document_accepted` made.
         ended: Shape of the job.
     """
     applied = {
