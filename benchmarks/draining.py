@@ -8,7 +8,7 @@ from benchmarks.processes import BenchmarkError, program, redis_server, wait_unt
 from benchmarks.subjects import Subject
 
 _LONGEST_DRAIN_SECONDS = 120.0
-_LOOK_SECONDS = 0.004
+_POLL_SECONDS = 0.004
 _FIRST_JOBS = 512
 """So many of the first jobs are counted at the first sight of a result: a batch completes at one moment."""
 
@@ -38,7 +38,7 @@ def jobs_per_second(subject: Subject, quick: bool, cpu: int | None = None) -> fl
             wait_until(
                 lambda: any(subject.completed(client, jobs[:1])),
                 f"{subject.name} completes its first job",
-                pause=_LOOK_SECONDS,
+                pause=_POLL_SECONDS,
                 alive=worker,
             )
             first = time.perf_counter()
@@ -47,7 +47,7 @@ def jobs_per_second(subject: Subject, quick: bool, cpu: int | None = None) -> fl
                 lambda: all(subject.completed(client, jobs[-1:])),
                 f"{subject.name} completes its last job",
                 seconds=_LONGEST_DRAIN_SECONDS,
-                pause=_LOOK_SECONDS,
+                pause=_POLL_SECONDS,
                 alive=worker,
             )
             last = _last(subject, client, jobs)
@@ -61,6 +61,6 @@ def _last(subject: Subject, client: redis.Redis, jobs: list[str]) -> float:
     while jobs := [job for job, done in zip(jobs, subject.completed(client, jobs), strict=True) if not done]:
         if time.perf_counter() > deadline:
             raise BenchmarkError(f"{subject.name}: {len(jobs)} jobs did not complete, such as {jobs[0]}.")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         seen = time.perf_counter()
     return seen

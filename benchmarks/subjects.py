@@ -24,7 +24,7 @@ class Subject:
         worker: Command line of its one worker process.
         jobs: How many jobs a round has.
         quick_jobs: The same in a quick run.
-        look: The Redis command that reads a job's result or status, of what `enqueue` returned for it.
+        read_command: The Redis command that reads a job's result or status, by what `enqueue` returned.
         mark: What its answer contains once the job has completed.
     """
 
@@ -33,7 +33,7 @@ class Subject:
     worker: list[str]
     jobs: int
     quick_jobs: int
-    look: Callable[[str], tuple[str | int, ...]]
+    read_command: Callable[[str], tuple[str | int, ...]]
     mark: bytes = b"setosa"
 
     def enqueue(self, url: str, count: int) -> list[str]:
@@ -56,7 +56,7 @@ class Subject:
         """Which of these jobs have completed."""
         pipeline = client.pipeline(transaction=False)
         for job in jobs:
-            pipeline.execute_command(*self.look(job))  # type: ignore[no-untyped-call]
+            pipeline.execute_command(*self.read_command(job))  # type: ignore[no-untyped-call]
         return [answer is not None and self.mark in answer for answer in pipeline.execute()]
 
 
@@ -83,7 +83,7 @@ CONTRACT = Subject(
     python("-m", "benchmarks.rivals.contract_worker"),
     50_000,
     5_000,
-    SEED.look,
+    SEED.read_command,
     SEED.mark,
 )
 CELERY = Subject(

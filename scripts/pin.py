@@ -1,6 +1,6 @@
 """Writes the exact version of every package that uv has resolved into pyproject.toml.
 
-`uv.lock` names the package registry of whoever wrote it, so it is not committed; the versions in it are.
+`uv.lock` names the package registry of one machine, so it is not committed; the versions in it are.
 They go into `[tool.uv] constraint-dependencies`, which `uv sync` obeys in a clone and in a container build.
 
     uv run scripts/pin.py            after a change of dependencies: keeps the pins, adds what is new

@@ -524,7 +524,7 @@ def write_doubling(folder: Path) -> Path:
 
 
 def write_alarm(folder: Path) -> Path:
-    """FP32 [n] to [n]: adds 1 to every row of a run where one is over 1,000, as no trial could guess."""
+    """FP32 [n] to [n]: adds 1 to every row of a run where one is over 1,000, which no probe could guess."""
     return write(
         folder,
         [

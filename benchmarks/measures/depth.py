@@ -24,7 +24,7 @@ from inferq.queue.redis_client import scripts
 from inferq.settings import Settings, load_settings
 
 _DEPTHS = (1_000, 100_000, 1_000_000)
-_TURNS = 6
+_ROUNDS = 6
 _CALLS = 50
 _AT_ONCE = 500
 _DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -46,11 +46,11 @@ def measure(quick: bool) -> list[Figure]:
         os.sched_setaffinity(0, {here})
         queues = {depth: _queue(depth, there, stack) for depth in depths}
         weight = _weight(queues[depths[-1]])
-        for turn in range(1, _TURNS + 1):
+        for round_number in range(1, _ROUNDS + 1):
             for depth, settings in queues.items():
                 for name, samples in _time_calls(settings).items():
                     times.setdefault(name, {}).setdefault(depth, []).extend(samples)
-            tell(f"depth: calls timed, turn {turn} of {_TURNS}")
+            tell(f"depth: calls timed, round {round_number} of {_ROUNDS}")
     figures = [
         _figure(name, depth, samples, series[depths[0]])
         for name, series in times.items()
@@ -132,7 +132,7 @@ async def _time_submits(settings: Settings) -> list[float]:
 
 
 def _time_claims(consumer: Consumer, count: int) -> list[float]:
-    """Times claims; what was claimed is given back outside the measured time."""
+    """Times claims; what was claimed is requeued outside the measured time."""
     claimed: list[ClaimedJob] = []
 
     def claim() -> None:

@@ -15,7 +15,7 @@ _CLASS_NAMES = ["setosa", "versicolor", "virginica"]
 
 @cache
 def _session() -> onnxruntime.InferenceSession:
-    """The model, loaded once by whoever runs it: a pool's child rather than its parent."""
+    """The model, loaded once by the process that runs it: a pool's child rather than its parent."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # the fastest for a model so small, and kind to the other processes
     return onnxruntime.InferenceSession(

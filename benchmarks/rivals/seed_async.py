@@ -24,7 +24,7 @@ class PredictRequest(BaseModel):
 
 @app.post("/predict")
 async def predict(request: PredictRequest) -> dict[str, str]:
-    """Stores a job, puts it in line and returns its id."""
+    """Stores a job, queues it and returns its id."""
     job_id = uuid4().hex
     await _redis.set(f"job:{job_id}:data", json.dumps(request.data), ex=TTL_SECONDS)
     await _redis.set(f"job:{job_id}:status", "pending", ex=TTL_SECONDS)

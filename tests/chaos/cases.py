@@ -81,7 +81,7 @@ class Cases:
         return random.choice(random.choice((self._iris, self._iris, self._doubles, self._table)))
 
     def draw_foreign(self, random: Random) -> Case:
-        """A job of the default model, since one lost in BRPOP is put back for that; some are spoiled."""
+        """A job of the default model, since one lost in BRPOP is requeued for that; some are spoiled."""
         if random.random() < 0.2:
             return Case("iris", random.choice(_SPOILED), None, ErrorKind.INVALID_INPUT)
         return random.choice(self._iris)

@@ -189,7 +189,7 @@ class Cluster:
         parent = {PARENT_VARIABLE: str(os.getpid()), "CHAOS_SEED": f"{self._seed}-{self._starts}"}
         return inherited | settings | chaos | parent
 
-    def revive(self) -> None:
+    def restart_dead(self) -> None:
         """Starts again what has died."""
         if self._is_stopping:
             return

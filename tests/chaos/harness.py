@@ -215,7 +215,7 @@ class Harness:
 
     async def _keep_running(self) -> None:
         while True:
-            self.cluster.revive()
+            self.cluster.restart_dead()
             await asyncio.sleep(0.05)
 
     async def _tell(self, load: Load, started: float) -> None:
@@ -350,7 +350,7 @@ class Harness:
             **{what: n for what, n in sorted(noted.items()) if not what.startswith("death")},
             **dict(sorted(logged.items())),
             "final states rolled back by server kills": journal.rolled_back,
-            "looks back at ended jobs": poller.looks_back,
+            "ended jobs read again": poller.rechecks,
             "jobs lost": lost,
             "violations": len(journal.violations),
             "seconds": round(seconds, 1),

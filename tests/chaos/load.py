@@ -30,12 +30,12 @@ class Pace:
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
         self._started = time.monotonic()
-        self._turns = 0
+        self._rounds = 0
 
     async def turn(self) -> int:
         """Waits for the next turn and returns its number."""
-        number = self._turns
-        self._turns += 1
+        number = self._rounds
+        self._rounds += 1
         due = self._started + number / self._per_second
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         return number

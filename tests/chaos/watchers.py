@@ -1,4 +1,4 @@
-"""Those who look on during a run: at states by polling, at events as they are published."""
+"""Watch a run: states by polling, and events as they are published."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from tests.chaos.journal import Journal
 
 _POLL_SECONDS = 0.4
 _CHUNK = 1000
-_LOOKS_BACK = 200
+_RECHECKS = 200
 _RECONNECT_SECONDS = 0.05
 
 AWAY = (RedisError, OSError, TimeoutError)
@@ -32,7 +32,7 @@ class Poller:
         self._journal = journal
         self._random = Random(0)
         self._ended: list[str] = []
-        self.looks_back = 0
+        self.rechecks = 0
 
     async def run(self) -> None:
         """Polls until cancelled."""
@@ -44,18 +44,18 @@ class Poller:
             await self._redis.aclose()
 
     async def poll(self) -> None:
-        """Looks once."""
+        """Reads the states once."""
         open_ids = list(self._journal.open)
-        before = self._random.sample(self._ended, min(_LOOKS_BACK, len(self._ended)))
+        before = self._random.sample(self._ended, min(_RECHECKS, len(self._ended)))
         for start in range(0, len(open_ids), _CHUNK):
             chunk = open_ids[start : start + _CHUNK]
-            await self._look(chunk)
+            await self._read(chunk)
             self._ended += [job_id for job_id in chunk if job_id not in self._journal.open]
         if before:
-            await self._look(before)
-            self.looks_back += len(before)
+            await self._read(before)
+            self.rechecks += len(before)
 
-    async def _look(self, job_ids: list[str]) -> None:
+    async def _read(self, job_ids: list[str]) -> None:
         now = time.monotonic()
         try:
             found = await self._redis.mget([f"job:{job_id}:status" for job_id in job_ids])

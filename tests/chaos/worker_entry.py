@@ -7,7 +7,7 @@ It is the real worker with some classes replaced, so that the product's code has
     CHAOS_GAP_DEATH    the same between BRPOP and a claim of what it popped
     CHAOS_LOST_REPLY   probability that an answer of the server is thrown away
     CHAOS_TALLY        file that each death, lost answer and unusual verdict is noted in, one a line
-    CHAOS_HASTE        divides the pauses before a retry, and before what was lost in BRPOP is put back
+    CHAOS_HASTE        divides the pauses before a retry, and before what was lost in BRPOP is requeued
 """
 
 import os

@@ -196,7 +196,7 @@ def test_container_has_no_privileges_and_a_read_only_root(stack, service):
     assert "no-new-privileges:true" in host["SecurityOpt"]
 
 
-def test_every_container_turns_healthy_by_its_own_check(stack):
+def test_every_container_becomes_healthy_by_its_own_check(stack):
     stack.up()
     every = [one for service in ("redis", "proxy", "worker") for one in stack.containers(service)]
     wait_until(

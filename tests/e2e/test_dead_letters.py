@@ -101,7 +101,7 @@ async def test_jobs_are_tried_again_by_id_and_the_unknown_are_named(server, sett
     assert "The job is pending" in again.stderr
 
 
-async def test_all_are_dropped_only_if_somebody_said_yes(server, failed):
+async def test_all_are_dropped_only_after_a_yes(server, failed):
     asked = inferq(server, "dead", "drop", "--all")
     assert (asked.returncode, asked.stderr) == (
         1, "inferq: 3 jobs would be concerned. Say --yes, since nobody can be asked here.\n",

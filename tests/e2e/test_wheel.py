@@ -1,4 +1,4 @@
-"""The wheel, installed outside of the clone: what somebody has who never saw the clone."""
+"""The wheel, installed outside of the clone: all that a user has who never saw the clone."""
 
 import email.parser
 import os
@@ -90,4 +90,4 @@ def test_what_the_wheel_shows_has_no_link_into_a_repository_that_is_not_there(wh
     assert (metadata["Author"], metadata["License-Expression"]) == ("inferq maintainers", "MIT")
     links = re.findall(r"\]\(([^)]+)\)", metadata.get_payload())
     assert links
-    assert all(link.startswith("https://") for link in links)
+    assert all(target.startswith("https://") for target in links)

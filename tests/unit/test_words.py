@@ -4,6 +4,7 @@ import ast
 import io
 import re
 import tokenize
+from pathlib import Path
 
 import pytest
 
@@ -53,8 +54,8 @@ NAMES = {
     "trial": "batch probe",
     "turns": "priorities",
 }
-# plain English, or another library's
-EXCEPTIONS = re.compile(r"looks_like|look_up|in_place")
+# plain English, or another library's; links of documents and folders
+EXCEPTIONS = re.compile(r"looks_like|look_up|in_place|relative_link|link_(to|into|that)_")
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "src").rglob("*.lua"))
 
@@ -105,11 +106,23 @@ def find_names(names):
     )
 
 
+def check_module(path):
+    source = path.read_text(encoding="utf-8")
+    names = [*names_in(source), *path.relative_to(ROOT).with_suffix("").parts]
+    assert find_names(names) == [], path
+    assert find_prose("\n".join(prose_in(source))) == [], path
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_module_uses_the_words_of_the_glossary(path):
-    source = path.read_text(encoding="utf-8")
-    assert find_names([*names_in(source), *path.relative_to(ROOT / "src").with_suffix("").parts]) == []
-    assert find_prose("\n".join(prose_in(source))) == []
+    check_module(path)
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks", "scripts"])
+def test_folder_beside_the_package_uses_the_words_of_the_glossary(folder):
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if path != Path(__file__):  # it names the words
+            check_module(path)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=named)

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from inferq.settings import Settings
-from tests.integration.proxy.links import slow_link
+from tests.integration.proxy.slow_connections import slow_connection
 from tests.servers import free_port
 
 DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
@@ -101,7 +101,7 @@ async def test_time_limit_is_one_for_all_that_a_request_asks_of_redis(
     redis_server, settings, make_client, count
 ):
     body = {"jobs": [DATA] * count}
-    async with slow_link(redis_server.port, seconds=0.4) as port:
+    async with slow_connection(redis_server.port, seconds=0.4) as port:
         slow = settings.model_copy(
             update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_seconds": 1.0}
         )

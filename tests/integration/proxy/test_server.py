@@ -78,7 +78,7 @@ def test_address_that_cannot_be_listened_on_is_one_clear_line(host, words):
     assert words in errors
 
 
-def test_whoever_got_through_before_the_proxy_stops_is_answered():
+def test_client_that_connected_before_the_proxy_stops_is_answered():
     port = free_port()
     answered, failures = [], []
 

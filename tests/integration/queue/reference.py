@@ -116,10 +116,10 @@ class Reference:
         goes_on = True
         if popped is not None:
             self.popped.pop(popped[0], None)
-            goes_on = self._take(*popped, token, version, claimed)
+            goes_on = self._claim(*popped, token, version, claimed)
         for priority, waiting in self.lists.items():
             while goes_on and waiting and len(claimed) < limit:
-                goes_on = self._take(waiting.pop(), priority, token, version, claimed)
+                goes_on = self._claim(waiting.pop(), priority, token, version, claimed)
         if claimed:
             self.claims[token] = claimed
         return self.claimed_with(token)
@@ -129,10 +129,10 @@ class Reference:
         held = (self.jobs[job_id] for job_id in self.claims.get(token, []))
         return [(job.id, job.attempts) for job in held if job.state == "leased" and job.token == token]
 
-    def _take(self, job_id: str, priority: Priority, token: str, version: str, claimed: list[str]) -> bool:
+    def _claim(self, job_id: str, priority: Priority, token: str, version: str, claimed: list[str]) -> bool:
         job = self.jobs[job_id]
         if job.outside is not None and job.outside.is_final:
-            self.notice_outside(job)
+            self.reconcile_outside(job)
             return True
         if job.state in ("foreign", "gone"):
             has_data = job.state == "foreign" and job.has_data
@@ -156,7 +156,7 @@ class Reference:
 
     def complete(self, job_id: str, token: str, result: bytes) -> str:
         job = self.jobs[job_id]
-        if self.notice_outside(job) or not self._is_open(job):
+        if self.reconcile_outside(job) or not self._is_open(job):
             return "stale"
         in_time = self._holds(job, token)
         self._end(job, None, result)
@@ -164,7 +164,7 @@ class Reference:
 
     def fail(self, job_id: str, token: str, kind: ErrorKind, attempt: int) -> str:
         job = self.jobs[job_id]
-        if self.notice_outside(job) or not self._holds(job, token):
+        if self.reconcile_outside(job) or not self._holds(job, token):
             return "stale"
         job.failures += 1
         if kind in RETRIED_KINDS and job.failures < MAX_ATTEMPTS:
@@ -175,7 +175,7 @@ class Reference:
 
     def release(self, job_id: str, token: str) -> str:
         job = self.jobs[job_id]
-        if self.notice_outside(job) or not self._holds(job, token):
+        if self.reconcile_outside(job) or not self._holds(job, token):
             return "stale"
         job.state, job.token = "queued", ""
         job.attempts -= 1
@@ -198,7 +198,7 @@ class Reference:
     def cancel(self, job_id: str) -> Status | None:
         """What the job was; None where it cannot be cancelled."""
         job = self.jobs[job_id]
-        if self.notice_outside(job) or not self._is_open(job):
+        if self.reconcile_outside(job) or not self._is_open(job):
             return None
         was = Status.PROCESSING if job.state == "leased" else Status.PENDING
         waiting = self.lists[job.priority]
@@ -216,7 +216,7 @@ class Reference:
                     self.cancel(job.id)
                     count += 1
                 elif job.state != "leased":
-                    self.notice_outside(job)
+                    self.reconcile_outside(job)
             for job_id in reversed(self.lists[priority]):
                 job = self.jobs[job_id]
                 if job.state == "foreign" and job.has_data and job.status is Status.PENDING:
@@ -228,7 +228,7 @@ class Reference:
             self.lists[priority] = [job_id for job_id in waiting if self.jobs[job_id].state != "ended"]
         return count
 
-    def take_outside(self, *, says_processing: bool) -> str | None:
+    def claim_outside(self, *, says_processing: bool) -> str | None:
         """An outside worker pops a job."""
         popped = self.pop()
         if popped is None:
@@ -243,7 +243,7 @@ class Reference:
         job = self.jobs[job_id]
         job.outside, job.result = status, result
 
-    def revive(self, job_id: str) -> bool:
+    def retry(self, job_id: str) -> bool:
         job = self.jobs[job_id]
         if job.state != "ended" or job.status is not Status.FAILED or not job.has_data:
             return False
@@ -256,12 +256,12 @@ class Reference:
         self.lists[job.priority].insert(0, job_id)
         return True
 
-    def take_back_lapsed(self) -> tuple[list[Record], int]:
+    def reclaim_lapsed(self) -> tuple[list[Record], int]:
         """The jobs whose leases ran out and that wait again, in the order of their lists; how many failed."""
         lapsed = [job for job in self.jobs.values() if job.state == "leased" and job.deadline <= self.now]
         back, failed = [], 0
         for job in lapsed:
-            if self.notice_outside(job):
+            if self.reconcile_outside(job):
                 continue
             if job.alone:
                 job.failures += 1
@@ -273,17 +273,17 @@ class Reference:
             back.append(job)
         return sorted(back, key=lambda job: -job.sequence), failed
 
-    def take_due(self) -> list[Record]:
+    def requeue_due(self) -> list[Record]:
         due = [job for job in self.jobs.values() if job.state == "retrying" and job.due <= self.now]
         for job in due:
             job.state = "queued"
         return due
 
-    def put_back(self, seen: dict[Priority, list[str]], lapsed: list[Record], due: list[Record]) -> int:
+    def accept_lists(self, seen: dict[Priority, list[str]], lapsed: list[Record], due: list[Record]) -> int:
         """Takes over the lists seen after a recovery pass, if that pass may have left them so.
 
         Returns:
-            How many jobs were put back that had been popped and never claimed.
+            How many jobs were requeued that had been popped and never claimed.
         """
         found = 0
         for priority, waiting in self.lists.items():
@@ -296,9 +296,9 @@ class Reference:
             assert Counter(first) == Counter(job.id for job in back), "lapsed jobs are next"
             ours = [self.jobs[job_id].sequence for job_id in first if self.jobs[job_id].sequence]
             assert ours == sorted(ours, reverse=True), "of lapsed jobs the oldest is next"
-            assert set(second) == again, "due retries are in line"
+            assert set(second) == again, "due retries are queued"
             for job_id in missing:
-                assert job_id in self.popped, "only popped jobs are put back"
+                assert job_id in self.popped, "only popped jobs are requeued"
                 assert self.jobs[job_id].state == "queued"
                 assert self.now - self.popped[job_id] >= GRACE, "and only after the grace period"
             found += len(missing)
@@ -314,13 +314,13 @@ class Reference:
                     continue
                 if self.now - job.submitted_at <= JOB_TTL:
                     break
-                if self.notice_outside(job):
+                if self.reconcile_outside(job):
                     continue
                 self._end(job, ErrorKind.EXPIRED)
                 count += 1
         return count
 
-    def notice_outside(self, job: Record) -> bool:
+    def reconcile_outside(self, job: Record) -> bool:
         """Closes a job that an outside worker ended; whether it had."""
         if job.outside is None or not job.outside.is_final:
             return False

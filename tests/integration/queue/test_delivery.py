@@ -77,7 +77,7 @@ async def test_ended_job_cannot_be_cancelled(producer, consumer):
         await producer.cancel("nosuch")
 
 
-async def test_failed_job_runs_again_when_revived_and_keeps_its_history(producer, consumer, redis_client):
+async def test_failed_job_runs_again_when_retried_and_keeps_its_history(producer, consumer, redis_client):
     job_id = await producer.submit(Submission("iris", DATA))
     fail(consumer, consumer.claim(1)[0])
     assert await failed_jobs(producer) == [job_id]
@@ -95,7 +95,7 @@ async def test_failed_job_runs_again_when_revived_and_keeps_its_history(producer
     assert [key for key in redis_client.scan_iter("job:*") if redis_client.ttl(key) == -1] == []
 
 
-async def test_only_failed_jobs_with_data_can_be_revived(producer, consumer, redis_client):
+async def test_only_failed_jobs_with_data_can_be_retried(producer, consumer, redis_client):
     job_id = await producer.submit(Submission("iris", DATA))
     with pytest.raises(JobStateError, match="pending"):
         await producer.retry(job_id)
@@ -142,7 +142,7 @@ async def test_deleted_job_is_not_reported(producer, consumer, redis_client):
     assert redis_client.zcard("webhooks") == 0
 
 
-async def test_job_dropped_and_revived_at_the_same_time_is_gone_or_in_line_whole(
+async def test_job_dropped_and_retried_at_the_same_time_is_gone_or_queued_whole(
     producer, consumer, redis_client
 ):
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(100)]
@@ -183,7 +183,7 @@ async def test_cancel_repeated_since_its_answer_was_lost_gets_the_same_answer(
     assert (await producer.read(job_id)).status is Status.PENDING
 
 
-async def test_revive_repeated_since_its_answer_was_lost_changes_nothing(
+async def test_retry_repeated_since_its_answer_was_lost_changes_nothing(
     producer, consumer, redis_client, monkeypatch
 ):
     job_id = await producer.submit(Submission("iris", DATA))
@@ -259,7 +259,7 @@ async def test_job_that_an_outside_worker_ended_leaves_no_trace_in_the_indexes(
     assert (await producer.read(job_id)).finished_at is not None
 
 
-async def test_full_queue_tells_when_a_place_will_be_free(settings):
+async def test_full_queue_tells_when_there_will_be_room(settings):
     full = settings.model_copy(update={"max_queued": 4})
     producer, consumer = Producer.from_settings(full), Consumer(full, "worker-1", ["iris"])
 
@@ -339,7 +339,7 @@ async def test_fsync_durability_is_refused_where_the_server_cannot_give_it(setti
 
 @pytest.fixture
 async def ended_by_a_slow_outside_worker(producer, eager_consumer, redis_client):
-    """A job put back in line since its outside worker said nothing, and then ended by that worker."""
+    """A job requeued since its outside worker said nothing, and then ended by that worker."""
     job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop(["queue:iris"])
     wait_until(lambda: eager_consumer.recover().missing, what="the missing job")

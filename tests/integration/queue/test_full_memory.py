@@ -45,9 +45,9 @@ async def test_large_results_are_stored_with_the_next_claim(
     waiting = await producer.submit(Submission("iris", DATA))
     full()
     if is_sent_ahead:
-        exchange = consumer.prepare_prefetch(done, {"iris": 5})
-        exchange.send()
-        verdicts, jobs = exchange.answer()
+        prefetch = consumer.prepare_prefetch(done, {"iris": 5})
+        prefetch.send()
+        verdicts, jobs = prefetch.answer()
     else:
         verdicts, jobs = consumer.finish_and_claim(done, 5)
     assert verdicts == ["completed"] * 2

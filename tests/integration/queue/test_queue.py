@@ -53,7 +53,7 @@ async def test_job_goes_from_pending_over_processing_to_completed(producer, cons
     assert redis_client.zcard("queue:iris:leases") == redis_client.zcard("queue:iris:open:normal") == 0
 
 
-async def test_jobs_of_a_list_are_taken_in_the_order_they_came(producer, consumer):
+async def test_jobs_of_a_list_are_claimed_in_the_order_they_came(producer, consumer):
     submitted = [await producer.submit(Submission("iris", DATA)) for _ in range(20)]
     first = claim_next(consumer)
     rest = [job for _ in range(19) for job in consumer.claim(1)]
@@ -69,7 +69,7 @@ async def test_one_claim_takes_several_jobs_in_order(producer, consumer):
     assert [job.id for job in consumer.claim(3)] == submitted[3:]
 
 
-async def test_higher_priority_is_taken_first(producer, consumer):
+async def test_higher_priority_is_claimed_first(producer, consumer):
     low = await producer.submit(Submission("iris", DATA, Priority.LOW))
     normal = await producer.submit(Submission("iris", DATA))
     high = await producer.submit(Submission("iris", DATA, Priority.HIGH))
@@ -141,15 +141,19 @@ async def test_id_without_data_fails_with_a_sentence_and_stops_nothing(producer,
 
 @pytest.mark.parametrize("part", ["data", "status"])
 async def test_key_of_the_wrong_type_fails_its_job_and_stops_nothing(producer, consumer, redis_client, part):
-    redis_client.set("job:odd:data", DATA)
-    redis_client.delete(f"job:odd:{part}")
-    redis_client.sadd(f"job:odd:{part}", "what")
-    redis_client.lpush("queue:iris", "odd")
+    redis_client.set("job:corrupt:data", DATA)
+    redis_client.delete(f"job:corrupt:{part}")
+    redis_client.sadd(f"job:corrupt:{part}", "what")
+    redis_client.lpush("queue:iris", "corrupt")
     job_id = await producer.submit(Submission("iris", DATA))
 
     assert [job.id for job in claim_next(consumer)] == [job_id]
-    odd = await producer.read("odd")
-    assert (odd.status, odd.error_kind, odd.model) == (Status.FAILED, ErrorKind.INVALID_INPUT, "iris")
+    corrupt = await producer.read("corrupt")
+    assert (corrupt.status, corrupt.error_kind, corrupt.model) == (
+        Status.FAILED,
+        ErrorKind.INVALID_INPUT,
+        "iris",
+    )
     assert keys_without_expiry(redis_client) == []
 
 
@@ -229,7 +233,7 @@ async def test_many_consumers_take_each_job_once(settings, producer):
     assert set(taken) == submitted
 
 
-async def test_models_take_turns(settings, producer):
+async def test_models_are_claimed_from_in_turn(settings, producer):
     consumer = Consumer(settings, "worker-1", ["a", "b"])
     for model in ("a", "a", "b", "b"):
         await producer.submit(Submission(model, DATA))

@@ -199,8 +199,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.runner.run(self.producer.cancel_waiting(MODEL)) == self.model.cancel_waiting()
 
     @rule(job_id=jobs)
-    def revive(self, job_id):
-        if self.model.revive(job_id):
+    def retry(self, job_id):
+        if self.model.retry(job_id):
             self.runner.run(self.producer.retry(job_id))
         else:
             with pytest.raises((JobStateError, JobNotFoundError)):
@@ -215,27 +215,27 @@ class QueueMachine(RuleBasedStateMachine):
         self.unrecovered += seconds
         if (
             self.unrecovered > 7000
-        ):  # some worker always lives: what nobody looks at for days is lost with its keys
+        ):  # some worker always lives: what is not recovered for days is lost with its keys
             self.recover(0)
 
     @rule(who=st.integers(0, 1))
     def recover(self, who):
         self.unrecovered = 0.0
         found = self.consumers[who].recover()
-        lapsed, crashed = self.model.take_back_lapsed()
-        due = self.model.take_due()
-        missing = self.model.put_back(self.lists(), lapsed, due)
-        self.notice_what_ended_outside()
+        lapsed, crashed = self.model.reclaim_lapsed()
+        due = self.model.requeue_due()
+        missing = self.model.accept_lists(self.lists(), lapsed, due)
+        self.reconcile_what_ended_outside()
         expired = self.model.expire_waiting()
         assert (found.lapsed, found.due, found.missing, found.failed) == (
             len(lapsed), len(due), missing, crashed + expired,
         )  # fmt: skip
 
-    def notice_what_ended_outside(self):
+    def reconcile_what_ended_outside(self):
         """Recovery finds such a job once nothing older waits, so the model looks whether it has."""
         for job in self.model.jobs.values():
             if job.state == "queued" and record(self.client, job.id).get("state") == "ended":
-                self.model.notice_outside(job)
+                self.model.reconcile_outside(job)
 
     @rule(who=st.integers(0, 1))
     def rescue(self, who):
@@ -246,8 +246,8 @@ class QueueMachine(RuleBasedStateMachine):
             self.model.lists[Priority.NORMAL].append(job_id)
 
     @rule(target=taken_outside, says_processing=st.booleans())
-    def outside_worker_takes(self, says_processing):
-        job_id = self.model.take_outside(says_processing=says_processing)
+    def outside_worker_claims(self, says_processing):
+        job_id = self.model.claim_outside(says_processing=says_processing)
         if job_id is None:
             return multiple()
         popped = self.client.brpop([KEYS.list(MODEL, priority) for priority in Priority])
@@ -275,8 +275,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.recover(who)
 
     @rule(status=st.sampled_from([Status.COMPLETED, Status.FAILED]))
-    def outside_worker_is_so_slow_that_its_job_is_put_back(self, status):
-        job_id = self.outside_worker_takes(says_processing=False)
+    def outside_worker_is_so_slow_that_its_job_is_requeued(self, status):
+        job_id = self.outside_worker_claims(says_processing=False)
         self.recover(0)
         self.let_time_pass(10)
         self.recover(0)

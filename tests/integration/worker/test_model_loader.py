@@ -197,7 +197,7 @@ async def test_note_of_a_worker_that_still_loads_makes_nobody_careful(settings, 
     assert ModelLoads(settings, "host").find_dead()
 
 
-async def test_keys_that_another_program_has_spoilt_stop_no_start(settings, redis_client):
+async def test_keys_that_another_program_has_corrupted_stop_no_start(settings, redis_client):
     redis_client.set("loading:host", "odd")
     loads = ModelLoads(settings, "host")
     assert not loads.find_dead()

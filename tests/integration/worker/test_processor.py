@@ -65,7 +65,7 @@ async def start(producer, hanging):
     return ids
 
 
-async def test_jobs_claimed_ahead_of_a_run_that_hangs_can_be_given_back(producer, hanging, redis_client):
+async def test_jobs_claimed_ahead_of_a_run_that_hangs_can_be_requeued(producer, hanging, redis_client):
     ids = await start(producer, hanging)
     consumer, _, processor, _ = hanging
     in_run = processor.held
@@ -282,7 +282,7 @@ async def test_worker_of_several_models_knows_what_it_has_before_it_asks_for_mor
     assert [unanswered for _, unanswered in consumer.sent] == [[]] * len(consumer.sent)
 
 
-async def test_what_an_exchange_has_stored_is_not_held_any_more_by_who_takes_its_answer(producer, hanging):
+async def test_what_a_prefetch_has_stored_is_not_held_any_more_by_who_takes_its_answer(producer, hanging):
     await start(producer, hanging)
     processor = hanging[2]
     in_run = processor.held
@@ -291,7 +291,7 @@ async def test_what_an_exchange_has_stored_is_not_held_any_more_by_who_takes_its
     assert not set(in_run) & set(processor.held)
 
 
-async def test_jobs_of_two_exchanges_are_given_back_by_a_worker_that_is_told_to_stop(producer, slow):
+async def test_jobs_of_two_prefetches_are_requeued_by_a_worker_that_is_told_to_stop(producer, slow):
     consumer, processor, thread = slow
     consumer.after_first = processor.stopping.set
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(12)]

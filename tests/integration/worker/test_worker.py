@@ -111,7 +111,7 @@ async def test_sigterm_lets_the_running_job_finish_and_leaves_the_rest(start_wor
     assert (waiting.status, waiting.attempts) == (Status.PENDING, 0)
 
 
-async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_worker, producer):
+async def test_job_longer_than_the_grace_period_is_requeued_uncharged(start_worker, producer):
     worker = start_worker(simulated_run_seconds=60, shutdown_seconds=0.2, log_level="debug")
     job_id = await producer.submit(Submission("iris", DATA))
     await worker.until_logged("jobs_started")
@@ -122,7 +122,7 @@ async def test_job_longer_than_the_grace_period_is_put_back_uncharged(start_work
     assert (job.status, job.attempts, job.queue_position) == (Status.PENDING, 0, 1)
 
 
-async def test_job_within_the_model_after_the_grace_period_is_put_back_too(start_worker, producer, tmp_path):
+async def test_job_within_the_model_after_the_grace_period_is_requeued_too(start_worker, producer, tmp_path):
     write_slow_loop(tmp_path / "slow")
     worker = start_worker(models_dir=tmp_path, shutdown_seconds=0.2, log_level="debug")
     job_id = await producer.submit(Submission("slow", b"[2000000000]"))  # minutes

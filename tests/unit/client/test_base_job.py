@@ -14,5 +14,5 @@ def test_version_of_the_model_is_that_of_the_view():
     assert BaseJob("a", {}).model_version is None
 
 
-def test_job_shown_at_a_prompt_has_no_control_characters():
+def test_job_shown_in_a_terminal_has_no_control_characters():
     assert repr(BaseJob("a\x1b[31m", {"status": "\u202e"})) == "<BaseJob a\ufffd[31m \ufffd>"

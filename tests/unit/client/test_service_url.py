@@ -89,25 +89,25 @@ def test_environment_with_which_no_client_can_start_is_a_clear_word(monkeypatch,
 
 
 def test_tls_where_nobody_speaks_it_is_told(serve):
-    place = serve(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    address = serve(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
     with (
-        Client(f"https://{place}", retries=0) as client,
+        Client(f"https://{address}", retries=0) as client,
         pytest.raises(UnreachableError, match="http:// rather than"),
     ):
         client.models()
 
 
 def test_other_services_are_told(serve):
-    place = serve(b"SSH-2.0-OpenSSH_9.9\r\n")
+    address = serve(b"SSH-2.0-OpenSSH_9.9\r\n")
     words = "not the port of an inferq service"
-    with Client(f"http://{place}", retries=0) as client, pytest.raises(UnreachableError, match=words):
+    with Client(f"http://{address}", retries=0) as client, pytest.raises(UnreachableError, match=words):
         client.models()
 
 
-def test_other_place_to_which_a_service_sends_is_told(serve):
-    place = serve(b"HTTP/1.1 301 Moved\r\nLocation: https://inferq.example/\r\nContent-Length: 0\r\n\r\n")
+def test_address_to_which_a_service_redirects_is_named(serve):
+    address = serve(b"HTTP/1.1 301 Moved\r\nLocation: https://inferq.example/\r\nContent-Length: 0\r\n\r\n")
     words = r"to 'https://inferq\.example/'"
-    with Client(f"http://{place}", retries=0) as client, pytest.raises(UnexpectedAnswerError, match=words):
+    with Client(f"http://{address}", retries=0) as client, pytest.raises(UnexpectedAnswerError, match=words):
         client.models()
 
 

@@ -56,7 +56,7 @@ async def test_links_begin_with_the_root_path(settings, announced):
             tested = await client.post("/predict/test")
             assert tested.headers["location"].startswith("/inferq/job/")
             links = (await client.get("/")).json()["links"]
-            assert all(link.startswith("/inferq/") for link in links.values())
+            assert all(path.startswith("/inferq/") for path in links.values())
             assert (await client.get("/job/nosuch")).json()["instance"] == "/inferq/job/nosuch"
             assert (await client.get("/openapi.json")).json()["servers"] == [{"url": "/inferq"}]
             refused = await client.get("/predict")

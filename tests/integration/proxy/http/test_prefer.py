@@ -237,7 +237,7 @@ async def test_redis_killed_and_started_again_keeps_nobody_waiting_for_ever(own_
     assert len(logged) <= 4, logged
 
 
-async def test_user_that_may_not_subscribe_is_told_of_once_and_served_by_the_look(redis_client, settings):
+async def test_user_that_may_not_subscribe_is_told_of_once_and_served_by_polling(redis_client, settings):
     rules = "~* &* +@all -subscribe"
     redis_client.execute_command("ACL", "SETUSER", "deaf", "on", ">s3cret", "resetchannels", *rules.split())
     url = settings.redis_url.replace("redis://", "redis://deaf:s3cret@")

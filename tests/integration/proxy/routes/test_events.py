@@ -74,7 +74,7 @@ async def test_stream_tells_each_change_then_the_end_with_the_result(proxy, clie
     proxy.wait_until_unused()
 
 
-async def test_stream_of_an_ended_job_is_its_end_and_204_for_whoever_has_seen_it(client, consumer):
+async def test_stream_of_an_ended_job_is_its_end_and_204_for_a_client_that_has_seen_it(client, consumer):
     [job_id] = await submitted(client)
     finish(consumer)
     path = f"/job/{job_id}/events"
@@ -97,7 +97,9 @@ async def test_stream_goes_on_after_the_last_event_that_was_seen(client, consume
         assert states([await stream.next()]) == [("status", "processing")]
 
 
-async def test_place_in_the_queue_is_told_as_it_changes_at_most_once_a_second(client, consumer, redis_client):
+async def test_position_in_the_queue_is_told_as_it_changes_at_most_once_a_second(
+    client, consumer, redis_client
+):
     *_, third = await submitted(client, 3)
     async with client.stream("GET", f"/job/{third}/events") as response:
         stream = Stream(response)
@@ -115,7 +117,7 @@ async def test_place_in_the_queue_is_told_as_it_changes_at_most_once_a_second(cl
     assert took > 0.9
 
 
-async def test_places_of_many_are_read_together(proxy, client, redis_client, consumer):
+async def test_positions_of_many_are_read_together(proxy, client, redis_client, consumer):
     job_ids = await submitted(client, 100)
     async with proxy.client() as crowd:
         responses = [
@@ -205,7 +207,7 @@ async def test_stream_outlives_an_outage_of_redis(own_redis_server):
                 assert states(await stream.rest())[-1] == ("end", "completed")
 
 
-async def test_stream_is_for_whoever_may_read_the_job(settings, announced):
+async def test_stream_is_for_clients_that_may_read_the_job(settings, announced):
     keys = {name: f"iq_{name}" for name in ("ann", "ben")}
     known = ",".join(f"{name}:{hashlib.sha256(key.encode()).hexdigest()}" for name, key in keys.items())
     with serving(settings.model_copy(update={"api_keys": known})) as proxy:

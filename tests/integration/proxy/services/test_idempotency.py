@@ -60,7 +60,7 @@ async def test_request_that_was_refused_keeps_no_key(client, announced):
 @pytest.mark.parametrize(
     "keys", [[b""], [b"a b"], [b"x" * 256], ["ü".encode("latin-1")], [b"a", b"a"], [b"\x7f"]]
 )
-async def test_odd_key_is_refused(client, announced, redis_client, path, keys):
+async def test_invalid_key_is_refused(client, announced, redis_client, path, keys):
     headers = [("Idempotency-Key", key) for key in keys]
     body = BATCH if path.endswith("batch") else DATA
     answer = await client.post(path, json=body, headers=headers)

@@ -13,9 +13,9 @@ from inferq.jobs import Outcome
 from inferq.queue.inspection.large_results import PART_BYTES, PARTS_AT_ONCE, LargeResults
 from tests.integration.proxy.answers import DATA
 from tests.integration.proxy.http.test_prefer import submitted
-from tests.integration.proxy.links import slow_link
 from tests.integration.proxy.routes.test_events import Stream
 from tests.integration.proxy.serving import serving
+from tests.integration.proxy.slow_connections import slow_connection
 
 SIZES = [20_000, 300_000]
 """Of results that are read behind their job, and of such that are read in parts."""
@@ -182,7 +182,7 @@ async def test_answer_whose_result_is_deleted_meanwhile_is_cut_short_and_not_mad
     assert (await client.get("/health/live")).status_code == 200
 
 
-async def test_job_whose_result_is_gone_between_two_looks_is_not_found(
+async def test_job_whose_result_is_gone_between_two_reads_is_not_found(
     proxy, client, consumer, redis_client, monkeypatch
 ):
     [job_id, other] = await submitted(client, 2)
@@ -200,12 +200,12 @@ async def test_job_whose_result_is_gone_between_two_looks_is_not_found(
     assert [view and view["job_id"] for view in listed] == [None, other]
 
 
-async def test_result_that_takes_longer_than_the_time_for_an_answer_comes_over_a_slow_link(
+async def test_result_that_takes_longer_than_the_time_for_an_answer_comes_over_a_slow_connection(
     client, consumer, settings, redis_server
 ):
     [job_id] = await submitted(client)
     finish(consumer, result_of(4_000_000))
-    async with slow_link(redis_server.port, 2_000_000) as port:
+    async with slow_connection(redis_server.port, 2_000_000) as port:
         slow = settings.model_copy(
             update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_seconds": 1.0}
         )
@@ -221,7 +221,7 @@ async def test_few_readers_of_large_results_keep_nobody_waiting(client, consumer
     ids = await submitted(client, 2)
     [job, small] = consumer.claim(2)
     consumer.finish([Outcome(job, result=result_of(30_000_000)), Outcome(small, result=b"1")])
-    async with slow_link(redis_server.port, 2 * PARTS_AT_ONCE * PART_BYTES) as port:
+    async with slow_connection(redis_server.port, 2 * PARTS_AT_ONCE * PART_BYTES) as port:
         slow = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"})
         with serving(slow) as proxy:
             async with proxy.client() as reader:

@@ -80,7 +80,7 @@ async def test_default_model_that_cannot_be_served_says_why(client, consumer, ir
         assert answer.json()["detail"] == "The model 'iris' cannot be served: It is broken."
 
 
-async def test_heartbeat_that_another_program_has_spoilt_hides_no_worker(
+async def test_heartbeat_that_another_program_has_corrupted_hides_no_worker(
     client, announced, beat, redis_client
 ):
     for corrupt in ("no json", "[" * 100_000, "[1]"):
@@ -90,7 +90,7 @@ async def test_heartbeat_that_another_program_has_spoilt_hides_no_worker(
         assert (await client.get("/models")).json()["unavailable"] == {}
 
 
-async def test_spoilt_list_of_workers_stops_no_requests(client, announced, redis_client):
+async def test_corrupt_list_of_workers_stops_no_requests(client, announced, redis_client):
     redis_client.set("workers", "odd")
     assert (await client.post("/predict", json=DATA)).status_code == 202
     assert (await client.get("/models")).json()["models"] == ["iris"]

@@ -48,7 +48,7 @@ def proxy(command, redis_url, **options):
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_whoever_waits_is_answered_and_streams_end_when_the_proxy_stops(
+async def test_waiting_requests_are_answered_and_streams_end_when_the_proxy_stops(
     command, number, redis_url, redis_client
 ):
     with proxy(command, redis_url) as (process, port):

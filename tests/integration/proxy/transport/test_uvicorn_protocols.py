@@ -37,8 +37,8 @@ def change_uvicorn(monkeypatch):
 
     def change(module, name):
         source = inspect.getsource(importlib.import_module(module))
-        place = r"\b" if name[0].isupper() else r"(?<=\.)(?<!from uvicorn\.)|(?<=def )"
-        return put_in_place(monkeypatch, module, re.sub(rf"(?:{place}){name}\b", f"{name}_", source))
+        before = r"\b" if name[0].isupper() else r"(?<=\.)(?<!from uvicorn\.)|(?<=def )"
+        return put_in_place(monkeypatch, module, re.sub(rf"(?:{before}){name}\b", f"{name}_", source))
 
     return change
 

@@ -199,7 +199,7 @@ async def test_server_that_still_waits_for_a_worker_that_asks_anew_claims_nothin
     assert receive(2, *sent_on) == [[b"queue:iris", job_id.encode()], [b"", [], [], b"", [], b""]]
 
 
-async def test_what_a_lost_answer_brought_can_be_given_back(producer, consumer, monkeypatch):
+async def test_what_a_lost_answer_brought_can_be_requeued(producer, consumer, monkeypatch):
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     receive, call = consumer.access.pipelined.receive, consumer.access.call
 

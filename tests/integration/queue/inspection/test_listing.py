@@ -228,7 +228,7 @@ async def test_page_ends_where_results_are_large(listing, producer, consumer, mo
     assert [len(jobs) for jobs in found] == [2, 2]
 
 
-async def test_odd_keys_break_no_listing(listing, producer, consumer, redis_client):
+async def test_corrupt_keys_break_no_listing(listing, producer, consumer, redis_client):
     [job_id] = await submit(producer, 1)
     redis_client.zadd("queue:iris:open:normal", {b"\xff\xfe": 7, "nosuch": 8, "odd": 9})
     redis_client.hset("jobs:records", "odd", "no record")

@@ -57,7 +57,7 @@ async def test_ids_without_a_job_hide_not_how_long_the_others_have_waited(produc
     assert (await producer.read_stats()).models["iris"].oldest_wait_seconds is not None
 
 
-async def test_odd_keys_break_no_overview(producer, consumer, redis_client):
+async def test_corrupt_keys_break_no_overview(producer, consumer, redis_client):
     consumer.announce({"iris": b"{}"})
     for key in ("queue:iris:leases", "queue:iris:rate", "queue:iris:high", "webhooks", "workers"):
         redis_client.set(key, "odd")

@@ -73,7 +73,7 @@ async def test_many_jobs_are_stored_in_order(producer, consumer, redis_client):
     assert [job.data for job in consumer.claim(5)] == [DATA, DATA, DATA, LARGE, DATA]
 
 
-async def test_many_jobs_are_refused_whole_where_not_all_have_a_place(settings, redis_client):
+async def test_many_jobs_are_refused_whole_where_not_all_have_room(settings, redis_client):
     producer = Producer.from_settings(settings.model_copy(update={"max_queued": 5}))
     try:
         await producer.submit(Submission("iris", DATA))
@@ -116,7 +116,7 @@ async def test_jobs_that_complete_together_are_listed_in_one_entry(producer, con
     assert json.loads(entry) == ids
 
 
-async def test_jobs_that_asked_for_it_are_put_in_line_to_be_reported(producer, consumer, redis_client):
+async def test_jobs_that_asked_for_it_are_in_the_outbox_when_they_end(producer, consumer, redis_client):
     ids = [
         await producer.submit(Submission("iris", DATA, webhook="https://example.com/hook")) for _ in range(2)
     ]

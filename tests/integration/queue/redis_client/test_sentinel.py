@@ -128,7 +128,7 @@ async def test_demoted_server_is_left_for_the_new_primary(replicated):
     await producer.close()
 
 
-async def test_whoever_waits_is_told_by_the_new_primary(replicated):
+async def test_waiting_client_is_notified_by_the_new_primary(replicated):
     url, primary, _ = replicated
     settings = Settings(redis_url=url)
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])

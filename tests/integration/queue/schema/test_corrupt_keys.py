@@ -15,7 +15,7 @@ from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
-ODD_RECORDS = [
+CORRUPT_RECORDS = [
     {"state": "queued", "model": "iris", "attempts": "abc"},
     {"state": "queued", "model": "iris", "submitted_ms": "abc"},
     {"state": "queued", "model": "iris", "priority": "urgent", "timeout_ms": "abc"},
@@ -26,12 +26,12 @@ ODD_RECORDS = [
 ]
 
 
-@pytest.mark.parametrize("fields", ODD_RECORDS)
-async def test_odd_record_breaks_neither_the_queue_nor_a_read(producer, consumer, redis_client, fields):
-    redis_client.set("job:odd:data", DATA)
-    write_record(redis_client, "odd", **fields)
-    await producer.read("odd")
-    redis_client.lpush("queue:iris", "odd")
+@pytest.mark.parametrize("fields", CORRUPT_RECORDS)
+async def test_corrupt_record_breaks_neither_the_queue_nor_a_read(producer, consumer, redis_client, fields):
+    redis_client.set("job:corrupt:data", DATA)
+    write_record(redis_client, "corrupt", **fields)
+    await producer.read("corrupt")
+    redis_client.lpush("queue:iris", "corrupt")
     job_id = await producer.submit(Submission("iris", DATA))
 
     jobs = claim_next(consumer) + consumer.claim(1)
@@ -39,27 +39,27 @@ async def test_odd_record_breaks_neither_the_queue_nor_a_read(producer, consumer
     consumer.finish([Outcome(job, result=b"1") for job in jobs])
     consumer.recover()
     assert (await producer.read(job_id)).status is Status.COMPLETED
-    assert (await producer.read("odd")).status is not None
+    assert (await producer.read("corrupt")).status is not None
 
 
-@pytest.mark.parametrize("odd", ["x", "ended|||||||||||||[]", "ended|||||||||||||{"])
-async def test_result_beside_a_record_that_is_none_is_read(producer, redis_client, odd):
-    redis_client.hset("jobs:records", "odd", odd)
-    redis_client.set("job:odd:status", "completed")
-    redis_client.set("job:odd:result", '{"a":1}')
-    job = await producer.read("odd")
+@pytest.mark.parametrize("corrupt", ["x", "ended|||||||||||||[]", "ended|||||||||||||{"])
+async def test_result_beside_a_record_that_is_none_is_read(producer, redis_client, corrupt):
+    redis_client.hset("jobs:records", "corrupt", corrupt)
+    redis_client.set("job:corrupt:status", "completed")
+    redis_client.set("job:corrupt:result", '{"a":1}')
+    job = await producer.read("corrupt")
     assert (job.status, job.result) == (Status.COMPLETED, b'{"a":1}')
 
 
-async def test_odd_entries_among_models_and_workers_are_passed_over(producer, redis_client):
+async def test_corrupt_entries_among_models_and_workers_are_passed_over(producer, redis_client):
     redis_client.hset("models", b"\xff", "x")
-    redis_client.zadd("workers", {"ghost": 1, "odd": 2})
-    redis_client.hset("worker:odd", "host", "here")
+    redis_client.zadd("workers", {"ghost": 1, "corrupt": 2})
+    redis_client.hset("worker:corrupt", "host", "here")
     assert list(await producer.read_models()) == ["\ufffd"]
     assert await producer.read_workers() == []
 
 
-async def test_scan_goes_on_past_odd_keys(eager_consumer, redis_client):
+async def test_scan_goes_on_past_corrupt_keys(eager_consumer, redis_client):
     redis_client.set("scan:cursor", "abc")
     redis_client.rpush("job:list:status", "x")
     redis_client.set("job:list:data", DATA)
@@ -145,9 +145,9 @@ async def test_history_that_cannot_be_read_breaks_neither_its_own_job_nor_those_
     producer, redis_client, noted
 ):
     good = await producer.submit(Submission("iris", DATA))
-    write_record(redis_client, "odd", **{"model": "iris", "attempts": 1, "attempt:1": noted})
-    odd, fine = await producer.read_many(["odd", good])
-    assert odd.attempts == 1
+    write_record(redis_client, "corrupt", **{"model": "iris", "attempts": 1, "attempt:1": noted})
+    corrupt, fine = await producer.read_many(["corrupt", good])
+    assert corrupt.attempts == 1
     assert fine.status is Status.PENDING
 
 
@@ -155,13 +155,13 @@ async def test_list_of_the_wrong_type_does_not_break_reads(producer, redis_clien
     good = await producer.submit(Submission("iris", DATA))
     redis_client.set("queue:zz", "no list")
     redis_client.set("queue:zz:open:normal", "no sorted set")
-    write_record(redis_client, "odd", model="zz")
-    odd, fine = await producer.read_many(["odd", good])
-    assert odd.model == "zz"
+    write_record(redis_client, "corrupt", model="zz")
+    corrupt, fine = await producer.read_many(["corrupt", good])
+    assert corrupt.model == "zz"
     assert fine.queue_position == 1
 
 
-async def test_odd_reports_of_workers_do_not_break_health(producer, redis_client):
+async def test_corrupt_reports_of_workers_do_not_break_health(producer, redis_client):
     redis_client.set("workers:seen", b"\xff")
     report = {"host": "h", "pid": 1, "models": "iris", "jobs_done": 0, "seen_ms": 1}
     redis_client.hset("worker:naive", mapping=report | {"started_at": "2026-01-01T00:00:00"})
@@ -171,42 +171,42 @@ async def test_odd_reports_of_workers_do_not_break_health(producer, redis_client
     assert await producer.read_last_heartbeat() is None
 
 
-async def test_spoilt_record_of_a_running_job_harms_no_other(producer, settings, redis_client):
+async def test_corrupt_record_of_a_running_job_harms_no_other(producer, settings, redis_client):
     short = settings.model_copy(update={"lease_seconds": 0.3})
     consumer = Consumer(short, "worker-1", ["iris"])
-    fine, spoilt = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
+    fine, corrupt = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     jobs = {job.id: job for job in consumer.claim(2)}
-    change_record(redis_client, spoilt, failures="abc", alone="1")
+    change_record(redis_client, corrupt, failures="abc", alone="1")
 
-    done = [Outcome(jobs[fine], result=b"1"), Outcome(jobs[spoilt], error=ModelError("No."))]
+    done = [Outcome(jobs[fine], result=b"1"), Outcome(jobs[corrupt], error=ModelError("No."))]
     assert consumer.finish(done) == ["completed", "stale"]
 
     assert not redis_client.exists(f"job:{fine}:data")
-    assert leased(redis_client) == [spoilt]
-    wait_until(lambda: consumer.recover().failed, what="recovery of the spoilt job")
-    job = await producer.read(spoilt)
+    assert leased(redis_client) == [corrupt]
+    wait_until(lambda: consumer.recover().failed, what="recovery of the corrupt job")
+    job = await producer.read(corrupt)
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
     assert redis_client.zcard("queue:iris:leases") == redis_client.zcard("queue:iris:open:normal") == 0
     consumer.close()
 
 
-async def test_spoilt_record_of_a_waiting_job_keeps_no_other_from_being_claimed(
+async def test_corrupt_record_of_a_waiting_job_keeps_no_other_from_being_claimed(
     producer, consumer, redis_client
 ):
-    first, spoilt, last = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
-    change_record(redis_client, spoilt, attempts="x")
+    first, corrupt, last = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
+    change_record(redis_client, corrupt, attempts="x")
 
     assert [job.id for job in consumer.claim(3)] == [first, last]
 
-    job = await producer.read(spoilt)
+    job = await producer.read(corrupt)
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.INVALID_INPUT)
     assert leased(redis_client) == [first, last]
 
 
-SPOILT = ["queue:iris", "queue:iris:low", "queue:iris:open:normal", "queue:iris:sequence"]
+CORRUPT_KEYS = ["queue:iris", "queue:iris:low", "queue:iris:open:normal", "queue:iris:sequence"]
 
 
-@pytest.mark.parametrize("key", SPOILT)
+@pytest.mark.parametrize("key", CORRUPT_KEYS)
 @pytest.mark.parametrize("is_batch", [False, True])
 async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_others_alone(
     producer, consumer, redis_client, key, is_batch
@@ -229,7 +229,7 @@ async def test_queue_whose_key_is_of_the_wrong_type_refuses_jobs_and_leaves_othe
     assert redis_client.llen("queue:iris") == 1
 
 
-@pytest.mark.parametrize("key", SPOILT)
+@pytest.mark.parametrize("key", CORRUPT_KEYS)
 async def test_failed_job_stays_as_it_is_where_a_key_of_its_queue_is_of_the_wrong_type(
     producer, consumer, redis_client, key
 ):

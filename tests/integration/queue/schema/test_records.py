@@ -205,14 +205,12 @@ async def test_job_tells_which_version_its_latest_attempt_ran_with(settings, pro
 async def test_record_of_an_earlier_build_without_the_version_is_run_and_read(
     producer, consumer, redis_client
 ):
-    before = "queued||||||7|iris|normal|1700000000000|500|somebody|"
+    before = "queued||||||7|iris|normal|1700000000000|500|alice|"
     job_id, other = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
     redis_client.hset("jobs:records", job_id, before + '{"webhook":"https://a.b/|c|"}')
     redis_client.hset("jobs:records", other, before.replace("1700000000000", str(2**41)))
     jobs = {one.id: one for one in await producer.read_many([job_id, other])}
-    assert {(job.model, job.owner, job.model_version) for job in jobs.values()} == {
-        ("iris", "somebody", None)
-    }
+    assert {(job.model, job.owner, job.model_version) for job in jobs.values()} == {("iris", "alice", None)}
     assert jobs[job_id].webhook.url == "https://a.b/|c|"
     [job] = consumer.claim(2)
     assert (job.id, job.timeout_seconds) == (other, 0.5)
@@ -220,13 +218,13 @@ async def test_record_of_an_earlier_build_without_the_version_is_run_and_read(
     assert (await producer.read(job_id)).error_kind is ErrorKind.EXPIRED
 
 
-@pytest.mark.parametrize("odd", ["no record", "queued|||||||||||||{", "|" * 14, "leased||||||||||||||[]"])
-async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
-    producer, consumer, redis_client, odd
+@pytest.mark.parametrize("corrupt", ["no record", "queued|||||||||||||{", "|" * 14, "leased||||||||||||||[]"])
+async def test_open_job_with_a_corrupt_record_fails_once_recovery_meets_it(
+    producer, consumer, redis_client, corrupt
 ):
     job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop(["queue:iris"])
-    redis_client.hset("jobs:records", job_id, odd)
+    redis_client.hset("jobs:records", job_id, corrupt)
 
     def ends():
         consumer.recover()
@@ -238,9 +236,11 @@ async def test_open_job_with_an_odd_record_fails_once_recovery_meets_it(
     assert (await producer.read(good)).status is Status.COMPLETED
 
 
-async def test_odd_entries_among_the_ended_are_passed_over(producer, consumer, redis_client):
+async def test_corrupt_entries_among_the_ended_are_passed_over(producer, consumer, redis_client):
     for index in ("queue:iris:completed", "queue:iris:dead"):
-        redis_client.zadd(index, {"odd": 1, "[": 1, "[[]]": 1, "[7]": 1, "{}": 1, "[]": 1, "7": 1, "\xff": 1})
+        redis_client.zadd(
+            index, {"corrupt": 1, "[": 1, "[[]]": 1, "[7]": 1, "{}": 1, "[]": 1, "7": 1, "\xff": 1}
+        )
     await producer.submit(Submission("iris", DATA))
     complete(consumer)
     consumer.recover()
@@ -250,7 +250,7 @@ async def test_odd_entries_among_the_ended_are_passed_over(producer, consumer, r
 
 @pytest.mark.parametrize("key", ["queue:iris:completed", "queue:iris:rate"])
 async def test_books_of_the_wrong_type_keep_no_job_from_completing(producer, consumer, redis_client, key):
-    redis_client.set(key, "odd")
+    redis_client.set(key, "corrupt")
     job_id = await producer.submit(Submission("iris", DATA))
     complete(consumer)
     consumer.recover()
@@ -304,7 +304,7 @@ async def test_job_that_leaves_a_claim_early_leaves_its_lease(producer, consumer
 
 
 @pytest.mark.parametrize("is_list_lost", [False, True])
-async def test_leased_jobs_whose_lease_is_lost_are_taken_back(producer, consumer, redis_client, is_list_lost):
+async def test_leased_jobs_whose_lease_is_lost_are_reclaimed(producer, consumer, redis_client, is_list_lost):
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
     [job, *_] = consumer.claim(3)
     redis_client.delete("queue:iris:leases")
@@ -315,24 +315,24 @@ async def test_leased_jobs_whose_lease_is_lost_are_taken_back(producer, consumer
     assert (await producer.read(ids[0])).attempts == 2
 
 
-ODD_TAILS = [
+CORRUPT_TAILS = [
     '{"error_kind":[1]}', '{"webhook":"http://x","webhook_ms":[1]}', '{"model":[2]}', '{"webhook":{"a":2}}',
     '{"webhook":7,"webhook_ms":1e300}', '{"attempt:1":7,"state":"queued"}', '{"owner":null,"alone":true}',
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tail", ODD_TAILS)
+@pytest.mark.parametrize("tail", CORRUPT_TAILS)
 @pytest.mark.parametrize("status", list(Status))
-async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redis_client, tail, status):
+async def test_corrupt_values_in_a_record_harm_no_other_job(producer, settings, redis_client, tail, status):
     outbox = WebhookOutbox(settings)
     good = await producer.submit(Submission("iris", DATA, webhook="https://example.com/hook"))
     await producer.cancel(good)
-    redis_client.set("job:odd:status", status)
+    redis_client.set("job:corrupt:status", status)
     for model in ("iris", ""):
-        redis_client.hset("jobs:records", "odd", f"ended|5|1|5|t|w|1|{model}|normal|5|||{tail}")
-        redis_client.zadd("webhooks", {"odd": 1})
-        odd, fine = await producer.read_many(["odd", good])
-        assert (odd.status, fine.status) == (status, Status.FAILED)
+        redis_client.hset("jobs:records", "corrupt", f"ended|5|1|5|t|w|1|{model}|normal|5|||{tail}")
+        redis_client.zadd("webhooks", {"corrupt": 1})
+        corrupt, fine = await producer.read_many(["corrupt", good])
+        assert (corrupt.status, fine.status) == (status, Status.FAILED)
         await producer.read_stats()
     reported, _ = outbox.lease(10, 60)
     assert good in [report.job_id for report in reported]
@@ -340,11 +340,11 @@ async def test_odd_values_in_a_record_harm_no_other_job(producer, settings, redi
 
 
 async def test_entries_that_have_to_stay_keep_no_others_from_going(producer, consumer, redis_client):
-    odd = [f"odd-{number}" for number in range(2500)]
-    for job_id in odd:
+    corrupt = [f"corrupt-{number}" for number in range(2500)]
+    for job_id in corrupt:
         write_record(redis_client, job_id, state="ended", ended_ms=1, model="iris")
-    redis_client.zadd("queue:iris:completed", {f'["{job_id}"]': 1 for job_id in odd})
-    redis_client.mset({f"job:{job_id}:status": "completed" for job_id in odd})
+    redis_client.zadd("queue:iris:completed", {f'["{job_id}"]': 1 for job_id in corrupt})
+    redis_client.mset({f"job:{job_id}:status": "completed" for job_id in corrupt})
     for number in range(10):
         write_record(redis_client, f"due-{number}", state="ended", ended_ms=2, model="iris")
         redis_client.zadd("queue:iris:completed", {f'["due-{number}"]': 2})
@@ -353,7 +353,7 @@ async def test_entries_that_have_to_stay_keep_no_others_from_going(producer, con
         consumer.recover()
     assert len(known(redis_client)) == 2500
 
-    redis_client.delete(*(f"job:{job_id}:status" for job_id in odd))
+    redis_client.delete(*(f"job:{job_id}:status" for job_id in corrupt))
     for _ in range(5):
         consumer.recover()
     assert not redis_client.exists(
@@ -361,7 +361,7 @@ async def test_entries_that_have_to_stay_keep_no_others_from_going(producer, con
     )
 
 
-async def test_spoilt_keys_of_another_model_stop_no_worker(producer, consumer, redis_client):
+async def test_corrupt_keys_of_another_model_stop_no_worker(producer, consumer, redis_client):
     for model in ("aaa", "zzz"):
         job_id = await producer.submit(Submission(model, DATA))
         await producer.cancel(job_id)
@@ -400,7 +400,7 @@ async def test_nothing_shortens_the_life_of_the_records(producer, settings, redi
 
 @pytest.mark.parametrize("rest", ["[" * 100_000, '{"a":' * 100_000, "[1]", '{"webhook":null}'])
 async def test_record_that_no_parser_takes_is_read(producer, redis_client, rest):
-    redis_client.hset("jobs:records", "odd", f"ended|5|1|5|t|w|1|iris|normal|5|||{rest}")
-    redis_client.set("job:odd:status", "failed")
-    job = await producer.read("odd")
+    redis_client.hset("jobs:records", "corrupt", f"ended|5|1|5|t|w|1|iris|normal|5|||{rest}")
+    redis_client.set("job:corrupt:status", "failed")
+    job = await producer.read("corrupt")
     assert (job.status, job.webhook) == (Status.FAILED, None)

@@ -44,5 +44,5 @@ def test_preferences_may_come_in_several_headers():
     assert parse_preferred_wait([(b"prefer", b"respond-async"), (b"prefer", b"wait=2")], 60) == 2
 
 
-def test_header_that_is_built_to_be_slow_is_not_looked_at():
+def test_header_that_is_built_to_be_slow_is_ignored():
     assert parse_preferred_wait([(b"prefer", b'"\\' * 40_000)], 60) is None

@@ -40,11 +40,11 @@ async def test_function_is_called_elsewhere_and_its_outcome_comes_back(pool):
 async def test_event_loop_serves_others_meanwhile(pool):
     await pool.call(os.getpid)
     call = asyncio.create_task(pool.call(parse_object, SLOW, ""))
-    turns = 0
+    steps = 0
     while not call.done():
         await asyncio.sleep(0.001)
-        turns += 1
-    assert turns > 20  # a thread would hold the lock of the interpreter for nearly all of the time
+        steps += 1
+    assert steps > 20  # a thread would hold the lock of the interpreter for nearly all of the time
 
 
 async def test_call_that_finds_all_processes_busy_for_long_is_refused():

@@ -58,13 +58,13 @@ async def test_what_was_told_while_the_job_was_read_is_not_forgotten():
 @pytest.mark.parametrize(
     ("status", "is_woken"), [(Status.PENDING, False), (Status.FAILED, True), (None, True)]
 )
-async def test_look_wakes_whoever_knows_something_else_or_cannot_be_told(status, is_woken):
+async def test_poll_wakes_waiters_that_know_something_else_or_cannot_be_notified(status, is_woken):
     waiter = seen(PENDING)
     waiter.compare(status)
     assert await waiter.wait(HELD) is is_woken
 
 
-async def test_what_one_was_told_by_a_message_is_no_news_in_the_look_after_it():
+async def test_what_one_was_told_by_a_message_is_no_news_in_the_poll_after_it():
     waiter = seen(PENDING)
     waiter.notify(Status.PROCESSING)
     assert await waiter.wait(60)
@@ -72,14 +72,14 @@ async def test_what_one_was_told_by_a_message_is_no_news_in_the_look_after_it():
     assert not await waiter.wait(HELD)
 
 
-async def test_look_that_a_message_has_overtaken_hides_nothing():
+async def test_poll_that_a_message_has_overtaken_hides_nothing():
     waiter = seen(PENDING)
     waiter.notify(Status.COMPLETED)
     waiter.compare(Status.PROCESSING)
     assert waiter.notified is None  # a reader that waits for the end does read the job
 
 
-async def test_failed_read_leaves_a_waiter_that_any_look_wakes():
+async def test_failed_read_leaves_a_waiter_that_any_poll_wakes():
     waiter = seen(PENDING)
     waiter.begin_read()
     waiter.compare(Status.PENDING)

@@ -52,7 +52,7 @@ def test_refusal_is_a_sentence_with_what_to_do(error, word):
         "holding the wrong kind of value",
     ],
 )
-def test_place_in_a_script_is_left_out(text):
+def test_position_in_a_script_is_left_out(text):
     assert describe_error(exceptions.ResponseError(text)) == (
         "Redis does not serve us: WRONGTYPE Operation against a key holding the wrong kind of value."
     )

@@ -1,4 +1,4 @@
-"""Slow ways to a server."""
+"""Slow connections to a server."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from math import inf
 
 
 @asynccontextmanager
-async def slow_link(port, bytes_per_second=inf, seconds=0.0):
+async def slow_connection(port, bytes_per_second=inf, seconds=0.0):
     """A port from which every connection goes on to another, slower than loopback.
 
     Args:
