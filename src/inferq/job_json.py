@@ -16,16 +16,16 @@ _MOMENTS = 1024
 """So many times are kept as text: jobs that were stored, claimed or ended together share them."""
 
 
-def job_json(job: Job) -> bytes:
+def write_job_json(job: Job) -> bytes:
     """Returns the JSON of `GET /job/{id}` for a job without a large result; see `JobView`."""
-    head, tail = job_frame(job)
-    return b"".join((head, _result_json(job), tail))
+    head, tail = write_job_frame(job)
+    return b"".join((head, _write_result(job), tail))
 
 
-def job_frame(job: Job) -> tuple[bytes, bytes]:
+def write_job_frame(job: Job) -> tuple[bytes, bytes]:
     """Returns the same without the result: what stands before it, and after it."""
     head = to_json({"job_id": show_id(job.id), "status": job.status})
-    started_at, finished_at = rfc3339(job.started_at), rfc3339(job.finished_at)
+    started_at, finished_at = format_time(job.started_at), format_time(job.finished_at)
     tail = to_json(
         {
             "error": job.error,
@@ -33,7 +33,7 @@ def job_frame(job: Job) -> tuple[bytes, bytes]:
             "model": job.model,
             "model_version": job.model_version,
             "priority": job.priority,
-            "submitted_at": rfc3339(job.submitted_at),
+            "submitted_at": format_time(job.submitted_at),
             "started_at": started_at,
             "finished_at": finished_at,
             "attempts": job.attempts,
@@ -44,27 +44,27 @@ def job_frame(job: Job) -> tuple[bytes, bytes]:
                     # the latest attempt mostly shares its times with the job
                     "started_at": started_at
                     if attempt.started_at is job.started_at
-                    else rfc3339(attempt.started_at),
+                    else format_time(attempt.started_at),
                     "finished_at": finished_at
                     if attempt.finished_at is job.finished_at
-                    else rfc3339(attempt.finished_at),
+                    else format_time(attempt.finished_at),
                     "worker": attempt.worker,
                     "error_kind": attempt.kind,
                     "error": attempt.reason,
                 }
                 for attempt in job.history
             ],
-            "webhook": _webhook(job.webhook),
+            "webhook": _describe_webhook(job.webhook),
         }
     )
     return b'%b,"result":' % head[:-1], b",%b" % tail[1:]
 
 
-def overview_json(overview: "QueueStats", max_queued_bytes: int | None) -> bytes:
+def write_stats_json(stats: "QueueStats", max_queued_bytes: int | None) -> bytes:
     """Returns the JSON of `GET /queue`; see `QueueView`.
 
     Args:
-        overview: The numbers.
+        stats: The numbers.
         max_queued_bytes: What `queued_bytes` may be; None where there is no limit, or none is known.
     """
     return to_json(
@@ -79,7 +79,7 @@ def overview_json(overview: "QueueStats", max_queued_bytes: int | None) -> bytes
                     "jobs_per_second": queue.jobs_per_second,
                     "workers": queue.workers,
                 }
-                for name, queue in overview.models.items()
+                for name, queue in stats.models.items()
             },
             "workers": [
                 {
@@ -87,40 +87,40 @@ def overview_json(overview: "QueueStats", max_queued_bytes: int | None) -> bytes
                     "host": worker.host,
                     "pid": worker.pid,
                     "models": worker.models,
-                    "started_at": rfc3339(worker.started_at),
-                    "seen_at": rfc3339(worker.seen_at),
+                    "started_at": format_time(worker.started_at),
+                    "seen_at": format_time(worker.seen_at),
                     "jobs_done": worker.jobs_done,
                 }
-                for worker in overview.workers
+                for worker in stats.workers
             ],
-            "webhooks_waiting": overview.webhooks_waiting,
-            "queued_bytes": overview.queued_bytes,
+            "webhooks_waiting": stats.webhooks_waiting,
+            "queued_bytes": stats.queued_bytes,
             "max_queued_bytes": max_queued_bytes,
         }
     )
 
 
 @lru_cache(maxsize=_MOMENTS)
-def rfc3339(moment: datetime | None) -> str | None:
+def format_time(moment: datetime | None) -> str | None:
     """Returns a UTC time such as 2026-01-31T12:00:00.004Z."""
     # written without a zone it takes half the time
     return None if moment is None else f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-def _webhook(webhook: Webhook | None) -> dict[str, object] | None:
+def _describe_webhook(webhook: Webhook | None) -> dict[str, object] | None:
     if webhook is None:
         return None
     return {
         "url": webhook.url,
         "status": webhook.status,
         "attempts": webhook.attempts,
-        "last_attempt_at": rfc3339(webhook.last_attempt_at),
+        "last_attempt_at": format_time(webhook.last_attempt_at),
         "error": webhook.error,
     }
 
 
-def _result_json(job: Job) -> bytes:
-    """The stored result; what a worker from outside wrote that is no JSON is shown as a string."""
+def _write_result(job: Job) -> bytes:
+    """Returns the stored result; what a worker from outside wrote that is no JSON becomes a string."""
     stored = job.result
     if stored is None:
         return b"null"

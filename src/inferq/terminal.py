@@ -20,13 +20,13 @@ def use_terminal() -> None:
             stream.reconfigure(errors="replace")
 
 
-def printable(text: str) -> str:
-    """A text from outside, in one line, without what would move a terminal's cursor, or worse."""
+def make_printable(text: str) -> str:
+    """Returns a text from outside in one line, without what would move a terminal's cursor, or worse."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _is_hidden(letter) else letter for letter in text)
 
 
-def json_text(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - JSON
-    """JSON in which everything is escaped that `printable` replaces, and all that standard output lacks.
+def format_json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - JSON
+    """Returns JSON that escapes what `make_printable` replaces, and all that standard output lacks.
 
     Args:
         value: What can be written as JSON.
@@ -34,11 +34,11 @@ def json_text(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - J
     """
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
-    text = _NOT_ASCII.sub(lambda found: _escaped(found[0]) if _is_hidden(found[0]) else found[0], text)
+    text = _NOT_ASCII.sub(lambda found: _escape(found[0]) if _is_hidden(found[0]) else found[0], text)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        return _NOT_ASCII.sub(lambda found: _escaped(found[0]), text)
+        return _NOT_ASCII.sub(lambda found: _escape(found[0]), text)
     return text
 
 
@@ -46,5 +46,5 @@ def _is_hidden(letter: str) -> bool:
     return not letter.isprintable() and unicodedata.category(letter).startswith(_HIDDEN)
 
 
-def _escaped(letter: str) -> str:
+def _escape(letter: str) -> str:
     return json.dumps(letter)[1:-1] if letter != "\x7f" else "\\u007f"

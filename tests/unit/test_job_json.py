@@ -3,17 +3,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from inferq.job_json import job_json, rfc3339
+from inferq.job_json import format_time, write_job_json
 from inferq.jobs import Job, Status
 
 
 def shown(**fields):
-    return json.loads(job_json(Job("x", Status.COMPLETED, **fields)))
+    return json.loads(write_job_json(Job("x", Status.COMPLETED, **fields)))
 
 
 def test_result_is_shown_byte_for_byte():
     stored = b'{"y": [1.10, 1e3, 12345678901234567890]}'
-    assert b'"result":' + stored + b"," in job_json(Job("x", Status.COMPLETED, result=stored))
+    assert b'"result":' + stored + b"," in write_job_json(Job("x", Status.COMPLETED, result=stored))
 
 
 @pytest.mark.parametrize(
@@ -25,19 +25,21 @@ def test_result_that_is_no_json_is_shown_as_a_string(stored):
 
 @pytest.mark.parametrize("text", ['"', "\\", "\x00", "ジョブ", "\u2028"])
 def test_any_id_and_error_are_escaped(text):
-    view = json.loads(job_json(Job(text, Status.FAILED, error=text)))
+    view = json.loads(write_job_json(Job(text, Status.FAILED, error=text)))
     assert (view["job_id"], view["error"], view["result"]) == (text, text, None)
 
 
 def test_times_are_rfc_3339_in_utc():
-    assert rfc3339(datetime(2026, 1, 31, 12, 0, 0, 4000, UTC)) == "2026-01-31T12:00:00.004Z"
-    assert rfc3339(None) is None
+    assert format_time(datetime(2026, 1, 31, 12, 0, 0, 4000, UTC)) == "2026-01-31T12:00:00.004Z"
+    assert format_time(None) is None
 
 
 def test_result_that_is_known_to_be_json_is_not_parsed_again():
     job = Job("x", Status.COMPLETED, result=b"as it was stored", is_json_known=True)
-    assert b'"result":as it was stored,' in job_json(job)
+    assert b'"result":as it was stored,' in write_job_json(job)
 
 
 def test_id_from_outside_that_is_no_utf8_is_shown_with_replacements():
-    assert json.loads(job_json(Job("a\udcffb", Status.PENDING)))["job_id"] == "a\N{REPLACEMENT CHARACTER}b"
+    assert (
+        json.loads(write_job_json(Job("a\udcffb", Status.PENDING)))["job_id"] == "a\N{REPLACEMENT CHARACTER}b"
+    )

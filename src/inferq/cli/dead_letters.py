@@ -102,7 +102,7 @@ async def _read_failed(producer: "Producer", model: str | None) -> AsyncIterator
 
 
 async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json: bool) -> int:
-    from inferq.job_json import job_json
+    from inferq.job_json import write_job_json
 
     jobs: list[Job] = []
     async with _open_producer(redis_url) as producer:
@@ -112,7 +112,7 @@ async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json
                 break
     if as_json:
         for job in jobs:
-            print_json(json.loads(job_json(job)))
+            print_json(json.loads(write_job_json(job)))
     elif jobs:
         _print_jobs(jobs)
     else:
@@ -121,24 +121,24 @@ async def _list(redis_url: str | None, model: str | None, limit: int, *, as_json
 
 
 def _print_jobs(jobs: Sequence[Job]) -> None:
-    from inferq.job_json import rfc3339
+    from inferq.job_json import format_time
 
     rows = []
     for job in jobs:
         error = job.error or ""
         shortened = error if len(error) <= _LONGEST_ERROR else f"{error[: _LONGEST_ERROR - 1]}…"
         rows.append(
-            (job.id, job.model, job.error_kind, job.attempts, rfc3339(job.finished_at), shortened),
+            (job.id, job.model, job.error_kind, job.attempts, format_time(job.finished_at), shortened),
         )
     print_table(("job", "model", "kind", "attempts", "failed at", "error"), rows)
 
 
 async def _show(redis_url: str | None, job_id: str) -> int:
-    from inferq.job_json import job_json
+    from inferq.job_json import write_job_json
 
     async with _open_producer(redis_url) as producer:
         job = await producer.read(job_id)
-    print_json(json.loads(job_json(job)), indent=2)
+    print_json(json.loads(write_job_json(job)), indent=2)
     return 0
 
 

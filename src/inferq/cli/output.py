@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inferq.errors import ErrorKind, InferqError
-from inferq.terminal import json_text, printable
+from inferq.terminal import format_json, make_printable
 
 if TYPE_CHECKING:
     from inferq.client import Client
@@ -44,12 +44,12 @@ def open_client(url: str | None) -> "Client":
 
 def print_line(text: str, *, err: bool = False) -> None:
     """Prints a line, without the control characters that it may contain."""
-    typer.echo(printable(text), err=err)
+    typer.echo(make_printable(text), err=err)
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:  # noqa: ANN401 - JSON
     """Prints a document, on one line or with so many spaces for each level."""
-    typer.echo(json_text(value, indent))
+    typer.echo(format_json(value, indent))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -61,7 +61,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
-        cells = ["" if value is None else printable(str(value)) for value in row]
+        cells = ["" if value is None else make_printable(str(value)) for value in row]
         table.add_row(*map(Text, cells))
         name = table.columns[0]
         name.min_width = max(name.min_width or 0, cell_len(cells[0]))  # a name that is cut is of no use

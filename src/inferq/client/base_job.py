@@ -4,7 +4,7 @@ from html import escape
 from typing import Any
 
 from inferq.client.answers import View, has_ended
-from inferq.terminal import printable
+from inferq.terminal import make_printable
 
 _COLOURS = {"pending": "#b58900", "processing": "#3a86d1", "completed": "#2e9e4f", "failed": "#d9534f"}
 """Readable on light and on dark."""
@@ -60,7 +60,7 @@ class BaseJob:
         return self.view.get("queue_position")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {printable(self.id)} {printable(self.status)}>"
+        return f"<{type(self).__name__} {make_printable(self.id)} {make_printable(self.status)}>"
 
     def _repr_html_(self) -> str:
         """The job as a small table, readable on light and on dark."""

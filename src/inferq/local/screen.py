@@ -5,7 +5,7 @@ import sys
 
 from rich.console import Console
 
-from inferq.terminal import printable
+from inferq.terminal import make_printable
 
 
 class Screen(Console):
@@ -17,7 +17,7 @@ class Screen(Console):
     def print_line(self, line: str) -> None:
         """Prints one line, without the control characters that it may contain."""
         try:
-            self.print(printable(line), markup=False)
+            self.print(make_printable(line), markup=False)
         except OSError:
             self.on_broken_pipe()
 

@@ -10,7 +10,7 @@ import structlog
 from inferq.errors import InvalidModelError
 from inferq.models.model import Model
 from inferq.models.repository_scan import scan_repository
-from inferq.terminal import printable
+from inferq.terminal import make_printable
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ def load_each(path: Path, load: Callable[[Path], Model], *, is_strict: bool = Fa
         except InvalidModelError as error:
             _leave_out(left_out, folder.name, error, path, is_strict=is_strict)
         except Exception as error:  # any error in one folder, as the others are to be served
-            log.exception("model_not_loaded", model=printable(folder.name))
+            log.exception("model_not_loaded", model=make_printable(folder.name))
             reason = f"{folder} cannot be loaded: {type(error).__name__}: {error}. Check its model.toml."
             _leave_out(left_out, folder.name, InvalidModelError(reason), path, is_strict=is_strict)
     if not models:
@@ -72,6 +72,6 @@ def _leave_out(
 ) -> None:
     if is_strict:
         raise error
-    reason = printable(error.message.replace(f"{path}{os.sep}", "").removeprefix(f"{name}: "))
-    left_out[printable(name)] = reason
-    log.error("model_left_out", model=printable(name), reason=reason)
+    reason = make_printable(error.message.replace(f"{path}{os.sep}", "").removeprefix(f"{name}: "))
+    left_out[make_printable(name)] = reason
+    log.error("model_left_out", model=make_printable(name), reason=reason)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inferq.errors import InvalidModelError
 from inferq.settings import MODEL_NAME_PATTERN
-from inferq.terminal import printable
+from inferq.terminal import make_printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def scan_repository(path: Path) -> RepositoryScan:
             name = entry.stem if entry.suffix == ".onnx" and entry.stem not in names else entry.name
             scan.skipped[name] = reason
         elif entry.is_dir():
-            scan.other_folders.append(printable(entry.name))
+            scan.other_folders.append(make_printable(entry.name))
     return scan
 
 

@@ -6,7 +6,7 @@ import sys
 import structlog
 
 from inferq.settings import Settings
-from inferq.terminal import printable
+from inferq.terminal import make_printable
 
 
 def configure_logging(settings: Settings) -> None:
@@ -41,4 +41,4 @@ def _make_printable(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Names and reasons come from others, and a console may be a terminal; JSON escapes them by itself."""
-    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: make_printable(value) if isinstance(value, str) else value for name, value in event.items()}

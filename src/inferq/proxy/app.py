@@ -90,7 +90,7 @@ def create_app(
         else None
     )
     problems.install(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _make_openapi(app)  # type: ignore[method-assign]
     return app
 
 
@@ -131,7 +131,7 @@ async def _check_server(producer: Producer) -> None:
     await producer.read_max_queued_bytes()
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _make_openapi(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with the schema that the problem answers refer to."""
     if not app.openapi_schema:
         document = get_openapi(
@@ -146,7 +146,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         if app.state.settings.api_keys:
             _add_keys(document)
-        app.openapi_schema = _without_framework_errors(document)
+        app.openapi_schema = _drop_framework_errors(document)
     return app.openapi_schema
 
 
@@ -159,7 +159,7 @@ def _add_keys(document: dict[str, Any]) -> None:
                 add_problem(operation["responses"], ErrorKind.UNAUTHORIZED, path)
 
 
-def _without_framework_errors(document: dict[str, Any]) -> dict[str, Any]:
+def _drop_framework_errors(document: dict[str, Any]) -> dict[str, Any]:
     """Drops the 422 that FastAPI adds where there is a parameter, if any value of it fits."""
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic_core import to_json
 from standardwebhooks import Webhook
 
-from inferq.job_json import job_json, rfc3339
+from inferq.job_json import format_time, write_job_json
 from inferq.jobs import Job, Status
 
 
@@ -50,8 +50,8 @@ def build_message(job: Job) -> bytes:
 
     Where the result is too long for it, `result_path` says where to read it.
     """
-    about = {"type": f"job.{job.status}", "timestamp": rfc3339(job.finished_at)}
+    about = {"type": f"job.{job.status}", "timestamp": format_time(job.finished_at)}
     if job.status is Status.COMPLETED and job.result is None:
         about["result_path"] = f"/job/{quote(job.id)}"
     head = to_json(about)
-    return b'%b,"data":%b}' % (head[:-1], job_json(job))
+    return b'%b,"data":%b}' % (head[:-1], write_job_json(job))

@@ -32,7 +32,7 @@ from inferq.models.run_handle import RunHandle
 from inferq.processes import PARENT_VARIABLE, end_with_parent
 from inferq.queue import LOAD_NOTE_SECONDS, ModelLoads
 from inferq.settings import Settings, load_settings
-from inferq.terminal import printable
+from inferq.terminal import make_printable
 from inferq.worker.executor import Executor
 from inferq.worker.forced_exit import exit_after, replace_process
 from inferq.worker.watchdog import Watchdog
@@ -131,7 +131,7 @@ class ModelLoader:
         Returns:
             How many of them it began to load; and why the last of these must not be loaded, or nothing.
         """
-        log.info("models_loading_in_subprocess", models=[printable(folder.name) for folder in folders])
+        log.info("models_loading_in_subprocess", models=[make_printable(folder.name) for folder in folders])
         child = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-P", "-m", "inferq.worker.model_loader", *map(str, folders)],
             env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
@@ -178,12 +178,12 @@ class ModelLoader:
             log_after = min(_LOG_AFTER_SECONDS, limit)
             if done.wait(log_after):
                 return
-            log.info("model_loading", model=printable(folder.name), limit_seconds=limit)
+            log.info("model_loading", model=make_printable(folder.name), limit_seconds=limit)
             if done.wait(limit - log_after):
                 return
             handle.stop()
             if not done.wait(self._settings.run_stop_grace_seconds):
-                log.error("model_load_hung", model=printable(folder.name))
+                log.error("model_load_hung", model=make_printable(folder.name))
                 self._loads.condemn(stamp, self._explain_limit())
                 self._loads.end()
                 replace_process()

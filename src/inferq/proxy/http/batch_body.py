@@ -8,7 +8,7 @@ from typing import Any
 from inferq.errors import InferqError, InvalidInputError
 from inferq.proxy.http.predict_body import (
     count_strings,
-    duplicate_member,
+    make_duplicate_error,
     may_have_duplicates,
     parse_object,
     refuse_duplicates,
@@ -115,6 +115,6 @@ def _refuse_duplicates_in_batch(raw: bytes) -> None:
         for part in (job, job.get("data")):
             if isinstance(part, _ObjectWithDuplicate):
                 with name_job(number):
-                    raise duplicate_member(part.member)
+                    raise make_duplicate_error(part.member)
     if found:
-        raise duplicate_member(found[0].member)
+        raise make_duplicate_error(found[0].member)

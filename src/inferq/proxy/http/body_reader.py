@@ -39,7 +39,7 @@ async def read_body(request: Request, share: BodyShare, settings: Settings) -> b
     codings = []
     for name, value in request.scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
+            raise _make_too_large_error(limit)
         if name == b"content-encoding":
             codings += [coding.strip().lower() for coding in value.split(b",")]
     codings = [coding for coding in codings if coding not in (b"", b"identity")]
@@ -75,7 +75,7 @@ async def _receive(request: Request, share: BodyShare, limit: int, timeout_secon
         chunk = message.get("body", b"")
         length += len(chunk)
         if length > limit:
-            raise _too_large(limit)
+            raise _make_too_large_error(limit)
         chunks.append(chunk)
         is_last = not message.get("more_body")
         if length > SMALL_BYTES or not is_last:
@@ -93,15 +93,15 @@ def _decompress(raw: bytes, coding: bytes, limit: int) -> bytes:
     try:
         whole = decoder.decompress(raw, limit + 1)
     except zlib.error as error:
-        raise _not_compressed(coding) from error
+        raise _make_compression_error(coding) from error
     if len(whole) > limit:
-        raise _too_large(limit)
+        raise _make_too_large_error(limit)
     if not decoder.eof or decoder.unused_data:
-        raise _not_compressed(coding)
+        raise _make_compression_error(coding)
     return whole
 
 
-def _not_compressed(coding: bytes) -> InvalidJsonError:
+def _make_compression_error(coding: bytes) -> InvalidJsonError:
     name = coding.decode("latin-1")
     return InvalidJsonError(
         f"The request body is not compressed with {name}, as its Content-Encoding says, or not to its end. "
@@ -109,7 +109,7 @@ def _not_compressed(coding: bytes) -> InvalidJsonError:
     )
 
 
-def _too_large(limit: int) -> BodyTooLargeError:
+def _make_too_large_error(limit: int) -> BodyTooLargeError:
     return BodyTooLargeError(
         f"The request body is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Send fewer rows in each "
         "job; if a single input is as long, write its numbers with fewer digits and without spaces, or ask "

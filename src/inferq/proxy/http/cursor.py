@@ -53,11 +53,11 @@ class Cursors:
         try:
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error) as error:
-            raise _invalid(cursor) from error
+            raise _make_invalid_error(cursor) from error
         digest, hidden = sealed[:_DIGEST_BYTES], sealed[_DIGEST_BYTES:]
         content = self._hide(digest, hidden)
         if not compare_digest(digest, self._digest(content)):
-            raise _invalid(cursor)
+            raise _make_invalid_error(cursor)
         is_ended, model, score, job_id = json.loads(content)
         return Position(is_ended, model, score, bytes.fromhex(job_id))
 
@@ -70,7 +70,7 @@ class Cursors:
         return bytes(one ^ other for one, other in zip(content, stream, strict=True))
 
 
-def _invalid(cursor: str) -> InvalidInputError:
+def _make_invalid_error(cursor: str) -> InvalidInputError:
     return InvalidInputError(
         f"cursor must be the member 'next' of an earlier page of the same listing, got {cursor[:80]!r}. "
         "Leave it out for the first page."

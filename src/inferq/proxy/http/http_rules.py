@@ -40,7 +40,7 @@ class HttpRules:
             app = problems.Refusal(431, describe_long_head())
         if scope["type"] == "http":
             if scope["method"] == "HEAD":
-                scope, send = {**scope, "method": "GET"}, _without_body(send)
+                scope, send = {**scope, "method": "GET"}, _drop_body(send)
             if length:
                 request = _DrainedRequest(scope, length, receive, send)
                 return await app(scope, request.receive, request.send)
@@ -92,7 +92,7 @@ class _DrainedRequest:
             pass
 
 
-def _without_body(send: Send) -> Send:
+def _drop_body(send: Send) -> Send:
     is_ended = False
 
     async def send_head(message: Message) -> None:

@@ -173,7 +173,7 @@ def refuse_duplicates(raw: bytes, kept: int) -> None:
         InvalidInputError: A member was sent twice.
     """
     if may_have_duplicates(raw, kept):
-        json.loads(raw, object_pairs_hook=_unique_members)
+        json.loads(raw, object_pairs_hook=_check_members)
 
 
 def may_have_duplicates(raw: bytes, kept: int) -> bool:
@@ -181,15 +181,15 @@ def may_have_duplicates(raw: bytes, kept: int) -> bool:
     return raw.count(b'"') > 2 * kept
 
 
-def duplicate_member(name: str) -> InvalidInputError:
-    """Returns the error for a body in which a member was sent twice."""
+def make_duplicate_error(name: str) -> InvalidInputError:
+    """Makes the error for a body in which a member was sent twice."""
     return InvalidInputError(f"The request has the member {name[:80]!r} twice. Send it once.")
 
 
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _check_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for name, value in pairs:
         if name in members:
-            raise duplicate_member(name)
+            raise make_duplicate_error(name)
         members[name] = value
     return members

@@ -11,8 +11,8 @@ from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, EXAMPLE_JOBS, JobView,
 _OTHER_JOB_ID = "b9d1f0c27a6e4d3c9a58e7f60b1c2d34"
 
 
-def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of one prediction request, to stand within another without a reference."""
+def _drop_titles(schema: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of one prediction request, to stand within another without a reference."""
     return {name: value for name, value in schema.items() if name not in ("title", "examples")}
 
 
@@ -38,7 +38,7 @@ class BatchRequest(BaseModel):
         min_length=1,
         max_length=MOST_JOBS,
         description="Each like a body of POST /predict.",
-        json_schema_extra={"items": _without_titles(PredictRequest.model_json_schema())},
+        json_schema_extra={"items": _drop_titles(PredictRequest.model_json_schema())},
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from inferq.errors import ErrorKind, JobNotFoundError
-from inferq.job_json import job_json
+from inferq.job_json import write_job_json
 from inferq.jobs import Job
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView
 from inferq.proxy.http.openapi import add_not_found, add_problem
@@ -97,7 +97,7 @@ def _encode_event_head(job: Job) -> bytes:
 
 def _encode_event(job: Job) -> bytes:
     # a result of an outside worker may be JSON of several lines, which the client joins
-    data = b"\n".join(b"data: %b" % line for line in job_json(job).splitlines())
+    data = b"\n".join(b"data: %b" % line for line in write_job_json(job).splitlines())
     return b"%b%b\n\n" % (_encode_event_head(job), data)
 
 

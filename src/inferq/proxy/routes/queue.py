@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from inferq.errors import ErrorKind
-from inferq.job_json import overview_json
+from inferq.job_json import write_stats_json
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.queue_schemas import QueueView
 from inferq.proxy.http.responses import JsonResponse
@@ -19,4 +19,4 @@ router = APIRouter(tags=["jobs"])
 async def queue(request: Request) -> Response:
     """Tells how many jobs of each model wait and run, how long and how fast, and who serves."""
     producer = get_producer(request)
-    return JsonResponse(overview_json(await producer.read_stats(), await producer.read_max_queued_bytes()))
+    return JsonResponse(write_stats_json(await producer.read_stats(), await producer.read_max_queued_bytes()))

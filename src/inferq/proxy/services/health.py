@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inferq.errors import RedisUnavailableError
-from inferq.job_json import rfc3339
+from inferq.job_json import format_time
 from inferq.queue import Producer, QueueNumbers, QueueStats, find_unavailable, is_refusal
 from inferq.settings import Settings
 
@@ -97,7 +97,7 @@ class HealthChecker:
                 seen = await self._producer.read_last_heartbeat()
             except RedisUnavailableError:
                 seen = None
-            return [f"no live worker since {rfc3339(seen)}" if seen else "no worker has ever reported"]
+            return [f"no live worker since {format_time(seen)}" if seen else "no worker has ever reported"]
         unavailable = find_unavailable(stats.workers)
         left_out = [f"models left out: {', '.join(unavailable)}"] if unavailable else []
         return [*left_out, *_shorten(_find_stuck(stats))]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from fastapi import Response
 
 from inferq.errors import JobNotFoundError
-from inferq.job_json import job_json
+from inferq.job_json import write_job_json
 from inferq.jobs import Job
 from inferq.proxy.http.responses import JsonResponse, StreamedJsonResponse
 from inferq.proxy.services.large_job_view import LargeJobView
@@ -22,7 +22,7 @@ async def make_job_response(producer: Producer, job: Job) -> Response:
         RedisUnavailableError: Redis does not answer in time.
     """
     if job.large_result is None:
-        return JsonResponse(job_json(job))
+        return JsonResponse(write_job_json(job))
     view = await LargeJobView.open(producer.large_results, job, job.large_result)
     return StreamedJsonResponse(view.read(), view.length)
 
@@ -35,7 +35,7 @@ async def read_view_parts(producer: Producer, job: Job) -> AsyncIterator[bytes]:
         RedisUnavailableError: Redis does not answer in time.
     """
     if job.large_result is None:
-        yield job_json(job)
+        yield write_job_json(job)
         return
     view = await LargeJobView.open(producer.large_results, job, job.large_result)
     async for part in view.read():
@@ -51,7 +51,7 @@ async def read_view_lines(producer: Producer, job: Job) -> AsyncIterator[bytes]:
 async def read_whole_view(producer: Producer, job: Job) -> bytes:
     """Returns the same at once, for a message that cannot be sent in parts."""
     if job.large_result is None:
-        return job_json(job)
+        return write_job_json(job)
     return b"".join([part async for part in read_view_parts(producer, job)])
 
 
@@ -66,7 +66,7 @@ def make_list_response(producer: Producer, jobs: Sequence[Job | None], head: byt
     """
     if any(job is not None and job.large_result for job in jobs):
         return StreamedJsonResponse(_read_list_parts(producer, jobs, head, tail), None)
-    views = (b"null" if job is None else job_json(job) for job in jobs)
+    views = (b"null" if job is None else write_job_json(job) for job in jobs)
     return JsonResponse(b"".join((head, b",".join(views), tail)))
 
 

@@ -37,7 +37,7 @@ async def run_check[T](connection: HTTPConnection, check: RequestCheck[T], raw: 
     try:
         models = await get_catalog(connection).read()
     except RedisUnavailableError as error:
-        models = KnownModels.unreadable(get_request_rules(connection).default_model, error)
+        models = KnownModels.make_unreadable(get_request_rules(connection).default_model, error)
     rules, owner = get_request_rules(connection), get_owner(connection) or ""
     if len(raw) <= LONGEST_ON_LOOP_BYTES:
         return check(raw, rules, models, owner)

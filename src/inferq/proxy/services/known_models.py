@@ -61,7 +61,7 @@ class KnownModels:
     error: InferqError | None = None
 
     @classmethod
-    def unreadable(cls, default_model: str, error: InferqError) -> "KnownModels":
+    def make_unreadable(cls, default_model: str, error: InferqError) -> "KnownModels":
         """Stands for the models while they cannot be read, so that a wrong request is still told so.
 
         Args:
@@ -81,7 +81,7 @@ class KnownModels:
             raise copy(self.error)  # the same one would collect tracebacks, a cycle that holds the request
         self.check_available(name)
         if name not in self.announced and (self.announced or name != self.default_model):
-            raise _unknown_model(name, self.announced, is_default=name == self.default_model)
+            raise _make_unknown_error(name, self.announced, is_default=name == self.default_model)
         return self.announced.get(name)
 
     def check_available(self, name: str) -> None:
@@ -118,7 +118,7 @@ def _parse_document(announced: bytes, max_rows: int) -> AnnouncedModel:
     return AnnouncedModel.from_json(announced, max_rows)
 
 
-def _unknown_model(name: str, known: Iterable[str], *, is_default: bool) -> UnknownModelError:
+def _make_unknown_error(name: str, known: Iterable[str], *, is_default: bool) -> UnknownModelError:
     names = ", ".join(known)
     models = f"Known: {names}." if names else "No worker has announced any model yet."
     default = " It is the default (INFERQ_DEFAULT_MODEL): name another." if is_default else ""

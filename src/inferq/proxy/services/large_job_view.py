@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from pydantic_core import to_json
 
-from inferq.job_json import is_json, job_frame
+from inferq.job_json import is_json, write_job_frame
 from inferq.jobs import Job, LargeResult
 from inferq.queue import PART_BYTES, LargeResults
 
@@ -28,7 +28,7 @@ class LargeJobView:
 
     def __init__(self, results: LargeResults, job: Job, first: bytes) -> None:
         self._results, self._job, self._first = results, job, first
-        self._head, self._tail = job_frame(job)
+        self._head, self._tail = write_job_frame(job)
         self._is_json = True
         self.length = 0
 

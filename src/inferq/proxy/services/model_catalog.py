@@ -76,7 +76,7 @@ class ModelCatalog:
         """
         model = (await self.read()).find(name)
         if model is None:
-            raise _not_announced(name, ())
+            raise _make_not_announced_error(name, ())
         return model
 
     async def find_default(self) -> AnnouncedModel:
@@ -91,7 +91,7 @@ class ModelCatalog:
         name, announced = models.default_name, models.announced
         models.check_available(name)
         if name not in announced:
-            raise _not_announced(name, announced)
+            raise _make_not_announced_error(name, announced)
         return announced[name]
 
     async def _read(self) -> None:
@@ -132,7 +132,7 @@ class ModelCatalog:
             return None
 
 
-def _not_announced(name: str, known: Iterable[str]) -> NoWorkerError:
+def _make_not_announced_error(name: str, known: Iterable[str]) -> NoWorkerError:
     if names := ", ".join(known):
         return NoWorkerError(
             f"No worker has announced the default model, {name!r} (INFERQ_DEFAULT_MODEL). Known: {names}."

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from inferq.errors import JobNotFoundError
-from inferq.job_json import job_json, overview_json
+from inferq.job_json import write_job_json, write_stats_json
 from inferq.jobs import Outcome, Status
 from inferq.queue.schema.ids import decode_id
 
@@ -26,7 +26,7 @@ def finished(consumer, redis_client):
 async def test_listed_job_is_not_taken_for_another_one(producer, finished):
     jobs = (await producer.listing.read_page(["iris"])).jobs
     assert {job.id: job.result for job in jobs} == dict(zip(finished, [b"0", b"1"], strict=True))
-    assert [json.loads(job_json(job))["job_id"] for job in jobs] == [LOOKALIKE.decode()] * 2
+    assert [json.loads(write_job_json(job))["job_id"] for job in jobs] == [LOOKALIKE.decode()] * 2
 
 
 async def test_listed_job_can_be_read_and_deleted_by_its_id(producer, finished):
@@ -63,5 +63,5 @@ async def test_worker_whose_id_is_no_utf8_is_shown(producer, redis_client):
     redis_client.hset(b"worker:" + FOREIGN, mapping=report | {"seen_ms": 1, "jobs_done": 0})
     [worker] = await producer.read_workers()
     assert worker.id == decode_id(FOREIGN)
-    [shown] = json.loads(overview_json(await producer.read_stats(), None))["workers"]
+    [shown] = json.loads(write_stats_json(await producer.read_stats(), None))["workers"]
     assert shown["id"] == LOOKALIKE.decode()
