@@ -34,9 +34,14 @@ def test_times_are_rfc_3339_in_utc():
     assert format_time(None) is None
 
 
-def test_result_that_is_known_to_be_json_is_not_parsed_again():
-    job = Job("x", Status.COMPLETED, result=b"as it was stored", is_json_known=True)
-    assert b'"result":as it was stored,' in write_job_json(job)
+def test_long_result_that_is_known_to_be_json_is_not_parsed_again():
+    stored = b"as it was stored" * 1000
+    job = Job("x", Status.COMPLETED, result=stored, is_json_known=True)
+    assert b'"result":%b,' % stored in write_job_json(job)
+
+
+def test_small_result_is_parsed_although_our_worker_has_stored_one():
+    assert shown(result=b"overwritten since", is_json_known=True)["result"] == "overwritten since"
 
 
 def test_id_from_outside_that_is_no_utf8_is_shown_with_replacements():

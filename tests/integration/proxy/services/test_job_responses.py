@@ -257,3 +257,12 @@ async def test_client_that_leaves_ends_the_reading(client, consumer, monkeypatch
             count = len(parts)
             await asyncio.sleep(0.2)
         assert max(parts) < 45_000_000
+
+
+async def test_small_result_that_is_overwritten_after_our_worker_stored_it_breaks_no_answer(
+    client, consumer, redis_client
+):
+    [job_id] = await submitted(client)
+    finish(consumer, b"[1]")
+    redis_client.set(f"job:{job_id}:result", "[nan, {'a': 1}]")
+    assert (await client.get(f"/job/{job_id}")).json()["result"] == "[nan, {'a': 1}]"
