@@ -16,8 +16,8 @@ _POLICY = (
 def add_api_pages(app: FastAPI) -> None:
     """Adds both pages and their files to an application that was made without pages of its own."""
     app.mount(_ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
-    app.add_api_route("/docs", _swagger_ui, include_in_schema=False)
-    app.add_api_route("/redoc", _redoc, include_in_schema=False)
+    app.add_route("/docs", _swagger_ui, include_in_schema=False)
+    app.add_route("/redoc", _redoc, include_in_schema=False)
 
 
 async def _swagger_ui(request: Request) -> HTMLResponse:

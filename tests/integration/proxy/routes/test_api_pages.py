@@ -40,3 +40,10 @@ async def test_api_pages_forbid_the_browser_to_ask_another_host(client, path):
     allowed = {source for rule in policy.split(";") for source in rule.split()[1:]}
     assert allowed == {"'self'", "'unsafe-inline'", "data:", "blob:"}
     assert policy.startswith("default-src 'self';")
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_api_pages_tell_all_methods_that_they_take(client, path):
+    assert (await client.head(path)).status_code == 200
+    refused = await client.post(path)
+    assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
