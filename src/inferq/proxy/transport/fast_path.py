@@ -46,6 +46,10 @@ class FastPath:
         authenticator: Finds whose API key a request has; None where none is needed.
         max_body_bytes: Longest body that the application accepts.
         observer: Is told of each request that does not go through ASGI.
+
+    Attributes:
+        app: The application.
+        table: Finds its fast routes.
     """
 
     def __init__(
@@ -59,7 +63,8 @@ class FastPath:
         app.user_middleware.append(Middleware(FastRouteMiddleware, fast_path=self))  # the innermost one
         self.table = FastRouteTable(routes)
         self.observer = observer
-        self._app = app
+
+        self.app = app
         self._authenticator = authenticator
         self._limits = {"GET": 0, "POST": min(_MOST_BODY_BYTES, max_body_bytes)}
         self._known_middleware = list(app.user_middleware)
@@ -69,14 +74,14 @@ class FastPath:
     @property
     def is_on(self) -> bool:
         """Whether the application carries no middleware but its own. If it does, that is logged once."""
-        stack = self._app.middleware_stack
+        stack = self.app.middleware_stack
         if stack is None or stack is not self._checked_stack:
             self.check_middleware()
         return self._is_on
 
     def check_middleware(self) -> None:
         """Turns the fast path on, or off where the application carries middleware that it does not know."""
-        app = self._app
+        app = self.app
         if app.middleware_stack is None:
             app.middleware_stack = app.build_middleware_stack()
         self._checked_stack = app.middleware_stack
@@ -96,7 +101,7 @@ class FastPath:
 
     def _walk_layers(self, stack: object) -> Iterator[type]:
         """Yields the types of a middleware stack down to the router, the outermost first."""
-        while stack is not None and stack is not self._app.router:
+        while stack is not None and stack is not self.app.router:
             yield type(stack)
             stack = getattr(stack, "app", None)
 
@@ -135,7 +140,7 @@ class FastPath:
             if owner is None:
                 return None
             scope["state"]["owner"] = owner
-        scope |= {"app": self._app, "path": path, "raw_path": url, "query_string": b""}
+        scope |= {"app": self.app, "path": path, "raw_path": url, "query_string": b""}
         return route, parameter
 
 

@@ -36,7 +36,7 @@ def find_fast_path(config: Config) -> FastPath | None:
         config: Of the server.
     """
     fast_path: FastPath | None = getattr(getattr(config.app, "state", None), "fast_path", None)
-    if fast_path is None:
+    if fast_path is None or fast_path.app is not config.app:
         reason = "the application that the server runs has no fast path, or another one is around it"
     elif config.limit_concurrency is not None or config.access_log or config.root_path:
         reason = "uvicorn's limit_concurrency, access_log or root_path is set"

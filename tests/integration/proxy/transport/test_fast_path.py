@@ -29,6 +29,13 @@ class Recorder:
         await self.app(scope, receive, send)
 
 
+class TransparentRecorder(Recorder):
+    """The same, which has the attributes of the application that it is around."""
+
+    def __getattr__(self, name):
+        return getattr(self.app, name)
+
+
 @pytest.fixture(autouse=True)
 def nothing_seen():
     Recorder.seen = []
@@ -79,12 +86,13 @@ async def test_unknown_middleware_sees_every_request(settings, announced, monkey
     assert "middleware that it does not know" in line["reason"]
 
 
-async def test_application_around_ours_sees_every_request(settings, announced):
+@pytest.mark.parametrize("around", [Recorder, TransparentRecorder])
+async def test_application_around_ours_sees_every_request(settings, announced, around):
     app = create_app(settings)
     protocols = choose_protocols()
     with (
         capture_logs() as logged,
-        serving(settings, protocols.http, app=app, around=Recorder, ws=protocols.websocket) as proxy,
+        serving(settings, protocols.http, app=app, around=around, ws=protocols.websocket) as proxy,
     ):
         proxy.count_fast_requests()
         async with proxy.client() as client:
