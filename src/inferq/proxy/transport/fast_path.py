@@ -63,7 +63,6 @@ class FastPath:
         app.user_middleware.append(Middleware(FastRouteMiddleware, fast_path=self))  # the innermost one
         self.table = FastRouteTable(routes)
         self.observer = observer
-
         self.app = app
         self._authenticator = authenticator
         self._limits = {"GET": 0, "POST": min(_MOST_BODY_BYTES, max_body_bytes)}

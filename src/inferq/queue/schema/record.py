@@ -58,7 +58,7 @@ def parse_record(record: bytes | None) -> dict[str, Any]:
     for missing in (set[str](), *_EARLIER):
         names = [name for name in FIELDS if name not in missing]
         *values, rest = text.split("|", len(names))
-        if len(values) == len(names) and rest[:1] in ("", "{"):
+        if len(values) == len(names) and rest[:1] in ("", "{") and values[-1][:1] != "{":
             return _with_rest(dict(zip(names, values, strict=True)), rest)
     return {}
 

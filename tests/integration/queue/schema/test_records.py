@@ -218,6 +218,18 @@ async def test_record_of_an_earlier_build_without_the_version_is_run_and_read(
     assert (await producer.read(job_id)).error_kind is ErrorKind.EXPIRED
 
 
+async def test_record_of_an_earlier_build_without_the_content_is_run_and_read(
+    producer, consumer, redis_client
+):
+    job_id = await producer.submit(Submission("iris", DATA))
+    record = redis_client.hget("jobs:records", job_id).removesuffix(b"|")
+    redis_client.hset("jobs:records", job_id, record + b'{"webhook":"https://a.b/|{c"}')
+    assert (await producer.read(job_id)).webhook.url == "https://a.b/|{c"
+    complete(consumer)
+    job = await producer.read(job_id)
+    assert (job.status, job.webhook.url) == (Status.COMPLETED, "https://a.b/|{c")
+
+
 @pytest.mark.parametrize("corrupt", ["no record", "queued|||||||||||||{", "|" * 14, "leased||||||||||||||[]"])
 async def test_open_job_with_a_corrupt_record_fails_once_recovery_meets_it(
     producer, consumer, redis_client, corrupt

@@ -4,12 +4,12 @@
 --- @include "record_fields"
 
 -- The values of the fields, and the JSON behind them or ''. The records of earlier versions lack the field content, or that,
--- bytes and version.
+-- bytes and version. No value begins as JSON does.
 local function split_record(record)
   for missing = 0, 3 do
     local values = {record:match('^' .. ('([^|]*)|'):rep(#FIELDS - missing) .. '(.*)$')}
     local more = table.remove(values)
-    if more == '' or (more and more:byte() == 123) then -- {
+    if more and (more == '' or more:byte() == 123) and values[#values]:byte() ~= 123 then -- {
       if missing == 3 then table.insert(values, 7, '') end
       return values, more
     end
