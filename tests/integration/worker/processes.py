@@ -36,7 +36,7 @@ class WorkerProcess:
         self.log += rest
         return self.process.returncode, self.log
 
-    async def until_logged(self, event, timeout=15.0):
+    async def until_logged(self, event, timeout=60.0):
         """Reads the log up to the next line with this event; "jobs_started" takes the log level debug."""
         async with asyncio.timeout(timeout):
             while True:
@@ -47,14 +47,14 @@ class WorkerProcess:
                 assert line, f"The worker ended before {event}: {self.log}"
 
 
-async def ended(producer, job_id, timeout=15.0):
+async def ended(producer, job_id, timeout=60.0):
     async with asyncio.timeout(timeout):
         while not (job := await producer.read(job_id)).status.is_final:
             await asyncio.sleep(0.02)
     return job
 
 
-async def settled(producer, job_id, timeout=15.0):
+async def settled(producer, job_id, timeout=60.0):
     async with asyncio.timeout(timeout):
         while (webhook := (await producer.read(job_id)).webhook).status is WebhookStatus.PENDING:
             await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ import pytest
 from inferq.errors import ErrorKind, ModelError
 from inferq.jobs import Outcome, Priority, Status, WebhookStatus
 from inferq.queue.producer import control as control_module
+from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -116,10 +117,13 @@ async def test_job_that_an_outside_worker_has_ended_stays_as_it_ended(producer, 
 
 
 @pytest.mark.parametrize("length", [10_100])
-async def test_oldest_of_very_many_leave_the_list_as_well(producer, redis_client, length):
+async def test_oldest_of_very_many_leave_the_list_as_well(settings, redis_client, length):
+    # one script ends up to 10,000 jobs: a machine that does much else may need longer than usual
+    producer = Producer.from_settings(settings.model_copy(update={"redis_timeout_seconds": 30.0}))
     ids = await producer.submit_batch([Submission("iris", DATA) for _ in range(10_000)])
     ids += await producer.submit_batch([Submission("iris", DATA) for _ in range(length - 10_000)])
     await producer.cancel(ids[0])
     assert redis_client.llen("queue:iris") == length - 1
     assert await producer.cancel_waiting("iris") == length - 1
     assert not redis_client.exists("queue:iris")
+    await producer.close()
