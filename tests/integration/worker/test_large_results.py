@@ -119,7 +119,7 @@ async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redi
     assert "client-output-buffer-limit" in jobs[1].error
 
 
-KEYS = "jobs:* queue:* claim:* take:* models scan:* job:*:data job:*:status job:*:result job:*:error"
+KEYS = "jobs:* queue:* claim:* pop:* models scan:* job:*:data job:*:status job:*:result job:*:error"
 
 
 @pytest.mark.parametrize("size", [20_000, 3 * MB])
