@@ -24,7 +24,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 10.0, what: str = "the condition") -> object:
+def wait_until(condition: Callable[[], object], timeout: float = 30.0, what: str = "the condition") -> object:
     """Waits until `condition()` is true and returns its value; fails the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -116,7 +116,7 @@ async def test_run_whose_jobs_are_all_cancelled_is_stopped(start_worker, produce
     (folder / "model.toml").write_text("batch = true")  # the graph has a ReduceMax over all rows
     ids = await submit_all(producer, "echo", [b"[100000000000]"] * 10)  # hours
     start_worker(models_dir=tmp_path)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while any([(await producer.read(job_id)).status is not Status.PROCESSING for job_id in ids]):
             await asyncio.sleep(0.02)
     await asyncio.gather(*(producer.cancel(job_id) for job_id in ids))

@@ -111,7 +111,7 @@ async def test_worker_told_to_stop_while_the_server_hangs_stops_in_time(
     )
     try:
         job_id = await producer.submit(Submission("iris", DATA))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await producer.read(job_id)).status is Status.PENDING:
                 await asyncio.sleep(0.02)
         own_redis_server.hang()
@@ -130,7 +130,7 @@ async def test_server_that_pauses_for_ten_seconds_is_waited_for(there):
         await producer.submit(Submission("iris", DATA))
 
     async def submit():
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     return await producer.submit(Submission("iris", DATA))

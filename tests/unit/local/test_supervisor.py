@@ -32,7 +32,7 @@ class Echo:
         self.news.set()
 
     async def until(self, condition):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition(self.lines):
                 self.news.clear()
                 await self.news.wait()
@@ -98,7 +98,7 @@ async def test_program_that_is_replaced_while_it_should_start_again_is_tried_unt
 
 async def test_stop_does_not_wait_for_the_pause_before_a_restart(monkeypatch):
     monkeypatch.setattr("inferq.local.supervisor.FIRST_PAUSE_SECONDS", 60.0)
-    async with asyncio.timeout(20), supervising(child("weak", "raise SystemExit(3)")) as (_, echo):
+    async with asyncio.timeout(60), supervising(child("weak", "raise SystemExit(3)")) as (_, echo):
         await echo.until(lambda lines: any("starts again in 60 s" in line for _, line in lines))
 
 

@@ -37,7 +37,7 @@ async def until_waiting(proxy, count=1):
         waiters = proxy.subscriber._all_waiters()
         return len(waiters) == count and all(waiter._future is not None for waiter in waiters)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while not (is_waiting() and proxy.subscriber.is_subscribed):
             await asyncio.sleep(0.01)
 

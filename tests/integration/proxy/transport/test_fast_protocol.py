@@ -60,7 +60,7 @@ class Connection:
 
     async def answer(self, *, has_body=True):
         """The next answer, without what differs from one request to the next."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             head = await self.reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"\r\ncontent-length: (\d+)", head)
             body = await self.reader.readexactly(int(length[1])) if length and has_body else b""
@@ -70,7 +70,7 @@ class Connection:
         return whole
 
     async def is_closed(self):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.reader.read(1) == b""
 
     async def close(self):
@@ -274,7 +274,7 @@ async def test_job_of_a_client_that_has_gone_is_stored(settings, announced, monk
             await connection.send(request(body=BODY))
             await connection.close()
             has_left.set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not redis_client.llen("queue:iris"):
                     await asyncio.sleep(0.005)
 

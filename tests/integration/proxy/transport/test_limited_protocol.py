@@ -26,7 +26,7 @@ def impatient(settings):
 
 
 async def to_end(connection):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await connection.reader.read()
 
 

@@ -92,7 +92,7 @@ async def test_proxy_and_worker_follow_a_failover_by_themselves(replicated):
     primary.kill()
 
     async def eventually(call):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     return await call()
@@ -118,7 +118,7 @@ async def test_demoted_server_is_left_for_the_new_primary(replicated):
     with Redis(port=sentinel_port) as sentinel, primary.client() as old:
         wait_until(lambda: fails_over(sentinel), 20, "a replica that Sentinel finds fit")
         wait_until(lambda: old.info("replication")["role"] == "slave", 20, "the demotion")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await producer.submit(Submission("iris", DATA))
