@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from inferq.errors import ErrorKind, InferqError
 
+IDEMPOTENCY_KEY = "[!-~]{1,255}"
+"""What an `Idempotency-Key` may be, as a regular expression: visible ASCII."""
+
 
 class Status(StrEnum):
     """The public state of a job, as `job:{id}:status` and the HTTP API show it. There is no fifth."""

@@ -9,8 +9,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inferq.errors import InvalidSettingError
 
-MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-_API_KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}:[0-9a-f]{64}"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What the name of a model, or of an API key, may be, as a regular expression."""
+MODEL_NAME_PATTERN = f"^{NAME}$"
+_API_KEY = f"{NAME}:[0-9a-f]{{64}}"
 _ORIGIN = r"(\*|null|[a-z][a-z0-9+.-]*://[^\s,/]+)"
 _SIGNING_KEY = r"whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?"
 _HOST_PATTERN = r"(\*\.)?[A-Za-z0-9._:\[\]-]+"

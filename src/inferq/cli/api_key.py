@@ -13,7 +13,9 @@ def key(name: Annotated[str, typer.Argument(help="Whose key it is; jobs belong t
     import re
     import secrets
 
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+    from inferq.settings import NAME
+
+    if not re.fullmatch(NAME, name):
         raise InvalidInputError(
             f"{name!r} is no name for a key. Expected up to 64 letters, digits, dots, underscores and "
             "hyphens, a letter or digit first."

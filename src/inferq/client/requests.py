@@ -11,8 +11,7 @@ from inferq.client.job_body import JobOptions, ServiceCache, write_job_body
 from inferq.client.paths import make_job_path
 from inferq.client.steps import Call, Steps, ask, make_call
 from inferq.errors import ErrorKind, InvalidInputError, JobStateError
-
-_IDEMPOTENCY_KEY = re.compile("[!-~]{1,255}")
+from inferq.jobs import IDEMPOTENCY_KEY
 
 
 def submit(
@@ -28,7 +27,7 @@ def submit(
         InvalidInputError: The key, or something in the data, cannot be sent.
     """
     key = secrets.token_hex(16) if key is None else key
-    if not _IDEMPOTENCY_KEY.fullmatch(key):
+    if not re.fullmatch(IDEMPOTENCY_KEY, key):
         raise InvalidInputError(
             "An idempotency key must be 1 to 255 visible ASCII characters, such as a UUID."
         )

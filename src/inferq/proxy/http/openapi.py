@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from inferq import jobs
 from inferq.errors import ErrorKind
 from inferq.proxy.http import problems
 from inferq.proxy.http.problem_types import TYPES
@@ -18,7 +19,7 @@ IDEMPOTENCY_KEY = {
     "description": "By which a repeated request is known: it gets the ids that it got first. Any text of the "
     "client's own, such as a UUID, new for each request. It is remembered for "
     "INFERQ_IDEMPOTENCY_TTL_SECONDS.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "schema": {"type": "string", "pattern": f"^{jobs.IDEMPOTENCY_KEY}$"},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 """The header, as OpenAPI describes it."""

@@ -8,6 +8,7 @@ from fastapi.requests import HTTPConnection
 from pydantic_core import to_json
 
 from inferq.errors import InvalidInputError, RedisUnavailableError
+from inferq.jobs import IDEMPOTENCY_KEY
 from inferq.proxy.services.dependencies import (
     get_catalog,
     get_owner,
@@ -20,7 +21,7 @@ from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
 from inferq.proxy.services.request_checks import RequestCheck, check_in_process
 from inferq.queue import Idempotency, Submission
 
-_KEY = re.compile(rb"[!-~]{1,255}")
+_KEY = re.compile(IDEMPOTENCY_KEY.encode())
 
 
 async def run_check[T](connection: HTTPConnection, check: RequestCheck[T], raw: bytes) -> T:
