@@ -13,13 +13,13 @@ from redis.exceptions import OutOfMemoryError
 
 from inferq.errors import RedisUnavailableError
 from inferq.queue.producer.durability import DurableScripts
+from inferq.queue.producer.large_data import split_data
 from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.requirements import ServerCheck
 from inferq.queue.redis_client.script_calls import ScriptCall
-from inferq.queue.redis_client.scripts import INLINE_BYTES
 from inferq.queue.schema.times import get_open_job_ttl_ms
 from inferq.settings import Settings
 
@@ -96,10 +96,9 @@ class BatchSubmit:
         arguments: list[Any] = [self._ttl_ms]
         large = self._redis.client.pipeline(transaction=False)
         for one in submissions:
-            data = one.data
-            if len(data) > INLINE_BYTES:
-                large.set(self._redis.keys.job(one.id, "data"), data, px=self._ttl_ms)
-                data = b""
+            data, stores = split_data(one, self._redis.keys, self._ttl_ms)
+            for command in stores:
+                large.execute_command(*command)
             arguments += (one.id, one.model, one.priority, data, one.encode_options())
         size = sum(len(one.data) for one in submissions)
         async with self._redis.limit_time(size=size, adds_jobs=True):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from inferq.queue.producer.durability import DurableScripts
+from inferq.queue.producer.large_data import split_data
 from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
@@ -97,14 +98,11 @@ class JobSubmit:
         limits = await self._server.read_limits()
         arguments: list[Any] = [self._ttl_ms, self._max_queued, limits.held_bytes]
         large: list[Command] = []
-        size = 0
         for one, idempotency in requests:
-            data = one.data
-            if len(data) > INLINE_BYTES:
-                large.append(("SET", self._redis.keys.job(one.id, "data"), data, "PX", self._ttl_ms))
-                size += len(data)
-                data = b""
+            data, stores = split_data(one, self._redis.keys, self._ttl_ms)
+            large += stores
             arguments += (one.id, one.model, one.priority, data, one.encode_options(idempotency))
+        size = sum(len(data) for _, _, data, *_ in large)
         call = ScriptCall(scripts.SUBMIT, [self._redis.keys.models], arguments)
         answers = await self._durable.run(call, large, since=since, size=size, connection=connection)
         return cast("list[list[Any]]", answers)

@@ -56,12 +56,7 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
     Raises:
         InvalidSettingError: The URL is none of those above.
     """
-    options: dict[str, Any] = {
-        "socket_timeout": settings.redis_timeout_seconds,
-        "socket_connect_timeout": settings.redis_timeout_seconds,
-        "retry": AsyncRetry(_BACKOFF, _RETRIES),
-        "retry_on_error": _NOT_THE_PRIMARY,
-    }
+    options = _make_options(settings, settings.redis_timeout_seconds, AsyncRetry)
     url = settings.redis_url
     with _url_errors(settings):
         if url.startswith(SENTINEL_SCHEME):
@@ -94,12 +89,7 @@ def connect(settings: Settings) -> redis.Redis:
     Raises:
         InvalidSettingError: The URL is none of those above.
     """
-    options: dict[str, Any] = {
-        "socket_timeout": max(WORKER_SECONDS, settings.redis_timeout_seconds),
-        "socket_connect_timeout": settings.redis_timeout_seconds,
-        "retry": Retry(_BACKOFF, _RETRIES),
-        "retry_on_error": _NOT_THE_PRIMARY,
-    }
+    options = _make_options(settings, max(WORKER_SECONDS, settings.redis_timeout_seconds), Retry)
     url = settings.redis_url
     with _url_errors(settings):
         if url.startswith(SENTINEL_SCHEME):
@@ -111,6 +101,17 @@ def connect(settings: Settings) -> redis.Redis:
         client = redis.Redis.from_url(url, **options)
         _check_options(client.connection_pool, url)
     return client
+
+
+def _make_options(
+    settings: Settings, socket_seconds: float, retry: type[Retry] | type[AsyncRetry]
+) -> dict[str, Any]:
+    return {
+        "socket_timeout": socket_seconds,
+        "socket_connect_timeout": settings.redis_timeout_seconds,
+        "retry": retry(_BACKOFF, _RETRIES),
+        "retry_on_error": _NOT_THE_PRIMARY,
+    }
 
 
 def _sentinel_options(settings: Settings, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
