@@ -140,7 +140,7 @@ async def test_key_that_was_made_opens_the_service(server, settings):
         assert (await client.get("/models")).status_code == 401
         answer = await client.get("/models", headers={"Authorization": f"Bearer {key}"})
         assert answer.status_code == 200
-    await app.state.producer.close()
+    await app.state.services.producer.close()
 
 
 def test_key_needs_a_name(server):

@@ -23,6 +23,7 @@ from inferq.proxy.http.responses import JSON
 from inferq.proxy.http.service_schemas import Problem
 from inferq.proxy.routes import fast_routes, router
 from inferq.proxy.routes.api_pages import add_api_pages
+from inferq.proxy.services.dependencies import Services
 from inferq.proxy.services.health import HealthChecker
 from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
@@ -74,7 +75,7 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
     )
-    _add_state(app, settings)
+    app.state.services = _make_services(settings)
     app.include_router(router)
     add_api_pages(app)
     if settings.api_keys:
@@ -94,35 +95,38 @@ def create_app(
     return app
 
 
-def _add_state(app: FastAPI, settings: Settings) -> None:
-    """Makes what the endpoints share; see `services.dependencies`."""
+def _make_services(settings: Settings) -> Services:
+    """Makes what the endpoints share."""
     producer = Producer.from_settings(settings)
-    app.state.settings = settings
-    app.state.producer = producer
-    app.state.subscriber = EventSubscriber(producer.redis, producer.jobs, settings)
-    app.state.health_checker = HealthChecker(producer, settings)
-    app.state.catalog = ModelCatalog(producer, settings)
-    app.state.request_rules = RequestRules(
-        settings.default_model,
-        settings.max_rows,
-        settings.max_run_timeout_seconds,
-        UrlRules.from_settings(settings),
+    return Services(
+        settings=settings,
+        producer=producer,
+        subscriber=EventSubscriber(producer.redis, producer.jobs, settings),
+        health_checker=HealthChecker(producer, settings),
+        catalog=ModelCatalog(producer, settings),
+        request_rules=RequestRules(
+            settings.default_model,
+            settings.max_rows,
+            settings.max_run_timeout_seconds,
+            UrlRules.from_settings(settings),
+        ),
+        process_pool=ProcessPool(),
+        body_budget=BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes)),
     )
-    app.state.process_pool = ProcessPool()
-    app.state.body_budget = BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes))
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    checking = asyncio.create_task(_check_server(app.state.producer))
+    services: Services = app.state.services
+    checking = asyncio.create_task(_check_server(services.producer))
     if app.state.fast_path is not None:
         app.state.fast_path.check_middleware()
-    with before_stopping(app.state.subscriber.close):
+    with before_stopping(services.subscriber.close):
         yield
     checking.cancel()
-    await app.state.subscriber.aclose()
-    await app.state.producer.close()
-    app.state.process_pool.close()
+    await services.subscriber.aclose()
+    await services.producer.close()
+    services.process_pool.close()
 
 
 async def _check_server(producer: Producer) -> None:
@@ -144,7 +148,7 @@ def _make_openapi(app: FastAPI) -> dict[str, Any]:
         )
         document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        if app.state.settings.api_keys:
+        if app.state.services.settings.api_keys:
             _add_keys(document)
         app.openapi_schema = _drop_framework_errors(document)
     return app.openapi_schema

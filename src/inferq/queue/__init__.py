@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inferq.queue.events.subscriber import EventSubscriber
     from inferq.queue.events.waiter import Waiter
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
-    from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES, JobListing, Position
+    from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES, Position
     from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable
     from inferq.queue.producer.producer import Producer
     from inferq.queue.producer.submission import Idempotency, Submission
@@ -47,7 +47,6 @@ __all__ = [
     "DeliveryVerdict",
     "EventSubscriber",
     "Idempotency",
-    "JobListing",
     "LargeResults",
     "ModelLoads",
     "Outage",
@@ -96,7 +95,6 @@ _NAMES_OF = {
     ),
     "inspection.listing": (
         "LARGEST_PAGE_BYTES",
-        "JobListing",
         "Position",
     ),
     "inspection.stats": (

@@ -62,9 +62,9 @@ async def make_client():
 
     yield make
     for client in clients:
-        await client.app.state.subscriber.aclose()
-        await client.app.state.producer.close()
-        client.app.state.process_pool.close()
+        await client.app.state.services.subscriber.aclose()
+        await client.app.state.services.producer.close()
+        client.app.state.services.process_pool.close()
         await client.aclose()
 
 

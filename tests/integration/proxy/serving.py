@@ -38,7 +38,7 @@ class Proxy:
 
     @property
     def subscriber(self) -> EventSubscriber:
-        return self.app.state.subscriber
+        return self.app.state.services.subscriber
 
     def client(self, **options) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30, **options)

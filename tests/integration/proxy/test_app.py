@@ -17,7 +17,7 @@ async def test_unforeseen_error_shows_nothing_of_the_inside(client, app, monkeyp
     async def broken(*_):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(app.state.producer, "check_takes_jobs", broken)
+    monkeypatch.setattr(app.state.services.producer, "check_takes_jobs", broken)
     answer = await client.get("/health/ready")
     expect_problem(answer, 500, "internal")
     assert "secret" not in answer.text

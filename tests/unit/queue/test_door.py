@@ -65,7 +65,7 @@ def modules_after(code):
             ("inferq.queue.producer", "inferq.queue.events", "inferq.queue.inspection"),
         ),
         (
-            "from inferq.queue import Producer, JobListing, EventSubscriber",
+            "from inferq.queue import Producer, Position, EventSubscriber",
             ("inferq.queue.consumer", "inferq.queue.webhook_outbox"),
         ),
         ("from inferq.queue import RetryPolicy", ("redis",)),

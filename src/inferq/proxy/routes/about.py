@@ -10,7 +10,7 @@ from inferq.errors import RedisUnavailableError
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.http.service_schemas import Information
-from inferq.proxy.services.dependencies import get_catalog, get_settings
+from inferq.proxy.services.dependencies import get_services
 
 router = APIRouter(tags=["about"])
 
@@ -37,9 +37,10 @@ _LINKS = {
 @router.get("/", responses=document_answers("/", Information, "What there is."))
 async def information(request: Request) -> Response:
     """Tells what this service is and where to go on."""
-    default_model = get_settings(request).default_model
+    services = get_services(request)
+    default_model = services.settings.default_model
     with suppress(RedisUnavailableError):
-        default_model = await get_catalog(request).read_default_name()
+        default_model = await services.catalog.read_default_name()
     root: str = request.scope.get("root_path", "")
     body = {
         "name": "inferq",

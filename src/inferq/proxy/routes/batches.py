@@ -7,7 +7,7 @@ from inferq.proxy.http.body_reader import read_body
 from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, REFUSALS, document_answers
 from inferq.proxy.http.queue_schemas import BatchRequest, SubmittedBatch
 from inferq.proxy.http.responses import JSON, JsonResponse
-from inferq.proxy.services.dependencies import get_body_budget, get_producer, get_settings
+from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_submission import read_idempotency, run_check
 from inferq.proxy.services.request_checks import check_batch
 
@@ -34,9 +34,10 @@ router = APIRouter(tags=["jobs"])
 )
 async def predict_batch(request: Request) -> Response:
     """Accepts many jobs, or none: where one is refused, or has no place in the queue, nothing is stored."""
-    producer = get_producer(request)
-    with get_body_budget(request).open_share() as share:
-        raw = await read_body(request, share, get_settings(request))
+    services = get_services(request)
+    producer = services.producer
+    with services.body_budget.open_share() as share:
+        raw = await read_body(request, share, services.settings)
         size = len(raw) + _BYTES_PER_JOB * raw.count(b'"data"')
         with producer.share_time_limit(size):
             submissions = await run_check(request, check_batch, raw)

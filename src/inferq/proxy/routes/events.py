@@ -13,7 +13,7 @@ from inferq.jobs import Job
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView
 from inferq.proxy.http.openapi import add_not_found, add_problem
 from inferq.proxy.http.responses import yield_parts
-from inferq.proxy.services.dependencies import get_producer
+from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_responses import read_view_lines
 from inferq.proxy.services.job_subscription import JobSubscription, compute_revision
 from inferq.proxy.transport import FastRoute
@@ -78,7 +78,7 @@ class EventStream(Response):
             await send(_make_message(_encode_event(job), is_last=job.status.is_final))
             return True
         await send(_make_message(_encode_event_head(job) + b"data: "))
-        async for part in yield_parts(read_view_lines(get_producer(self._request), job)):
+        async for part in yield_parts(read_view_lines(get_services(self._request).producer, job)):
             if part is None:
                 return False  # the server closes the connection: the client ignores the unfinished event
             await send(_make_message(part))

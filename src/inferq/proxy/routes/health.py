@@ -7,7 +7,7 @@ from inferq.errors import ErrorKind
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.http.service_schemas import Health, State
-from inferq.proxy.services.dependencies import get_health_checker
+from inferq.proxy.services.dependencies import get_services
 
 router = APIRouter(tags=["health"])
 
@@ -21,7 +21,7 @@ router = APIRouter(tags=["health"])
 )
 async def health(request: Request) -> Response:
     """Tells what a job would meet: healthy; degraded, where it may wait; unhealthy, where none is taken."""
-    report = await get_health_checker(request).check()
+    report = await get_services(request).health_checker.check()
     body = {"status": report.status, "components": report.components}
     return JsonResponse(to_json(body), 503 if report.status == "unhealthy" else 200)
 
@@ -38,5 +38,5 @@ async def live() -> Response:
 )
 async def ready(request: Request) -> Response:
     """Answers 200 while requests can be taken, which needs a Redis that takes writes, but no worker."""
-    await get_health_checker(request).check_ready()
+    await get_services(request).health_checker.check_ready()
     return JsonResponse(to_json({"status": "ready"}))

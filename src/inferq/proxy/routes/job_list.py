@@ -11,13 +11,7 @@ from inferq.proxy.http.cursor import Cursors
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.queue_schemas import CancelledJobs, JobList
 from inferq.proxy.http.responses import JsonResponse
-from inferq.proxy.services.dependencies import (
-    get_catalog,
-    get_listing,
-    get_owner,
-    get_producer,
-    get_settings,
-)
+from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.job_responses import make_list_response
 
 LARGEST_PAGE = 500
@@ -46,24 +40,26 @@ async def list_jobs(
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
     """Lists jobs: those that have not ended, model by model, then the ended, the latest first."""
+    services = get_services(request)
     owner = get_owner(request)
-    cursors = Cursors(get_settings(request), owner, status, model)
+    cursors = Cursors(services.settings, owner, status, model)
     after = None if cursor is None else cursors.open(cursor)
     models = {model} if model is not None else await _find_models(request)
-    page = await get_listing(request).read_page(
+    page = await services.producer.listing.read_page(
         models, status=None if status is None else Status(status), owner=owner, after=after, limit=limit
     )
     next_cursor = None if page.last is None else cursors.seal(page.last)
     return make_list_response(
-        get_producer(request), page.jobs, b'{"jobs":[', b'],"next":%b}' % to_json(next_cursor)
+        services.producer, page.jobs, b'{"jobs":[', b'],"next":%b}' % to_json(next_cursor)
     )
 
 
 async def _find_models(request: Request) -> set[str]:
     """Returns the announced models, and those whose jobs wait for a worker that serves them."""
+    services = get_services(request)
     return {
-        *await get_catalog(request).read_announced(),
-        *await get_producer(request).read_models_with_jobs(),
+        *await services.catalog.read_announced(),
+        *await services.producer.read_models_with_jobs(),
     }
 
 
@@ -83,5 +79,5 @@ async def cancel_jobs(
     status: Annotated[Literal["pending"], Query(description="`pending`: those that wait.")],  # noqa: ARG001 - said for clearness
 ) -> Response:
     """Ends all jobs of a model that wait, for their turn or for another try; those that run go on."""
-    count = await get_producer(request).cancel_waiting(model, get_owner(request))
+    count = await get_services(request).producer.cancel_waiting(model, get_owner(request))
     return JsonResponse(to_json({"cancelled": count}))

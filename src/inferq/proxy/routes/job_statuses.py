@@ -12,13 +12,7 @@ from inferq.proxy.http.body_reader import read_body
 from inferq.proxy.http.openapi import BODY_REFUSALS, document_answers
 from inferq.proxy.http.queue_schemas import JobStatuses, StatusRequest
 from inferq.proxy.http.responses import JSON
-from inferq.proxy.services.dependencies import (
-    get_body_budget,
-    get_owner,
-    get_process_pool,
-    get_producer,
-    get_settings,
-)
+from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.job_responses import make_list_response
 from inferq.proxy.services.job_subscription import LONGEST_JOB_ID
 from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
@@ -43,11 +37,12 @@ router = APIRouter(tags=["jobs"])
 )
 async def read_jobs(request: Request) -> Response:
     """Tells how many jobs are; null stands for those that are not known, or left out."""
+    services = get_services(request)
     job_ids = await _read_ids(request)
     owner = get_owner(request)
     jobs: list[Job | None] = []
     bytes_left = LARGEST_PAGE_BYTES
-    async for part in get_producer(request).read_in_parts(_replace_long(job_ids)):
+    async for part in services.producer.read_in_parts(_replace_long(job_ids)):
         for job in part:
             if bytes_left <= 0:
                 break
@@ -59,15 +54,16 @@ async def read_jobs(request: Request) -> Response:
     left_out = job_ids[len(jobs) :]
     tail = b"]}" if not left_out else b'],"left_out":%b}' % to_json(left_out)
     jobs += [None] * len(left_out)
-    return make_list_response(get_producer(request), jobs, b'{"jobs":[', tail)
+    return make_list_response(services.producer, jobs, b'{"jobs":[', tail)
 
 
 async def _read_ids(request: Request) -> list[str]:
-    with get_body_budget(request).open_share() as share:
-        raw = await read_body(request, share, get_settings(request))
+    services = get_services(request)
+    with services.body_budget.open_share() as share:
+        raw = await read_body(request, share, services.settings)
         if len(raw) <= LONGEST_ON_LOOP_BYTES:
             return parse_ids(raw)
-        return await get_process_pool(request).call(parse_ids, raw)
+        return await services.process_pool.call(parse_ids, raw)
 
 
 def _replace_long(job_ids: Sequence[str]) -> list[str]:

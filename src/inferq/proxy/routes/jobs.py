@@ -9,7 +9,7 @@ from inferq.jobs import Job
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView, Submitted
 from inferq.proxy.http.openapi import PREFER, add_wait, document_accepted, document_answers
 from inferq.proxy.http.prefer import parse_query_wait
-from inferq.proxy.services.dependencies import get_owner, get_producer, get_settings
+from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.job_responses import make_job_response
 from inferq.proxy.services.job_subscription import read_job
 from inferq.proxy.services.job_waiting import answer_accepted, wait_for_end
@@ -44,10 +44,11 @@ JobId = Annotated[str, Path(description="What POST /predict answered.")]
 )
 async def read(request: Request, job_id: JobId) -> Response:
     """Tells how a job is, and its result once it has completed; at once, or when it is asked to."""
+    services = get_services(request)
     query = request.scope["query_string"]
-    seconds = parse_query_wait(query, get_settings(request).max_wait_seconds) if query else 0.0
+    seconds = parse_query_wait(query, services.settings.max_wait_seconds) if query else 0.0
     job = await (wait_for_end(request, job_id, seconds) if seconds else _read(request, job_id))
-    return await make_job_response(get_producer(request), job)
+    return await make_job_response(services.producer, job)
 
 
 @router.delete(
@@ -63,10 +64,11 @@ async def read(request: Request, job_id: JobId) -> Response:
 )
 async def cancel_job(request: Request, job_id: JobId) -> Response:
     """Ends a job that has not ended: one that waits never runs, one that runs is stopped."""
-    with get_producer(request).share_time_limit():
+    services = get_services(request)
+    with services.producer.share_time_limit():
         await _read(request, job_id)
-        await get_producer(request).cancel(job_id)
-        return await make_job_response(get_producer(request), await _read(request, job_id))
+        await services.producer.cancel(job_id)
+        return await make_job_response(services.producer, await _read(request, job_id))
 
 
 @router.post(
@@ -87,11 +89,12 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
 )
 async def retry_job(request: Request, job_id: JobId) -> Response:
     """Queues a failed job again, under the same id, as if it had just been submitted."""
-    with get_producer(request).share_time_limit():
+    services = get_services(request)
+    with services.producer.share_time_limit():
         await _read(request, job_id)
-        await get_producer(request).retry(job_id)
+        await services.producer.retry(job_id)
     return await answer_accepted(request, job_id)
 
 
 async def _read(request: Request, job_id: str) -> Job:
-    return await read_job(get_producer(request), job_id, get_owner(request))
+    return await read_job(get_services(request).producer, job_id, get_owner(request))

@@ -9,7 +9,7 @@ from inferq.proxy.http.openapi import add_not_found, document_answers, document_
 from inferq.proxy.http.problem_types import TYPES
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.http.service_schemas import EXAMPLE_MODEL, ModelList
-from inferq.proxy.services.dependencies import get_catalog
+from inferq.proxy.services.dependencies import get_services
 from inferq.tensors.signature import ModelDocument
 
 router = APIRouter(tags=["models"])
@@ -28,7 +28,7 @@ router = APIRouter(tags=["models"])
 )
 async def metadata(request: Request) -> Response:
     """Describes the default model: inputs, outputs, classes, features, an example."""
-    model = await get_catalog(request).find_default()
+    model = await get_services(request).catalog.find_default()
     return JsonResponse(model.document.to_json())
 
 
@@ -38,7 +38,7 @@ async def metadata(request: Request) -> Response:
 )
 async def models(request: Request) -> Response:
     """Lists the models that workers have announced, and those that they cannot serve."""
-    known = await get_catalog(request).read()
+    known = await get_services(request).catalog.read()
     body = {
         "models": [name for name in known.announced if name not in known.unavailable],
         "default": known.default_name,
@@ -65,7 +65,7 @@ async def models(request: Request) -> Response:
 async def model_metadata(request: Request, name: str) -> Response:
     """Describes one model."""
     try:
-        model = await get_catalog(request).find(name)
+        model = await get_services(request).catalog.find(name)
     except UnknownModelError as error:
         title = TYPES[error.kind].title
         return problems.make_problem(request.scope["path"], 404, error.kind, title, error.message)

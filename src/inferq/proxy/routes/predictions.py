@@ -10,13 +10,7 @@ from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
 from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, PREFER, REFUSALS, add_wait, document_accepted
 from inferq.proxy.http.predict_body import PredictBody
 from inferq.proxy.http.responses import JSON
-from inferq.proxy.services.dependencies import (
-    get_body_budget,
-    get_catalog,
-    get_owner,
-    get_producer,
-    get_settings,
-)
+from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.job_submission import read_idempotency, run_check
 from inferq.proxy.services.job_waiting import answer_accepted
 from inferq.proxy.services.request_checks import check_predict, make_submission
@@ -38,9 +32,10 @@ router = APIRouter(tags=["jobs"])
 )
 async def predict(request: Request) -> Response:
     """Accepts data for a model; a worker runs it in the background. Answers at once, or waits if asked to."""
-    with get_body_budget(request).open_share() as share:
-        raw = await read_body(request, share, get_settings(request))
-        with get_producer(request).share_time_limit(len(raw)):
+    services = get_services(request)
+    with services.body_budget.open_share() as share:
+        raw = await read_body(request, share, services.settings)
+        with services.producer.share_time_limit(len(raw)):
             job_id = await _submit(request, await run_check(request, check_predict, raw))
     return await answer_accepted(request, job_id)
 
@@ -68,7 +63,7 @@ async def predict_test(
     request: Request, model: Annotated[str | None, Query(description="Model name")] = None
 ) -> Response:
     """Submits the model's own example, or zeros of its sample shape. A request body is not looked at."""
-    catalog = get_catalog(request)
+    catalog = get_services(request).catalog
     name = model if model is not None else await catalog.read_default_name()
     data = (await catalog.find(name)).document.make_data()
     if data is None:
@@ -81,4 +76,4 @@ async def predict_test(
 
 async def _submit(request: Request, submission: Submission) -> str:
     idempotency = read_idempotency(request, (submission,))
-    return await get_producer(request).submit(submission, idempotency)
+    return await get_services(request).producer.submit(submission, idempotency)

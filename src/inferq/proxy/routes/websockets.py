@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
 
 from inferq.errors import InferqError, JobNotFoundError, RedisUnavailableError
 from inferq.jobs import Job
-from inferq.proxy.services.dependencies import get_producer
+from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_responses import read_whole_view
 from inferq.proxy.services.job_subscription import JobSubscription
 from inferq.proxy.services.websocket_session import WebSocketSession
@@ -56,7 +56,7 @@ async def session(socket: WebSocket) -> None:
 
 async def _send(socket: WebSocket, job: Job) -> None:
     event = "end" if job.status.is_final else "status"
-    view = await read_whole_view(get_producer(socket), job)
+    view = await read_whole_view(get_services(socket).producer, job)
     await socket.send_text(f'{{"event":"{event}","job":{view.decode("utf-8", "replace")}}}')
 
 

@@ -9,13 +9,7 @@ from pydantic_core import to_json
 
 from inferq.errors import InvalidInputError, RedisUnavailableError
 from inferq.jobs import IDEMPOTENCY_KEY
-from inferq.proxy.services.dependencies import (
-    get_catalog,
-    get_owner,
-    get_process_pool,
-    get_request_rules,
-    get_settings,
-)
+from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.known_models import KnownModels
 from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
 from inferq.proxy.services.request_checks import RequestCheck, check_in_process
@@ -35,16 +29,15 @@ async def run_check[T](connection: HTTPConnection, check: RequestCheck[T], raw: 
     Raises:
         InferqError: It is refused, or cannot be checked now.
     """
+    services = get_services(connection)
     try:
-        models = await get_catalog(connection).read()
+        models = await services.catalog.read()
     except RedisUnavailableError as error:
-        models = KnownModels.make_unreadable(get_request_rules(connection).default_model, error)
-    rules, owner = get_request_rules(connection), get_owner(connection) or ""
+        models = KnownModels.make_unreadable(services.request_rules.default_model, error)
+    rules, owner = services.request_rules, get_owner(connection) or ""
     if len(raw) <= LONGEST_ON_LOOP_BYTES:
         return check(raw, rules, models, owner)
-    return await get_process_pool(connection).call(
-        check_in_process, check, raw, rules, models.to_message(), owner
-    )
+    return await services.process_pool.call(check_in_process, check, raw, rules, models.to_message(), owner)
 
 
 def read_idempotency(
@@ -74,5 +67,5 @@ def read_idempotency(
         timeout = None if one.timeout_seconds is None else float(one.timeout_seconds)
         parts += (to_json([one.model, one.priority, timeout, one.webhook]), one.data)
     return Idempotency(
-        keys[0].decode("ascii"), b"".join(parts), get_settings(request).idempotency_ttl_seconds
+        keys[0].decode("ascii"), b"".join(parts), get_services(request).settings.idempotency_ttl_seconds
     )

@@ -10,7 +10,7 @@ from starlette.types import Receive
 
 from inferq.errors import JobNotFoundError, RedisUnavailableError
 from inferq.jobs import Job
-from inferq.proxy.services.dependencies import get_owner, get_producer, get_subscriber
+from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.queue import EventSubscriber, Producer, Waiter
 
 LONGEST_JOB_ID = 256
@@ -69,9 +69,10 @@ class JobSubscription:
             job_id: The id that it gave.
             counts_position: Whether a change of the job's position in the queue is a change.
         """
-        subscriber = get_subscriber(connection)
+        services = get_services(connection)
+        subscriber = services.subscriber
         with subscriber.subscribe(job_id, counts_position=counts_position) as waiter:
-            yield cls(waiter, subscriber, get_producer(connection), get_owner(connection))
+            yield cls(waiter, subscriber, services.producer, get_owner(connection))
 
     @property
     def is_over(self) -> bool:

@@ -10,7 +10,7 @@ from inferq.errors import JobNotFoundError, RedisUnavailableError
 from inferq.jobs import Job
 from inferq.proxy.http.prefer import parse_preferred_wait
 from inferq.proxy.http.responses import JsonResponse
-from inferq.proxy.services.dependencies import get_producer, get_settings
+from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_responses import make_job_response
 from inferq.proxy.services.job_subscription import JobSubscription
 
@@ -45,14 +45,15 @@ async def answer_accepted(request: Request, job_id: str) -> Response:
         request: The request. If it prefers to wait and the job ends in time, it gets the job.
         job_id: Id of the job.
     """
-    seconds = parse_preferred_wait(request.scope["headers"], get_settings(request).max_wait_seconds)
+    services = get_services(request)
+    seconds = parse_preferred_wait(request.scope["headers"], services.settings.max_wait_seconds)
     if seconds is None:
         return _make_accepted(request, job_id)
     response: Response | None = None
     with suppress(RedisUnavailableError, JobNotFoundError):  # the job was accepted all the same
         job = await wait_for_end(request, job_id, seconds) if seconds else None
         if job is not None and job.status.is_final:
-            response = await make_job_response(get_producer(request), job)
+            response = await make_job_response(services.producer, job)
     response = response or _make_accepted(request, job_id)
     response.raw_headers.append((b"preference-applied", b"wait=%b" % f"{seconds:.9g}".encode()))
     return response

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from inferq.errors import BodyTooLargeError, InferqError, QueueFullError
 from inferq.jobs import Job
 from inferq.proxy.http import problems
-from inferq.proxy.services.dependencies import get_body_budget, get_producer, get_settings
+from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_responses import read_whole_view
 from inferq.proxy.services.job_submission import run_check
 from inferq.proxy.services.job_subscription import JobSubscription
@@ -67,12 +67,13 @@ class WebSocketSession:
                 await self._send("error", ref, "problem", to_json(unexpected))
 
     async def _read(self, raw: bytes) -> SocketMessage:
-        limit = get_settings(self._socket).max_body_bytes
+        services = get_services(self._socket)
+        limit = services.settings.max_body_bytes
         if len(raw) > limit:
             raise BodyTooLargeError(
                 f"The message is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Split it into several."
             )
-        with get_body_budget(self._socket).open_share() as share:
+        with services.body_budget.open_share() as share:
             share.take(len(raw))
             return await run_check(self._socket, check_message, raw)
 
@@ -86,7 +87,7 @@ class WebSocketSession:
             )
         if message.submission is None:
             return message.watched or ""
-        producer = get_producer(self._socket)
+        producer = get_services(self._socket).producer
         with producer.share_time_limit(len(message.submission.data)):
             job_id = await producer.submit(message.submission)
         await self._send("accepted", message.ref, "job_id", to_json(job_id))
@@ -104,7 +105,7 @@ class WebSocketSession:
             "end" if job.status.is_final else "status",
             ref,
             "job",
-            await read_whole_view(get_producer(self._socket), job),
+            await read_whole_view(get_services(self._socket).producer, job),
         )
 
     async def _send(self, event: str, ref: str | None, name: str, value: bytes) -> None:

@@ -159,7 +159,7 @@ async def test_bodies_under_way_have_a_limit(settings, announced):
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"
     budget = None
     with serving(settings) as proxy:
-        budget = proxy.app.state.body_budget
+        budget = proxy.app.state.services.body_budget
         async with Connection.to(proxy) as one, Connection.to(proxy) as other, Connection.to(proxy) as third:
             await one.send(head + b" " * 299_999)
             while budget.taken < 299_999:

@@ -79,7 +79,7 @@ async def test_pages_are_filled_with_ones_own_jobs_and_show_no_trace_of_others(
     monkeypatch.setattr("inferq.queue.inspection.listing.MOST_SCANNED", 40)
     monkeypatch.setattr("inferq.queue.inspection.listing.SCANNED_AT_ONCE", 20)
     client = await make_client(guarded)
-    producer = client.app.state.producer
+    producer = client.app.state.services.producer
     mine = await producer.submit_batch([Submission("iris", b"[]", owner="ben") for _ in range(5)])
     others = await producer.submit_batch([Submission("iris", b"[]", owner="ann") for _ in range(300)])
     mine += await producer.submit_batch([Submission("iris", b"[]", owner="ben") for _ in range(2)])
@@ -102,7 +102,7 @@ async def test_waiting_jobs_of_a_model_that_nobody_serves_are_cancelled_in_one_c
     guarded, announced, make_client
 ):
     client = await make_client(guarded)
-    producer = client.app.state.producer
+    producer = client.app.state.services.producer
     await producer.submit_batch([Submission("gone", b"[]", owner="ben") for _ in range(3)])
     others = await producer.submit_batch([Submission("gone", b"[]", owner="ann") for _ in range(2)])
     query = {"model": "gone", "status": "pending"}

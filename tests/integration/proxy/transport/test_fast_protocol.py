@@ -243,7 +243,7 @@ async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
         return KnownModels({}, {}, "iris", "iris")
 
     with serving(settings) as proxy:
-        monkeypatch.setattr(proxy.app.state.catalog, "read", held)
+        monkeypatch.setattr(proxy.app.state.services.catalog, "read", held)
         async with Connection.to(proxy) as connection:
             await connection.send(request(body=BODY))
             await asyncio.wait_for(waiting.wait(), 20)
@@ -261,7 +261,7 @@ async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
 
 async def test_job_of_a_client_that_has_gone_is_stored(settings, announced, monkeypatch, redis_client):
     with serving(settings) as proxy:
-        catalog, has_left = proxy.app.state.catalog, asyncio.Event()
+        catalog, has_left = proxy.app.state.services.catalog, asyncio.Event()
         read = catalog.read
 
         async def read_late():

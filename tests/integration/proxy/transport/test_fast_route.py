@@ -80,8 +80,8 @@ async def both(request, settings, announced, consumer, redis_client):
     store_jobs(redis_client, consumer, "waiting", "odd/path")
     yield tuple(client_of(app) for app in apps)
     for app in apps:
-        await app.state.subscriber.aclose()
-        await app.state.producer.close()
+        await app.state.services.subscriber.aclose()
+        await app.state.services.producer.close()
 
 
 @pytest.mark.parametrize(("method", "path", "body"), REQUESTS)

@@ -222,7 +222,7 @@ async def test_messages_that_do_not_end_are_counted_and_given_up(settings, annou
     settings = settings.model_copy(update={"max_inflight_bytes": 300_000, "max_body_bytes": 250_000})
     options = {"ws": LimitedWebSocket, "ws_ping_interval": 0.5}
     with serving(settings.model_copy(update={"request_timeout_seconds": 0.6}), **options) as proxy:
-        budget = proxy.app.state.body_budget
+        budget = proxy.app.state.services.body_budget
 
         async def pieces(most):
             for _ in range(most):
