@@ -31,7 +31,7 @@ from inferq.proxy.services.request_checks import RequestRules
 from inferq.proxy.transport import FastPath, before_stopping
 from inferq.queue import EventSubscriber, Producer
 from inferq.settings import Settings, load_settings
-from inferq.webhooks.url_policy import UrlRules
+from inferq.webhooks.url_policy import UrlPolicy
 
 _TAGS = [
     {"name": "jobs", "description": "Hand in data, come back for the result."},
@@ -108,7 +108,7 @@ def _make_services(settings: Settings) -> Services:
             settings.default_model,
             settings.max_rows,
             settings.max_run_timeout_seconds,
-            UrlRules.from_settings(settings),
+            UrlPolicy.from_settings(settings),
         ),
         process_pool=ProcessPool(),
         body_budget=BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes)),

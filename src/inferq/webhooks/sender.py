@@ -17,7 +17,7 @@ from inferq.errors import InvalidInputError
 from inferq.jobs import Job
 from inferq.webhooks.network import AddressRefusedError, CheckedBackend, Resolver, resolve
 from inferq.webhooks.signing import Signer, build_message
-from inferq.webhooks.url_policy import UrlRules
+from inferq.webhooks.url_policy import UrlPolicy
 
 MOST_CONNECTIONS = 16
 MOST_BODY_BYTES = 16 * 1024
@@ -54,19 +54,19 @@ class WebhookSender:
     """Sends webhooks. It follows no redirects and uses no HTTP proxies of the environment.
 
     Args:
-        rules: Which URLs may be called.
+        policy: Which URLs may be called.
         secrets: The setting `webhook_secret`.
         timeout_seconds: Longest time for one whole attempt.
         resolver: Finds the addresses of names.
     """
 
     def __init__(
-        self, rules: UrlRules, secrets: str, timeout_seconds: float, resolver: Resolver = resolve
+        self, policy: UrlPolicy, secrets: str, timeout_seconds: float, resolver: Resolver = resolve
     ) -> None:
-        self._rules = rules
+        self._policy = policy
         self._signer = Signer(secrets)
         self._timeout_seconds = timeout_seconds
-        self._backend = CheckedBackend(resolver, allows_private=rules.allows_private)
+        self._backend = CheckedBackend(resolver, allows_private=policy.allows_private)
         self._pool: httpcore.AsyncConnectionPool | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -136,7 +136,7 @@ class WebhookSender:
         done(delivery)
 
     async def _post(self, url: str, message_id: str, body: bytes) -> Delivery:
-        target = self._rules.check(url)
+        target = self._policy.check(url)
         headers: list[tuple[bytes | str, bytes | str]] = [
             ("Host", target.authority),
             ("Content-Type", "application/json"),

@@ -51,7 +51,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class UrlRules:
+class UrlPolicy:
     """Which URLs may be called.
 
     Attributes:

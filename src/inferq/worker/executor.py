@@ -66,7 +66,7 @@ class Executor:
             planner.add_cost(rows, seconds)
         self._models[model.name], self._planners[model.name] = model, planner
 
-    def limits(self) -> dict[str, int]:
+    def plan_limits(self) -> dict[str, int]:
         """Returns how many jobs of each model to claim at once, in view of what runs have cost so far."""
         self._learn()
         if self._settings.simulated_run_seconds:
@@ -128,7 +128,7 @@ class Executor:
             return []
         if results is None or run.stopped_at is not None:
             return None
-        return [self._outcome(job, result) for job, result in zip(batch.jobs, results, strict=True)]
+        return [self._make_outcome(job, result) for job, result in zip(batch.jobs, results, strict=True)]
 
     def _run_single(self, model: Model, batch: Batch) -> Outcome | None:
         """Returns how the only job of a batch ended; None if it was cancelled."""
@@ -150,13 +150,13 @@ class Executor:
         except Exception as error:  # whatever a model does, the worker lives on
             log.exception("run_failed", job_id=job.id, model=job.model)
             return Outcome(job, error=ModelError(f"The model failed with {type(error).__name__}: {error}"))
-        return self._outcome(job, result)
+        return self._make_outcome(job, result)
 
     def _note_run(self, model: Model, batch: Batch, run: WatchedRun) -> None:
         seconds = time.monotonic() - run.started_at
         self._observer.run_ended(model.name, len(batch), batch.total_rows, seconds)
 
-    def _outcome(self, job: ClaimedJob, result: bytes) -> Outcome:
+    def _make_outcome(self, job: ClaimedJob, result: bytes) -> Outcome:
         most = self._settings.max_result_bytes
         if len(result) <= most:
             return Outcome(job, result=result)

@@ -18,7 +18,7 @@ from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.processes import end_with_parent
 from inferq.queue import Consumer, Outage, make_worker_id
 from inferq.settings import Settings, load_settings
-from inferq.webhooks.url_policy import UrlRules
+from inferq.webhooks.url_policy import UrlPolicy
 from inferq.worker.executor import Executor
 from inferq.worker.forced_exit import ForcedExit, try_last_call
 from inferq.worker.heartbeat import Heartbeat
@@ -73,8 +73,8 @@ class Worker:
             LeaseRenewer(consumer, processor, executor, watchdog, settings, outage),
             Recoverer(consumer, outage),
         ]
-        if rules := UrlRules.from_settings(settings):
-            self._parts.append(WebhookDelivery(settings, rules, outage))
+        if policy := UrlPolicy.from_settings(settings):
+            self._parts.append(WebhookDelivery(settings, policy, outage))
 
     def run(self) -> None:
         """Serves until told to stop.

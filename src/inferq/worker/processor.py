@@ -86,7 +86,7 @@ class Processor:
         self._outage = outage
         self._observer = observer
         self._held = HeldJobs()
-        self._next_limits = executor.limits()  # computed ahead, while Redis works
+        self._next_limits = executor.plan_limits()  # computed ahead, while Redis works
         self._latest_claim = _Claim(self._next_limits)
         self._prefetched: tuple[PrefetchedClaim, ...] = ()  # sent, and not completed
         self._prefetched_lock = threading.Lock()
@@ -172,7 +172,7 @@ class Processor:
             The jobs, and the outcomes that could not be stored.
         """
         if not outcomes:
-            self._next_limits = self._executor.limits()
+            self._next_limits = self._executor.plan_limits()
         limits = self._next_limits
         result = self._outage.retry_until_available(
             lambda: self._consumer.wait_and_claim(limits, outcomes), self.stopping
@@ -181,7 +181,7 @@ class Processor:
         if verdicts:
             self._finisher.note_stored(outcomes, verdicts)
             outcomes = []
-            self._next_limits = self._executor.limits()  # only now, since clients wait for the outcomes
+            self._next_limits = self._executor.plan_limits()  # only now, since clients wait for the outcomes
         if unclaimed:
             # it is in no list any more: it must be claimed, even if it is requeued at once
             jobs = (
@@ -241,7 +241,7 @@ class Processor:
         claim.send()
         with self._prefetched_lock:
             self._prefetched = (*self._prefetched, claim)
-        self._next_limits = self._executor.limits()
+        self._next_limits = self._executor.plan_limits()
         return claim
 
     def _complete(self, claim: PrefetchedClaim) -> list[ClaimedJob]:

@@ -12,7 +12,7 @@ from inferq.jobs import Job
 from inferq.queue import DeliveryOutcome, DeliveryVerdict, Outage, OutboxEntry, RetryPolicy, WebhookOutbox
 from inferq.settings import Settings
 from inferq.webhooks.circuit_breaker import CircuitBreakers
-from inferq.webhooks.url_policy import UrlRules
+from inferq.webhooks.url_policy import UrlPolicy
 from inferq.worker.forced_exit import try_last_call
 from inferq.worker.periodic import Periodic
 
@@ -35,7 +35,7 @@ class WebhookDelivery(Periodic):
 
     Args:
         settings: All settings.
-        rules: Which URLs may be called.
+        policy: Which URLs may be called.
         outage: Where it is noted that Redis is away.
         retries: When a delivery is tried again, and how often; the policy for webhooks if left out.
         resolver: Finds the addresses of names; the system's if left out.
@@ -44,7 +44,7 @@ class WebhookDelivery(Periodic):
     def __init__(
         self,
         settings: Settings,
-        rules: UrlRules,
+        policy: UrlPolicy,
         outage: Outage,
         *,
         retries: RetryPolicy | None = None,
@@ -52,7 +52,7 @@ class WebhookDelivery(Periodic):
     ) -> None:
         super().__init__("webhook-delivery", PAUSE_SECONDS, outage)
         self._settings = settings
-        self._rules = rules
+        self._policy = policy
         self._retries = retries or RetryPolicy.for_webhooks(settings)
         self._resolver = resolver
         self._outbox = WebhookOutbox(settings)
@@ -100,7 +100,7 @@ class WebhookDelivery(Periodic):
 
     def _find_origin(self, entry: OutboxEntry) -> str:
         try:
-            return self._rules.check(entry.url).origin
+            return self._policy.check(entry.url).origin
         except InvalidInputError:
             return ""  # settings have changed since; the sender says why it does not call
 
@@ -113,7 +113,7 @@ class WebhookDelivery(Periodic):
         if self._sender is None:
             settings = self._settings
             self._sender = WebhookSender(
-                self._rules,
+                self._policy,
                 settings.webhook_secret,
                 settings.webhook_timeout_seconds,
                 self._resolver or resolve,

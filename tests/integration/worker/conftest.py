@@ -10,7 +10,7 @@ from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.queue.retry_policy import RetryPolicy
 from inferq.settings import Settings
-from inferq.webhooks.url_policy import UrlRules
+from inferq.webhooks.url_policy import UrlPolicy
 from inferq.worker import webhook_delivery
 from inferq.worker.webhook_delivery import WebhookDelivery
 from tests.integration.worker.processes import WorkerProcess
@@ -71,7 +71,7 @@ def start_delivery(redis_url, monkeypatch):
         def start(*, resolver=None, **settings):
             usual = {"redis_url": redis_url, "webhook_secret": SECRET, "webhook_private_addresses": True}
             chosen = Settings(**(usual | settings))
-            rules = UrlRules.from_settings(chosen)
+            rules = UrlPolicy.from_settings(chosen)
             retries = replace(RetryPolicy.for_webhooks(chosen), base_seconds=0.02)
             delivery = WebhookDelivery(chosen, rules, Outage(), retries=retries, resolver=resolver)
             delivery.start()

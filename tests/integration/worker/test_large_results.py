@@ -26,7 +26,7 @@ MB = 1_000_000
 class Sized:
     """Runs three jobs at a time; the result of each is a string as long as its data says."""
 
-    def limits(self):
+    def plan_limits(self):
         return {"iris": 3}
 
     def run(self, jobs):

@@ -146,7 +146,7 @@ async def test_job_that_times_out(producer, process, iris):
 class EchoExecutor:
     """Runs four jobs at a time; the result of each is its data."""
 
-    def limits(self):
+    def plan_limits(self):
         return {"iris": 4}
 
     def run(self, jobs):

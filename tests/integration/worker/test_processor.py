@@ -23,7 +23,7 @@ class HangingExecutor:
     def __init__(self):
         self.began, self.released = threading.Event(), threading.Event()
 
-    def limits(self):
+    def plan_limits(self):
         return {"iris": 3}
 
     def run(self, jobs):
@@ -97,7 +97,7 @@ async def test_jobs_claimed_ahead_are_run_once_and_held_no_longer(producer, hang
 class GrowingExecutor(HangingExecutor):
     """Runs one job at a time until a run has begun, then four."""
 
-    def limits(self):
+    def plan_limits(self):
         return {"iris": 4 if self.began.is_set() else 1}
 
 
@@ -126,7 +126,7 @@ class QuickExecutor:
     def __init__(self, note):
         self.note = note
 
-    def limits(self):
+    def plan_limits(self):
         return {"iris": 4}
 
     def run(self, jobs):
@@ -266,7 +266,7 @@ async def test_server_that_is_slower_than_the_model_does_not_wait_for_it(produce
 
 
 class TwoModelExecutor(HangingExecutor):
-    def limits(self):
+    def plan_limits(self):
         return {"iris": 3, "other": 3}
 
 

@@ -13,7 +13,7 @@ from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.queue.webhook_outbox import WebhookOutbox
 from inferq.settings import Settings
-from inferq.webhooks.url_policy import UrlRules
+from inferq.webhooks.url_policy import UrlPolicy
 from inferq.worker import webhook_delivery
 from inferq.worker.webhook_delivery import MOST_UNDER_WAY, WebhookDelivery
 from tests.integration.worker.processes import settled
@@ -255,7 +255,7 @@ async def test_delivery_is_stored_after_redis_was_away(own_redis_server, receive
         webhook_private_addresses=True,
     )
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    delivery = WebhookDelivery(settings, UrlRules.from_settings(settings), Outage())
+    delivery = WebhookDelivery(settings, UrlPolicy.from_settings(settings), Outage())
     try:
         url = receiver.url.replace("/hook", "/slow")
         job_id = await producer.submit(Submission("iris", DATA, webhook=url))

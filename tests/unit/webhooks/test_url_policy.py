@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from inferq.errors import InvalidInputError
 from inferq.settings import Settings
 from inferq.webhooks.addresses import is_public
-from inferq.webhooks.url_policy import LONGEST_URL, UrlRules
+from inferq.webhooks.url_policy import LONGEST_URL, UrlPolicy
 
 NOT_PUBLIC = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
@@ -20,8 +20,8 @@ NOT_PUBLIC_6 = [
     "2001:db8::/32", "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8", "4000::/3", "e000::/4",
 ]  # fmt: skip
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: RUF100
-PUBLIC = UrlRules()
-ANY = UrlRules(allows_private=True)
+PUBLIC = UrlPolicy()
+ANY = UrlPolicy(allows_private=True)
 
 
 def members(networks, kind):
@@ -124,7 +124,7 @@ def test_url_is_taken_apart():
 
 
 def test_only_hosts_of_the_list_pass_where_there_is_one():
-    rules = UrlRules.from_settings(
+    rules = UrlPolicy.from_settings(
         Settings(
             webhook_secret=SECRET,
             webhook_allowed_hosts="Api.example.org, *.example.com,8.8.8.8,[2606:4700::1]",
@@ -145,4 +145,4 @@ def test_private_addresses_pass_where_the_setting_says_so():
 
 
 def test_webhooks_are_off_without_a_secret():
-    assert UrlRules.from_settings(Settings()) is None
+    assert UrlPolicy.from_settings(Settings()) is None

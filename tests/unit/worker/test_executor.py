@@ -85,8 +85,8 @@ def test_cancelled_job_has_no_outcome(make_executor, watchdog, tmp_path):
 
 def test_slow_jobs_are_claimed_one_by_one_and_quick_ones_many_at_once(make_executor, tmp_path):
     folder = write_failing_model(tmp_path / "table")
-    assert make_executor(folder).limits()["table"] > 1
-    assert make_executor(folder, simulated_run_seconds=1).limits() == {"table": 1}
+    assert make_executor(folder).plan_limits()["table"] > 1
+    assert make_executor(folder, simulated_run_seconds=1).plan_limits() == {"table": 1}
 
 
 def test_timeout_is_that_of_the_job_else_of_the_model_else_of_the_settings(make_executor, tmp_path):

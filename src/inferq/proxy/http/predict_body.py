@@ -10,7 +10,7 @@ from inferq.errors import InvalidInputError, InvalidJsonError
 from inferq.jobs import Priority
 from inferq.tensors.forms import JSON, detect_form
 from inferq.tensors.nested_arrays import describe
-from inferq.webhooks.url_policy import OFF, UrlRules
+from inferq.webhooks.url_policy import OFF, UrlPolicy
 
 _EXAMPLE = 'An example: {"data": [[5.1, 3.5, 1.4, 0.2]]}'
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -37,7 +37,7 @@ class PredictBody:
 
 
 def parse_predict_body(
-    raw: bytes, longest_timeout: float, webhook_rules: UrlRules | None = None
+    raw: bytes, longest_timeout: float, webhook_rules: UrlPolicy | None = None
 ) -> PredictBody:
     """Parses the body of `POST /predict`.
 
@@ -85,7 +85,7 @@ def parse_object(raw: bytes, example: str, noun: str = "request body") -> dict[s
 
 
 def read_members(
-    body: dict[str, Any], longest_timeout: float, webhook_rules: UrlRules | None = None
+    body: dict[str, Any], longest_timeout: float, webhook_rules: UrlPolicy | None = None
 ) -> PredictBody:
     """Reads the members of one prediction request; `parse_predict_body` also refuses duplicates.
 
@@ -140,7 +140,7 @@ def _read_priority(priority: object) -> Priority:
     return Priority(priority)
 
 
-def _read_webhook(webhook: object, rules: UrlRules | None) -> str | None:
+def _read_webhook(webhook: object, rules: UrlPolicy | None) -> str | None:
     if webhook is None:
         return None
     if rules is None:

@@ -21,7 +21,7 @@ from inferq.proxy.services.known_models import KnownModels, KnownModelsMessage
 from inferq.queue import Submission
 from inferq.tensors import json_codec
 from inferq.tensors.unknown_model import check_unknown_model_data
-from inferq.webhooks.url_policy import UrlRules
+from inferq.webhooks.url_policy import UrlPolicy
 
 _LONGEST_REF = 256
 _MESSAGE_EXAMPLE = (
@@ -43,7 +43,7 @@ class RequestRules:
     default_model: str
     max_rows: int
     max_run_timeout_seconds: float
-    webhook_rules: UrlRules | None
+    webhook_rules: UrlPolicy | None
 
 
 class RequestCheck[T](Protocol):

@@ -193,7 +193,7 @@ class Prefetcher:
             self._order.solo_priority = None
         claim = self._claimer.prepare(limits, token, priorities, takes_solo=takes_solo)
         commands = [
-            *self._settler.staged_results.commands(staged),
+            *self._settler.staged_results.make_commands(staged),
             *map(self._access.command, (finish, claim)),
         ]
         return PrefetchedClaim(
@@ -241,7 +241,7 @@ class Prefetcher:
         """The answers of several scripts in one round trip, after large results were staged."""
         run_together, staged_results = self._access.scripts.run_together, self._settler.staged_results
         try:
-            return run_together(calls, before=staged_results.commands(staged))
+            return run_together(calls, before=staged_results.make_commands(staged))
         except OutOfMemoryError:
             staged_results.write_at_oom(staged)
             return run_together(calls)

@@ -87,7 +87,7 @@ class Settler:
             if error is not None:
                 verdict = "retry" if self._retries.retries(error.kind) else "failed"
                 delay_ms = to_milliseconds(self._retries.draw_delay(job.attempt))
-                settled.append((verdict, job.token, (job_id, _message(error), error.kind, delay_ms)))
+                settled.append((verdict, job.token, (job_id, _encode_message(error), error.kind, delay_ms)))
                 continue
             payload = result or b"null"
             if len(payload) > INLINE_BYTES:
@@ -148,7 +148,7 @@ def read_verdicts(answer: list[Any]) -> list[str]:
     return verdicts
 
 
-def _message(error: InferqError) -> bytes:
+def _encode_message(error: InferqError) -> bytes:
     """What is stored of an error: not endless, and in UTF-8, whatever a model or a job's data put into it."""
     text = error.message
     if len(text) > LONGEST_ERROR:

@@ -29,7 +29,7 @@ class StagedResults:
         """Where the result of an attempt is staged."""
         return encode_id(self._access.keys.staged_result(job.id, job.token))
 
-    def commands(self, staged: Mapping[bytes, bytes]) -> list[tuple[Any, ...]]:
+    def make_commands(self, staged: Mapping[bytes, bytes]) -> list[tuple[Any, ...]]:
         """The commands that write them.
 
         Args:

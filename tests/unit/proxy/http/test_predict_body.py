@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inferq.errors import InvalidInputError, InvalidJsonError
 from inferq.jobs import Priority
 from inferq.proxy.http.predict_body import parse_predict_body
-from inferq.webhooks.url_policy import UrlRules
+from inferq.webhooks.url_policy import UrlPolicy
 
 parse = partial(parse_predict_body, longest_timeout=60.0)
 JSON = st.recursive(
@@ -84,7 +84,7 @@ def test_timeout_out_of_bounds_is_refused(timeout):
 
 def test_priority_and_webhook_are_taken():
     body = parse(
-        b'{"data": ["a"], "priority": "low", "webhook": "https://example.com/x"}', webhook_rules=UrlRules()
+        b'{"data": ["a"], "priority": "low", "webhook": "https://example.com/x"}', webhook_rules=UrlPolicy()
     )
     assert (body.priority, body.webhook) == (Priority.LOW, "https://example.com/x")
 
@@ -111,7 +111,7 @@ def test_other_priorities_are_refused(priority):
 )
 def test_webhook_that_may_not_be_called_is_refused(webhook, words):
     with pytest.raises(InvalidInputError, match=words):
-        parse(b'{"data": [1], "webhook": %b}' % webhook.encode(), webhook_rules=UrlRules())
+        parse(b'{"data": [1], "webhook": %b}' % webhook.encode(), webhook_rules=UrlPolicy())
 
 
 def test_any_webhook_is_refused_where_there_are_none():
@@ -122,4 +122,4 @@ def test_any_webhook_is_refused_where_there_are_none():
 @pytest.mark.parametrize("member", [b'"priority": "low"', b'"webhook": "https://example.com/"'])
 def test_new_members_are_taken_once(member):
     with pytest.raises(InvalidInputError, match="twice"):
-        parse(b'{"data": [1], %b, %b}' % (member, member), webhook_rules=UrlRules())
+        parse(b'{"data": [1], %b, %b}' % (member, member), webhook_rules=UrlPolicy())
