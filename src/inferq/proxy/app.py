@@ -28,7 +28,7 @@ from inferq.proxy.services.health import HealthChecker
 from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
 from inferq.proxy.services.request_checks import RequestRules
-from inferq.proxy.transport import FastPath, before_stopping
+from inferq.proxy.transport import ConnectionLimits, FastPath, before_stopping
 from inferq.queue import EventSubscriber, Producer
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.url_policy import UrlPolicy
@@ -75,7 +75,8 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.services = _make_services(settings)
+    app.state.services = services = _make_services(settings)
+    app.state.connection_limits = ConnectionLimits(settings.request_timeout_seconds, services.body_budget)
     app.include_router(router)
     add_api_pages(app)
     if settings.api_keys:

@@ -4,6 +4,7 @@ The names in `__all__` are all that the rest of the proxy uses. The protocols ar
 alone, so that a uvicorn for which they were not written is never imported by them.
 """
 
+from inferq.proxy.transport.connection_limits import ConnectionLimits
 from inferq.proxy.transport.fast_path import FastPath
 from inferq.proxy.transport.fast_route import FastRoute, ProtocolRoute
 from inferq.proxy.transport.listen import (
@@ -16,6 +17,7 @@ from inferq.proxy.transport.shutdown import before_stopping
 from inferq.proxy.transport.uvicorn_protocols import choose_protocols
 
 __all__ = [
+    "ConnectionLimits",
     "FastPath",
     "FastRoute",
     "ProtocolRoute",

@@ -9,16 +9,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from inferq.proxy.http import problems
 from inferq.proxy.http.http_rules import DRAIN_BYTES, DRAIN_SECONDS, LONGEST_HEAD_BYTES, describe_long_head
+from inferq.proxy.transport.connection_limits import find_connection_limits
 
-_REQUEST_TIMEOUT_SECONDS = 30.0
 _LONGEST_INSTANCE = 1000
-
-
-def read_request_timeout(app: object) -> float:
-    """Returns how long an application waits for its clients to send, seconds."""
-    settings = getattr(getattr(app, "state", None), "settings", None)
-    seconds: float = getattr(settings, "request_timeout_seconds", _REQUEST_TIMEOUT_SECONDS)
-    return seconds
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -30,7 +23,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as uvicorn has them
         super().__init__(*arguments, **options)
-        self._timeout = read_request_timeout(self.config.app)
+        self._timeout = find_connection_limits(self.config).request_timeout_seconds
         self.url = b""
         self._timer: asyncio.TimerHandle | None = None
         self._began_at = 0.0

@@ -6,8 +6,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from inferq.errors import OverloadedError
-from inferq.proxy.http.body_budget import SMALL_BYTES, BodyBudget, compute_deadline
-from inferq.proxy.transport.limited_protocol import read_request_timeout
+from inferq.proxy.http.body_budget import SMALL_BYTES, compute_deadline
+from inferq.proxy.transport.connection_limits import find_connection_limits
 
 _FRAME_BYTES = 64
 """Memory that each frame takes besides its bytes."""
@@ -21,10 +21,9 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as uvicorn has them
         super().__init__(*arguments, **options)
-        self._timeout = read_request_timeout(self.config.app)
-        state = getattr(self.config.app, "state", None)  # none where an application is wrapped
-        budget: BodyBudget = getattr(state, "body_budget", None) or BodyBudget(self.config.ws_max_size)
-        self._share = budget.open_share()
+        limits = find_connection_limits(self.config)
+        self._timeout = limits.request_timeout_seconds
+        self._share = limits.body_budget.open_share()
         self._unfinished_bytes = 0
         self._frame_bytes = 0
         self._deadline = float("inf")

@@ -26,7 +26,7 @@ def impatient(settings):
 
 
 async def to_end(connection):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(20):  # shorter than the default of what a test sets
         return await connection.reader.read()
 
 
