@@ -122,6 +122,8 @@ class Job(NamedTuple):
         large_result: What stands for a large result, which is still to be read; None for any other.
         is_json_known: Whether the result is known to be JSON, as a worker of inferq stored it. What a worker
             from outside stored may be anything.
+        request_id: Of the request that submitted it; empty if it had none.
+        traceparent: Its trace context, as W3C Trace Context writes it; empty if it has none.
     """
 
     id: str
@@ -142,6 +144,8 @@ class Job(NamedTuple):
     model_version: str | None = None
     large_result: LargeResult | None = None
     is_json_known: bool = False
+    request_id: str = ""
+    traceparent: str = ""
 
     @property
     def result_bytes(self) -> int:
@@ -163,6 +167,8 @@ class ClaimedJob(NamedTuple):
         attempt: 1 for the first.
         token: The lease's fencing token: a worker with another one can no longer fail or renew the job.
         submitted_at: When it was accepted, UTC; when it was first seen, if another program pushed it.
+        request_id: Of the request that submitted it; empty if it had none.
+        traceparent: Its trace context, as W3C Trace Context writes it; empty if it has none.
         timeout_seconds: Longest run that its request asked for; None for the model's own.
     """
 
@@ -172,6 +178,8 @@ class ClaimedJob(NamedTuple):
     attempt: int
     token: str
     submitted_at: datetime | None = None
+    request_id: str = ""
+    traceparent: str = ""
     timeout_seconds: float | None = None
 
 

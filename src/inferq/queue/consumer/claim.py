@@ -15,7 +15,7 @@ from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import REPEATABLE
 from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.redis_client.scripts import INLINE_BYTES
-from inferq.queue.schema.decoding import decode_time
+from inferq.queue.schema.decoding import decode_text, decode_time
 from inferq.queue.schema.ids import decode_id, encode_id
 from inferq.queue.schema.times import to_milliseconds
 
@@ -159,12 +159,19 @@ class Claimer:
 
 def read_leased(answer: list[Any], token: str) -> list[ClaimedJob]:
     """The jobs that a claim brings, if any; data that is large is still to be fetched, and empty."""
-    model, ids, found, submitted, unusual = answer[0].decode(), *answer[1:5]
+    model, ids, found, submitted, request_ids, traceparents, unusual = answer[0].decode(), *answer[1:7]
     if not ids:
         return []
     jobs = [
-        ClaimedJob(decode_id(job_id), model, data or b"", 1, token, decode_time(submitted_ms))
-        for job_id, data, submitted_ms in zip(ids, found, submitted.split(b","), strict=True)
+        ClaimedJob(decode_id(job_id), model, data or b"", 1, token, decode_time(ms), request_id, traceparent)
+        for job_id, data, ms, request_id, traceparent in zip(
+            ids,
+            found,
+            submitted.split(b","),
+            decode_text(request_ids).split(","),
+            decode_text(traceparents).split(","),
+            strict=True,
+        )
     ]
     for index, attempt, timeout_ms in batched(unusual, 3, strict=True):
         seconds = timeout_ms / 1000 if timeout_ms else None

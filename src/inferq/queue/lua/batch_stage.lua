@@ -4,7 +4,8 @@
 -- KEYS[1]  models (for the cluster's slot only)
 -- ARGV[1]  key prefix
 -- ARGV[2]  lifetime of a job that has not ended, ms
--- ARGV[3…] five for each job: id, model, priority, data ('' where it has been set already), options; as for `submit`
+-- ARGV[3…] seven for each job: id, model, priority, data ('' where it has been set already), options, request id, traceparent; as
+--          for `submit`
 --
 -- Returns  nothing
 
@@ -15,10 +16,11 @@
 
 local NONE = {}
 local now = format_int(now_ms())
-for i = 3, #ARGV, 5 do
+for i = 3, #ARGV, 7 do
   local options = ARGV[i + 4] == '' and NONE or cjson.decode(ARGV[i + 4])
   local staged_key = job_key(ARGV[i], 'staged')
   if call('EXISTS', staged_key) == 0 then -- else this call is repeated
-    call('PSETEX', staged_key, ARGV[2], store_job(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], options, ARGV[2], now))
+    call('PSETEX', staged_key, ARGV[2], store_job(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], options, ARGV[i + 5],
+      ARGV[i + 6], ARGV[2], now))
   end
 end

@@ -6,7 +6,7 @@
 -- ARGV[2]  lifetime of a job that has not ended, ms
 -- ARGV[3]  most jobs that may wait for a model
 -- ARGV[4]  most bytes of data that jobs may have that have not ended, of all models; 0 for any number
--- ARGV[5…] five for each job:
+-- ARGV[5…] seven for each job:
 --   id, model,
 --   priority     high, normal or low
 --   data         or '' where it has been set already
@@ -14,7 +14,9 @@
 --                timeout_ms   longest run
 --                owner        name of the key that may read the job
 --                webhook      where to report the end
+--                expires_in_ms   how long it may wait to be started
 --                idempotency  {key, fingerprint, ttl_ms}: a later submit with this key gets this job
+--   request id, traceparent   '' where there is none; without | and ,
 --
 -- Returns  for each job:
 --          {'accepted', jobs waiting}
@@ -49,14 +51,15 @@ local accepted, is_new, models = {}, {}, {}
 
 -- Mostly none of the jobs is known: one command tells.
 local ids = {}
-for i = 5, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+for i = 5, #ARGV, 7 do ids[#ids + 1] = ARGV[i] end
 ids[#ids + 1] = HELD_BYTES
 local known = read_safely('HMGET', RECORDS, unpack(ids))
 local is_corrupt, may_be_known, held, new_bytes = not known, false, 0, 0
 if known then held = tonumber(table.remove(known) or 0) or 0 end
 for _, record in ipairs(known or {}) do may_be_known = may_be_known or record end
 
-local function decide(id, model, priority, data, options)
+local function decide(first, options)
+  local id, model, priority, data = unpack(ARGV, first, first + 3)
   if is_corrupt then return {'corrupt', RECORDS} end
   if is_new[id] then return {'known', 'pending'} end
   local record = may_be_known and read_record(id)
@@ -88,15 +91,15 @@ local function decide(id, model, priority, data, options)
   depths[queue], new_bytes = depths[queue] + 1, new_bytes + bytes
   counts[queue] = (counts[queue] or 0) + 1
   is_new[id], models[model] = true, true
-  accepted[#accepted + 1] = {id, model, queue, priority, data, options}
+  accepted[#accepted + 1] = {first, queue, options}
   if idempotency then remember(idempotency, id) end -- at once, for the next job of this call
   return {'accepted', depths[queue]}
 end
 
 local NONE = {}
-for i = 5, #ARGV, 5 do
+for i = 5, #ARGV, 7 do
   local id, options = ARGV[i], ARGV[i + 4]
-  local answer = decide(id, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], options == '' and NONE or cjson.decode(options))
+  local answer = decide(i, options == '' and NONE or cjson.decode(options))
   answers[#answers + 1] = answer
   local verdict = answer[1]
   if verdict ~= 'accepted' and verdict ~= 'known' then
@@ -112,10 +115,12 @@ for queue, count in pairs(counts) do
   sequences[queue] = call('INCRBY', queue .. ':sequence', count) - count
 end
 for _, job in ipairs(accepted) do
-  local id, model, queue, priority, data, options = unpack(job)
+  local first, queue, options = unpack(job)
+  local id, model, priority, data = unpack(ARGV, first, first + 3)
   local sequence = sequences[queue] + 1
   sequences[queue] = sequence
-  add_record(id, format_queued(sequence, store_job(id, model, priority, data, options, ttl_ms, submitted_ms)))
+  local rest = store_job(id, model, priority, data, options, ARGV[first + 5], ARGV[first + 6], ttl_ms, submitted_ms)
+  add_record(id, format_queued(sequence, rest))
   local list = list_key(queue, priority)
   lists[list] = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority)}
   local ids, open = lists[list].ids, lists[list].open

@@ -100,6 +100,7 @@ class BatchSubmit:
             for command in stores:
                 large.execute_command(*command)
             arguments += (one.id, one.model, one.priority, data, one.encode_options())
+            arguments += (one.request_id, one.traceparent)
         size = sum(len(one.data) for one in submissions)
         async with self._redis.limit_time(size=size, adds_jobs=True):
             if large:

@@ -38,6 +38,9 @@ class Submission:
         timeout_seconds: Longest run; None for the model's own.
         owner: Name of the API key that may read it; empty for none.
         webhook: URL to which its end is reported; None for nowhere.
+        expires_in_seconds: How long it may wait to be started; None for as long as any job.
+        request_id: Of the request that submits it, without `|` and `,`; empty for none.
+        traceparent: Its trace context, as W3C Trace Context writes it; empty for none.
         id: The job's id.
     """
 
@@ -47,6 +50,9 @@ class Submission:
     timeout_seconds: float | None = None
     owner: str = ""
     webhook: str | None = None
+    expires_in_seconds: float | None = None
+    request_id: str = ""
+    traceparent: str = ""
     id: str = field(default_factory=new_job_id)
 
     def encode_options(self, idempotency: "Idempotency | None" = None) -> str:
@@ -58,6 +64,8 @@ class Submission:
             options["owner"] = self.owner
         if self.webhook is not None:
             options["webhook"] = self.webhook
+        if self.expires_in_seconds is not None:
+            options["expires_in_ms"] = to_milliseconds(self.expires_in_seconds)
         if idempotency is not None:
             options["idempotency"] = idempotency.to_option(self.owner)
         return json.dumps(options) if options else ""

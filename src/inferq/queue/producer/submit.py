@@ -102,6 +102,7 @@ class JobSubmit:
             data, stores = split_data(one, self._redis.keys, self._ttl_ms)
             large += stores
             arguments += (one.id, one.model, one.priority, data, one.encode_options(idempotency))
+            arguments += (one.request_id, one.traceparent)
         size = sum(len(data) for _, _, data, *_ in large)
         call = ScriptCall(scripts.SUBMIT, [self._redis.keys.models], arguments)
         answers = await self._durable.run(call, large, since=since, size=size, connection=connection)

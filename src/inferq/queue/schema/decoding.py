@@ -58,6 +58,8 @@ def decode_job(job_id: str, answer: list[Any]) -> Job | None:
         if status is Status.COMPLETED and isinstance(result, int)
         else None,
         is_json_known=_is_ended_by_us(fields),
+        request_id=fields.get("request_id", ""),
+        traceparent=fields.get("traceparent", ""),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-_TEXT, _NUMBER, _OPTIONAL_NUMBER, _WORD = "[^|]*", "%d+", "%d*", "%a+"
+_TEXT, _ID, _NUMBER, _OPTIONAL_NUMBER, _WORD = "[^|]*", "[^|,]*", "%d+", "%d*", "%a+"
 
 FIELDS = {
     "state": _WORD,  # queued, leased, retrying or ended
@@ -32,6 +32,9 @@ FIELDS = {
     "owner": _TEXT,  # name of the key that may read it; empty: any
     "bytes": _OPTIONAL_NUMBER,  # of its data, as counted in `|bytes` until it ends
     "content": _TEXT,  # reserved for the form of its data; empty: JSON
+    "start_by_ms": _OPTIONAL_NUMBER,  # until when it must have started, if its request says so
+    "request_id": _ID,  # of the request that submitted it
+    "traceparent": _ID,  # its trace context, as W3C Trace Context writes it
 }
 """The positional fields in their order, each with the Lua pattern of its values; any may be empty.
 
@@ -45,7 +48,8 @@ first found it in no list), `outside` (1: a worker from outside ended it), `canc
 """
 
 LUA_INCLUDES = Path(__file__).parents[1] / "lua" / "includes"
-_EARLIER = ({"content"}, {"content", "bytes", "version"})
+_NEWEST = {"start_by_ms", "request_id", "traceparent"}
+_EARLIER = (_NEWEST, _NEWEST | {"content"}, _NEWEST | {"content", "bytes", "version"})
 """What the records of earlier versions lack."""
 
 
@@ -58,9 +62,13 @@ def parse_record(record: bytes | None) -> dict[str, Any]:
     for missing in (set[str](), *_EARLIER):
         names = [name for name in FIELDS if name not in missing]
         *values, rest = text.split("|", len(names))
-        if len(values) == len(names) and rest[:1] in ("", "{") and values[-1][:1] != "{":
+        if len(values) == len(names) and rest[:1] in ("", "{") and not any(map(_is_json, values)):
             return _with_rest(dict(zip(names, values, strict=True)), rest)
     return {}
+
+
+def _is_json(value: str) -> bool:
+    return value[:1] == "{"
 
 
 def _with_rest(positional: dict[str, str], rest: str) -> dict[str, Any]:
@@ -83,7 +91,11 @@ def lua_includes() -> dict[str, str]:
     names = fill(", ".join(f"'{name}'" for name in FIELDS), 110, subsequent_indent="  ")
     queued, leased = _join("state", "sequence", state="queued"), _join("state", "attempts", state="leased")
     claim = dict.fromkeys(("started_ms", "token", "worker", "version"), "%s")
-    new = ("model", "priority", "submitted_ms", "timeout_ms", "owner", "bytes")
+    new = (
+        *("model", "priority", "submitted_ms", "timeout_ms", "owner", "bytes"),
+        *("start_by_ms", "request_id", "traceparent"),
+    )
+    claimed = ("model", "submitted_ms", "timeout_ms", "request_id", "traceparent")
     rest = _join("model", **{name: f"' .. {name} .. '" for name in new}).removeprefix("' .. ")
     return {
         "record_fields": f"""\
@@ -101,9 +113,9 @@ local LEASED_HEAD = '{_join("state", "sequence", state="leased", attempts="1", *
 local ENDED_HEAD = '{_join("state", "attempts", state="ended", ended_ms="%s")}'
 
 -- Plain records, with no JSON behind the fields. Of a job that waits and was never claimed; captured are the
--- sequence number and the rest, model, submitted_ms, timeout_ms. And of a job that runs; captured are
--- attempts and the rest, token, model, priority, bytes.
-local PLAIN_QUEUED = '^{queued}({_join("sequence", **_capture("model", "submitted_ms", "timeout_ms"))})$'
+-- sequence number and the rest, {", ".join(claimed)}. And of a job that runs;
+-- captured are attempts and the rest, token, model, priority, bytes.
+local PLAIN_QUEUED = '^{queued}({_join("sequence", **_capture(*claimed))})$'
 local PLAIN_LEASED = '^{leased}({_join("attempts", **_capture("token", "model", "priority", "bytes"))})$'
 
 local IS_QUEUED, IS_ENDED = '^queued|', '^ended|'

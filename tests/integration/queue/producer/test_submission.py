@@ -11,6 +11,7 @@ from inferq.queue.producer.submission import Idempotency, Submission
 from tests.integration.queue.commits import replace_commit
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 LARGE = json.dumps([[float(i)] * 4 for i in range(2000)]).encode()
 
 
@@ -181,7 +182,9 @@ async def test_commit_repeated_since_its_answer_was_lost_changes_nothing(produce
 
 async def test_jobs_of_several_models_and_priorities_are_stored_in_one_go(producer, consumer):
     jobs = [
-        Submission(model, DATA, priority, timeout_seconds=2.5, owner="ann")
+        Submission(
+            model, DATA, priority, timeout_seconds=2.5, owner="ann", request_id="r:1", traceparent=TRACEPARENT
+        )
         for model in ("iris", "other")
         for priority in Priority
     ]
@@ -189,8 +192,11 @@ async def test_jobs_of_several_models_and_priorities_are_stored_in_one_go(produc
 
     taken = consumer.claim(10)
     assert [job.id for job in taken] == [job.id for job in jobs[:3]]
-    assert {job.timeout_seconds for job in taken} == {2.5}
-    assert {(await producer.read(job.id)).owner for job in jobs} == {"ann"}
+    assert {(job.timeout_seconds, job.request_id, job.traceparent) for job in taken} == {
+        (2.5, "r:1", TRACEPARENT)
+    }
+    found = [await producer.read(job.id) for job in jobs]
+    assert {(job.owner, job.request_id, job.traceparent) for job in found} == {("ann", "r:1", TRACEPARENT)}
     assert (await producer.read(jobs[5].id)).queue_position == 3
 
 

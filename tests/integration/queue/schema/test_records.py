@@ -1,6 +1,7 @@
 """The hash of all jobs' records: what goes when, and what other programs may make of it."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -218,16 +219,18 @@ async def test_record_of_an_earlier_build_without_the_version_is_run_and_read(
     assert (await producer.read(job_id)).error_kind is ErrorKind.EXPIRED
 
 
+@pytest.mark.parametrize("pipes", ["|", "||", "|||", "||||"])
 async def test_record_of_an_earlier_build_without_the_content_is_run_and_read(
-    producer, consumer, redis_client
+    producer, consumer, redis_client, pipes
 ):
     job_id = await producer.submit(Submission("iris", DATA))
-    record = redis_client.hget("jobs:records", job_id).removesuffix(b"|")
-    redis_client.hset("jobs:records", job_id, record + b'{"webhook":"https://a.b/|{c"}')
-    assert (await producer.read(job_id)).webhook.url == "https://a.b/|{c"
+    url = "https://a.b/" + pipes + "{c"
+    record = redis_client.hget("jobs:records", job_id).removesuffix(b"||||")
+    redis_client.hset("jobs:records", job_id, record + json.dumps({"webhook": url}).encode())
+    assert (await producer.read(job_id)).webhook.url == url
     complete(consumer)
     job = await producer.read(job_id)
-    assert (job.status, job.webhook.url) == (Status.COMPLETED, "https://a.b/|{c")
+    assert (job.status, job.webhook.url) == (Status.COMPLETED, url)
 
 
 @pytest.mark.parametrize("corrupt", ["no record", "queued|||||||||||||{", "|" * 14, "leased||||||||||||||[]"])

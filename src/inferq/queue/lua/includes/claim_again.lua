@@ -13,7 +13,8 @@ local function claim_again()
     local id = held[i]
     local job = find_job(id)
     if job and job.state == 'leased' and job.token == token then
-      add_claimed(id, (read_data(id)), job.submitted_ms, tonumber(job.attempts), job.timeout_ms)
+      local request_id, traceparent = read_origin(job)
+      add_claimed(id, (read_data(id)), job.submitted_ms, tonumber(job.attempts), job.timeout_ms, request_id, traceparent)
     end
   end
   return answer_claim(held[1])

@@ -25,6 +25,7 @@ for priority in ARGV[8]:gmatch('%a+') do order[#order + 1] = priority end
 local now = now_ms()
 local started_ms = format_int(now)
 local claimed, data_of_claimed, submitted_of_claimed, unusual = {}, {}, {}, {}
+local request_ids, traceparents = {}, {} -- of the claimed
 local takes_alone, blocked_in = true, ''
 local version, leased_head = '', '' -- of the model whose jobs are leased
 
@@ -40,8 +41,14 @@ local function read_data(id)
   return #data <= inline_bytes and data, #data > 0
 end
 
-local function add_claimed(id, data, submitted_ms, attempt, timeout_ms)
+-- The fields of a record that have no comma, unless another program wrote it; those of all claimed jobs are joined by commas.
+local function read_origin(job)
+  return ((job.request_id or ''):match('[^,]*')), ((job.traceparent or ''):match('[^,]*'))
+end
+
+local function add_claimed(id, data, submitted_ms, attempt, timeout_ms, request_id, traceparent)
   local count = #claimed + 1
+  request_ids[count], traceparents[count] = request_id, traceparent
   claimed[count], data_of_claimed[count], submitted_of_claimed[count] = id, data, submitted_ms
   timeout_ms = tonumber(timeout_ms)
   if attempt ~= 1 or timeout_ms then
@@ -113,7 +120,8 @@ local function claim_job(queue, model, id, list_priority)
   job.state, job.token, job.worker, job.started_ms, job.attempts = 'leased', token, worker, started_ms, attempt
   job.version, job.missing_ms = version, nil
   save_job(id, job)
-  add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms)
+  local request_id, traceparent = read_origin(job)
+  add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms, request_id, traceparent)
   return alone and 'stop' or 'next'
 end
 
@@ -141,7 +149,7 @@ end
 
 -- Leases a job whose record is plain, as `claim_job` would. Returns whether it did.
 local function claim_plain(id, record, model, data)
-  local rest, of_model, submitted_ms, timeout_ms = record:match(PLAIN_QUEUED)
+  local rest, of_model, submitted_ms, timeout_ms, request_id, traceparent = record:match(PLAIN_QUEUED)
   if of_model ~= model or now - submitted_ms > job_ttl_ms then return false end
   local status_key = job_key(id, 'status')
   local status = redis.pcall('SET', status_key, 'processing', 'KEEPTTL', 'GET')
@@ -150,7 +158,7 @@ local function claim_plain(id, record, model, data)
     return false
   end
   add_record(id, leased_head .. rest)
-  add_claimed(id, data, submitted_ms, 1, timeout_ms)
+  add_claimed(id, data, submitted_ms, 1, timeout_ms, request_id, traceparent)
   return true
 end
 
@@ -195,7 +203,8 @@ local function claim_from_queue(queue, model, limit)
 end
 
 local function answer_claim(model)
-  return {model, claimed, data_of_claimed, table.concat(submitted_of_claimed, ','), unusual, blocked_in}
+  return {model, claimed, data_of_claimed, table.concat(submitted_of_claimed, ','), table.concat(request_ids, ','),
+    table.concat(traceparents, ','), unusual, blocked_in}
 end
 
 -- Gives the claimed jobs their lease, and ends the script.

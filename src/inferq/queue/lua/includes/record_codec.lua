@@ -3,14 +3,20 @@
 --- @include "base"
 --- @include "record_fields"
 
--- The values of the fields, and the JSON behind them or ''. The records of earlier versions lack the field content, or that,
--- bytes and version. No value begins as JSON does.
+local function has_json(values)
+  for _, value in ipairs(values) do
+    if value:byte() == 123 then return true end -- {
+  end
+end
+
+-- The values of the fields, and the JSON behind them or ''. The records of earlier versions lack the last three fields, or these
+-- and content, or these, bytes and version. No value begins as JSON does.
 local function split_record(record)
-  for missing = 0, 3 do
+  for _, missing in ipairs({0, 3, 4, 6}) do
     local values = {record:match('^' .. ('([^|]*)|'):rep(#FIELDS - missing) .. '(.*)$')}
     local more = table.remove(values)
-    if more and (more == '' or more:byte() == 123) and values[#values]:byte() ~= 123 then -- {
-      if missing == 3 then table.insert(values, 7, '') end
+    if more and (more == '' or more:byte() == 123) and not has_json(values) then
+      if missing == 6 then table.insert(values, 7, '') end
       return values, more
     end
   end

@@ -8,11 +8,12 @@
 
 -- Stores a new job's data and status. Returns its record without the head. Data that does not come with it may be large.
 -- PSETEX does what SET with PX does, faster.
-local function store_job(id, model, priority, data, options, ttl_ms, now)
+local function store_job(id, model, priority, data, options, request_id, traceparent, ttl_ms, now)
   if data ~= '' then call('PSETEX', job_key(id, 'data'), ttl_ms, data) end
   call('PSETEX', job_key(id, 'status'), ttl_ms, 'pending')
   local timeout_ms, bytes = options.timeout_ms and format_int(options.timeout_ms) or '', format_int(measure_data(id, data))
-  local rest = format_rest(model, priority, now, timeout_ms, options.owner or '', bytes)
+  local start_by_ms = options.expires_in_ms and format_int(now + options.expires_in_ms) or ''
+  local rest = format_rest(model, priority, now, timeout_ms, options.owner or '', bytes, start_by_ms, request_id, traceparent)
   if data ~= '' and not options.webhook then return rest end
   return rest .. cjson.encode({is_large = data == '' and '1' or nil, webhook = options.webhook})
 end
