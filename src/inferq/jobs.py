@@ -190,11 +190,15 @@ class Outcome(NamedTuple):
         job: The claimed job.
         result: JSON of the result, if the run succeeded.
         error: What went wrong, if it failed.
+        run_seconds: How long the run took, the whole of it if other jobs shared it; 0.0 if the job never ran.
+        batch_jobs: How many jobs shared that run, this one included; 0 if it never ran.
     """
 
     job: ClaimedJob
     result: bytes | None = None
     error: InferqError | None = None
+    run_seconds: float = 0.0
+    batch_jobs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,50 +123,52 @@ class Executor:
                     log.info("batch_split", model=model.name, jobs=len(batch), reason=error.message)
             except Exception:  # whatever a model does, the worker lives on
                 log.exception("batch_failed", model=model.name, jobs=len(batch))
-        self._note_run(model, batch, run)
+        seconds, count = self._note_run(model, batch, run), len(batch)
         if run.is_cancelled:
             return []
         if results is None or run.stopped_at is not None:
             return None
-        return [self._make_outcome(job, result) for job, result in zip(batch.jobs, results, strict=True)]
+        most = self._settings.max_result_bytes
+        return [
+            Outcome(job, result, None, seconds, count)
+            if len(result) <= most
+            else Outcome(job, None, _make_size_error(result, most), seconds, count)
+            for job, result in zip(batch.jobs, results, strict=True)
+        ]
 
     def _run_single(self, model: Model, batch: Batch) -> Outcome | None:
         """Returns how the only job of a batch ended; None if it was cancelled."""
         [job] = batch.jobs
         with self._watchdog.guard(batch.jobs, self.find_timeout(job)) as run:
-            outcome = self._predict(model, batch, run)
-        self._note_run(model, batch, run)
+            result, error = self._predict(model, batch, run)
+        seconds = self._note_run(model, batch, run)
         if run.is_cancelled:
             return None
-        return Outcome(job, error=make_timeout_error(run)) if run.stopped_at else outcome
+        if run.stopped_at:
+            result, error = None, make_timeout_error(run)
+        return Outcome(job, result, error, seconds, batch_jobs=1)
 
-    def _predict(self, model: Model, batch: Batch, run: WatchedRun) -> Outcome:
+    def _predict(
+        self, model: Model, batch: Batch, run: WatchedRun
+    ) -> tuple[bytes, None] | tuple[None, InferqError]:
+        """Returns the result of the only job of a batch, or how it failed."""
         [job] = batch.jobs
         try:
             [result] = model.predict_together(batch.inputs, run.handle, batch.rows)
             run.handle.rest(run.started_at + self._settings.simulated_run_seconds - time.monotonic())
         except InferqError as error:
-            return Outcome(job, error=error)
+            return None, error
         except Exception as error:  # whatever a model does, the worker lives on
             log.exception("run_failed", job_id=job.id, model=job.model)
-            return Outcome(job, error=ModelError(f"The model failed with {type(error).__name__}: {error}"))
-        return self._make_outcome(job, result)
+            return None, ModelError(f"The model failed with {type(error).__name__}: {error}")
+        most = self._settings.max_result_bytes
+        return (result, None) if len(result) <= most else (None, _make_size_error(result, most))
 
-    def _note_run(self, model: Model, batch: Batch, run: WatchedRun) -> None:
+    def _note_run(self, model: Model, batch: Batch, run: WatchedRun) -> float:
+        """Tells the observer that a run is over, and returns how many seconds it took."""
         seconds = time.monotonic() - run.started_at
         self._observer.run_ended(model.name, len(batch), batch.total_rows, seconds)
-
-    def _make_outcome(self, job: ClaimedJob, result: bytes) -> Outcome:
-        most = self._settings.max_result_bytes
-        if len(result) <= most:
-            return Outcome(job, result=result)
-        return Outcome(
-            job,
-            error=ResultTooLargeError(
-                f"The result has {len(result):,} bytes of JSON; at most {most:,} are stored "
-                "(INFERQ_MAX_RESULT_BYTES). Ask for less in one job."
-            ),
-        )
+        return seconds
 
 
 def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Batch]:
@@ -187,6 +189,13 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Ba
             log.exception("data_not_readable", job_id=job.id, model=job.model)
             failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
     return failed, decoded
+
+
+def _make_size_error(result: bytes, most: int) -> ResultTooLargeError:
+    return ResultTooLargeError(
+        f"The result has {len(result):,} bytes of JSON; at most {most:,} are stored "
+        "(INFERQ_MAX_RESULT_BYTES). Ask for less in one job."
+    )
 
 
 def make_timeout_error(run: WatchedRun) -> TimedOutError:

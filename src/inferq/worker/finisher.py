@@ -92,7 +92,8 @@ class Finisher:
         """
         self._held.discard(outcome.job for outcome in outcomes)
         self._observer.jobs_ended(outcomes, verdicts)
-        for (job, _, error), verdict in zip(outcomes, verdicts, strict=True):
+        for outcome, verdict in zip(outcomes, verdicts, strict=True):
+            job, error = outcome.job, outcome.error
             if error is not None:
                 write = log.info if isinstance(error, InvalidInputError) else log.warning
                 write(
@@ -112,7 +113,7 @@ class Finisher:
             if verdict := self._outage.retry_until_available(upload.store, self._given_up):
                 self.note_stored([outcome], [verdict])
         except ResultTooLargeError as error:
-            return Outcome(outcome.job, error=error)
+            return outcome._replace(result=None, error=error)
         finally:
             self._upload = None
         return None

@@ -70,7 +70,8 @@ class ForcedExit:
         try_last_call(self._processor.receive_prefetched, "receive prefetched jobs")
         others = [job for job in self._processor.held if job not in run.jobs]
         if len(run.jobs) == 1 and not run.is_cancelled:
-            failed = Outcome(run.jobs[0], error=make_timeout_error(run))
+            seconds = time.monotonic() - run.started_at
+            failed = Outcome(run.jobs[0], None, make_timeout_error(run), seconds, batch_jobs=1)
             try_last_call(lambda: self._consumer.finish([failed]), "fail the job")
         try_last_call(lambda: self._consumer.requeue(others), "requeue jobs")
         try_last_call(self._consumer.retire, "retire")

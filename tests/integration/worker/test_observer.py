@@ -41,8 +41,8 @@ class Recorder:
 
     def jobs_ended(self, outcomes, verdicts):
         self.ends += [
-            (job.id, verdict, error and error.kind)
-            for (job, _, error), verdict in zip(outcomes, verdicts, strict=True)
+            (outcome.job.id, verdict, outcome.error and outcome.error.kind)
+            for outcome, verdict in zip(outcomes, verdicts, strict=True)
         ]
 
 

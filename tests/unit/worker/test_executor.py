@@ -64,10 +64,27 @@ def test_result_beyond_the_limit_is_an_error(make_executor, tmp_path):
     assert isinstance(large.error, ResultTooLargeError)
 
 
+def test_outcome_tells_how_long_the_run_took_and_how_many_jobs_shared_it(make_executor, tmp_path):
+    executor = make_executor(write_failing_model(tmp_path / "table"), max_result_bytes=40)
+    never_ran, *shared = executor.run(
+        make_jobs("table", b"[1]", b"[1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", b"no json")
+    )
+    assert (never_ran.run_seconds, never_ran.batch_jobs) == (0.0, 0)
+    assert [outcome.error is None for outcome in shared] == [True, False]
+    [(seconds, jobs)] = {(outcome.run_seconds, outcome.batch_jobs) for outcome in shared}
+    assert jobs == 2
+    assert seconds > 0
+    split = executor.run(make_jobs("table", b"[99]", b"[1]"))  # each by itself, as one fails their batch
+    assert [outcome.batch_jobs for outcome in split] == [1, 1]
+    assert split[0].run_seconds != split[1].run_seconds
+
+
 def test_run_that_takes_too_long_is_stopped(make_executor, tmp_path):
     executor = make_executor(write_slow_loop(tmp_path / "slow"))
     [outcome] = executor.run(make_jobs("slow", b"[2000000000]", timeout_seconds=0.1))
     assert isinstance(outcome.error, TimedOutError)
+    assert outcome.run_seconds > 0.1
+    assert outcome.batch_jobs == 1
     assert outcome.error.message == "The job timed out after 0.1 s."
 
 

@@ -71,7 +71,9 @@ class Settler:
         with redis_errors():
             if refused := self.staged_results.write_each(staged):
                 call, _ = self.prepare(
-                    Outcome(outcome.job, error=ResultTooLargeError(f"Redis refuses the result: {error}."))
+                    outcome._replace(
+                        result=None, error=ResultTooLargeError(f"Redis refuses the result: {error}.")
+                    )
                     if (error := refused.get(self.staged_results.make_key(outcome.job)))
                     else outcome
                     for outcome in outcomes
@@ -82,7 +84,7 @@ class Settler:
         """Makes a finish that is sent later."""
         staged: dict[bytes, bytes] = {}
         settled: list[_Settlement] = []
-        for job, result, error in outcomes:
+        for job, result, error, _, _ in outcomes:
             job_id = encode_id(job.id)
             if error is not None:
                 verdict = "retry" if self._retries.retries(error.kind) else "failed"
