@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     api_keys: Annotated[str, Field(pattern=f"^({_API_KEY}(,{_API_KEY})*)?$", repr=False)] = ""
     """Who may use the proxy: `name:sha256` pairs with commas between, as `inferq key NAME` makes them;
     empty: everybody."""
+    metrics_keys: Annotated[str, Field(pattern=f"^({NAME}( *, *{NAME})*)?$")] = ""
+    """Names of the keys of `INFERQ_API_KEYS` with which `/metrics` may be read, with commas between; empty:
+    everybody may, without a key."""
     allowed_origins: Annotated[str, Field(pattern=f"^({_ORIGIN}( *, *{_ORIGIN})*)?$")] = ""
     """Web pages of other sites that may use the proxy: origins such as `https://app.example.com`, with commas
     between; `*`: all; empty: none."""

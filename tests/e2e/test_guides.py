@@ -28,6 +28,7 @@ PRINTED = {
     "guides/own-model.md": ['"outputs":{"y":[[2.0,3.0],[4.0,5.0]]}', '"unavailable":{}'],
     "guides/batching.md": ["setosa", "virginica", '"job_ids"'],
     "guides/python-client.md": ["[0, 2]", "completed", "['setosa', 'virginica']", "invalid-input"],
+    "operations/metrics.md": ["inferq_redis_up 1.0", 'http_route="/'],
     "guides/other-languages.md": ['"class_name":"virginica"', '"result":[1, 2, 3]'],
     "operations/health.md": ['"status":"healthy"', '"status":"alive"', '"status":"ready"'],
 }

@@ -64,6 +64,22 @@ class RequestObserver(Protocol):
         """
 
 
+class RequestObservers:
+    """Several observers as one.
+
+    Args:
+        observers: Each is told of each request.
+    """
+
+    def __init__(self, observers: Sequence[RequestObserver]) -> None:
+        self._observers = observers
+
+    def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Tells all of them of a request."""
+        for observer in self._observers:
+            observer.request_ended(method, route, status, seconds)
+
+
 class NoObserver:
     """Observes nothing: the default of workers and proxies."""
 

@@ -11,7 +11,8 @@ from fastapi.openapi.utils import get_openapi
 
 from inferq.errors import ErrorKind
 from inferq.observability.logs import configure_logging
-from inferq.observability.observer import NO_OBSERVER, RequestObserver
+from inferq.observability.observer import NO_OBSERVER, RequestObserver, RequestObservers
+from inferq.observability.request_metrics import RequestMetrics
 from inferq.proxy.http import problems
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.body_budget import BodyBudget
@@ -25,6 +26,7 @@ from inferq.proxy.routes import fast_routes, router
 from inferq.proxy.routes.api_pages import add_api_pages
 from inferq.proxy.services.dependencies import Services
 from inferq.proxy.services.health import HealthChecker
+from inferq.proxy.services.metrics import MetricsReader
 from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
 from inferq.proxy.services.request_checks import RequestRules
@@ -57,12 +59,14 @@ def create_app(
     Args:
         settings: All settings; read from the environment if left out.
         has_fast_path: Whether fast routes skip the framework. The answers are the same.
-        observer: Is told of each request.
+        observer: Is told of each request, as the metrics are.
 
     Raises:
         InvalidSettingError: A setting cannot be used.
     """
     settings = settings or load_settings()
+    requests = RequestMetrics()
+    observers = requests if observer is NO_OBSERVER else RequestObservers([requests, observer])
     configure_logging(settings)
     app = FastAPI(
         title="inferq",
@@ -75,19 +79,18 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.services = services = _make_services(settings)
+    app.state.services = services = _make_services(settings, requests)
     app.state.connection_limits = ConnectionLimits(settings.request_timeout_seconds, services.body_budget)
     app.include_router(router)
     add_api_pages(app)
     if settings.api_keys:
-        app.add_middleware(Authenticator, api_keys=settings.api_keys)
+        app.add_middleware(Authenticator, api_keys=settings.api_keys, open_paths=_find_open_paths(settings))
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
-    if observer is not NO_OBSERVER:
-        app.add_middleware(RequestObservation, observer=observer)
+    app.add_middleware(RequestObservation, observer=observers)
     app.add_middleware(HttpRules)
     authenticator = Authenticator(app, settings.api_keys) if settings.api_keys else None
     app.state.fast_path = (
-        FastPath(app, fast_routes, authenticator, settings.max_body_bytes, observer)
+        FastPath(app, fast_routes, authenticator, settings.max_body_bytes, observers)
         if has_fast_path
         else None
     )
@@ -96,7 +99,12 @@ def create_app(
     return app
 
 
-def _make_services(settings: Settings) -> Services:
+def _find_open_paths(settings: Settings) -> list[str]:
+    """Returns the paths that need no key, nor do those below them."""
+    return ["/health"] if settings.metrics_keys else ["/health", "/metrics"]
+
+
+def _make_services(settings: Settings, requests: RequestMetrics) -> Services:
     """Makes what the endpoints share."""
     producer = Producer.from_settings(settings)
     return Services(
@@ -113,6 +121,7 @@ def _make_services(settings: Settings) -> Services:
         ),
         process_pool=ProcessPool(),
         body_budget=BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes)),
+        metrics=MetricsReader(producer, requests, settings),
     )
 
 
@@ -150,15 +159,15 @@ def _make_openapi(app: FastAPI) -> dict[str, Any]:
         document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         if app.state.services.settings.api_keys:
-            _add_keys(document)
+            _add_keys(document, tuple(_find_open_paths(app.state.services.settings)))
         app.openapi_schema = _drop_framework_errors(document)
     return app.openapi_schema
 
 
-def _add_keys(document: dict[str, Any]) -> None:
-    """Says of every operation but those under /health that it needs a key."""
+def _add_keys(document: dict[str, Any], open_paths: tuple[str, ...]) -> None:
+    """Says of every operation but those of the open paths that it needs a key."""
     for path, operations in document["paths"].items():
-        if not path.startswith("/health"):
+        if not path.startswith(open_paths):
             for operation in operations.values():
                 operation["security"] = [{"key": []}]
                 add_problem(operation["responses"], ErrorKind.UNAUTHORIZED, path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inferq.queue.events.waiter import Waiter
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
     from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES, Position
+    from inferq.queue.inspection.memory import ServerMemory
     from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable
     from inferq.queue.producer.producer import Producer
     from inferq.queue.producer.submission import Idempotency, Submission
@@ -58,6 +59,7 @@ __all__ = [
     "QueueStats",
     "ResultUpload",
     "RetryPolicy",
+    "ServerMemory",
     "Submission",
     "WaitResult",
     "Waiter",
@@ -97,6 +99,7 @@ _NAMES_OF = {
         "LARGEST_PAGE_BYTES",
         "Position",
     ),
+    "inspection.memory": ("ServerMemory",),
     "inspection.stats": (
         "QueueNumbers",
         "QueueStats",

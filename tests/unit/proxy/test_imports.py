@@ -7,10 +7,13 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("inferq.proxy.app", {"onnxruntime", "numpy", "httpcore", "standardwebhooks"}),
+        ("inferq.proxy.app", {"onnxruntime", "numpy", "httpcore", "standardwebhooks", "prometheus_client"}),
         (
             "inferq.worker.main",
-            {"fastapi", "starlette", "uvicorn", "httpcore", "standardwebhooks", "certifi"},
+            {
+                *("fastapi", "starlette", "uvicorn", "httpcore", "standardwebhooks", "certifi"),
+                "prometheus_client",
+            },
         ),
     ],
 )

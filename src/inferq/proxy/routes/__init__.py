@@ -10,6 +10,7 @@ from inferq.proxy.routes import (
     job_list,
     job_statuses,
     jobs,
+    metrics,
     models,
     predictions,
     queue,
@@ -33,6 +34,7 @@ for one in (
     models.router,
     about.router,
     health.router,
+    metrics.router,
 ):
     router.include_router(one)
 

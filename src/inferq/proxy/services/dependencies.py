@@ -6,6 +6,7 @@ from fastapi.requests import HTTPConnection
 
 from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.services.health import HealthChecker
+from inferq.proxy.services.metrics import MetricsReader
 from inferq.proxy.services.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
 from inferq.proxy.services.request_checks import RequestRules
@@ -26,6 +27,7 @@ class Services:
         request_rules: The rules for prediction requests.
         process_pool: The processes for work that would block the event loop.
         body_budget: The budget of request bodies that are under way.
+        metrics: Reads the metrics.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Services:
     request_rules: RequestRules
     process_pool: ProcessPool
     body_budget: BodyBudget
+    metrics: MetricsReader
 
 
 def get_services(connection: HTTPConnection) -> Services:

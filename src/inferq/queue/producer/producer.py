@@ -8,6 +8,7 @@ import redis.asyncio
 from inferq.queue.inspection.job_reader import JobReader
 from inferq.queue.inspection.large_results import LargeResults
 from inferq.queue.inspection.listing import JobListing
+from inferq.queue.inspection.memory import read_memory
 from inferq.queue.inspection.registry import ServiceRegistry
 from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.batch import BatchSubmit
@@ -62,6 +63,7 @@ class Producer:
         self.delete = control.delete
 
         self.read_stats = partial(read_stats, self.redis)
+        self.read_memory = partial(read_memory, self.redis)
         self.read_models = registry.read_models
         self.read_models_with_jobs = registry.read_models_with_jobs
         self.forget_models = registry.forget_models

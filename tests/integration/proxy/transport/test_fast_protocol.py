@@ -12,6 +12,7 @@ from inferq.proxy.app import create_app
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.http.http_rules import HttpRules
+from inferq.proxy.http.request_observation import RequestObservation
 from inferq.proxy.services.known_models import KnownModels
 from inferq.proxy.transport.fast_path import FastRouteMiddleware
 from tests.integration.proxy.serving import serving
@@ -349,6 +350,7 @@ def test_application_has_no_middleware_that_the_fast_path_does_not_know(settings
     app = create_app(made(settings, "guarded"))
     assert [one.cls for one in app.user_middleware] == [
         HttpRules,
+        RequestObservation,
         CrossSite,
         Authenticator,
         FastRouteMiddleware,

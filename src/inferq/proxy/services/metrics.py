@@ -1,0 +1,84 @@
+"""Answers scrapes: what Redis knows of the whole service, and what this process has counted."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from inferq.errors import InvalidSettingError, RedisUnavailableError
+from inferq.observability.metrics import REDIS_MEMORY, REDIS_MEMORY_LIMIT, REDIS_UP, Reading
+from inferq.observability.request_metrics import RequestMetrics
+from inferq.queue import Producer, ServerMemory
+from inferq.settings import Settings
+
+if TYPE_CHECKING:
+    from inferq.observability.exposition import Exposition
+
+
+class MetricsReader:
+    """Reads all metrics of one proxy.
+
+    Args:
+        producer: The queue.
+        requests: What this process has counted.
+        settings: Who may read them.
+
+    Raises:
+        InvalidSettingError: A key that may read them does not exist.
+    """
+
+    def __init__(self, producer: Producer, requests: RequestMetrics, settings: Settings) -> None:
+        self._producer = producer
+        self._requests = requests
+        self._readers = _parse_names(settings)
+        self._reading: asyncio.Task[list[Reading]] | None = None
+
+    def is_open_to(self, owner: str | None) -> bool:
+        """Whether a key of this name may read the metrics; None stands for no key."""
+        return not self._readers or owner in self._readers
+
+    async def write(self, accept: str, accept_encoding: str) -> "Exposition":
+        """Reads the metrics, and writes them in the form that the headers ask for.
+
+        Args:
+            accept: The request's header; empty if it has none.
+            accept_encoding: The request's header; empty if it has none.
+        """
+        readings = [*self._requests.read(), *await self._read_service()]
+        # in a thread: the first call imports prometheus_client, and a process may have 10,000 files open
+        return await asyncio.to_thread(_write, readings, accept, accept_encoding)
+
+    async def _read_service(self) -> list[Reading]:
+        """Returns what Redis knows; concurrent scrapes share one read."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_redis())
+        return await asyncio.shield(self._reading)
+
+    async def _read_redis(self) -> list[Reading]:
+        try:
+            memory = await self._producer.read_memory()
+        except RedisUnavailableError:
+            return [Reading(REDIS_UP, (), 0)]
+        return [Reading(REDIS_UP, (), 1), *_describe_memory(memory)]
+
+
+def _parse_names(settings: Settings) -> frozenset[str]:
+    names = frozenset(name.strip() for name in settings.metrics_keys.split(",")) - {""}
+    known = {pair.partition(":")[0] for pair in settings.api_keys.split(",")}
+    if missing := sorted(names - known):
+        raise InvalidSettingError(
+            f"INFERQ_METRICS_KEYS names {', '.join(missing)}, and INFERQ_API_KEYS has no key of that name. "
+            "Add one there (inferq key NAME makes it), or leave the name out."
+        )
+    return names
+
+
+def _describe_memory(memory: ServerMemory) -> Iterator[Reading]:
+    yield Reading(REDIS_MEMORY, (), memory.used_bytes)
+    if memory.limit_bytes is not None:
+        yield Reading(REDIS_MEMORY_LIMIT, (), memory.limit_bytes)
+
+
+def _write(readings: list[Reading], accept: str, accept_encoding: str) -> "Exposition":
+    from inferq.observability.exposition import write_exposition
+
+    return write_exposition(readings, accept, accept_encoding)

@@ -1,0 +1,129 @@
+"""What Prometheus is told, and who may ask."""
+
+import asyncio
+import hashlib
+import sys
+
+import pytest
+
+from inferq.errors import InvalidSettingError
+from inferq.proxy.app import create_app
+from inferq.settings import load_settings
+from tests.integration.proxy.answers import DATA, expect_problem
+from tests.metrics import read_samples
+from tests.servers import free_port
+
+ANN, EVE = "iq_anns", "iq_eves"
+API_KEYS = ",".join(
+    f"{name}:{hashlib.sha256(key.encode()).hexdigest()}" for name, key in [("ann", ANN), ("eve", EVE)]
+)
+DURATION = "http_server_request_duration_seconds_count"
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def scrape(client, **headers):
+    answer = await client.get("/metrics", headers=headers)
+    assert answer.status_code == 200
+    return read_samples(answer)
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+async def test_scrape_tells_of_redis_and_of_the_process(client, redis_client, accept):
+    samples = await scrape(client, Accept=accept)
+    assert samples["inferq_redis_up",] == 1
+    assert samples["inferq_redis_memory_bytes",] > 100_000
+    assert ("inferq_redis_memory_limit_bytes",) not in samples
+    assert samples["inferq_build_info", client.app.version] == 1
+    if sys.platform == "linux":
+        assert samples["process_cpu_seconds_total",] > 0
+    redis_client.config_set("maxmemory", 1_000_000_000)
+    try:
+        assert (await scrape(client, Accept=accept))["inferq_redis_memory_limit_bytes",] == 1_000_000_000
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+
+async def test_scrape_is_compressed_if_asked(client):
+    assert (await client.get("/metrics")).headers[
+        "content-encoding"
+    ] == "gzip"  # which httpx asks for, and undoes
+    plain = await client.get("/metrics", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+
+
+async def test_request_is_counted_whichever_way_it_is_served(proxy, announced):
+    proxy.count_fast_requests()
+    async with proxy.client() as client:
+        for headers in ({}, {"Prefer": "wait=0"}):
+            await client.post("/predict", json=DATA, headers=headers)
+        await client.get("/job/nosuch")
+        samples = await scrape(client)
+        assert proxy.fast_requests == 2
+        assert samples[DURATION, "POST", "202", "/predict"] == 2
+        assert samples[DURATION, "GET", "404", "/job/{job_id}"] == 1
+        assert (await scrape(client))[DURATION, "GET", "200", "/metrics"] == 1
+
+
+async def test_clients_cannot_add_labels(client, announced):
+    for number in range(5):
+        for method in ("GET", f"BREW{number}"):
+            await client.request(method, f"/no/{number}")
+            await client.request(method, f"/job/{number}")
+            await client.request(method, f"/models/{number}")
+        await client.post("/predict", json={**DATA, "model": f"nosuch{number}"})
+    samples = await scrape(client)
+    assert {key[1:] for key in samples if key[0] == DURATION} == {
+        *(("GET", "404", route) for route in ("", "/job/{job_id}", "/models/{name}")),
+        *(("_OTHER", "405", route) for route in ("/job/{job_id}", "/models/{name}")),
+        ("_OTHER", "404", ""),
+        ("POST", "422", "/predict"),
+    }
+    assert not [key for key in samples if any("nosuch" in value for value in key)]
+
+
+async def test_process_tells_its_own_metrics_while_redis_is_away(settings, make_client):
+    away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
+    client = await make_client(away)
+    await client.get("/health/live")
+    samples = await scrape(client)
+    assert samples["inferq_redis_up",] == 0
+    assert samples[DURATION, "GET", "200", "/health/live"] == 1
+    assert ("inferq_redis_memory_bytes",) not in samples
+
+
+async def test_concurrent_scrapes_share_one_read(settings, make_client, redis_client):
+    client = await make_client(settings)
+
+    def count_reads():
+        return redis_client.info("commandstats").get("cmdstat_info", {"calls": 0})["calls"]
+
+    before = count_reads()
+    await asyncio.gather(*(scrape(client) for _ in range(10)))
+    assert count_reads() - before == 2  # one of the two is the count itself
+
+
+async def test_everybody_may_scrape_where_no_names_are_set(settings, make_client):
+    client = await make_client(settings.model_copy(update={"api_keys": API_KEYS}))
+    assert (await scrape(client))["inferq_redis_up",] == 1
+    assert (await client.get("/queue")).status_code == 401
+
+
+async def test_keys_of_the_names_that_are_set_may_scrape(settings, make_client):
+    changes = {"api_keys": API_KEYS, "metrics_keys": "prometheus, eve", "redis_url": settings.redis_url}
+    changes["api_keys"] += f",prometheus:{'0' * 64}"
+    client = await make_client(load_settings(**changes))
+    assert (await scrape(client, **bearer(EVE)))["inferq_redis_up",] == 1
+    expect_problem(await client.get("/metrics"), 401, "unauthorized")
+    refused = expect_problem(await client.get("/metrics", headers=bearer(ANN)), 403, "forbidden")
+    assert "INFERQ_METRICS_KEYS" in refused
+
+
+def test_name_without_a_key_is_refused(settings):
+    changes = {"api_keys": API_KEYS, "metrics_keys": "eve,prometheus"}
+    with pytest.raises(
+        InvalidSettingError, match="INFERQ_METRICS_KEYS names prometheus, and INFERQ_API_KEYS"
+    ):
+        create_app(settings.model_copy(update=changes))
