@@ -24,6 +24,7 @@ from inferq.proxy.http.responses import JSON
 from inferq.proxy.http.service_schemas import Problem
 from inferq.proxy.routes import fast_routes, router
 from inferq.proxy.routes.api_pages import add_api_pages
+from inferq.proxy.services.activity_feed import ActivityFeed
 from inferq.proxy.services.dependencies import Services
 from inferq.proxy.services.health import HealthChecker
 from inferq.proxy.services.metrics import MetricsReader
@@ -111,6 +112,7 @@ def _make_services(settings: Settings, requests: RequestMetrics) -> Services:
         settings=settings,
         producer=producer,
         subscriber=EventSubscriber(producer.redis, producer.jobs, settings),
+        activity=ActivityFeed(producer),
         health_checker=HealthChecker(producer, settings),
         catalog=ModelCatalog(producer, settings),
         request_rules=RequestRules(
@@ -131,10 +133,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     checking = asyncio.create_task(_check_server(services.producer))
     if app.state.fast_path is not None:
         app.state.fast_path.check_middleware()
-    with before_stopping(services.subscriber.close):
+    with before_stopping(services.close_streams):
         yield
     checking.cancel()
     await services.subscriber.aclose()
+    await services.activity.aclose()
     await services.producer.close()
     services.process_pool.close()
 

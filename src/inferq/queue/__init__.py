@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from inferq.queue.consumer.result_upload import LARGE_RESULT_BYTES, ResultUpload
     from inferq.queue.events.subscriber import EventSubscriber
     from inferq.queue.events.waiter import Waiter
+    from inferq.queue.inspection.activity import ActivitySample, ActivitySampler
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
     from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES, Position
     from inferq.queue.inspection.memory import ServerMemory
@@ -43,6 +44,8 @@ __all__ = [
     "LARGE_RESULT_BYTES",
     "LOAD_NOTE_SECONDS",
     "PART_BYTES",
+    "ActivitySample",
+    "ActivitySampler",
     "Consumer",
     "DeliveryOutcome",
     "DeliveryVerdict",
@@ -91,6 +94,10 @@ _NAMES_OF = {
     ),
     "events.subscriber": ("EventSubscriber",),
     "events.waiter": ("Waiter",),
+    "inspection.activity": (
+        "ActivitySample",
+        "ActivitySampler",
+    ),
     "inspection.large_results": (
         "PART_BYTES",
         "LargeResults",

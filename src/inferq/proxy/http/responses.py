@@ -1,4 +1,4 @@
-"""Responses whose body is JSON already."""
+"""Responses whose body is JSON already, and what event streams share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,6 +10,13 @@ from starlette.types import Receive, Scope, Send
 from inferq.errors import JobNotFoundError, RedisUnavailableError
 
 JSON = "application/json"
+HEARTBEAT = b": heartbeat\n\n"
+"""A comment of an event stream, so that no intermediary closes it as idle."""
+EVENT_STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # else nginx would buffer events
+]
 
 log = structlog.get_logger()
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from inferq.proxy.routes import (
     about,
+    activity,
     batches,
     events,
     health,
@@ -31,6 +32,7 @@ for one in (
     job_statuses.router,
     job_list.router,
     queue.router,
+    activity.router,
     models.router,
     about.router,
     health.router,

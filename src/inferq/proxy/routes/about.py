@@ -26,6 +26,7 @@ _LINKS = {
     "jobs_status": "/jobs/status",
     "failed_jobs": "/jobs?status=failed",
     "queue": "/queue",
+    "activity": "/activity",
     "metadata": "/metadata",
     "models": "/models",
     "health": "/health",

@@ -12,7 +12,7 @@ from inferq.job_json import write_job_json
 from inferq.jobs import Job
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView
 from inferq.proxy.http.openapi import add_not_found, add_problem
-from inferq.proxy.http.responses import yield_parts
+from inferq.proxy.http.responses import EVENT_STREAM_HEADERS, HEARTBEAT, yield_parts
 from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_responses import read_view_lines
 from inferq.proxy.services.job_subscription import JobSubscription, compute_revision
@@ -22,12 +22,6 @@ HEARTBEAT_SECONDS = 15.0
 """How often a stream without events sends a comment, so that no intermediary closes it as idle."""
 
 _EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}/events"
-_HEARTBEAT = b": heartbeat\n\n"
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),  # else nginx would buffer events
-]
 
 fast_router = APIRouter(tags=["streams"], route_class=FastRoute)
 
@@ -55,7 +49,7 @@ class EventStream(Response):
             if is_known and job.status.is_final:  # tells a browser's EventSource not to reconnect
                 await Response(status_code=204)(scope, receive, send)
                 return
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM_HEADERS})
             if not is_known and not await self._send_event(job, send):
                 return
             if job.status.is_final:
@@ -66,7 +60,7 @@ class EventStream(Response):
             ):  # its keys expired: the stream ends
                 async for changed in subscription.follow(HEARTBEAT_SECONDS):
                     if changed is None:
-                        await send(_make_message(_HEARTBEAT))
+                        await send(_make_message(HEARTBEAT))
                         continue
                     if not await self._send_event(changed, send) or changed.status.is_final:
                         return

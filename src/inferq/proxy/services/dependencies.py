@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fastapi.requests import HTTPConnection
 
 from inferq.proxy.http.body_budget import BodyBudget
+from inferq.proxy.services.activity_feed import ActivityFeed
 from inferq.proxy.services.health import HealthChecker
 from inferq.proxy.services.metrics import MetricsReader
 from inferq.proxy.services.model_catalog import ModelCatalog
@@ -22,6 +23,7 @@ class Services:
         settings: All settings.
         producer: The queue's producer.
         subscriber: The subscriber to the events of jobs.
+        activity: The feed of what happens in the whole service.
         health_checker: Checks the service's health.
         catalog: The announced models.
         request_rules: The rules for prediction requests.
@@ -33,12 +35,18 @@ class Services:
     settings: Settings
     producer: Producer
     subscriber: EventSubscriber
+    activity: ActivityFeed
     health_checker: HealthChecker
     catalog: ModelCatalog
     request_rules: RequestRules
     process_pool: ProcessPool
     body_budget: BodyBudget
     metrics: MetricsReader
+
+    def close_streams(self) -> None:
+        """Ends every stream, and answers every client that waits: the process is about to stop."""
+        self.subscriber.close()
+        self.activity.close()
 
 
 def get_services(connection: HTTPConnection) -> Services:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from inferq.jobs import Priority, WorkerInfo
@@ -24,6 +25,9 @@ class QueueNumbers:
         oldest_wait_seconds: How long the longest waiting job has waited; None where none waits.
         jobs_per_second: How many have ended recently: a mean over about 10 s.
         workers: Live workers that serve the model.
+        submissions: How many jobs have ever been submitted.
+        completions: How often a job has ever completed.
+        failures: How often a job has ever failed for good; more than once where it was retried by order.
     """
 
     waiting: dict[Priority, int]
@@ -33,6 +37,9 @@ class QueueNumbers:
     oldest_wait_seconds: float | None
     jobs_per_second: float
     workers: int
+    submissions: int
+    completions: int
+    failures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,14 @@ class QueueStats:
         workers: The live workers, the oldest first.
         webhooks_waiting: Ended jobs whose end is still to be reported.
         queued_bytes: Bytes of data that the jobs have that have not ended.
+        at: When that was read, by the server's clock, UTC.
     """
 
     models: dict[str, QueueNumbers]
     workers: list[WorkerInfo]
     webhooks_waiting: int
     queued_bytes: int
+    at: datetime
 
 
 async def read_stats(redis: BoundedRedis) -> QueueStats:
@@ -59,7 +68,9 @@ async def read_stats(redis: BoundedRedis) -> QueueStats:
         RedisUnavailableError: Redis does not answer in time.
     """
     async with redis.limit_time():
-        queues, reports, webhooks, held = await redis.run(ScriptCall(scripts.STATS, [redis.keys.models], []))
+        queues, reports, webhooks, held, now = await redis.run(
+            ScriptCall(scripts.STATS, [redis.keys.models], [])
+        )
     found = (
         decode_worker(decode_id(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
         for worker_id, report in reports
@@ -71,6 +82,7 @@ async def read_stats(redis: BoundedRedis) -> QueueStats:
         workers,
         webhooks,
         held,
+        datetime.fromtimestamp(now / 1000, UTC),
     )
 
 
@@ -86,7 +98,7 @@ def find_unavailable(workers: Sequence[WorkerInfo]) -> dict[str, str]:
 
 
 def _numbers(numbers: list[Any], workers: int) -> QueueNumbers:
-    *waiting, running, retrying, failed, oldest_ms, rate = numbers
+    *waiting, running, retrying, failed, oldest_ms, rate, submissions, completions, failures = numbers
     return QueueNumbers(
         dict(zip(Priority, waiting, strict=True)),
         running,
@@ -95,6 +107,9 @@ def _numbers(numbers: list[Any], workers: int) -> QueueNumbers:
         None if oldest_ms is None else oldest_ms / 1000,
         float(rate),
         workers,
+        submissions,
+        completions,
+        failures,
     )
 
 

@@ -6,10 +6,12 @@
 -- ARGV[1]  key prefix
 --
 -- Returns  {{for each model: name, waiting at high, at normal, at low priority, running, waiting for a retry, failed,
---            ms that the longest waiting has waited or false, jobs that end per second as text},
+--            ms that the longest waiting has waited or false, jobs that end per second as text;
+--            how many there have been: submitted, completed, failed},
 --           {for each worker: id, its report as names and values},
 --           ended jobs whose end is to be reported,
---           bytes of data that jobs have which have not ended}
+--           bytes of data that jobs have which have not ended,
+--           time of this call, ms}
 
 --- @include "base"
 --- @include "clock"
@@ -17,7 +19,9 @@
 --- @include "held_bytes"
 --- @include "jobs"
 --- @include "keys"
+--- @include "known_models"
 --- @include "leased_count"
+--- @include "totals"
 
 local now = now_ms()
 local LAST = 10 -- an ended job's id may stay in a list until its turn comes
@@ -46,19 +50,16 @@ local function read_model(model)
     local wait = find_longest_wait(list)
     if wait and wait > (longest or -1) then longest = wait end
   end
+  local submitted, _, completed, failed = read_totals(queue)
   return {model, waiting[1], waiting[2], waiting[3], count_leased(queue),
-    read_safely('ZCARD', queue .. ':retries') or 0, read_safely('ZCARD', queue .. ':dead') or 0, longest, format_rate(queue)}
+    read_safely('ZCARD', queue .. ':retries') or 0, read_safely('ZCARD', queue .. ':dead') or 0, longest, format_rate(queue),
+    submitted, completed, failed}
 end
 
-local models, workers, is_there = {}, {}, {}
-for _, names in ipairs({read_safely('HKEYS', KEYS[1]) or {}, read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}}) do
-  for _, model in ipairs(names) do
-    if not is_there[model] then models[#models + 1] = read_model(model) end
-    is_there[model] = true
-  end
-end
+local models, workers = find_models(KEYS[1]), {}
+for i, model in ipairs(models) do models[i] = read_model(model) end
 local seen_by = format_int(now + AHEAD_MS)
 for _, id in ipairs(read_safely('ZRANGEBYSCORE', prefix .. 'workers', '-inf', seen_by, 'LIMIT', 0, MOST_WORKERS) or {}) do
   workers[#workers + 1] = {id, read_safely('HGETALL', prefix .. 'worker:' .. id) or {}}
 end
-return {models, workers, read_safely('ZCARD', prefix .. 'webhooks') or 0, read_held_bytes()}
+return {models, workers, read_safely('ZCARD', prefix .. 'webhooks') or 0, read_held_bytes(), now}

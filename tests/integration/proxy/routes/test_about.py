@@ -11,5 +11,6 @@ async def test_root_links_to_what_there_is(client):
             "jobs_status",
             "metadata",
             "websocket",
+            "activity",
         ):
             assert (await client.get(path)).status_code == 200, path
