@@ -57,6 +57,7 @@ def write_job_frame(job: Job) -> tuple[bytes, bytes]:
                 for attempt in job.history
             ],
             "webhook": _describe_webhook(job.webhook),
+            "request_id": job.request_id or None,
         }
     )
     return b'%b,"result":' % head[:-1], b",%b" % tail[1:]

@@ -14,6 +14,9 @@ from inferq.errors import ErrorKind, InferqError
 IDEMPOTENCY_KEY = "[!-~]{1,255}"
 """What an `Idempotency-Key` may be, as a regular expression: visible ASCII."""
 
+REQUEST_ID = "[A-Za-z0-9._:/+=@-]{1,128}"
+"""What an `X-Request-ID` may be, as a regular expression."""
+
 
 class Status(StrEnum):
     """The public state of a job, as `job:{id}:status` and the HTTP API show it. There is no fifth."""

@@ -5,6 +5,7 @@ import sys
 
 import structlog
 
+from inferq.observability.log_context import add_log_ids
 from inferq.settings import Settings
 from inferq.terminal import make_printable
 
@@ -25,7 +26,7 @@ def configure_logging(settings: Settings) -> None:
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            add_log_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *rendering,

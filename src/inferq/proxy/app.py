@@ -19,6 +19,7 @@ from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.http.http_rules import HttpRules
 from inferq.proxy.http.openapi import add_problem
+from inferq.proxy.http.request_ids import RequestIdentification
 from inferq.proxy.http.request_observation import RequestObservation
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.http.service_schemas import Problem
@@ -89,6 +90,7 @@ def create_app(
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
     app.add_middleware(RequestObservation, observer=observers)
     app.add_middleware(HttpRules)
+    app.add_middleware(RequestIdentification)  # the outermost, so that every answer has the ids
     authenticator = Authenticator(app, settings.api_keys) if settings.api_keys else None
     app.state.fast_path = (
         FastPath(app, fast_routes, authenticator, settings.max_body_bytes, observers)

@@ -114,7 +114,7 @@ class WebhookSender:
     async def _deliver(self, url: str, message_id: str, job: Job, done: Callable[[Delivery], None]) -> None:
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                delivery = await self._post(url, message_id, build_message(job))
+                delivery = await self._post(url, message_id, job)
         except TimeoutError:
             delivery = _fail_without_answer(
                 f"The receiver did not answer within {self._timeout_seconds:g} s."
@@ -135,14 +135,17 @@ class WebhookSender:
             delivery = _fail_without_answer("Not sent: a fault of this service, which is in its log.")
         done(delivery)
 
-    async def _post(self, url: str, message_id: str, body: bytes) -> Delivery:
+    async def _post(self, url: str, message_id: str, job: Job) -> Delivery:
         target = self._policy.check(url)
+        body = build_message(job)
+        origin = (("X-Request-ID", job.request_id), ("traceparent", job.traceparent))
         headers: list[tuple[bytes | str, bytes | str]] = [
             ("Host", target.authority),
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(body))),
             ("User-Agent", _USER_AGENT),
             *self._signer.sign(message_id, body).items(),
+            *((name, value) for name, value in origin if value),
         ]
         address = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         if self._pool is None:

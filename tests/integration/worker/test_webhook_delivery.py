@@ -39,6 +39,29 @@ async def test_end_is_delivered_once_signed_and_with_the_job(start_delivery, rec
     assert call.headers["user-agent"].startswith("inferq/")
 
 
+async def test_end_is_delivered_with_the_ids_of_the_request(
+    start_delivery, receiver, producer, consumer, end_job
+):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await producer.submit(
+        Submission("iris", DATA, webhook=receiver.url, request_id="order/17", traceparent=trace)
+    )
+    [job] = consumer.claim(1)
+    consumer.finish([Outcome(job, result=b"1")])
+    await end_job(receiver.url)
+    start_delivery()
+    wait_until(lambda: len(receiver.calls) == 2, what="both deliveries")
+    found = {
+        (
+            call.message["data"]["request_id"],
+            call.headers.get("x-request-id"),
+            call.headers.get("traceparent"),
+        )
+        for call in receiver.calls
+    }
+    assert found == {("order/17", "order/17", trace), (None, None, None)}
+
+
 async def test_end_with_a_large_result_is_delivered_without_it(start_delivery, receiver, producer, end_job):
     job_id = await end_job(receiver.url, result=b'"%b"' % (b"x" * 1_000_000))
     start_delivery()

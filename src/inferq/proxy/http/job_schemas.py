@@ -41,6 +41,7 @@ _COMPLETED: JsonDict = {
         "last_attempt_at": "2026-01-31T12:00:00.950Z",
         "error": None,
     },
+    "request_id": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 _PENDING: JsonDict = _COMPLETED | {
     "status": "pending",
@@ -180,3 +181,6 @@ class JobView(BaseModel):
     queue_position: int | None = Field(description="While pending: 1 for the next job to be taken.")
     history: list[AttemptView] = Field(description="The attempts, the latest last.")
     webhook: WebhookView | None = Field(description="Null if the request had none.")
+    request_id: str | None = Field(
+        description="X-Request-ID of the request that submitted it; null for a job from outside."
+    )

@@ -34,6 +34,16 @@ PREFER = {
 }
 """The header, as OpenAPI describes it."""
 
+X_REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "A name for the request: its answer, its jobs, their webhooks and all lines of the logs "
+    "about them carry it. One is made where this is left out or malformed.",
+    "schema": {"type": "string", "pattern": f"^{jobs.REQUEST_ID}$"},
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+}
+"""The header, as OpenAPI describes it."""
+
 BODY_REFUSALS = (
     ErrorKind.INVALID_JSON,
     ErrorKind.REQUEST_TIMEOUT,

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from inferq.errors import ErrorKind, InferqError
 from inferq.proxy.http.problem_types import TYPES
+from inferq.proxy.http.request_ids import read_id_headers
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1.0
@@ -114,7 +115,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_invalid_parameters)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(ClientDisconnect, _answer_disconnected)
-    app.add_exception_handler(Exception, answer_unexpected)
+    app.add_exception_handler(Exception, _answer_outermost)
 
 
 async def answer(request: Request, error: InferqError | ClientDisconnect) -> Response:
@@ -169,6 +170,13 @@ def _find_methods(request: Request) -> set[str]:
 
 async def _answer_disconnected(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)  # the client disconnected while it sent: this is read by nobody
+
+
+async def _answer_outermost(request: Request, error: Exception) -> Response:
+    """Makes the answer of the framework's outermost middleware, which is around the one that adds the ids."""
+    response = await answer_unexpected(request, error)
+    response.raw_headers += read_id_headers(request.scope)
+    return response
 
 
 async def answer_unexpected(request: Request, error: Exception) -> Response:

@@ -5,13 +5,21 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from inferq.errors import ErrorKind, UnknownModelError
+from inferq.observability.log_context import add_log_job
 from inferq.proxy.http.body_reader import read_body
 from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
-from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, PREFER, REFUSALS, add_wait, document_accepted
+from inferq.proxy.http.openapi import (
+    IDEMPOTENCY_KEY,
+    PREFER,
+    REFUSALS,
+    X_REQUEST_ID,
+    add_wait,
+    document_accepted,
+)
 from inferq.proxy.http.predict_body import PredictBody
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_submission import read_idempotency, run_check
+from inferq.proxy.services.job_submission import note_request, read_idempotency, run_check
 from inferq.proxy.services.job_waiting import answer_accepted
 from inferq.proxy.services.request_checks import check_predict, make_submission
 from inferq.proxy.transport import ProtocolRoute
@@ -27,7 +35,7 @@ router = APIRouter(tags=["jobs"])
     responses=add_wait(document_accepted("/predict", Submitted, *REFUSALS), JobView),
     openapi_extra={
         "requestBody": {"content": {JSON: {"schema": PredictRequest.model_json_schema()}}, "required": True},
-        "parameters": [PREFER, IDEMPOTENCY_KEY],
+        "parameters": [PREFER, IDEMPOTENCY_KEY, X_REQUEST_ID],
     },
 )
 async def predict(request: Request) -> Response:
@@ -57,7 +65,7 @@ async def predict(request: Request) -> Response:
         ),
         JobView,
     ),
-    openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY, X_REQUEST_ID]},
 )
 async def predict_test(
     request: Request, model: Annotated[str | None, Query(description="Model name")] = None
@@ -75,5 +83,8 @@ async def predict_test(
 
 
 async def _submit(request: Request, submission: Submission) -> str:
+    note_request(request, (submission,))
     idempotency = read_idempotency(request, (submission,))
-    return await get_services(request).producer.submit(submission, idempotency)
+    job_id = await get_services(request).producer.submit(submission, idempotency)
+    add_log_job(job_id)
+    return job_id

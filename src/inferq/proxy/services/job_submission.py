@@ -1,7 +1,7 @@
 """Requests that submit jobs: checking them, and recognising repeated ones."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fastapi import Request
 from fastapi.requests import HTTPConnection
@@ -38,6 +38,14 @@ async def run_check[T](connection: HTTPConnection, check: RequestCheck[T], raw: 
     if len(raw) <= LONGEST_ON_LOOP_BYTES:
         return check(raw, rules, models, owner)
     return await services.process_pool.call(check_in_process, check, raw, rules, models.to_message(), owner)
+
+
+def note_request(connection: HTTPConnection, submissions: Iterable[Submission]) -> None:
+    """Notes in submissions, before they are handed in, which request they come from."""
+    state = connection.scope["state"]
+    request_id, traceparent = state["request_id"], state.get("traceparent", "")
+    for one in submissions:
+        one.request_id, one.traceparent = request_id, traceparent
 
 
 def read_idempotency(

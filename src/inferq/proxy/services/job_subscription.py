@@ -10,6 +10,7 @@ from starlette.types import Receive
 
 from inferq.errors import JobNotFoundError, RedisUnavailableError
 from inferq.jobs import Job
+from inferq.observability.log_context import add_log_job
 from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.queue import EventSubscriber, Producer, Waiter
 
@@ -34,6 +35,7 @@ async def read_job(producer: Producer, job_id: str, owner: str | None) -> Job:
         raise JobNotFoundError(
             f"No job has an id of {len(job_id)} characters; the longest has {LONGEST_JOB_ID}."
         )
+    add_log_job(job_id)
     return await producer.read(job_id, owner)
 
 

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from inferq.observability.observer import RequestObserver
 from inferq.proxy.http import problems
 from inferq.proxy.http.body_reader import WHOLE_BODY
+from inferq.proxy.http.request_ids import Headers, identify_request
 from inferq.proxy.http.responses import StreamedJsonResponse, yield_parts
 from inferq.proxy.transport.fast_path import FastPath
 from inferq.proxy.transport.fast_route import ProtocolRoute
@@ -120,6 +121,7 @@ class FastProtocol(LimitedProtocol):
         return super()._is_answering() and (type(cycle) is not _FastCycle or cycle.is_complete)
 
     async def _answer(self, cycle: "_FastCycle") -> None:
+        id_headers = identify_request(cycle.scope)
         cycle.scope[WHOLE_BODY] = cycle.body
         request = Request(cycle.scope, cycle.receive)
         try:
@@ -127,7 +129,7 @@ class FastProtocol(LimitedProtocol):
         except Exception as error:  # noqa: BLE001 - it is logged, as by the application's outermost middleware
             response = await problems.answer_unexpected(request, error)
         if not self.transport.is_closing():
-            self.transport.write(self._encode(response, cycle))
+            self.transport.write(self._encode(response, cycle, id_headers))
             if isinstance(response, StreamedJsonResponse):
                 await self._write_parts(response, cycle)
             if not cycle.keep_alive:
@@ -146,9 +148,9 @@ class FastProtocol(LimitedProtocol):
             self.transport.write(part)
             await self.flow.drain()
 
-    def _encode(self, response: Response, cycle: "_FastCycle") -> bytes:
+    def _encode(self, response: Response, cycle: "_FastCycle", id_headers: Headers) -> bytes:
         parts: list[Any] = [STATUS_LINE[response.status_code]]
-        for name, value in (*self.server_state.default_headers, *response.raw_headers):
+        for name, value in (*self.server_state.default_headers, *response.raw_headers, *id_headers):
             parts += (name, b": ", value, b"\r\n")
         if not cycle.keep_alive:
             parts.append(b"connection: close\r\n")

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from inferq.proxy.http import problems
 from inferq.proxy.http.http_rules import DRAIN_BYTES, DRAIN_SECONDS, LONGEST_HEAD_BYTES, describe_long_head
+from inferq.proxy.http.request_ids import choose_id_headers
 from inferq.proxy.transport.connection_limits import find_connection_limits
 
 _LONGEST_INSTANCE = 1000
@@ -225,7 +226,8 @@ class LimitedProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         path = self.url.partition(b"?")[0].decode("latin-1")[:_LONGEST_INSTANCE]
         answer = problems.Refusal(status, detail).answer(path)
-        headers = (*self.server_state.default_headers, *answer.raw_headers, (b"connection", b"close"))
+        ids = choose_id_headers(self.headers or ())
+        headers = (*self.server_state.default_headers, *answer.raw_headers, *ids, (b"connection", b"close"))
         head = [STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers)]
         self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
         self._drained_bytes = 0

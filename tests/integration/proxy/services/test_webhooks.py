@@ -51,7 +51,7 @@ async def test_job_without_webhook_says_null(client, announced):
     members = list(job)
     index = members.index("model")
     assert members[index + 1 : index + 3] == ["model_version", "priority"]
-    assert (job["model_version"], members[-1]) == (None, "webhook")
+    assert (job["model_version"], members[-2:]) == (None, ["webhook", "request_id"])
 
 
 async def test_jobs_of_higher_priority_are_taken_first(client, announced, consumer):

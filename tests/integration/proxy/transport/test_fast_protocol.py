@@ -12,6 +12,7 @@ from inferq.proxy.app import create_app
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.http.http_rules import HttpRules
+from inferq.proxy.http.request_ids import RequestIdentification
 from inferq.proxy.http.request_observation import RequestObservation
 from inferq.proxy.services.known_models import KnownModels
 from inferq.proxy.transport.fast_path import FastRouteMiddleware
@@ -20,8 +21,13 @@ from tests.integration.proxy.transport.test_fast_route import BODIES, KEY, REQUE
 
 BODY = BODIES[0]
 LARGE = b'{"data": [' + b"[1,2,3,4]," * 9000 + b"[1,2,3,4]]}"
+IDS = [
+    b"X-Request-ID: order/17",
+    b"Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+]
 VARYING = [
     *((rb"date: [^\r]*", b"date: D"), (rb"[0-9a-f]{32}", b"ID"), (rb'"submitted_at":"[^"]*"', b"T")),
+    (rb"x-request-id: [0-9a-f]{16}-[0-9a-f]+\r", b"x-request-id: MADE\r"),
     (rb"retry-after: \d+", b"retry-after: R"),  # it follows the rate, which sinks
 ]
 
@@ -124,6 +130,12 @@ async def test_every_answer_is_the_same_byte_by_byte(both):
         [request(b"GET", b"/job/done", headers=[b"X: " + b"x" * 40_000])],
         [request(b"GET", b"/job/done", headers=[b"X: " + b"x" * 70_000])],
         [request(body=BODY, headers=[b"Content-Encoding: br"])],
+        [request(body=BODY, headers=IDS)],
+        [request(body=b"{", headers=IDS)],
+        [request(body=BODY, headers=[*IDS, b"Connection: close"])],
+        [request(b"GET", b"/job/done", headers=IDS)],
+        [request(b"GET", b"/job/nosuch", headers=[*IDS, *IDS])],
+        [request(b"GET", b"/job/done", headers=[b"X-Request-ID: a b", b"Traceparent: 00-0-0-00"])],
         [request(body=b"\xef\xbb\xbf" + BODY)],
         [request(body=BODY.decode().encode("utf-16"))],
         [request(body=BODY, headers=[b"Origin: http://proxy"])],
@@ -349,6 +361,7 @@ async def test_client_that_asks_without_end_is_not_listened_to_for_ever(
 def test_application_has_no_middleware_that_the_fast_path_does_not_know(settings):
     app = create_app(made(settings, "guarded"))
     assert [one.cls for one in app.user_middleware] == [
+        RequestIdentification,
         HttpRules,
         RequestObservation,
         CrossSite,
