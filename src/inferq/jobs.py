@@ -217,6 +217,9 @@ class WorkerInfo:
         seen_at: When its last heartbeat reached the server, UTC.
         jobs_done: Attempts it has finished.
         left_out: Name to reason of the models that it cannot serve.
+        model_versions: Name to version of the models that it serves; empty if it does not tell.
+        inferq_version: Version of inferq that it runs; empty if it does not tell.
+        sent_at: When it sent its last heartbeat, by its own machine's clock, UTC; None if it does not tell.
     """
 
     id: str
@@ -227,3 +230,6 @@ class WorkerInfo:
     seen_at: datetime | None = None
     jobs_done: int = field(default=0)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    model_versions: Mapping[str, str] = field(default_factory=dict)
+    inferq_version: str = ""
+    sent_at: datetime | None = None

@@ -3,10 +3,11 @@
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from typing import Protocol
 
 import structlog
@@ -60,10 +61,10 @@ class Worker:
         watchdog = Watchdog(settings.run_stop_grace_seconds, self._replace_hung_process)
         executor = Executor({}, watchdog, settings, observer)
         models, left_out = loader.load_into(executor)
-        self._info = _describe(list(models), left_out)
+        versions = {name: model.document.version for name, model in models.items()}
+        self._info = _describe(versions, left_out)
         self._documents = {name: model.document.to_json() for name, model in models.items()}
         self._outage = outage = Outage()
-        versions = {name: model.document.version for name, model in models.items()}
         self._consumer = consumer = Consumer(settings, self._info.id, list(models), versions)
         self._processor = processor = Processor(consumer, executor, outage, observer)
         self._forced_exit = ForcedExit(consumer, processor, self._info.id, settings.shutdown_seconds)
@@ -104,16 +105,23 @@ class Worker:
         self._forced_exit.replace_hung_process(run)
 
 
-def _describe(models: Sequence[str], left_out: Mapping[str, str]) -> WorkerInfo:
-    """Returns what the heartbeat says of this process."""
+def _describe(versions: Mapping[str, str], left_out: Mapping[str, str]) -> WorkerInfo:
+    """Returns what the heartbeat says of this process.
+
+    Args:
+        versions: Name to version of the models that it serves.
+        left_out: Name to reason of those that it cannot.
+    """
     host, pid = socket.gethostname(), os.getpid()
     return WorkerInfo(
         id=make_worker_id(host),
         host=host,
         pid=pid,
-        models=tuple(models),
+        models=tuple(versions),
         started_at=datetime.now(UTC),
         left_out=left_out,
+        model_versions=versions,
+        inferq_version=version("inferq"),
     )
 
 

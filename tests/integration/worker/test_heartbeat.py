@@ -1,5 +1,5 @@
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from structlog.testing import capture_logs
 
@@ -10,7 +10,11 @@ from inferq.worker.heartbeat import STALLED_SECONDS, Heartbeat
 from tests.integration.worker.processors import StubProcessor
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
-INFO = WorkerInfo("worker-1", "host", 1, ("iris",), datetime.now(UTC))
+INFO = WorkerInfo(
+    *("worker-1", "host", 1, ("iris",), datetime.now(UTC)),
+    model_versions={"iris": "abc"},
+    inferq_version="1.2",
+)
 
 
 def make_heartbeat(consumer, processor, outage=None):
@@ -21,6 +25,8 @@ async def test_heartbeat_reports_the_worker_and_what_it_has_done(consumer, produ
     assert make_heartbeat(consumer, StubProcessor()).run_once()
     [live] = await producer.read_workers()
     assert (live.id, live.models, live.jobs_done) == ("worker-1", ("iris",), 7)
+    assert (live.model_versions, live.inferq_version) == ({"iris": "abc"}, "1.2")
+    assert abs(live.sent_at - live.seen_at) < timedelta(seconds=5)
     assert await producer.read_models() == {"iris": b"{}"}
 
 

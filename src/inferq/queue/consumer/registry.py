@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from itertools import islice
 from textwrap import shorten
@@ -82,6 +83,9 @@ class WorkerRegistry:
             "started_at": worker.started_at.isoformat(),
             "jobs_done": worker.jobs_done,
             "left_out": _shorten(worker.left_out),
+            "versions": json.dumps(dict(worker.model_versions)),
+            "inferq": worker.inferq_version,
+            "sent_ms": round(time.time() * 1000),
         }
         grace_ms = to_milliseconds(UNSERVED_SECONDS)
         arguments: list[Any] = [worker.id, to_milliseconds(ttl_seconds), grace_ms, len(fields)]

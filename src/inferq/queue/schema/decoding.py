@@ -85,18 +85,22 @@ def decode_worker(worker_id: str, report: object) -> WorkerInfo | None:
             started_at=_make_utc(datetime.fromisoformat(fields["started_at"])),
             seen_at=decode_time(fields["seen_ms"]),
             jobs_done=int(fields["jobs_done"]),
-            left_out=_read_left_out(fields.get("left_out", "{}")),
+            left_out=_read_texts(fields.get("left_out", "{}")),
+            model_versions=_read_texts(fields.get("versions", "{}")),
+            inferq_version=fields.get("inferq", ""),
+            sent_at=decode_time(fields.get("sent_ms")),
         )
     except (KeyError, ValueError):
         return None
 
 
-def _read_left_out(stored: str) -> dict[str, str]:
+def _read_texts(stored: str) -> dict[str, str]:
+    """A JSON object of texts; an empty one where it is anything else."""
     try:
         found = json.loads(stored)
     except (ValueError, RecursionError):
         return {}
-    return {str(name): str(reason) for name, reason in found.items()} if isinstance(found, dict) else {}
+    return {str(name): str(text) for name, text in found.items()} if isinstance(found, dict) else {}
 
 
 @lru_cache(maxsize=_MOMENTS)
