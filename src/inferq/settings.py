@@ -205,13 +205,33 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         InvalidSettingError: One is not valid; the message names the environment variable.
     """
+    settings, errors = load_valid_settings(**overrides)
+    if errors:
+        raise errors[0]
+    return settings
+
+
+def load_valid_settings(**overrides: object) -> tuple[Settings, list[InvalidSettingError]]:
+    """Reads the settings from the environment, with the defaults of those that are not valid.
+
+    Args:
+        **overrides: Values that take precedence over the environment, by field name.
+
+    Returns:
+        The settings; and what is not valid, each error naming the environment variable.
+    """
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        return Settings(**overrides), []  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]).lower().removeprefix("inferq_")
-        variables = name_variables(field)
-        name = next((name for name in variables if os.environ.get(name)), variables[0])
-        if field in _SECRETS:
-            raise InvalidSettingError(f"{name} is not valid: expected {_SECRETS[field]}.") from None
-        raise InvalidSettingError(f"{name} is not valid: {first['msg']} (got {first['input']!r}).") from error
+        details = {str(one["loc"][0]).lower().removeprefix("inferq_"): one for one in error.errors()}
+        defaults = {field: Settings.model_fields[field].default for field in details}
+        errors = [_explain(field, one["msg"], one["input"]) for field, one in details.items()]
+        return Settings(**overrides | defaults), errors  # type: ignore[arg-type]
+
+
+def _explain(field: str, reason: str, value: object) -> InvalidSettingError:
+    variables = name_variables(field)
+    name = next((name for name in variables if os.environ.get(name)), variables[0])
+    if field in _SECRETS:
+        return InvalidSettingError(f"{name} is not valid: expected {_SECRETS[field]}.")
+    return InvalidSettingError(f"{name} is not valid: {reason} (got {value!r}).")

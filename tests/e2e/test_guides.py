@@ -30,6 +30,7 @@ PRINTED = {
     "guides/python-client.md": ["[0, 2]", "completed", "['setosa', 'virginica']", "invalid-input"],
     "operations/metrics.md": ["inferq_redis_up 1.0", 'http_route="/'],
     "guides/other-languages.md": ['"class_name":"virginica"', '"result":[1, 2, 3]'],
+    "operations/doctor.md": ["redis-eviction", '"check":"workers","level":"ok"', "is healthy."],
     "operations/health.md": ['"status":"healthy"', '"status":"alive"', '"status":"ready"'],
 }
 SHELL = """

@@ -9,6 +9,7 @@ import typer
 
 from inferq.cli import dead_letters, job_commands, program_commands, service_commands
 from inferq.cli.api_key import key
+from inferq.cli.doctor import doctor
 from inferq.cli.output import choose_exit_code, print_line
 from inferq.cli.predict import predict
 from inferq.errors import InferqError
@@ -27,6 +28,7 @@ app.add_typer(job_commands.jobs_app, name="jobs")
 app.command()(service_commands.queue)
 app.command()(service_commands.models)
 app.add_typer(dead_letters.app, name="dead")
+app.command()(doctor)
 for command in (program_commands.up, program_commands.proxy, program_commands.worker, key):
     app.command()(command)
 

@@ -1,7 +1,7 @@
 """What the commands share: the service that they talk to, and how they print."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,8 +52,16 @@ def print_json(value: Any, *, indent: int | None = None) -> None:  # noqa: ANN40
     typer.echo(format_json(value, indent))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Prints a table; what is piped into another program is not cut to the width of a terminal."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], styles: Mapping[str, str] | None = None
+) -> None:
+    """Prints a table; what is piped into another program is not cut to the width of a terminal.
+
+    Args:
+        columns: Their names.
+        rows: The cells of each row.
+        styles: Colours for first cells on a terminal, by what stands in the cell.
+    """
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
@@ -62,7 +70,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         cells = ["" if value is None else make_printable(str(value)) for value in row]
-        table.add_row(*map(Text, cells))
+        table.add_row(Text(cells[0], (styles or {}).get(cells[0], "")), *map(Text, cells[1:]))
         name = table.columns[0]
         name.min_width = max(name.min_width or 0, cell_len(cells[0]))  # a name that is cut is of no use
     Console(width=None if sys.stdout.isatty() else 1000, highlight=False).print(table)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
     from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES, Position
     from inferq.queue.inspection.memory import ServerMemory
+    from inferq.queue.inspection.server_report import ServerReport
     from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable
     from inferq.queue.producer.producer import Producer
     from inferq.queue.producer.submission import Idempotency, Submission
@@ -63,6 +64,7 @@ __all__ = [
     "ResultUpload",
     "RetryPolicy",
     "ServerMemory",
+    "ServerReport",
     "Submission",
     "WaitResult",
     "Waiter",
@@ -107,6 +109,7 @@ _NAMES_OF = {
         "Position",
     ),
     "inspection.memory": ("ServerMemory",),
+    "inspection.server_report": ("ServerReport",),
     "inspection.stats": (
         "QueueNumbers",
         "QueueStats",

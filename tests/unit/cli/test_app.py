@@ -23,7 +23,7 @@ def test_help_names_every_command_and_loads_no_heavy_package():
     )
     shown = inferq("--help", before=probe).stdout
     assert "loaded: []" in shown
-    for command in ("up", "proxy", "worker"):
+    for command in ("up", "proxy", "worker", "doctor"):
         assert command in shown
 
 

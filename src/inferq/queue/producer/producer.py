@@ -10,6 +10,7 @@ from inferq.queue.inspection.large_results import LargeResults
 from inferq.queue.inspection.listing import JobListing
 from inferq.queue.inspection.memory import read_memory
 from inferq.queue.inspection.registry import ServiceRegistry
+from inferq.queue.inspection.server_report import read_server_report
 from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.batch import BatchSubmit
 from inferq.queue.producer.control import JobControl
@@ -69,6 +70,7 @@ class Producer:
         self.forget_models = registry.forget_models
         self.read_workers = registry.read_workers
         self.read_last_heartbeat = registry.read_last_heartbeat
+        self.read_server_report = partial(read_server_report, self.redis, settings)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -175,41 +176,75 @@ def _ignore_result(asking: asyncio.Task[None]) -> None:
         asking.exception()
 
 
-def _check(info: dict[str, Any], configuration: dict[str, Any], durability: str) -> None:
-    version = info.get("redis_version")
+@dataclass(frozen=True, slots=True)
+class ServerFault:
+    """What keeps the server from keeping our promises.
+
+    Attributes:
+        part: What it is about: `version`, `eviction` or `durability`.
+        reason: What is wrong, in a sentence.
+        remedy: What to do, in a sentence.
+    """
+
+    part: str
+    reason: str
+    remedy: str
+
+
+def find_faults(
+    info: Mapping[str, Any], configuration: Mapping[str, Any], durability: str
+) -> Iterator[ServerFault]:
+    """Finds what keeps a server from keeping our promises.
+
+    Args:
+        info: What it answers to INFO.
+        configuration: What it answers to CONFIG GET, as far as this user may ask.
+        durability: The setting of that name.
+    """
     if _version(info) < _FIRST_SUPPORTED:
-        raise InvalidSettingError(
-            f"The Redis server is version {version}; inferq needs Redis 7 or Valkey 7.2, or newer."
+        yield ServerFault(
+            "version",
+            f"The Redis server is version {info.get('redis_version')}.",
+            "Use Redis 7 or Valkey 7.2, or newer, as inferq needs it.",
         )
     policy = info.get("maxmemory_policy", "noeviction")
     if int(info.get("maxmemory", 0)) > 0 and policy != "noeviction":
-        raise InvalidSettingError(
-            f"The Redis server has maxmemory-policy {policy}, which deletes jobs when memory is short. "
-            "Set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction."
+        yield ServerFault(
+            "eviction",
+            f"The Redis server has maxmemory-policy {policy}, which deletes jobs when memory is short.",
+            "Set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction.",
         )
     if durability == "fsync":
-        _check_append_only_file(info, configuration)
+        yield from _find_faults_of_fsync(info, configuration)
 
 
-def _version(info: dict[str, Any]) -> tuple[int, ...]:
+def _check(info: Mapping[str, Any], configuration: Mapping[str, Any], durability: str) -> None:
+    for fault in find_faults(info, configuration, durability):
+        raise InvalidSettingError(f"{fault.reason} {fault.remedy}")
+
+
+def _version(info: Mapping[str, Any]) -> tuple[int, ...]:
     """The server's version; Valkey names the Redis version that it is compatible with."""
     return tuple(int(part) for part in str(info.get("redis_version", "0")).split(".")[:2])
 
 
-def _needs_configuration(info: dict[str, Any], durability: str) -> bool:
+def _needs_configuration(info: Mapping[str, Any], durability: str) -> bool:
     return durability == "fsync" and _version(info) < _FIRST_WITH_WAITAOF
 
 
-def _check_append_only_file(info: dict[str, Any], configuration: dict[str, Any]) -> None:
+def _find_faults_of_fsync(info: Mapping[str, Any], configuration: Mapping[str, Any]) -> Iterator[ServerFault]:
     if not info.get("aof_enabled"):
-        raise InvalidSettingError(
-            "INFERQ_DURABILITY=fsync needs the server's append-only file, which is off. "
-            "Turn it on: redis-cli CONFIG SET appendonly yes."
+        yield ServerFault(
+            "durability",
+            "INFERQ_DURABILITY=fsync needs the server's append-only file, which is off.",
+            "Turn it on: redis-cli CONFIG SET appendonly yes.",
         )
+        return
     policy = configuration.get("appendfsync")
     if _version(info) < _FIRST_WITH_WAITAOF and policy != "always":
-        raise InvalidSettingError(
+        yield ServerFault(
+            "durability",
             "INFERQ_DURABILITY=fsync needs a server that knows WAITAOF (Redis 7.2, Valkey) or has "
-            f"appendfsync always; this one has appendfsync {policy}. "
-            "Set it: redis-cli CONFIG SET appendfsync always."
+            f"appendfsync always; this one has appendfsync {policy}.",
+            "Set it: redis-cli CONFIG SET appendfsync always.",
         )
