@@ -26,6 +26,7 @@ from tests.integration.proxy.transport.test_fast_protocol import BODY, Connectio
 async def test_head_is_get_without_the_body(client, announced, redis_client, path):
     redis_client.set("job:done:status", "completed")
     redis_client.set("job:done:result", "[1]")
+    client.headers["X-Request-ID"] = "the-same"
     head, get = await client.head(path), await client.get(path)
     assert head.status_code == get.status_code
     assert head.headers == get.headers
