@@ -76,7 +76,7 @@ async def test_all_clients_share_one_reading_and_the_last_one_ends_it(proxy, red
         responses = [
             await client.send(client.build_request("GET", "/activity"), stream=True) for _ in range(10)
         ]
-        assert len(feed) == 10
+        await asyncio.to_thread(wait_until, lambda: len(feed) == 10, what="every client watching")
         streams = [Stream(response) for response in responses]
         await asyncio.gather(*(anext(stream) for stream in streams))
         before, began = count_scripts(), time.monotonic()
