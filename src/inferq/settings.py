@@ -185,6 +185,12 @@ class Settings(BaseSettings):
     """Threads that ONNX Runtime uses within one run; 0: one for each core, which `inferq up` shares out
     among its workers."""
 
+    worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port at which a worker tells Prometheus the metrics of its own process; 0: none. Where it is taken, as
+    by another worker of the same machine, the worker works without it."""
+    worker_metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address at which a worker does so; the worker's image has `0.0.0.0`."""
+
     # logs
 
     log_format: Literal["auto", "console", "json"] = "auto"

@@ -75,7 +75,31 @@ REDIS_MEMORY_LIMIT = MetricDefinition(
     "inferq_redis_memory_limit_bytes", "gauge", (), "The server's maxmemory; absent where it has none."
 )
 
+WORKER_RUN = MetricDefinition(
+    "inferq_worker_run_seconds",
+    "histogram",
+    ("model",),
+    "How long runs of this process took, failed ones too.",
+)
+WORKER_BATCH = MetricDefinition(
+    "inferq_worker_batch_jobs", "histogram", ("model",), "How many jobs shared each run of this process."
+)
+WORKER_ROWS = MetricDefinition(
+    "inferq_worker_rows_total", "counter", ("model",), "Rows that this process has run."
+)
+WORKER_ATTEMPTS = MetricDefinition(
+    "inferq_worker_attempts_total",
+    "counter",
+    ("model", "verdict"),
+    "Attempts of this process whose end is stored: completed, failed, retrying, late or stale.",
+)
+WORKER_JOBS_HELD = MetricDefinition(
+    "inferq_worker_jobs_held", "gauge", (), "Jobs that are leased to this process."
+)
+
 SERVICE_METRICS = (REDIS_UP, REDIS_MEMORY, REDIS_MEMORY_LIMIT)
 """Of the whole service: every proxy says the same."""
 PROXY_METRICS = (HTTP_DURATION, BUILD_INFO)
 """Of one proxy process."""
+WORKER_METRICS = (WORKER_RUN, WORKER_BATCH, WORKER_ROWS, WORKER_ATTEMPTS, WORKER_JOBS_HELD, BUILD_INFO)
+"""Of one worker process."""

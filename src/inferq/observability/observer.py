@@ -64,6 +64,32 @@ class RequestObserver(Protocol):
         """
 
 
+class JobObservers:
+    """Several observers as one.
+
+    Args:
+        observers: Each is told of everything.
+    """
+
+    def __init__(self, observers: Sequence[JobObserver]) -> None:
+        self._observers = observers
+
+    def jobs_claimed(self, jobs: Sequence[ClaimedJob]) -> None:
+        """Tells all of them of a claim."""
+        for observer in self._observers:
+            observer.jobs_claimed(jobs)
+
+    def run_ended(self, model: str, jobs: int, rows: int, seconds: float) -> None:
+        """Tells all of them of a run."""
+        for observer in self._observers:
+            observer.run_ended(model, jobs, rows, seconds)
+
+    def jobs_ended(self, outcomes: Sequence[Outcome], verdicts: Sequence[str]) -> None:
+        """Tells all of them of ends."""
+        for observer in self._observers:
+            observer.jobs_ended(outcomes, verdicts)
+
+
 class RequestObservers:
     """Several observers as one.
 

@@ -3,7 +3,7 @@
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,9 @@ import structlog
 from inferq.errors import InferqError
 from inferq.jobs import WorkerInfo
 from inferq.observability.logs import configure_logging
-from inferq.observability.observer import NO_OBSERVER, JobObserver
+from inferq.observability.metrics import WORKER_JOBS_HELD, Reading
+from inferq.observability.observer import NO_OBSERVER, JobObserver, JobObservers
+from inferq.observability.run_metrics import RunMetrics
 from inferq.processes import end_with_parent
 from inferq.queue import Consumer, Outage, make_worker_id
 from inferq.settings import Settings, load_settings
@@ -58,6 +60,9 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, loader: ModelLoader, observer: JobObserver = NO_OBSERVER) -> None:
+        runs = RunMetrics()
+        if settings.worker_metrics_port:
+            observer = JobObservers([observer, runs])
         watchdog = Watchdog(settings.run_stop_grace_seconds, self._replace_hung_process)
         executor = Executor({}, watchdog, settings, observer)
         models, left_out = loader.load_into(executor)
@@ -76,6 +81,8 @@ class Worker:
         ]
         if policy := UrlPolicy.from_settings(settings):
             self._parts.append(WebhookDelivery(settings, policy, outage))
+        if settings.worker_metrics_port:
+            self._parts.append(_make_metrics_server(settings, runs, processor))
 
     def run(self) -> None:
         """Serves until told to stop.
@@ -103,6 +110,17 @@ class Worker:
 
     def _replace_hung_process(self, run: WatchedRun) -> None:
         self._forced_exit.replace_hung_process(run)
+
+
+def _make_metrics_server(settings: Settings, runs: RunMetrics, processor: Processor) -> Part:
+    """Makes the part that answers scrapes."""
+    from inferq.worker.metrics_server import MetricsServer  # 100 ms that no other worker should spend
+
+    def read() -> Iterator[Reading]:
+        yield from runs.read()
+        yield Reading(WORKER_JOBS_HELD, (), len(processor.held))
+
+    return MetricsServer(settings.worker_metrics_host, settings.worker_metrics_port, read)
 
 
 def _describe(versions: Mapping[str, str], left_out: Mapping[str, str]) -> WorkerInfo:

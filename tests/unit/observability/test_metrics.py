@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from inferq.observability.exposition import write_exposition
-from inferq.observability.metrics import PROXY_METRICS, SERVICE_METRICS
+from inferq.observability.metrics import PROXY_METRICS, SERVICE_METRICS, WORKER_METRICS
 from tests.metrics import read_samples
 from tests.unit.test_documents import read
 
-METRICS = {*SERVICE_METRICS, *PROXY_METRICS}
+METRICS = {*SERVICE_METRICS, *PROXY_METRICS, *WORKER_METRICS}
 ROWS = re.findall(
     r"^\| `([a-z_]+)` \| (\w+) \| (.*?) \| (.*) \|$", read("docs/operations/metrics.md"), re.MULTILINE
 )
