@@ -59,4 +59,7 @@ def turn_clock(client: redis.Redis, seconds: float, model: str = "iris") -> None
     changes.execute()
     for job_id in known(client):
         fields = record(client, job_id)
-        change_record(client, job_id, **{name: int(fields[name]) - shift for name in TIMES if name in fields})
+        attempts = [value for name, value in fields.items() if name.startswith("attempt:")]
+        for times in (fields, *(attempt for attempt in attempts if isinstance(attempt, dict))):
+            times.update({name: int(times[name]) - shift for name in TIMES if name in times})
+        write_record(client, job_id, **fields)

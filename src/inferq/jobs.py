@@ -195,6 +195,7 @@ class Outcome(NamedTuple):
         error: What went wrong, if it failed.
         run_seconds: How long the run took, the whole of it if other jobs shared it; 0.0 if the job never ran.
         batch_jobs: How many jobs shared that run, this one included; 0 if it never ran.
+        is_first_of_run: Whether it is the one by which that run is counted.
     """
 
     job: ClaimedJob
@@ -202,6 +203,7 @@ class Outcome(NamedTuple):
     error: InferqError | None = None
     run_seconds: float = 0.0
     batch_jobs: int = 0
+    is_first_of_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,7 @@ class WorkerInfo:
         model_versions: Name to version of the models that it serves; empty if it does not tell.
         inferq_version: Version of inferq that it runs; empty if it does not tell.
         sent_at: When it sent its last heartbeat, by its own machine's clock, UTC; None if it does not tell.
+        open_circuits: Receivers of webhooks that it does not call for a while, since they did not answer.
     """
 
     id: str
@@ -233,3 +236,4 @@ class WorkerInfo:
     model_versions: Mapping[str, str] = field(default_factory=dict)
     inferq_version: str = ""
     sent_at: datetime | None = None
+    open_circuits: int = 0

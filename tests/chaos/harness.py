@@ -15,6 +15,7 @@ import orjson
 import redis
 import redis.asyncio
 
+from inferq.queue.inspection.metrics import QueueMetrics
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
@@ -182,6 +183,7 @@ class Harness:
                 seconds = time.monotonic() - started
                 await self._probe(cases)
                 verdict.judge()
+                verdict.judge_metrics(await self._read_metrics())
         finally:
             for task in background:
                 task.cancel()
@@ -193,6 +195,13 @@ class Harness:
         self.cluster.check_exits()
         journal.violations += self.cluster.unexpected
         return self._report(journal, verdict, load, poller, seconds)
+
+    async def _read_metrics(self) -> QueueMetrics:
+        producer = Producer.from_settings(Settings(redis_url=self.cluster.server.url))
+        try:
+            return await producer.read_metrics()
+        finally:
+            await producer.close()
 
     async def _is_ready(self) -> bool:
         """Whether all workers and proxies serve."""

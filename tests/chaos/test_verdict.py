@@ -3,6 +3,7 @@
 import pytest
 
 from inferq.errors import ErrorKind
+from inferq.queue import Producer, Submission
 from tests.chaos.journal import Entry, Journal, Origin
 from tests.chaos.verdict import Verdict
 from tests.chaos.watchers import EventWatcher
@@ -101,6 +102,21 @@ def test_end_that_is_counted_is_sound(judge, job, redis_client):
         "queue:iris:counts", mapping={"pushed": 1, "completed": 1, "failed|expired": 2, "retried": 1}
     )
     assert judge() == []
+
+
+async def test_metrics_that_do_not_add_up_are_found(redis_client, settings, redis_url, journal):
+    verdict = Verdict(redis_client, journal, EventWatcher(redis_url, journal), ["iris"], max_attempts=3)
+    redis_client.hset("models", "iris", "{}")
+    producer = Producer.from_settings(settings)
+    await producer.submit(Submission("iris", b"[[5.1,3.5,1.4,0.2]]"))
+    verdict.judge_metrics(await producer.read_metrics())
+    assert journal.violations == []
+    redis_client.incr("queue:iris:sequence")
+    verdict.judge_metrics(await producer.read_metrics())
+    await producer.close()
+    assert journal.violations == [
+        "of iris the metrics say that 2 jobs began, 0 ended, 1 wait, 0 run and 0 will be tried again"
+    ]
 
 
 def test_key_without_expiry_is_found(judge, job, redis_client):

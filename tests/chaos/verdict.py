@@ -9,12 +9,13 @@ import redis
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Priority, Status
+from inferq.queue.inspection.metrics import QueueMetrics
 from inferq.queue.schema.record import parse_record
 from tests.chaos.journal import Entry, Journal
 from tests.chaos.watchers import EventWatcher
 
-_EVERLASTING = ("models", "workers", "workers:seen", "jobs:queues")
-_STEMS = ("sequence", "counts", "rate", "dead", "completed")
+_EVERLASTING = ("models", "workers", "workers:seen", "jobs:queues", "webhooks:counts")
+_STEMS = ("sequence", "counts", "histograms", "owners", "rate", "dead", "completed")
 
 
 class Verdict:
@@ -176,15 +177,33 @@ class Verdict:
             counts = {
                 field.decode(): int(count) for field, count in self._redis.hgetall(f"{queue}:counts").items()
             }
-            began = int(self._redis.get(f"{queue}:sequence") or 0) + counts.pop("pushed", 0)
-            counts.pop("retried", None)
-            if began != sum(counts.values()):
-                self._journal.violate(f"of {model} {began} jobs began, and these ends are counted: {counts}")
+            began = int(self._redis.get(f"{queue}:sequence") or 0) + counts.get("pushed", 0)
+            ends = {
+                field: count
+                for field, count in counts.items()
+                if field in ("completed", "lost") or field.startswith("failed|")
+            }
+            if began != sum(ends.values()):
+                self._journal.violate(f"of {model} {began} jobs began, and these ends are counted: {ends}")
             for (of_model, field), number in self._ends.items():
                 if of_model == model and counts.get(field, 0) < number:
                     self._journal.violate(
                         f"of {model} {number} jobs are {field}, and {counts.get(field, 0)} are counted"
                     )
+
+    def judge_metrics(self, metrics: QueueMetrics) -> None:
+        """What the metrics say of each model adds up, to the job."""
+        for model, numbers in metrics.models.items():
+            began = sum(numbers.submitted.values()) + numbers.user_retries
+            ended, waiting = sum(numbers.ended.values()), sum(numbers.waiting.values())
+            if began != ended + waiting + numbers.running + numbers.retrying:
+                self._journal.violate(
+                    f"of {model} the metrics say that {began} jobs began, {ended} ended, {waiting} wait, "
+                    f"{numbers.running} run and {numbers.retrying} will be tried again"
+                )
+            starts, ends = sum(numbers.wait.counts), sum(numbers.total.counts)
+            if not starts == ends <= ended:
+                self._journal.violate(f"of {model} {starts} waits and {ends} ends are observed, of {ended}")
 
     def _keys(self) -> Iterator[bytes]:
         yield from self._redis.scan_iter("*", count=1000)

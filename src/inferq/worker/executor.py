@@ -130,10 +130,10 @@ class Executor:
             return None
         most = self._settings.max_result_bytes
         return [
-            Outcome(job, result, None, seconds, count)
+            Outcome(job, result, None, seconds, count, index == 0)
             if len(result) <= most
-            else Outcome(job, None, _make_size_error(result, most), seconds, count)
-            for job, result in zip(batch.jobs, results, strict=True)
+            else Outcome(job, None, _make_size_error(result, most), seconds, count, index == 0)
+            for index, job, result in zip(range(count), batch.jobs, results, strict=True)
         ]
 
     def _run_single(self, model: Model, batch: Batch) -> Outcome | None:
@@ -146,7 +146,7 @@ class Executor:
             return None
         if run.stopped_at:
             result, error = None, make_timeout_error(run)
-        return Outcome(job, result, error, seconds, batch_jobs=1)
+        return Outcome(job, result, error, seconds, batch_jobs=1, is_first_of_run=True)
 
     def _predict(
         self, model: Model, batch: Batch, run: WatchedRun

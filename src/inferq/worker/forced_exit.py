@@ -71,7 +71,7 @@ class ForcedExit:
         others = [job for job in self._processor.held if job not in run.jobs]
         if len(run.jobs) == 1 and not run.is_cancelled:
             seconds = time.monotonic() - run.started_at
-            failed = Outcome(run.jobs[0], None, make_timeout_error(run), seconds, batch_jobs=1)
+            failed = Outcome(run.jobs[0], None, make_timeout_error(run), seconds, 1, is_first_of_run=True)
             try_last_call(lambda: self._consumer.finish([failed]), "fail the job")
         try_last_call(lambda: self._consumer.requeue(others), "requeue jobs")
         try_last_call(self._consumer.retire, "retire")

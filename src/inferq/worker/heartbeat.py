@@ -1,7 +1,7 @@
 """The heartbeat: tells Redis that this worker lives and which models it serves."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -25,10 +25,11 @@ class Heartbeat(Periodic):
     Args:
         consumer: The queue.
         processor: Whose progress counts.
-        info: What is reported; the number of jobs done is added.
+        info: What is reported; the numbers of jobs done and of open circuits are added.
         documents: Model name to the JSON of its document, to be announced again where Redis has lost it.
         pause_seconds: Pause between two heartbeats.
         outage: Where it is noted that Redis is away.
+        count_open_circuits: Tells how many receivers of webhooks this worker spares at the moment.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Heartbeat(Periodic):
         documents: Mapping[str, bytes],
         pause_seconds: float,
         outage: Outage,
+        count_open_circuits: Callable[[], int] = lambda: 0,
     ) -> None:
         super().__init__("heartbeat", pause_seconds, outage)
         self._consumer = consumer
         self._processor = processor
         self._info = info
         self._documents = documents
+        self._count_open_circuits = count_open_circuits
         self._lives_seconds = HEARTBEATS_TO_LIVE * pause_seconds
 
     def run_once(self) -> bool:
@@ -53,6 +56,8 @@ class Heartbeat(Periodic):
         if silent_seconds > STALLED_SECONDS and not self._processor.held:
             log.error("worker_stalled", seconds=round(silent_seconds, 1))
             return False
-        info = replace(self._info, jobs_done=self._processor.jobs_done)
+        info = replace(
+            self._info, jobs_done=self._processor.jobs_done, open_circuits=self._count_open_circuits()
+        )
         self._consumer.heartbeat(info, self._documents, self._lives_seconds)
         return True

@@ -73,14 +73,25 @@ class Worker:
         self._consumer = consumer = Consumer(settings, self._info.id, list(models), versions)
         self._processor = processor = Processor(consumer, executor, outage, observer)
         self._forced_exit = ForcedExit(consumer, processor, self._info.id, settings.shutdown_seconds)
+        policy = UrlPolicy.from_settings(settings)
+        webhooks = WebhookDelivery(settings, policy, outage) if policy else None
+        heartbeat = Heartbeat(
+            consumer,
+            processor,
+            self._info,
+            self._documents,
+            settings.heartbeat_seconds,
+            outage,
+            lambda: webhooks.open_circuits if webhooks else 0,
+        )
         self._parts: list[Part] = [
             watchdog,
-            Heartbeat(consumer, processor, self._info, self._documents, settings.heartbeat_seconds, outage),
+            heartbeat,
             LeaseRenewer(consumer, processor, executor, watchdog, settings, outage),
             Recoverer(consumer, outage),
         ]
-        if policy := UrlPolicy.from_settings(settings):
-            self._parts.append(WebhookDelivery(settings, policy, outage))
+        if webhooks:
+            self._parts.append(webhooks)
         if settings.worker_metrics_port:
             self._parts.append(_make_metrics_server(settings, runs, processor))
 

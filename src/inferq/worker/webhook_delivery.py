@@ -62,6 +62,11 @@ class WebhookDelivery(Periodic):
         self._unstored: list[DeliveryOutcome] = []
         self._under_way = 0
 
+    @property
+    def open_circuits(self) -> int:
+        """How many receivers are not called for a while, since they did not answer. For other threads."""
+        return len(self._breakers)
+
     def stop(self) -> None:
         """Stops; attempts under way have a moment to end."""
         super().stop()

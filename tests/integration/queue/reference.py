@@ -79,10 +79,16 @@ class Reference:
     claims: dict[str, list[str]] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    submitted: Counter[Priority] = field(default_factory=Counter)
+    runs: int = 0
+    ends_of_workers: int = 0
+    lost: set[tuple[str, str]] = field(default_factory=set)
+    """Job and token of attempts that were taken from their workers, which have not reported them since."""
 
     def submit(self, job_id: str, priority: Priority) -> None:
         self.sequence += 1
         self.jobs[job_id] = Record(job_id, priority, "queued", self.sequence, submitted_at=self.now)
+        self._count_new(priority)
         self.lists[priority].insert(0, job_id)
 
     def push(self, job_id: str, priority: Priority, *, says_pending: bool) -> None:
@@ -136,7 +142,8 @@ class Reference:
             return True
         if job.state in ("foreign", "gone"):
             has_data = job.state == "foreign" and job.has_data
-            self.counts["pushed"] += 1
+            self._count_pushed(priority)
+            self.lost = {(lost_id, token) for lost_id, token in self.lost if lost_id != job_id}
             job = self.jobs[job_id] = Record(
                 job_id, priority, "queued", has_data=has_data, submitted_at=self.now
             )
@@ -156,21 +163,29 @@ class Reference:
 
     def complete(self, job_id: str, token: str, result: bytes) -> str:
         job = self.jobs[job_id]
-        if self.reconcile_outside(job) or not self._is_open(job):
-            return "stale"
         in_time = self._holds(job, token)
+        if self.reconcile_outside(job) or not self._is_open(job):
+            return self._find_stale(job, token, was_held=in_time)
         self._end(job, None, result)
+        self.runs += 1
+        self.ends_of_workers += 1
+        self.lost.discard((job_id, token))
+        self.counts["late"] += not in_time
         return "completed" if in_time else "late"
 
     def fail(self, job_id: str, token: str, kind: ErrorKind, attempt: int) -> str:
         job = self.jobs[job_id]
-        if self.reconcile_outside(job) or not self._holds(job, token):
-            return "stale"
+        was_held = self._holds(job, token)
+        if self.reconcile_outside(job) or not was_held:
+            return self._find_stale(job, token, was_held=was_held)
         job.failures += 1
+        self.runs += 1
         if kind in RETRIED_KINDS and job.failures < MAX_ATTEMPTS:
             job.state, job.token, job.due = "retrying", "", self.now + backoff(attempt)
+            self.counts["retries"] += 1
             return "retrying"
         self._end(job, kind)
+        self.ends_of_workers += 1
         return "failed"
 
     def release(self, job_id: str, token: str) -> str:
@@ -202,6 +217,8 @@ class Reference:
             return None
         was = Status.PROCESSING if job.state == "leased" else Status.PENDING
         waiting = self.lists[job.priority]
+        if job.state == "leased":
+            self.lost.add((job_id, job.token))
         if job.state == "queued" and job_id in waiting:
             del waiting[len(waiting) - 1 - waiting[::-1].index(job_id)]
         self._end(job, ErrorKind.CANCELLED)
@@ -221,7 +238,7 @@ class Reference:
                 job = self.jobs[job_id]
                 if job.state == "foreign" and job.has_data and job.status is Status.PENDING:
                     job.state = "queued"
-                    self.counts["pushed"] += 1
+                    self._count_pushed(priority)
                     self._end(job, ErrorKind.CANCELLED)
                     count += 1
             waiting = self.lists[priority]
@@ -260,9 +277,11 @@ class Reference:
         """The jobs whose leases ran out and that wait again, in the order of their lists; how many failed."""
         lapsed = [job for job in self.jobs.values() if job.state == "leased" and job.deadline <= self.now]
         back, failed = [], 0
+        self.counts["leases_lapsed"] += len({job.token for job in lapsed})
         for job in lapsed:
             if self.reconcile_outside(job):
                 continue
+            self.lost.add((job.id, job.token))
             if job.alone:
                 job.failures += 1
             if job.failures >= MAX_ATTEMPTS:
@@ -271,6 +290,7 @@ class Reference:
                 continue
             job.state, job.token, job.alone = "queued", "", True
             back.append(job)
+        self.counts["recovered"] += len(back)
         return sorted(back, key=lambda job: -job.sequence), failed
 
     def requeue_due(self) -> list[Record]:
@@ -302,6 +322,7 @@ class Reference:
                 assert self.jobs[job_id].state == "queued"
                 assert self.now - self.popped[job_id] >= GRACE, "and only after the grace period"
             found += len(missing)
+            self.counts["recovered"] += len(missing)
             self.lists[priority] = seen[priority]
         return found
 
@@ -337,6 +358,21 @@ class Reference:
 
     def open_in(self, priority: Priority) -> list[Record]:
         return [job for job in self.jobs.values() if self._is_open(job) and job.priority is priority]
+
+    def _count_new(self, priority: Priority) -> None:
+        self.submitted[priority] += 1
+        if priority is not Priority.NORMAL:
+            self.counts[f"submitted|{priority}"] += 1
+
+    def _count_pushed(self, priority: Priority) -> None:
+        self.counts["pushed"] += 1
+        self._count_new(priority)
+
+    def _find_stale(self, job: Record, token: str, *, was_held: bool) -> str:
+        if was_held or ((job.id, token) in self.lost and job.state != "gone"):
+            self.counts["stale"] += 1
+            self.lost.discard((job.id, token))
+        return "stale"
 
     def _is_open(self, job: Record) -> bool:
         return job.state in ("queued", "leased", "retrying")

@@ -72,6 +72,7 @@ class QueueMachine(RuleBasedStateMachine):
             )
             for number in range(2)
         ]
+        self.consumers[0].announce({MODEL: b"{}"})
         self.model = Reference()
         self.numbers = count(1)
         self.unrecovered = 0.0
@@ -165,7 +166,8 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(claim=claims, who=st.integers(0, 1), result=RESULTS)
     def succeed(self, claim, who, result):
         expected = self.model.complete(claim.id, claim.token, result)
-        assert self.consumers[who].finish([Outcome(claim, result=result)]) == [expected]
+        outcome = Outcome(claim, result, None, 0.5, 1, is_first_of_run=True)
+        assert self.consumers[who].finish([outcome]) == [expected]
 
     @rule(
         claim=claims,
@@ -174,7 +176,8 @@ class QueueMachine(RuleBasedStateMachine):
     )
     def fail(self, claim, who, error):
         expected = self.model.fail(claim.id, claim.token, error.kind, claim.attempt)
-        assert self.consumers[who].finish([Outcome(claim, error=error)]) == [expected]
+        outcome = Outcome(claim, None, error, 0.5, 1, is_first_of_run=True)
+        assert self.consumers[who].finish([outcome]) == [expected]
 
     @rule(claim=claims, who=st.integers(0, 1))
     def release(self, claim, who):
@@ -244,6 +247,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert job.state == "foreign"
             assert self.model.now - self.model.popped[job_id] >= reference.GRACE
             self.model.lists[Priority.NORMAL].append(job_id)
+            self.model.counts["recovered"] += 1
 
     @rule(target=taken_outside, says_processing=st.booleans())
     def outside_worker_claims(self, says_processing):
@@ -390,12 +394,32 @@ class QueueMachine(RuleBasedStateMachine):
         counts = {
             field.decode(): int(count) for field, count in self.client.hgetall(KEYS.counts(MODEL)).items()
         }
-        assert counts == self.model.counts
-        began = int(self.client.get(KEYS.sequence(MODEL)) or 0) + counts.pop("pushed", 0)
-        counts.pop("retried", None)
-        assert began == sum(counts.values()) + sum(
-            self.client.zcard(KEYS.open(MODEL, priority)) for priority in Priority
+        assert counts == +self.model.counts
+        ends = sum(
+            count
+            for field, count in counts.items()
+            if field in ("completed", "lost") or field.startswith("failed|")
         )
+        began = int(self.client.get(KEYS.sequence(MODEL)) or 0) + counts.get("pushed", 0)
+        assert began == ends + sum(self.client.zcard(KEYS.open(MODEL, priority)) for priority in Priority)
+
+    @invariant()
+    def metrics_add_up_to_the_job(self):
+        metrics = self.runner.run(self.producer.read_metrics()).models[MODEL]
+        assert {priority: number for priority, number in metrics.submitted.items() if number} == dict(
+            self.model.submitted
+        )
+        assert sum(metrics.submitted.values()) + metrics.user_retries == (
+            sum(metrics.ended.values()) + metrics.open
+        )
+        assert (metrics.running, metrics.retrying) == (
+            len(self.in_state("leased")), len(self.in_state("retrying")),
+        )  # fmt: skip
+        if self.model.is_plain:
+            assert metrics.open == sum(metrics.waiting.values()) + metrics.running + metrics.retrying
+        assert sum(metrics.wait.counts) == sum(metrics.total.counts) == self.model.ends_of_workers
+        assert sum(metrics.run.counts) == metrics.batch.total == self.model.runs
+        assert sum(metrics.run_seconds.values()) == metrics.run.total == 0.5 * self.model.runs
 
     @invariant()
     def every_key_of_a_job_expires(self):

@@ -86,6 +86,7 @@ class WorkerRegistry:
             "versions": json.dumps(dict(worker.model_versions)),
             "inferq": worker.inferq_version,
             "sent_ms": round(time.time() * 1000),
+            "open_circuits": worker.open_circuits,
         }
         grace_ms = to_milliseconds(UNSERVED_SECONDS)
         arguments: list[Any] = [worker.id, to_milliseconds(ttl_seconds), grace_ms, len(fields)]

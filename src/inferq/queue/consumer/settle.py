@@ -21,8 +21,9 @@ from inferq.queue.schema.times import to_milliseconds
 LONGEST_ERROR = 4000
 """Longest error that is stored of an attempt, in characters."""
 
-type _Settlement = tuple[str, str, tuple[Any, ...]]
-"""Verdict, token, and what the script wants of the job."""
+type _Settlement = tuple[str, str, float, int, bool, tuple[Any, ...]]
+"""Verdict and token; seconds and jobs of the run, if it ran; whether the run is counted by this job; and what
+the script wants of the job itself."""
 
 
 class PreparedFinish(NamedTuple):
@@ -84,29 +85,30 @@ class Settler:
         """Makes a finish that is sent later."""
         staged: dict[bytes, bytes] = {}
         settled: list[_Settlement] = []
-        for job, result, error, _, _ in outcomes:
+        for job, result, error, seconds, jobs, is_first in outcomes:
             job_id = encode_id(job.id)
             if error is not None:
                 verdict = "retry" if self._retries.retries(error.kind) else "failed"
                 delay_ms = to_milliseconds(self._retries.draw_delay(job.attempt))
-                settled.append((verdict, job.token, (job_id, _encode_message(error), error.kind, delay_ms)))
+                details = (job_id, _encode_message(error), error.kind, delay_ms)
+                settled.append((verdict, job.token, seconds, jobs, is_first, details))
                 continue
             payload = result or b"null"
             if len(payload) > INLINE_BYTES:
                 staged[self.staged_results.make_key(job)] = payload
                 payload = b""
-            settled.append(("completed", job.token, (job_id, payload)))
+            settled.append(("completed", job.token, seconds, jobs, is_first, (job_id, payload)))
         return PreparedFinish(self._call(settled), staged)
 
     def prepare_upload(self, outcome: Outcome) -> ResultUpload:
         """Makes what stores one result by itself, as is to be done with those over `LARGE_RESULT_BYTES`."""
-        job, result = outcome.job, outcome.result or b"null"
-        call = self._call([("completed", job.token, (encode_id(job.id), b""))])
+        job, payload, _, seconds, jobs, is_first = outcome
+        call = self._call([("completed", job.token, seconds, jobs, is_first, (encode_id(job.id), b""))])
         return ResultUpload(
             self._access.redis,
             self._access.keys.prefix,
             job,
-            result,
+            payload or b"null",
             key=self.staged_results.make_key(job),
             ttl_ms=STAGED_MS,
             finish=lambda: read_verdicts(self._access.call(*call))[0],
@@ -125,7 +127,7 @@ class Settler:
             RedisUnavailableError: Redis is away.
         """
         settled = [
-            ("requeued", job.token, (encode_id(job.id), "", "", 0))
+            ("requeued", job.token, 0.0, 0, False, (encode_id(job.id), "", "", 0))
             for job in reversed(jobs)  # what is pushed last is claimed first
         ]
         if not settled:
@@ -135,9 +137,10 @@ class Settler:
 
     def _call(self, settled: Iterable[_Settlement]) -> ScriptCall:
         arguments: list[Any] = [self._access.result_ttl_ms, self._retries.max_attempts]
-        for (verdict, token), group in groupby(settled, key=itemgetter(0, 1)):
-            details = [detail for _, _, detail in group]
-            arguments += (verdict, token, len(details))
+        for (verdict, token, run_seconds, run_jobs), group in groupby(settled, key=itemgetter(0, 1, 2, 3)):
+            _, _, _, _, firsts, details = zip(*group, strict=True)
+            run = (round(run_seconds * 1_000_000), run_jobs, int(any(firsts)))
+            arguments += (verdict, token, *run, len(details))
             arguments += chain.from_iterable(details)
         return ScriptCall(scripts.FINISH, [self._access.keys.models], arguments)
 

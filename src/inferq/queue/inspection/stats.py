@@ -71,14 +71,10 @@ async def read_stats(redis: BoundedRedis) -> QueueStats:
         queues, reports, webhooks, held, now = await redis.run(
             ScriptCall(scripts.STATS, [redis.keys.models], [])
         )
-    found = (
-        decode_worker(decode_id(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
-        for worker_id, report in reports
-    )
-    workers = sorted(filter(None, found), key=lambda worker: worker.started_at)
+    workers = decode_workers(reports)
     models = {decode_text(name): numbers for name, *numbers in sorted(queues)}
     return QueueStats(
-        {name: _numbers(numbers, _serving(name, workers)) for name, numbers in models.items()},
+        {name: _numbers(numbers, count_serving(name, workers)) for name, numbers in models.items()},
         workers,
         webhooks,
         held,
@@ -113,5 +109,15 @@ def _numbers(numbers: list[Any], workers: int) -> QueueNumbers:
     )
 
 
-def _serving(model: str, workers: list[WorkerInfo]) -> int:
+def decode_workers(reports: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[WorkerInfo]:
+    """Makes workers, the oldest first, of what a script answers for each: its id, and names and values."""
+    found = (
+        decode_worker(decode_id(worker_id), dict(zip(report[::2], report[1::2], strict=True)))
+        for worker_id, report in reports
+    )
+    return sorted(filter(None, found), key=lambda worker: worker.started_at)
+
+
+def count_serving(model: str, workers: Sequence[WorkerInfo]) -> int:
+    """How many of these workers serve a model."""
     return sum(model in worker.models for worker in workers)

@@ -27,6 +27,7 @@
 --- @include "kept_queues"
 --- @include "keys"
 --- @include "many_arguments"
+--- @include "minutes"
 --- @include "record_batch"
 --- @include "records"
 --- @include "submission"
@@ -67,7 +68,7 @@ for i = 7, #ARGV, 3 do
     local depth, corrupt = count_waiting(queue, priority)
     if corrupt then return {'corrupt', corrupt} end
     depths[model] = depth
-    lists[list] = {ids = {}, open = {}, open_key = open_key(queue, priority)}
+    lists[list] = {ids = {}, open = {}, open_key = open_key(queue, priority), queue = queue, priority = priority}
   end
 end
 for model, count in pairs(counts) do
@@ -84,8 +85,10 @@ end
 
 local sequences, ids = {}, {} -- by model: the last sequence number
 for model, count in pairs(counts) do
+  local queue = queue_key(model)
   note_queue(model)
-  sequences[model] = call('INCRBY', queue_key(model) .. ':sequence', count) - count
+  note_waiting(queue, begin_minute(queue, now), depths[model] + count)
+  sequences[model] = call('INCRBY', queue .. ':sequence', count) - count
 end
 for i = 7, #ARGV, 3 do
   local id, model, priority = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -103,6 +106,7 @@ add_held_bytes(new_bytes)
 keep_records(ARGV[4])
 call_with_many(staged_keys, 'UNLINK')
 for list, new in pairs(lists) do
+  count_priority(new.queue, new.priority, #new.ids)
   call_with_many(new.open, 'ZADD', new.open_key)
   call_with_many(new.ids, 'LPUSH', list)
 end

@@ -34,6 +34,6 @@ else
   job.cancel_token = token .. ':' .. state
   cancel_job(queue, id, job, ttl_ms, now)
 end
-write_counts()
+write_counts(now)
 publish_events()
 return state

@@ -48,6 +48,6 @@ for i = #ids, 1, -1 do
   local is_fine, is_out = pcall(cancel, ids[i])
   if is_fine and is_out then call('LREM', list, -1, ids[i]) else kept = kept + 1 end
 end
-write_counts()
+write_counts(now)
 publish_events()
 return {cancelled_count, #ids < limit and '' or format_int(kept)}

@@ -40,7 +40,7 @@ end
 
 local found = call('ZRANGEBYSCORE', open_key(queue, priority), ARGV[5], ARGV[6], 'WITHSCORES', 'LIMIT', 0, ARGV[7])
 for i = 1, #found, 2 do cancel(found[i]) end
-write_counts()
+write_counts(now)
 publish_events()
 if #found < 2 * ARGV[7] then return {cancelled_count, ''} end
 -- jobs from outside share the number 0; what was ended of them is not found again

@@ -26,8 +26,9 @@ if not job then -- from outside, and no script of ours has seen it
     return status or (call('EXISTS', job_key(id, 'data')) == 1 and 'pending')
   end
 elseif job.state ~= 'ended' then
-  if not notice_outside_end(queue_key(job.model), id, job, ttl_ms, now_ms()) then return status or 'pending' end
-  write_counts()
+  local now = now_ms()
+  if not notice_outside_end(queue_key(job.model), id, job, ttl_ms, now) then return status or 'pending' end
+  write_counts(now)
   publish_events()
 end
 

@@ -5,9 +5,11 @@
 -- ARGV[1]  key prefix
 -- ARGV[2]  lifetime of an ended job, ms
 -- ARGV[3]  most charged failures of a job
--- ARGV[4…] for jobs that follow each other with the same verdict and token:
+-- ARGV[4…] for jobs that follow each other with the same verdict, token and run:
 --   verdict      completed, failed (for good), retry (after the delay, if failures are left), requeued (not charged)
---   token, number of these jobs, and for each:
+--   token
+--   µs that their run took, jobs that shared it, 1 if the first of these is among the jobs here, else 0; all 0 if they never ran
+--   number of these jobs, and for each:
 --     id
 --     payload    JSON of the result ('' if staged under job:{id}:result:{token}); or the error message
 --     and, unless it has completed: error kind; delay, ms
@@ -26,6 +28,7 @@
 --- @include "keys"
 --- @include "leases"
 --- @include "many_arguments"
+--- @include "observations"
 --- @include "record_batch"
 --- @include "record_layout"
 --- @include "retention"
@@ -82,17 +85,25 @@ end
 local ended_head = ENDED_HEAD:format(ended_ms)
 local is_read = {} -- by id
 local freed_bytes = 0 -- of plain jobs
-local plain, plain_model = {}, nil -- plain jobs of one claim, which leave its lease together, and their model
+-- Plain jobs of one claim, which leave its lease together: their ids, their model, their start, and how many were submitted when.
+local plain, plain_model, plain_started_ms, plain_submitted = {}, nil, nil, {}
+local ran_for, ran_queue = {}, nil -- of one run: how many jobs of which owner have been settled here, and their queue
+
+local function note_run(queue, owner)
+  ran_for[owner], ran_queue = (ran_for[owner] or 0) + 1, queue
+end
 
 -- Ends a job that has completed and whose record is plain, as `finish_job` would. Returns whether it did.
 local function finish_plain(id, token, payload, record)
-  local rest, leased_by, model, priority, bytes = record:match(PLAIN_LEASED)
+  local rest, started_ms, leased_by, model, priority, submitted_ms, owner, bytes = record:match(PLAIN_LEASED)
   local base = job_key(id, '')
   if leased_by ~= token or not has_result(base, token, payload) or not complete(base, token, payload) then return false end
   add_record(id, ended_head .. rest)
   add_to_group(model, priority, id)
   freed_bytes = freed_bytes + (tonumber(bytes) or 0)
-  plain[#plain + 1], plain_model = id, model
+  plain[#plain + 1], plain_model, plain_started_ms = id, model, started_ms
+  plain_submitted[submitted_ms] = (plain_submitted[submitted_ms] or 0) + 1
+  ran_for[owner] = (ran_for[owner] or 0) + 1
   return true
 end
 
@@ -104,23 +115,64 @@ local function requeue(queue, id, job, state)
   add_event(id, 'pending')
 end
 
+-- Ends the lease of the plain jobs, and observes their ends.
+local function settle_plain(token)
+  if #plain == 0 then return end
+  ran_queue = queue_key(plain_model)
+  end_lease(ran_queue, token, plain)
+  for submitted_ms, number in pairs(plain_submitted) do
+    observe_ends(ran_queue, tonumber(submitted_ms), tonumber(plain_started_ms), now, number)
+  end
+  plain, plain_submitted = {}, {}
+end
+
+local LOST_KINDS = {crashed = true, cancelled = true} -- how an attempt ended that was not ended by its worker
+
+-- Notes that a worker has reported an attempt that it has lost. Returns whether that is so, and was not reported before.
+local function note_lost(job, token)
+  for name, attempt in pairs(job) do
+    if name:find('^attempt:') and attempt.token == token and LOST_KINDS[attempt.kind] and not attempt.is_reported then
+      attempt.is_reported = '1'
+      return true
+    end
+  end
+  return false
+end
+
+-- Answers an end that changes nothing, and counts it: once, however often it is repeated.
+local function answer_stale(id, job, token, verdict, was_held)
+  if verdict ~= 'requeued' and (was_held or note_lost(job, token)) then
+    save_job(id, job)
+    add_count(queue_key(job.model), 'stale', 1)
+  end
+  return 'stale'
+end
+
 local function finish_job(id, token, verdict, payload, kind, delay_ms)
   local base = job_key(id, '')
   write_records()
   local job = read_job(id)
-  if not job or job.state == 'ended' then return 'stale' end
+  if not job then return 'stale' end
   local is_held = job.state == 'leased' and job.token == token
   local queue, attempts = queue_key(job.model), tonumber(job.attempts) or 0
+  if job.state == 'ended' then return answer_stale(id, job, token, verdict, false) end
   if verdict == 'completed' then
     if not has_result(base, token, payload) then return 'stale' end
     if complete(base, token, payload) then
       job.error_kind = nil -- of an attempt before
+      if not is_held then note_lost(job, token) end
       record_end(queue, id, job, ttl_ms, now)
       add_to_group(job.model, job.priority, id)
-      return is_held and 'completed' or 'late'
+      observe_end(queue, job, now)
+      note_run(queue, job.owner or '')
+      if is_held then return 'completed' end
+      add_count(queue, 'late', 1)
+      return 'late'
     end
   end
-  if notice_outside_end(queue, id, job, ttl_ms, now) or not is_held then return 'stale' end
+  if notice_outside_end(queue, id, job, ttl_ms, now) or not is_held then
+    return answer_stale(id, job, token, verdict, is_held)
+  end
   if verdict == 'requeued' then
     job.attempts = attempts - 1
     requeue(queue, id, job, 'queued')
@@ -128,15 +180,18 @@ local function finish_job(id, token, verdict, payload, kind, delay_ms)
     return 'requeued'
   end
   record_attempt(job, now, kind, payload)
+  note_run(queue, job.owner or '')
   job.failures = (job.failures or 0) + 1
   if verdict == 'retry' and job.failures < max_failures then
     job.error_kind = kind
     requeue(queue, id, job, 'retrying')
     call('ZADD', queue .. ':retries', now + delay_ms, id)
+    add_count(queue, 'retries', 1)
     return 'retrying'
   end
   if attempts > 1 then payload = payload .. ' (after ' .. attempts .. ' attempts)' end
   fail_job(queue, id, job, ttl_ms, now, kind, payload)
+  observe_end(queue, job, now)
   return 'failed'
 end
 
@@ -157,7 +212,8 @@ check_records()
 local start, last_answer = 4, -1
 while start <= #ARGV do
   local verdict, token, width = ARGV[start], ARGV[start + 1], ARGV[start] == 'completed' and 2 or 4
-  local first, last = start + 3, start + 2 + width * tonumber(ARGV[start + 2])
+  local run_us, run_jobs, has_first = tonumber(ARGV[start + 2]), tonumber(ARGV[start + 3]), ARGV[start + 4] == '1'
+  local first, last = start + 6, start + 5 + width * tonumber(ARGV[start + 5])
   local records = verdict == 'completed' and read_records(first, last) or {}
   for i = first, last, width do
     local id, payload, kind, delay_ms = ARGV[i], ARGV[i + 1], nil, nil
@@ -180,10 +236,9 @@ while start <= #ARGV do
     end
     answers[last_answer + 1] = answers[last_answer + 1] + 1
   end
-  if #plain > 0 then
-    end_lease(queue_key(plain_model), token, plain)
-    plain = {}
-  end
+  settle_plain(token)
+  if run_jobs > 0 and ran_queue then observe_run(ran_queue, ran_for, run_us, run_jobs, has_first) end
+  ran_for, ran_queue = {}, nil
   start = last + 1
 end
 write_records()
@@ -196,6 +251,6 @@ for _, of_model in pairs(groups) do
     purge_ended(group.queue .. ':completed', true, now - ttl_ms, 0, 2, 1000)
   end
 end
-write_counts()
+write_counts(now)
 publish_events()
 return answers

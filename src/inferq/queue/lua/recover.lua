@@ -28,6 +28,7 @@
 --- @include "keys"
 --- @include "leased_count"
 --- @include "leases"
+--- @include "minutes"
 --- @include "outside"
 --- @include "popped"
 --- @include "queue_retention"
@@ -97,6 +98,7 @@ local function requeue(jobs)
   table.sort(jobs, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
   for _, job in ipairs(jobs) do call('RPUSH', list_key(queue, job.priority), job.id) end
   lapsed_count = lapsed_count + #jobs
+  if #jobs > 0 then add_count(queue, 'recovered', #jobs) end
 end
 
 local function requeue_retry(id)
@@ -124,6 +126,7 @@ local function reconcile_queued(id, job, priority)
     if not call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
       call('RPUSH', list_key(queue, priority), id)
       missing_count = missing_count + 1
+      add_count(queue, 'recovered', 1)
     end
   end
 end
@@ -161,6 +164,7 @@ for _, token in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, li
     if is_fine then lapsed[#lapsed + 1] = job else give_up(id) end
   end
   read_count = read_count + #ids
+  if #ids > 0 then add_count(queue, 'leases_lapsed', 1) end
 end
 requeue(lapsed)
 
@@ -188,8 +192,9 @@ requeue(unleased)
 
 failed_count = failed_count + expire_waiting(queue, limit, job_ttl_ms, ttl_ms, now)
 
-write_counts()
+write_counts(now)
 update_drain_rate(queue, now)
+note_waiting(queue, begin_minute(queue, now), count_listed(queue))
 
 purge_queue(queue, model, now, ttl_ms)
 local models = read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}

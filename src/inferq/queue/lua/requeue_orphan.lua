@@ -16,6 +16,7 @@
 
 --- @include "base"
 --- @include "clock"
+--- @include "counters"
 --- @include "keys"
 --- @include "records"
 
@@ -50,4 +51,6 @@ if math.abs(now - missing_ms) < grace_ms then return 'noted' end
 if ARGV[5] == '0' then return 'missing' end
 call('UNLINK', missing_key)
 call('RPUSH', KEYS[1], id)
+add_count(KEYS[1], 'recovered', 1)
+write_counts(now)
 return 'requeued'

@@ -23,6 +23,7 @@
 --- @include "jobs"
 --- @include "kept_queues"
 --- @include "keys"
+--- @include "minutes"
 --- @include "records"
 
 local id, ttl_ms, max_queued, token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -44,8 +45,10 @@ if max_bytes > 0 and held + bytes > max_bytes then
   return {'heavy', held, math.floor(read_drain_rate(queue, now_ms()) * 1000)}
 end
 
+local now = now_ms()
+begin_minute(queue, now)
 local sequence = call('INCR', queue .. ':sequence')
-job.state, job.sequence, job.submitted_ms, job.retry_token = 'queued', sequence, now_ms(), token
+job.state, job.sequence, job.submitted_ms, job.retry_token = 'queued', sequence, now, token
 job.bytes = bytes
 for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'outside', 'webhook_status',
   'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
@@ -61,5 +64,5 @@ call('ZREM', queue .. ':dead', id)
 call('ZADD', open_key(queue, priority), sequence, id)
 call('LPUSH', list_key(queue, priority), id)
 add_count(queue, 'retried', 1)
-write_counts()
+write_counts(now)
 return {'retried'}

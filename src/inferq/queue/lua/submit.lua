@@ -37,6 +37,7 @@
 --- @include "kept_queues"
 --- @include "keys"
 --- @include "many_arguments"
+--- @include "minutes"
 --- @include "record_batch"
 --- @include "record_layout"
 --- @include "records"
@@ -112,6 +113,7 @@ local submitted_ms = format_int(now)
 local sequences, lists = {}, {} -- by queue: the last sequence number; by list: what goes into it
 for model in pairs(models) do note_queue(model) end
 for queue, count in pairs(counts) do
+  note_waiting(queue, begin_minute(queue, now), depths[queue])
   sequences[queue] = call('INCRBY', queue .. ':sequence', count) - count
 end
 for _, job in ipairs(accepted) do
@@ -122,7 +124,7 @@ for _, job in ipairs(accepted) do
   local rest = store_job(id, model, priority, data, options, ARGV[first + 5], ARGV[first + 6], ttl_ms, submitted_ms)
   add_record(id, format_queued(sequence, rest))
   local list = list_key(queue, priority)
-  lists[list] = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority)}
+  lists[list] = lists[list] or {ids = {}, open = {}, open_key = open_key(queue, priority), queue = queue, priority = priority}
   local ids, open = lists[list].ids, lists[list].open
   ids[#ids + 1] = id
   open[#open + 1], open[#open + 2] = format_int(sequence), id
@@ -131,6 +133,7 @@ write_records()
 add_held_bytes(new_bytes)
 if #accepted > 0 then keep_records(ttl_ms) end
 for list, new in pairs(lists) do
+  count_priority(new.queue, new.priority, #new.ids)
   call_with_many(new.open, 'ZADD', new.open_key)
   call_with_many(new.ids, 'LPUSH', list)
 end

@@ -20,7 +20,7 @@
 
 local webhooks = KEYS[1]
 local now = now_ms()
-local answers = {}
+local answers, settled = {}, {} -- answers by job; how many webhooks came to which end
 
 local function acknowledge(id, ended_ms, due_ms, verdict, fault, delay_ms)
   local job = find_job(id)
@@ -36,6 +36,7 @@ local function acknowledge(id, ended_ms, due_ms, verdict, fault, delay_ms)
     call('ZADD', webhooks, now + delay_ms, id)
   else
     job.webhook_status = verdict
+    settled[verdict] = (settled[verdict] or 0) + 1
     call('ZREM', webhooks, id)
   end
   save_job(id, job)
@@ -47,4 +48,5 @@ for i = 2, #ARGV, 6 do
   answers[#answers + 1] = acknowledge(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
     tonumber(ARGV[i + 5]))
 end
+for verdict, number in pairs(settled) do redis.pcall('HINCRBY', webhooks .. ':counts', verdict, format_int(number)) end
 return answers

@@ -5,10 +5,12 @@ from typing import Self
 
 import redis.asyncio
 
+from inferq.queue.inspection.history import read_history
 from inferq.queue.inspection.job_reader import JobReader
 from inferq.queue.inspection.large_results import LargeResults
 from inferq.queue.inspection.listing import JobListing
 from inferq.queue.inspection.memory import read_memory
+from inferq.queue.inspection.metrics import read_metrics
 from inferq.queue.inspection.registry import ServiceRegistry
 from inferq.queue.inspection.server_report import read_server_report
 from inferq.queue.inspection.stats import read_stats
@@ -65,6 +67,8 @@ class Producer:
 
         self.read_stats = partial(read_stats, self.redis)
         self.read_memory = partial(read_memory, self.redis)
+        self.read_metrics = partial(read_metrics, self.redis, server)
+        self.read_history = partial(read_history, self.redis)
         self.read_models = registry.read_models
         self.read_models_with_jobs = registry.read_models_with_jobs
         self.forget_models = registry.forget_models

@@ -20,6 +20,9 @@ All keys, with `{prefix}` before each:
 | `queue:{model}:completed` | sorted set | completed jobs, by when they ended in ms: ids as JSON |
 | `queue:{model}:dead` | sorted set | failed jobs, by when they ended in ms |
 | `queue:{model}:counts` | hash | how jobs ended, and how many; see `lua/includes/counters.lua` |
+| `queue:{model}:histograms` | string | how long jobs waited and ran; see `histograms` |
+| `queue:{model}:owners` | hash | name of an API key to the µs that its jobs ran |
+| `queue:{model}:history` | list | the counts minute by minute; see `lua/includes/minutes.lua` |
 | `queue:{model}:rate` | hash | how fast jobs end |
 | `queue:{model}:cursor:…` | string | where recovery's pass over an index continues |
 | `scan:cursor`, `scan:step` | string | where the scan for jobs from outside continues; held for a step |
@@ -38,6 +41,7 @@ All keys, with `{prefix}` before each:
 | `probe` | string | written and removed in one step, to see whether the server takes writes |
 | `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
+| `webhooks:counts` | hash | how many reports came to which end |
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |
 
 The field `|bytes` of `jobs:records` holds how many bytes of data the jobs have that have not ended.

@@ -89,6 +89,7 @@ def decode_worker(worker_id: str, report: object) -> WorkerInfo | None:
             model_versions=_read_texts(fields.get("versions", "{}")),
             inferq_version=fields.get("inferq", ""),
             sent_at=decode_time(fields.get("sent_ms")),
+            open_circuits=int(fields.get("open_circuits", 0)),
         )
     except (KeyError, ValueError):
         return None

@@ -39,7 +39,8 @@ FIELDS = {
 """The positional fields in their order, each with the Lua pattern of its values; any may be empty.
 
 What few jobs have, in the JSON: `failures` (charged attempts), `attempt:{n}` (how the nth failed:
-`started_ms`, `ended_ms`, `worker`, `kind`, `reason`), `alone` (1: runs with no other job, after a crash),
+`started_ms`, `ended_ms`, `worker`, `token`, `kind`, `reason`; `is_reported`, 1: its worker ended it late),
+`alone` (1: runs with no other job, after a crash),
 `is_large` (1: its data may be more than a script should pass on), `error_kind`, `missing_ms` (when recovery
 first found it in no list), `outside` (1: a worker from outside ended it), `cancel_token` and `retry_token`
 (by which a call that the client library repeats is known), `webhook` (URL to which the end is reported),
@@ -96,6 +97,7 @@ def lua_includes() -> dict[str, str]:
         *("start_by_ms", "request_id", "traceparent"),
     )
     claimed = ("model", "submitted_ms", "timeout_ms", "request_id", "traceparent")
+    running = ("started_ms", "token", "model", "priority", "submitted_ms", "owner", "bytes")
     rest = _join("model", **{name: f"' .. {name} .. '" for name in new}).removeprefix("' .. ")
     return {
         "record_fields": f"""\
@@ -114,9 +116,9 @@ local ENDED_HEAD = '{_join("state", "attempts", state="ended", ended_ms="%s")}'
 
 -- Plain records, with no JSON behind the fields. Of a job that waits and was never claimed; captured are the
 -- sequence number and the rest, {", ".join(claimed)}. And of a job that runs;
--- captured are attempts and the rest, token, model, priority, bytes.
+-- captured are attempts and the rest, {", ".join(running)}.
 local PLAIN_QUEUED = '^{queued}({_join("sequence", **_capture(*claimed))})$'
-local PLAIN_LEASED = '^{leased}({_join("attempts", **_capture("token", "model", "priority", "bytes"))})$'
+local PLAIN_LEASED = '^{leased}({_join("attempts", **_capture(*running))})$'
 
 local IS_QUEUED, IS_ENDED = '^queued|', '^ended|'
 """,

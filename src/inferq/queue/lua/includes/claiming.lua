@@ -69,7 +69,7 @@ local function adopt(queue, model, id, priority)
   keep_records(lifetime_ms)
   call('PEXPIRE', job_key(id, 'data'), lifetime_ms)
   call('SET', status_key, 'pending', 'PX', lifetime_ms)
-  add_count(queue, 'pushed', call('ZADD', open_key(queue, priority), 0, id))
+  add_pushed(queue, priority, call('ZADD', open_key(queue, priority), 0, id))
   note_queue(model)
   note_outside(queue)
   return job
@@ -216,7 +216,7 @@ local function finish_claim(queue, model)
     call('PEXPIRE', claim_key(token), job_ttl_ms + result_ttl_ms)
     add_event(table.concat(claimed, ':processing,'), 'processing')
   end
-  write_counts()
+  write_counts(now)
   publish_events()
   return answer_claim(model)
 end

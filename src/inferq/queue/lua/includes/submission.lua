@@ -18,6 +18,11 @@ local function store_job(id, model, priority, data, options, request_id, tracepa
   return rest .. cjson.encode({is_large = data == '' and '1' or nil, webhook = options.webhook})
 end
 
+-- Counts new jobs by their priority; how many are normal follows from the others, see `counters`.
+local function count_priority(queue, priority, number)
+  if priority ~= 'normal' then redis.pcall('HINCRBY', queue .. ':counts', 'submitted|' .. priority, format_int(number)) end
+end
+
 -- The whole record, of the job's sequence number and what `store_job` has returned.
 local function format_queued(sequence, rest)
   return QUEUED_HEAD .. format_int(sequence) .. '|' .. rest

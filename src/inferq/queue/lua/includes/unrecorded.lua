@@ -9,7 +9,7 @@
 local function fail_unrecorded(queue, model, id, priority, ttl_ms, now, kind, message)
   local was_open = 0
   for _, each in ipairs(PRIORITIES) do was_open = was_open + call('ZREM', open_key(queue, each), id) end
-  if was_open == 0 then add_count(queue, 'pushed', 1) end
+  if was_open == 0 then add_pushed(queue, priority, 1) end
   fail_job(queue, id, {model = model, priority = priority}, ttl_ms, now, kind, message)
 end
 

@@ -1,0 +1,49 @@
+-- The history of a model, minute by minute: the list queue:{model}:history, of which the newest entry is the first. An entry is
+-- written with the first change in a minute, before that is counted. So it holds how far the counts were when the minute began,
+-- and a minute's numbers are what the next entry has more. The values of an entry, separated by spaces:
+--
+--   minutes since 1970, by the server's clock
+--   jobs submitted, completed, failed, µs that jobs ran: the sums so far
+--   jobs waiting then, and the most that were seen to wait since
+
+--- @include "base"
+--- @include "keys"
+--- @include "totals"
+
+local MINUTE_MS = 60000
+local MOST_MINUTES = 121 -- two hours, and the minute that is under way
+local NOTICED_GROWTH = 1.05 -- less is not worth a write with each submission
+
+local function count_listed(queue)
+  local count = 0
+  for _, priority in ipairs(PRIORITIES) do count = count + (read_safely('LLEN', list_key(queue, priority)) or 0) end
+  return count
+end
+
+local function make_entry(queue, now)
+  local waiting, run_us = count_listed(queue), 0
+  local submitted, _, completed, failed = read_totals(queue)
+  for _, us in ipairs(read_safely('HVALS', queue .. ':owners') or {}) do run_us = run_us + (tonumber(us) or 0) end
+  return string.format('%d %d %d %d %d %d %d', math.floor(now / MINUTE_MS), submitted, completed, failed, run_us, waiting, waiting)
+end
+
+-- To be called before a change of a model's numbers. Returns the entry of this minute.
+local function begin_minute(queue, now)
+  local key, minute = queue .. ':history', math.floor(now / MINUTE_MS)
+  local latest = read_safely('LINDEX', key, 0) or ''
+  local of_minute = tonumber(latest:match('^%d+')) or 0
+  if of_minute == minute then return latest end
+  if of_minute > minute then redis.pcall('UNLINK', key) end -- the clock has been set back
+  local entry = make_entry(queue, now)
+  redis.pcall('LPUSH', key, entry)
+  redis.pcall('LTRIM', key, 0, MOST_MINUTES - 1)
+  redis.pcall('PEXPIRE', key, MOST_MINUTES * MINUTE_MS)
+  return entry
+end
+
+-- Notes how many jobs wait now, if they are noticeably more than seen before in this minute.
+local function note_waiting(queue, entry, waiting)
+  local rest, most = entry:match('^(.* )(%d+)$')
+  if waiting <= (tonumber(most) or 0) * NOTICED_GROWTH then return end
+  redis.pcall('LSET', queue .. ':history', 0, rest .. format_int(waiting))
+end
