@@ -5,7 +5,7 @@ imported by the first one.
 """
 
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -40,17 +40,28 @@ class Exposition(NamedTuple):
     headers: dict[str, str]
 
 
-def write_exposition(readings: Iterable[Reading], accept: str, accept_encoding: str) -> Exposition:
-    """Writes what was read of a service or a process, and what the system says of this process.
+def write_exposition(
+    of_process: Iterable[Reading],
+    accept: str,
+    accept_encoding: str,
+    *,
+    of_service: Iterable[Reading] = (),
+    process_labels: Mapping[str, str] | None = None,
+) -> Exposition:
+    """Writes what was read, and what the system says of this process.
 
     Args:
-        readings: Those of one metric may be apart.
+        of_process: What this process has counted. Readings of one metric may be apart.
         accept: The header of the request; empty if it has none. What cannot be read of it is ignored.
         accept_encoding: The header of the request; empty if it has none.
+        of_service: What is the same whichever process is asked.
+        process_labels: More labels of all metrics of this process.
     """
+    own = [*of_process, Reading(BUILD_INFO, (version("inferq"),), 1.0)]
     registry = CollectorRegistry()
-    registry.register(_ReadingCollector([*readings, Reading(BUILD_INFO, (version("inferq"),), 1.0)]))
-    registry.register(ProcessCollector(registry=None))  # says nothing on systems without /proc
+    registry.register(_ReadingCollector(of_service))
+    registry.register(_ReadingCollector(own, process_labels))
+    registry.register(_LabelledProcess(process_labels))
     weights = _read_weights(accept)
     if weights.get(OPENMETRICS, 0.0) > 0 and weights[OPENMETRICS] >= weights.get(PLAIN_TEXT, 0.0):
         body, media_type = openmetrics.generate_latest(registry), openmetrics.CONTENT_TYPE_LATEST  # type: ignore[no-untyped-call]
@@ -63,10 +74,11 @@ def write_exposition(readings: Iterable[Reading], accept: str, accept_encoding: 
 
 
 class _ReadingCollector(Collector):
-    """Gives prometheus_client what was read."""
+    """Gives prometheus_client what was read, with more labels if they are given."""
 
-    def __init__(self, readings: Iterable[Reading]) -> None:
+    def __init__(self, readings: Iterable[Reading], labels: Mapping[str, str] | None = None) -> None:
         self._readings = readings
+        self._names, self._values = tuple(labels or ()), tuple((labels or {}).values())
 
     def collect(self) -> Iterator[Metric]:
         families: dict[MetricDefinition, Any] = {}
@@ -74,12 +86,28 @@ class _ReadingCollector(Collector):
             metric, value = reading.metric, reading.value
             if metric not in families:
                 make_family = _FAMILIES[metric.kind]
-                families[metric] = make_family(metric.name, metric.description, labels=metric.labels)
+                families[metric] = make_family(
+                    metric.name, metric.description, labels=(*metric.labels, *self._names)
+                )
+            labels = (*reading.labels, *self._values)
             if isinstance(value, int | float):
-                families[metric].add_metric(reading.labels, value)
+                families[metric].add_metric(labels, value)
             else:
-                families[metric].add_metric(reading.labels, _add_up(value), value.total)
+                families[metric].add_metric(labels, _add_up(value), value.total)
         yield from families.values()
+
+
+class _LabelledProcess(ProcessCollector):
+    """What the system says of this process, with more labels; nothing on systems without /proc."""
+
+    def __init__(self, labels: Mapping[str, str] | None) -> None:
+        super().__init__(registry=None)
+        self._labels = labels or {}
+
+    def collect(self) -> Iterator[Metric]:
+        for family in super().collect():
+            family.samples = [one._replace(labels={**one.labels, **self._labels}) for one in family.samples]
+            yield family
 
 
 def _add_up(buckets: BucketCounts) -> list[tuple[str, float]]:

@@ -1,6 +1,7 @@
 """The FastAPI application: `uvicorn inferq.proxy.app:app`."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -54,7 +55,11 @@ _TAGS = [
 
 
 def create_app(
-    settings: Settings | None = None, *, has_fast_path: bool = True, observer: RequestObserver = NO_OBSERVER
+    settings: Settings | None = None,
+    *,
+    has_fast_path: bool = True,
+    observer: RequestObserver = NO_OBSERVER,
+    shares_port: bool = False,
 ) -> FastAPI:
     """Makes the application. Does no I/O; Redis is connected to when first needed.
 
@@ -62,6 +67,7 @@ def create_app(
         settings: All settings; read from the environment if left out.
         has_fast_path: Whether fast routes skip the framework. The answers are the same.
         observer: Is told of each request, as the metrics are.
+        shares_port: Whether other processes may answer the next scrape; its own metrics then carry its pid.
 
     Raises:
         InvalidSettingError: A setting cannot be used.
@@ -81,7 +87,7 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.services = services = _make_services(settings, requests)
+    app.state.services = services = _make_services(settings, requests, shares_port=shares_port)
     app.state.connection_limits = ConnectionLimits(settings.request_timeout_seconds, services.body_budget)
     app.include_router(router)
     add_api_pages(app)
@@ -107,7 +113,7 @@ def _find_open_paths(settings: Settings) -> list[str]:
     return ["/health"] if settings.metrics_keys else ["/health", "/metrics"]
 
 
-def _make_services(settings: Settings, requests: RequestMetrics) -> Services:
+def _make_services(settings: Settings, requests: RequestMetrics, *, shares_port: bool) -> Services:
     """Makes what the endpoints share."""
     producer = Producer.from_settings(settings)
     return Services(
@@ -125,7 +131,9 @@ def _make_services(settings: Settings, requests: RequestMetrics) -> Services:
         ),
         process_pool=ProcessPool(),
         body_budget=BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes)),
-        metrics=MetricsReader(producer, requests, settings),
+        metrics=MetricsReader(
+            producer, requests, settings, {"process_pid": str(os.getpid())} if shares_port else {}
+        ),
     )
 
 

@@ -53,7 +53,7 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
     allow_many_connections()
     listener = listen(host, port, shares_port=shares_port)
     _check_server(settings)
-    app = create_app(settings)
+    app = create_app(settings, shares_port=shares_port)
     protocols = choose_protocols()
     config = uvicorn.Config(
         app,

@@ -55,8 +55,8 @@ async def make_client():
     """Makes clients of proxies with settings of their own."""
     clients = []
 
-    async def make(settings):
-        client = AppClient(create_app(settings))
+    async def make(settings, **options):
+        client = AppClient(create_app(settings, **options))
         clients.append(client)
         return client
 

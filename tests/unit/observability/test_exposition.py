@@ -28,13 +28,12 @@ def make_readings():
         Reading(JOBS, ("iris",), 3),
         Reading(WAIT, ("iris",), buckets),
         Reading(JOBS, ('"odd\\\n name',), 1),
-        Reading(UP, (), 1),
     ]
 
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
 def test_what_is_written_reads_back_the_same(accept):
-    samples = read_samples(write_exposition(make_readings(), accept, ""))
+    samples = read_samples(write_exposition([*make_readings(), Reading(UP, (), 1)], accept, ""))
     assert samples["test_jobs_total", "iris"] == 3
     assert samples["test_jobs_total", '"odd\\\n name'] == 1
     assert samples["test_up",] == 1
@@ -49,6 +48,18 @@ def test_process_says_its_processor_time_and_memory():
     samples = read_samples(write_exposition([], "", ""))
     assert samples["process_cpu_seconds_total",] > 0
     assert samples["process_resident_memory_bytes",] > 1_000_000
+
+
+def test_processes_that_share_a_port_are_told_apart():
+    of_service = [Reading(UP, (), 1)]
+    written = write_exposition(
+        make_readings(), "", "", of_service=of_service, process_labels={"process_pid": "7"}
+    )
+    samples = read_samples(written)
+    assert samples["test_up",] == 1
+    assert samples["test_jobs_total", "iris", "7"] == 3
+    assert samples["test_wait_seconds_bucket", "+Inf", "iris", "7"] == 3
+    assert {key[-1] for key in samples if key[0].startswith("process_")} <= {"7"}
 
 
 @pytest.mark.parametrize(

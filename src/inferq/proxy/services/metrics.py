@@ -1,7 +1,7 @@
 """Answers scrapes: what Redis knows of the whole service, and what this process has counted."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from inferq.errors import InvalidSettingError, RedisUnavailableError
@@ -21,15 +21,23 @@ class MetricsReader:
         producer: The queue.
         requests: What this process has counted.
         settings: Who may read them.
+        process_labels: More labels of what this process tells of itself.
 
     Raises:
         InvalidSettingError: A key that may read them does not exist.
     """
 
-    def __init__(self, producer: Producer, requests: RequestMetrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        requests: RequestMetrics,
+        settings: Settings,
+        process_labels: Mapping[str, str],
+    ) -> None:
         self._producer = producer
         self._requests = requests
         self._readers = _parse_names(settings)
+        self._process_labels = process_labels
         self._reading: asyncio.Task[list[Reading]] | None = None
 
     def is_open_to(self, owner: str | None) -> bool:
@@ -43,9 +51,20 @@ class MetricsReader:
             accept: The request's header; empty if it has none.
             accept_encoding: The request's header; empty if it has none.
         """
-        readings = [*self._requests.read(), *await self._read_service()]
+        of_service = await self._read_service()
         # in a thread: the first call imports prometheus_client, and a process may have 10,000 files open
-        return await asyncio.to_thread(_write, readings, accept, accept_encoding)
+        return await asyncio.to_thread(self._write, of_service, accept, accept_encoding)
+
+    def _write(self, of_service: list[Reading], accept: str, accept_encoding: str) -> "Exposition":
+        from inferq.observability.exposition import write_exposition
+
+        return write_exposition(
+            self._requests.read(),
+            accept,
+            accept_encoding,
+            of_service=of_service,
+            process_labels=self._process_labels,
+        )
 
     async def _read_service(self) -> list[Reading]:
         """Returns what Redis knows; concurrent scrapes share one read."""
@@ -76,9 +95,3 @@ def _describe_memory(memory: ServerMemory) -> Iterator[Reading]:
     yield Reading(REDIS_MEMORY, (), memory.used_bytes)
     if memory.limit_bytes is not None:
         yield Reading(REDIS_MEMORY_LIMIT, (), memory.limit_bytes)
-
-
-def _write(readings: list[Reading], accept: str, accept_encoding: str) -> "Exposition":
-    from inferq.observability.exposition import write_exposition
-
-    return write_exposition(readings, accept, accept_encoding)

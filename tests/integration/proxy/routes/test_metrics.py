@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import sys
 
 import pytest
@@ -65,6 +66,14 @@ async def test_request_is_counted_whichever_way_it_is_served(proxy, announced):
         assert samples[DURATION, "POST", "202", "/predict"] == 2
         assert samples[DURATION, "GET", "404", "/job/{job_id}"] == 1
         assert (await scrape(client))[DURATION, "GET", "200", "/metrics"] == 1
+
+
+async def test_process_that_shares_its_port_names_itself(settings, make_client):
+    client = await make_client(settings, shares_port=True)
+    await client.get("/health/live")
+    samples = await scrape(client)
+    assert samples[DURATION, "GET", "200", "/health/live", str(os.getpid())] == 1
+    assert samples["inferq_redis_up",] == 1
 
 
 async def test_clients_cannot_add_labels(client, announced):
