@@ -30,6 +30,7 @@ _LINKS = {
     "metadata": "/metadata",
     "models": "/models",
     "health": "/health",
+    "metrics": "/metrics",
     "documentation": "/docs",
     "openapi": "/openapi.json",
 }
