@@ -92,12 +92,19 @@ def create_app(
     app.include_router(router)
     add_api_pages(app)
     if settings.api_keys:
-        app.add_middleware(Authenticator, api_keys=settings.api_keys, open_paths=_find_open_paths(settings))
+        app.add_middleware(
+            Authenticator,
+            api_keys=settings.api_keys,
+            tickets=services.producer.stream_tickets,
+            open_paths=_find_open_paths(settings),
+        )
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
     app.add_middleware(RequestObservation, observer=observers)
     app.add_middleware(HttpRules)
     app.add_middleware(RequestIdentification)  # the outermost, so that every answer has the ids
-    authenticator = Authenticator(app, settings.api_keys) if settings.api_keys else None
+    authenticator = (
+        Authenticator(app, settings.api_keys, services.producer.stream_tickets) if settings.api_keys else None
+    )
     app.state.fast_path = (
         FastPath(app, fast_routes, authenticator, settings.max_body_bytes, observers)
         if has_fast_path
@@ -170,7 +177,10 @@ def _make_openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
-        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        document["components"]["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer"},
+            "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
+        }
         if app.state.services.settings.api_keys:
             _add_keys(document, tuple(_find_open_paths(app.state.services.settings)))
         app.openapi_schema = _drop_framework_errors(document)
@@ -178,11 +188,12 @@ def _make_openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_keys(document: dict[str, Any], open_paths: tuple[str, ...]) -> None:
-    """Says of every operation but those of the open paths that it needs a key."""
+    """Says of every operation but those of the open paths that it needs a key, or perhaps a ticket."""
     for path, operations in document["paths"].items():
         if not path.startswith(open_paths):
+            takes_ticket = path == "/activity" or path.endswith("/events")
             for operation in operations.values():
-                operation["security"] = [{"key": []}]
+                operation["security"] = [{"key": []}, *([{"ticket": []}] if takes_ticket else [])]
                 add_problem(operation["responses"], ErrorKind.UNAUTHORIZED, path)
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES, check_server
     from inferq.queue.retry_policy import RetryPolicy
     from inferq.queue.schema.ids import show_id
+    from inferq.queue.stream_tickets import TICKET_SECONDS, StreamTickets
     from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "LARGE_RESULT_BYTES",
     "LOAD_NOTE_SECONDS",
     "PART_BYTES",
+    "TICKET_SECONDS",
     "ActivitySample",
     "ActivitySampler",
     "Consumer",
@@ -65,6 +67,7 @@ __all__ = [
     "RetryPolicy",
     "ServerMemory",
     "ServerReport",
+    "StreamTickets",
     "Submission",
     "WaitResult",
     "Waiter",
@@ -135,6 +138,10 @@ _NAMES_OF = {
     ),
     "retry_policy": ("RetryPolicy",),
     "schema.ids": ("show_id",),
+    "stream_tickets": (
+        "TICKET_SECONDS",
+        "StreamTickets",
+    ),
     "webhook_outbox": (
         "DeliveryOutcome",
         "DeliveryVerdict",

@@ -1,4 +1,6 @@
-"""The data of the events of `GET /activity`, as OpenAPI shows them."""
+"""The data of the events of `GET /activity`, and of what opens a stream, as OpenAPI shows them."""
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID
 
@@ -31,3 +33,14 @@ EXAMPLE_CHANGES = {
     "counts": {"pending": 1, "processing": 1, "completed": 0, "failed": 0},
     "jobs": [{"job_id": EXAMPLE_JOB_ID, "model": "iris", "status": "processing"}],
 }
+
+
+class StreamTicket(BaseModel):
+    """What opens one event stream."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ticket": "Jq0x1m3rWc4uHk2TzVb9sPfLdYeG7nAo", "expires_in": 30}]}
+    )
+
+    ticket: str = Field(description="Send it as the query parameter of that name. It can be used once.")
+    expires_in: int = Field(description="For how many seconds it can be used.")

@@ -15,6 +15,7 @@ from inferq.proxy.routes import (
     models,
     predictions,
     queue,
+    stream_tickets,
     websockets,
 )
 from inferq.proxy.transport import FastRoute
@@ -33,6 +34,7 @@ for one in (
     job_list.router,
     queue.router,
     activity.router,
+    stream_tickets.router,
     models.router,
     about.router,
     health.router,

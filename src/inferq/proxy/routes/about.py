@@ -27,6 +27,7 @@ _LINKS = {
     "failed_jobs": "/jobs?status=failed",
     "queue": "/queue",
     "activity": "/activity",
+    "stream_tickets": "/stream-tickets",
     "metadata": "/metadata",
     "models": "/models",
     "health": "/health",

@@ -21,6 +21,7 @@ from inferq.queue.producer.submit import JobSubmit
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.connection import close_async, connect_async
 from inferq.queue.redis_client.requirements import ServerCheck
+from inferq.queue.stream_tickets import StreamTickets
 from inferq.settings import Settings
 
 
@@ -38,6 +39,7 @@ class Producer:
         jobs: Reads jobs.
         listing: Lists jobs page by page.
         large_results: Reads large results.
+        stream_tickets: Issues and redeems tickets for event streams.
     """
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
@@ -45,6 +47,7 @@ class Producer:
         self.jobs = JobReader(self.redis)
         self.listing = JobListing(self.redis, self.jobs)
         self.large_results = LargeResults(self.redis)
+        self.stream_tickets = StreamTickets(self.redis)
         server, durable = ServerCheck(self.redis, settings), DurableScripts(self.redis, settings)
         submit = JobSubmit(self.redis, server, durable, settings)
         control = JobControl(self.redis, server, self.jobs, settings)

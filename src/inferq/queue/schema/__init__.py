@@ -40,6 +40,7 @@ All keys, with `{prefix}` before each:
 | `models:seen` | sorted set | announced models by when a worker had them last, in ms |
 | `probe` | string | written and removed in one step, to see whether the server takes writes |
 | `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |
+| `ticket:{digest}` | string | name of the API key that a ticket for an event stream stands for; expires |
 | `webhooks` | sorted set | ended jobs whose end is to be reported, by due time in ms |
 | `webhooks:counts` | hash | how many reports came to which end |
 | `events` | channel | `id:status` of jobs whose status changed, joined by commas, one message a batch |

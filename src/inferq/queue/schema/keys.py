@@ -116,6 +116,10 @@ class Keys:
         """Ended jobs whose end is to be reported, by due time."""
         return f"{self.prefix}webhooks"
 
+    def ticket(self, digest: str) -> str:
+        """Name of the API key that a ticket for a stream stands for, by the ticket's SHA-256 in hex."""
+        return f"{self.prefix}ticket:{digest}"
+
     @property
     def records(self) -> str:
         """Job id to its record."""

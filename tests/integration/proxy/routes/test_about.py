@@ -12,5 +12,6 @@ async def test_root_links_to_what_there_is(client):
             "metadata",
             "websocket",
             "activity",
+            "stream_tickets",
         ):
             assert (await client.get(path)).status_code == 200, path
