@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from inferq.queue.events.subscriber import EventSubscriber
     from inferq.queue.events.waiter import Waiter
     from inferq.queue.inspection.activity import ActivitySample, ActivitySampler
+    from inferq.queue.inspection.job_filter import JobFilter
+    from inferq.queue.inspection.job_scan import Position
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
-    from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES, Position
+    from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES
     from inferq.queue.inspection.memory import ServerMemory
     from inferq.queue.inspection.server_report import ServerReport
     from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable
@@ -54,6 +56,7 @@ __all__ = [
     "DeliveryVerdict",
     "EventSubscriber",
     "Idempotency",
+    "JobFilter",
     "LargeResults",
     "ModelLoads",
     "Outage",
@@ -103,14 +106,13 @@ _NAMES_OF = {
         "ActivitySample",
         "ActivitySampler",
     ),
+    "inspection.job_filter": ("JobFilter",),
+    "inspection.job_scan": ("Position",),
     "inspection.large_results": (
         "PART_BYTES",
         "LargeResults",
     ),
-    "inspection.listing": (
-        "LARGEST_PAGE_BYTES",
-        "Position",
-    ),
+    "inspection.listing": ("LARGEST_PAGE_BYTES",),
     "inspection.memory": ("ServerMemory",),
     "inspection.server_report": ("ServerReport",),
     "inspection.stats": (

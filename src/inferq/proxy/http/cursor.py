@@ -26,12 +26,11 @@ class Cursors:
     Args:
         settings: The API keys, by whose digests cursors are sealed.
         owner: Name of the key that asks; None where none is needed.
-        status: The status listed; None for all.
-        model: The model listed; None for all.
+        *wanted: What is listed.
     """
 
-    def __init__(self, settings: Settings, owner: str | None, status: str | None, model: str | None) -> None:
-        listing = json.dumps([settings.api_keys, owner, status, model])
+    def __init__(self, settings: Settings, owner: str | None, *wanted: str | None) -> None:
+        listing = json.dumps([settings.api_keys, owner, *wanted])
         self._key = hashlib.sha256(listing.encode("utf-8", "surrogatepass")).digest()
 
     def seal(self, position: Position) -> str:

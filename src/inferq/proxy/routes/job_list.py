@@ -6,15 +6,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
-from inferq.jobs import Status
 from inferq.proxy.http.cursor import Cursors
+from inferq.proxy.http.job_query import JobListQuery, JobQuery
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.queue_schemas import CancelledJobs, JobList
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.job_responses import make_list_response
-
-LARGEST_PAGE = 500
 
 router = APIRouter(tags=["jobs"])
 
@@ -31,22 +29,21 @@ router = APIRouter(tags=["jobs"])
 )
 async def list_jobs(
     request: Request,
-    status: Annotated[
-        Literal["pending", "processing", "completed", "failed"] | None,
-        Query(description="State of the jobs wanted; all if left out."),
-    ] = None,
-    model: Annotated[str | None, Query(description="Name of their model; all if left out.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most jobs on a page.")] = 50,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    query: Annotated[JobListQuery, Query()],
 ) -> Response:
     """Lists jobs: those that have not ended, model by model, then the ended, the latest first."""
     services = get_services(request)
     owner = get_owner(request)
-    cursors = Cursors(services.settings, owner, status, model)
-    after = None if cursor is None else cursors.open(cursor)
-    models = {model} if model is not None else await _find_models(request)
+    cursors = Cursors(
+        services.settings, owner, query.model_dump_json(exclude={"limit", "cursor"}, exclude_defaults=True)
+    )
     page = await services.producer.listing.read_page(
-        models, status=None if status is None else Status(status), owner=owner, after=after, limit=limit
+        await find_models(request, query),
+        status=query.wanted_status,
+        only=query.make_filter(),
+        owner=owner,
+        after=None if query.cursor is None else cursors.open(query.cursor),
+        limit=query.limit,
     )
     next_cursor = None if page.last is None else cursors.seal(page.last)
     return make_list_response(
@@ -54,8 +51,10 @@ async def list_jobs(
     )
 
 
-async def _find_models(request: Request) -> set[str]:
-    """Returns the announced models, and those whose jobs wait for a worker that serves them."""
+async def find_models(request: Request, query: JobQuery) -> set[str]:
+    """Returns the model that a query names; else the announced ones, and those of which jobs are kept."""
+    if query.model is not None:
+        return {query.model}
     services = get_services(request)
     return {
         *await services.catalog.read_announced(),

@@ -9,6 +9,9 @@
 -- ARGV[5]  id of that entry
 -- ARGV[6]  most entries to read
 -- ARGV[7]  1: the indexes are those of leases, by claim; the sequence number of a job stands for its score
+-- ARGV[8]  1: the indexes are those of ended jobs
+-- ARGV[9]  what the jobs must have, as JSON: owner, error_kind, id_prefix, error (contained, in small letters), since_ms and
+--          until_ms (of the end if they have ended, else of the submission); '' if all will do
 --
 -- Returns  {1 if there are no more entries, else 0; score and id of the last entry read, '' if none;
 --           {score, id of each job found, the highest score first; of the same score the highest id}}
@@ -19,7 +22,10 @@
 --- @include "leases"
 
 local owner, before_score, before_id, limit = ARGV[2], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
-local MOST_LEASED, ENTRIES_AT_ONCE = 10000, 4
+local are_ended, only = ARGV[8] == '1', ARGV[9] == '' and {} or cjson.decode(ARGV[9])
+local lowest = are_ended and only.since_ms and format_int(only.since_ms) or '-inf'
+local highest = are_ended and only.until_ms and format_int(only.until_ms) or '+inf'
+local MOST_LEASED, ENTRIES_AT_ONCE, READ_AT_ONCE = 10000, 4, 1000
 local wanted = {}
 for status in ARGV[3]:gmatch('%a+') do wanted[status] = true end
 
@@ -42,21 +48,21 @@ local before = before_score and {score = before_score, id = before_id}
 local entries, is_cut = {}, false
 
 local function add_from(index)
-  local skipped, most = 0, before and string.format('%.17g', before.score) or '+inf'
+  local skipped, most = 0, before and string.format('%.17g', before.score) or highest
   for _, id in ipairs(before and read_safely('ZREVRANGEBYSCORE', index, most, most) or {}) do
     if is_less(id, before.id) then break end
     skipped = skipped + 1
   end
-  local found = read_safely('ZREVRANGEBYSCORE', index, most, '-inf', 'WITHSCORES', 'LIMIT', skipped, limit) or {}
+  local found = read_safely('ZREVRANGEBYSCORE', index, most, lowest, 'WITHSCORES', 'LIMIT', skipped, limit) or {}
   for i = 1, #found, 2 do entries[#entries + 1] = {id = found[i], score = tonumber(found[i + 1])} end
   is_cut = is_cut or #found == 2 * limit
 end
 
 -- The same of an index of completed jobs, of which several are in an entry; see `index_completed` in `ends`.
 local function add_completed(index)
-  local most, first, count, last = before and string.format('%.17g', before.score) or '+inf', 0, 0, nil
+  local most, first, count, last = before and string.format('%.17g', before.score) or highest, 0, 0, nil
   repeat
-    local found = read_safely('ZREVRANGEBYSCORE', index, most, '-inf', 'WITHSCORES', 'LIMIT', first, ENTRIES_AT_ONCE) or {}
+    local found = read_safely('ZREVRANGEBYSCORE', index, most, lowest, 'WITHSCORES', 'LIMIT', first, ENTRIES_AT_ONCE) or {}
     for i = 1, #found, 2 do
       local score = tonumber(found[i + 1])
       if count >= limit and score ~= last then -- those of the same time are put in order by their ids
@@ -90,13 +96,51 @@ local function add_leased(index)
   end
 end
 
-local function is_found(entry)
-  local id = entry.id
-  local job = find_job(id)
-  if not job or not job.model then return false end -- it has expired
+local function has_prefix(id)
+  return not only.id_prefix or id:sub(1, #only.id_prefix) == only.id_prefix
+end
+
+local function has_error(id)
+  local message = only.error and (read_safely('GET', job_key(id, 'error')) or '')
+  return not message or message:lower():find(only.error, 1, true) ~= nil
+end
+
+local function is_in_time(job)
+  local submitted_ms = not are_ended and (only.since_ms or only.until_ms) and (tonumber(job.submitted_ms) or 0)
+  return not submitted_ms or (submitted_ms >= (only.since_ms or 0) and submitted_ms <= (only.until_ms or math.huge))
+end
+
+-- To parse a record takes ten times as long as to see that it does not hold a text.
+local function may_fit(record)
+  if only.owner and only.owner ~= '' and not record:find('|' .. only.owner .. '|', 1, true) then return false end
+  return not only.error_kind or record:find(only.error_kind, 1, true) ~= nil
+end
+
+local function is_found(entry, record, status)
+  if not record or not may_fit(record) then return false end
+  local is_fine, job = pcall(parse_record, record)
+  if not is_fine or not job.model then return false end
+  if job.state == 'ended' and not status then return false end -- it has expired
   if entry.is_completed and tonumber(job.ended_ms) ~= entry.score then return false end -- it has begun anew since
   if owner ~= '' and job.owner and job.owner ~= owner then return false end
-  return wanted[read_safely('GET', job_key(id, 'status')) or 'pending']
+  if only.owner and (job.owner or '') ~= only.owner then return false end
+  if only.error_kind and job.error_kind ~= only.error_kind then return false end
+  return wanted[status or 'pending'] and is_in_time(job) and has_error(entry.id)
+end
+
+local found = {}
+
+-- Adds those of some entries, read together, that are found.
+local function add_found(some)
+  local ids, statuses = {}, {}
+  for i, entry in ipairs(some) do ids[i], statuses[i] = entry.id, job_key(entry.id, 'status') end
+  if #ids == 0 then return end
+  local records = call('HMGET', RECORDS, unpack(ids))
+  for i, status in ipairs(call('MGET', unpack(statuses))) do
+    if is_found(some[i], records[i], status) then
+      found[#found + 1], found[#found + 2] = string.format('%.17g', some[i].score), some[i].id
+    end
+  end
 end
 
 for _, index in ipairs(KEYS) do
@@ -106,12 +150,14 @@ end
 table.sort(entries, precedes)
 is_cut = is_cut or #entries > limit
 
-local found, last = {}, nil
+local last, some = nil, {}
 for i = 1, math.min(#entries, limit) do
   last = entries[i]
-  if is_found(last) then
-    found[#found + 1] = string.format('%.17g', last.score)
-    found[#found + 1] = last.id
+  if has_prefix(last.id) then some[#some + 1] = last end
+  if #some == READ_AT_ONCE then
+    add_found(some)
+    some = {}
   end
 end
+add_found(some)
 return {is_cut and 0 or 1, last and string.format('%.17g', last.score) or '', last and last.id or '', found}

@@ -119,3 +119,47 @@ async def test_jobs_are_cancelled_only_where_it_is_said_which(client, announced,
     await submit(client)
     expect_problem(await client.delete("/jobs", params=query), 422, "invalid-input")
     assert len((await client.get("/jobs", params={"status": "pending"})).json()["jobs"]) == 1
+
+
+async def test_jobs_are_found_by_what_their_error_says(client, announced, consumer):
+    [job_id] = await failed(client, consumer)
+    waiting = await submit(client)
+    for query, expected in (
+        ({"error_kind": "invalid-input"}, [job_id]),
+        ({"error_kind": "crashed"}, []),
+        ({"error": "IS bad"}, [job_id]),
+        ({"error": "is bad", "status": "pending"}, []),
+        ({"id_prefix": job_id}, [job_id]),
+        ({"id_prefix": waiting[:10]}, [waiting]),
+        ({"owner": ""}, [waiting, job_id]),
+        ({"owner": "ann"}, []),
+        ({"since": "2020-01-31T12:00:00Z", "until": "2200-01-31T12:00:00+02:00"}, [waiting, job_id]),
+        ({"until": "2020-01-31T12:00:00Z"}, []),
+    ):
+        answer = await client.get("/jobs", params=query)
+        assert answer.status_code == 200, answer.text
+        assert [job["job_id"] for job in answer.json()["jobs"]] == expected, query
+
+
+async def test_cursor_of_one_filter_is_refused_with_another(client, announced, consumer):
+    await failed(client, consumer, 3)
+    query = {"error": "bad", "limit": 1}
+    cursor = (await client.get("/jobs", params=query)).json()["next"]
+    assert (await client.get("/jobs", params=query | {"cursor": cursor})).status_code == 200
+    other = await client.get("/jobs", params=query | {"cursor": cursor, "error": "good"})
+    expect_problem(other, 422, "invalid-input")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": "yesterday"},
+        {"since": "2020-01-31T12:00:00"},
+        {"error_kind": "nosuch"},
+        {"id_prefix": "x" * 257},
+        {"error": "x" * 257},
+    ],
+)
+async def test_filter_that_cannot_be_understood_is_refused_with_its_name(client, announced, query):
+    detail = expect_problem(await client.get("/jobs", params=query), 422, "invalid-input")
+    assert next(iter(query)) in detail

@@ -4,7 +4,7 @@ import pytest
 
 from inferq.errors import InvalidInputError
 from inferq.proxy.http.cursor import Cursors
-from inferq.queue.inspection.listing import Position
+from inferq.queue.inspection.job_scan import Position
 from inferq.settings import Settings
 
 GUARDED = Settings(api_keys=f"ann:{'a' * 64},ben:{'b' * 64}")

@@ -1,0 +1,54 @@
+"""Which jobs a request is about: the same members in the query of a list and in the body of an action."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from inferq.errors import ErrorKind
+from inferq.jobs import Status
+from inferq.queue import JobFilter
+
+LARGEST_PAGE = 500
+_LONGEST_TEXT = 256
+
+Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+
+
+class JobQuery(BaseModel):
+    """What jobs must have to be meant. What is left out, any job has."""
+
+    status: Literal["pending", "processing", "completed", "failed"] | None = Field(
+        None, description="State of the jobs wanted; all if left out."
+    )
+    model: str | None = Field(None, description="Name of their model; all if left out.")
+    owner: Text | None = Field(
+        None, description="Name of the API key they were submitted with; empty: none was needed."
+    )
+    error_kind: ErrorKind | None = Field(None, description="Why they failed.")
+    id_prefix: Text = Field("", description="How their ids begin; a whole id finds that job at once.")
+    error: Text = Field(
+        "", description="Text that their error contains; capitals and small letters from a to z are the same."
+    )
+    since: AwareDatetime | None = Field(
+        None,
+        description="Earliest time (RFC 3339): of the end of those that have ended, else of the submission.",
+    )
+    until: AwareDatetime | None = Field(None, description="Latest such time.")
+
+    @property
+    def wanted_status(self) -> Status | None:
+        """The status that jobs must have; None for any."""
+        return None if self.status is None else Status(self.status)
+
+    def make_filter(self) -> JobFilter:
+        """Returns what jobs must have besides model and status."""
+        return JobFilter(
+            self.owner, self.error_kind, self.id_prefix, self.error, since=self.since, until=self.until
+        )
+
+
+class JobListQuery(JobQuery):
+    """Which jobs, and which page of them."""
+
+    limit: int = Field(50, ge=1, le=LARGEST_PAGE, description="Most jobs on a page.")
+    cursor: str | None = Field(None, description="`next` of the page before.")
