@@ -197,6 +197,9 @@ class Settings(BaseSettings):
     """`console` for people, `json` for machines; `auto` is `console` on a terminal."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
+    job_log_level: Literal["debug", "info", "off"] = "info"
+    """Level of the line that a worker logs for each job that completes; `off`: none. A failure has one in any
+    case."""
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 
 import structlog
 
@@ -10,18 +11,27 @@ from inferq.settings import Settings
 from inferq.terminal import make_printable
 
 
+def writes_json(settings: Settings) -> bool:
+    """Whether this process writes its log as JSON."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+
+
+def is_level_logged(level: str, settings: Settings) -> bool:
+    """Whether lines of a level are severe enough to be logged."""
+    levels = logging.getLevelNamesMapping()
+    return levels[level.upper()] >= levels[settings.log_level.upper()]
+
+
 def configure_logging(settings: Settings) -> None:
     """Sets up structlog for this process, writing to standard error."""
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    format_exceptions = structlog.processors.ExceptionRenderer(_format_exception)
     rendering: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if as_json
+        [format_exceptions, structlog.processors.JSONRenderer()]
+        if writes_json(settings)
         else [
             _make_printable,
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
-                exception_formatter=structlog.dev.plain_traceback,  # rich ones take seconds and show data
-            ),
+            format_exceptions,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
         ]
     )
     structlog.configure(
@@ -36,6 +46,12 @@ def configure_logging(settings: Settings) -> None:
         ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _format_exception(exc_info: structlog.typing.ExcInfo) -> str:
+    """Returns where an error was raised and its type, without its words: these may quote a job's data."""
+    error_type, _, trace = exc_info
+    return f"Traceback (most recent call last):\n{''.join(traceback.format_tb(trace))}{error_type.__name__}"
 
 
 def _make_printable(

@@ -76,12 +76,14 @@ class DeliveryOutcome:
         verdict: How it went.
         error: What went wrong, for a person; empty if nothing.
         delay_seconds: When it is due again, if it is.
+        request_id: Of the request that submitted the job; empty if it had none, and if nothing was attempted.
     """
 
     entry: OutboxEntry
     verdict: DeliveryVerdict
     error: str = ""
     delay_seconds: float = 0.0
+    request_id: str = ""
 
 
 class WebhookOutbox:

@@ -10,6 +10,7 @@ from inferq.errors import InferqError, InvalidInputError, ModelError, ResultTooL
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.models.model import Model
 from inferq.models.run_handle import RunHandle
+from inferq.observability.log_context import log_jobs
 from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.settings import Settings
 from inferq.worker.batch import Batch
@@ -106,7 +107,8 @@ class Executor:
 
     def _run_batch(self, model: Model, batch: Batch) -> list[Outcome]:
         if len(batch) > 1:
-            outcomes = self._run_together(model, batch)
+            with log_jobs(batch.jobs):
+                outcomes = self._run_together(model, batch)
             if outcomes is not None:
                 return outcomes
         singles = (self._run_single(model, single) for single in batch.split())
@@ -120,7 +122,7 @@ class Executor:
                 results = model.predict_together(batch.inputs, run.handle, batch.rows)
             except InferqError as error:
                 if not run.is_cancelled:
-                    log.info("batch_split", model=model.name, jobs=len(batch), reason=error.message)
+                    log.info("batch_split", model=model.name, jobs=len(batch), error_kind=error.kind)
             except Exception:  # whatever a model does, the worker lives on
                 log.exception("batch_failed", model=model.name, jobs=len(batch))
         seconds, count = self._note_run(model, batch, run), len(batch)
@@ -139,7 +141,7 @@ class Executor:
     def _run_single(self, model: Model, batch: Batch) -> Outcome | None:
         """Returns how the only job of a batch ended; None if it was cancelled."""
         [job] = batch.jobs
-        with self._watchdog.guard(batch.jobs, self.find_timeout(job)) as run:
+        with log_jobs(batch.jobs), self._watchdog.guard(batch.jobs, self.find_timeout(job)) as run:
             result, error = self._predict(model, batch, run)
         seconds = self._note_run(model, batch, run)
         if run.is_cancelled:
@@ -159,7 +161,7 @@ class Executor:
         except InferqError as error:
             return None, error
         except Exception as error:  # whatever a model does, the worker lives on
-            log.exception("run_failed", job_id=job.id, model=job.model)
+            log.exception("run_failed", model=job.model)
             return None, ModelError(f"The model failed with {type(error).__name__}: {error}")
         most = self._settings.max_result_bytes
         return (result, None) if len(result) <= most else (None, _make_size_error(result, most))

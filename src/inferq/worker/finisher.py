@@ -3,15 +3,11 @@
 import threading
 from collections.abc import Sequence
 
-import structlog
-
-from inferq.errors import InvalidInputError, ResultTooLargeError
+from inferq.errors import ResultTooLargeError
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.observability.observer import JobObserver
 from inferq.queue import LARGE_RESULT_BYTES, Consumer, Outage, ResultUpload
 from inferq.worker.held_jobs import HeldJobs
-
-log = structlog.get_logger()
 
 
 class Finisher:
@@ -92,19 +88,6 @@ class Finisher:
         """
         self._held.discard(outcome.job for outcome in outcomes)
         self._observer.jobs_ended(outcomes, verdicts)
-        for outcome, verdict in zip(outcomes, verdicts, strict=True):
-            job, error = outcome.job, outcome.error
-            if error is not None:
-                write = log.info if isinstance(error, InvalidInputError) else log.warning
-                write(
-                    "job_failed",
-                    job_id=job.id,
-                    model=job.model,
-                    kind=error.kind,
-                    error=error.message,
-                    verdict=verdict,
-                )
-        log.debug("jobs_finished", verdicts=verdicts)
 
     def _store(self, outcome: Outcome) -> Outcome | None:
         """Stores one large result; returns how its job failed if the result is refused."""

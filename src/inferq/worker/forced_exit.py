@@ -10,6 +10,7 @@ import structlog
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome
+from inferq.observability.log_context import log_jobs
 from inferq.queue import Consumer
 from inferq.worker.executor import make_timeout_error
 from inferq.worker.processor import Processor
@@ -61,12 +62,8 @@ class ForcedExit:
         Args:
             run: The run; it was told to stop.
         """
-        log.error(
-            "run_hung",
-            job_ids=[job.id for job in run.jobs],
-            model=run.jobs[0].model,
-            timeout_seconds=run.timeout_seconds,
-        )
+        with log_jobs(run.jobs):
+            log.error("run_hung", model=run.jobs[0].model, timeout_seconds=run.timeout_seconds)
         try_last_call(self._processor.receive_prefetched, "receive prefetched jobs")
         others = [job for job in self._processor.held if job not in run.jobs]
         if len(run.jobs) == 1 and not run.is_cancelled:

@@ -3,6 +3,7 @@
 import structlog
 
 from inferq.jobs import ClaimedJob
+from inferq.observability.log_context import log_jobs
 from inferq.queue import LARGEST_VALUE_BYTES, Consumer, Outage, transfer_seconds
 from inferq.settings import Settings
 from inferq.worker.executor import Executor
@@ -72,4 +73,5 @@ class LeaseRenewer(Periodic):
         if answer in ("cancelled", "lost"):
             self._processor.stop_storing(job, is_cancelled=answer == "cancelled")
         if self._processor.is_unfinished(job):
-            log.warning("lease_not_renewed", job_id=job.id, attempt=job.attempt, reason=answer)
+            with log_jobs((job,)):
+                log.warning("lease_not_renewed", attempt=job.attempt, reason=answer)

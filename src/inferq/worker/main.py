@@ -14,6 +14,7 @@ import structlog
 
 from inferq.errors import InferqError
 from inferq.jobs import WorkerInfo
+from inferq.observability.job_log import JobLog
 from inferq.observability.logs import configure_logging
 from inferq.observability.metrics import WORKER_JOBS_HELD, Reading
 from inferq.observability.observer import NO_OBSERVER, JobObserver, JobObservers
@@ -70,8 +71,9 @@ class Worker:
         self._info = _describe(versions, left_out)
         self._documents = {name: model.document.to_json() for name, model in models.items()}
         self._outage = outage = Outage()
+        observers = JobObservers([observer, JobLog(settings, versions)])
         self._consumer = consumer = Consumer(settings, self._info.id, list(models), versions)
-        self._processor = processor = Processor(consumer, executor, outage, observer)
+        self._processor = processor = Processor(consumer, executor, outage, observers)
         self._forced_exit = ForcedExit(consumer, processor, self._info.id, settings.shutdown_seconds)
         policy = UrlPolicy.from_settings(settings)
         webhooks = WebhookDelivery(settings, policy, outage) if policy else None

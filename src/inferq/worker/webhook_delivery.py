@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -58,7 +59,7 @@ class WebhookDelivery(Periodic):
         self._outbox = WebhookOutbox(settings)
         self._breakers = CircuitBreakers(self._retries.base_seconds)
         self._sender: WebhookSender | None = None
-        self._attempted: deque[tuple[OutboxEntry, Delivery]] = deque()
+        self._attempted: deque[tuple[OutboxEntry, Delivery, str]] = deque()
         self._unstored: list[DeliveryOutcome] = []
         self._under_way = 0
 
@@ -127,7 +128,7 @@ class WebhookDelivery(Periodic):
         self._under_way += 1
 
         def note(delivery: "Delivery") -> None:
-            self._attempted.append((entry, delivery))
+            self._attempted.append((entry, delivery, job.request_id))
             self.run_soon()
 
         self._sender.send(entry.url, make_message_id(entry.id, entry.ended_ms), job, note)
@@ -135,11 +136,11 @@ class WebhookDelivery(Periodic):
     def _store_outcomes(self) -> None:
         """Stores how attempts went; keeps that for the next run where Redis is away."""
         while self._attempted:
-            entry, delivery = self._attempted.popleft()
+            entry, delivery, request_id = self._attempted.popleft()
             self._under_way -= 1
             origin = self._find_origin(entry)
             self._breakers.record(origin, time.monotonic(), has_answered=delivery.has_answered)
-            self._unstored.append(self._judge(entry, delivery))
+            self._unstored.append(replace(self._judge(entry, delivery), request_id=request_id))
         if self._unstored:
             verdicts = self._outbox.ack(self._unstored)
             for outcome, verdict in zip(self._unstored, verdicts, strict=True):
@@ -161,6 +162,7 @@ class WebhookDelivery(Periodic):
             "job_id": entry.job_id,
             "receiver": self._find_origin(entry),
             "attempt": entry.attempts + 1,
+            "request_id": outcome.request_id or None,
         }
         match verdict:
             case DeliveryVerdict.GIVEN_UP:

@@ -21,3 +21,25 @@ def test_control_characters_of_others_never_reach_a_console():
         assert "odd_name" in line
         assert line.rstrip("\n").isprintable()
     assert "花" in logged("console")
+
+
+FAILURE = """
+import structlog
+from inferq.observability.logs import configure_logging
+from inferq.settings import Settings
+configure_logging(Settings(log_format={form!r}))
+try:
+    int("secret")
+except ValueError:
+    structlog.get_logger().exception("run_failed")
+"""
+
+
+def test_error_is_told_by_place_and_type_without_its_words():
+    for form in ("console", "json"):
+        code = FAILURE.format(form=form)
+        line = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr.decode()
+        assert "run_failed" in line
+        assert 'File "<string>", line 7' in line.replace("\\", "")
+        assert "ValueError" in line
+        assert "invalid literal" not in line
