@@ -40,6 +40,8 @@ def write_job_frame(job: Job) -> tuple[bytes, bytes]:
             "finished_at": finished_at,
             "attempts": job.attempts,
             "queue_position": job.queue_position,
+            "expected_start_at": format_time(job.expected_start_at),
+            "expected_end_at": format_time(job.expected_end_at),
             "history": [
                 {
                     "attempt": attempt.number,

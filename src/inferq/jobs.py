@@ -127,6 +127,8 @@ class Job(NamedTuple):
             from outside stored may be anything.
         request_id: Of the request that submitted it; empty if it had none.
         traceparent: Its trace context, as W3C Trace Context writes it; empty if it has none.
+        expected_start_at: When it will probably be taken; only while pending, None where that cannot be told.
+        expected_end_at: When it will probably have ended; only while pending or processing, likewise.
     """
 
     id: str
@@ -149,6 +151,8 @@ class Job(NamedTuple):
     is_json_known: bool = False
     request_id: str = ""
     traceparent: str = ""
+    expected_start_at: datetime | None = None
+    expected_end_at: datetime | None = None
 
     @property
     def result_bytes(self) -> int:
@@ -206,6 +210,24 @@ class Outcome(NamedTuple):
     is_first_of_run: bool = False
 
 
+class Pace(NamedTuple):
+    """What one worker's claims of a model have cost it: `fixed_seconds + job_seconds * jobs` each.
+
+    Attributes:
+        fixed_seconds: Seconds of any claim.
+        job_seconds: Seconds for each of its jobs.
+        most_jobs: How many jobs one claim takes where as many wait.
+    """
+
+    fixed_seconds: float
+    job_seconds: float
+    most_jobs: int
+
+    def estimate_seconds(self, jobs: float) -> float:
+        """Returns how long the worker takes for a claim of so many jobs."""
+        return self.fixed_seconds + self.job_seconds * jobs
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """A worker process as its heartbeat describes it.
@@ -223,6 +245,7 @@ class WorkerInfo:
         inferq_version: Version of inferq that it runs; empty if it does not tell.
         sent_at: When it sent its last heartbeat, by its own machine's clock, UTC; None if it does not tell.
         open_circuits: Receivers of webhooks that it does not call for a while, since they did not answer.
+        paces: Name to pace of the models of which it has run jobs.
     """
 
     id: str
@@ -237,3 +260,4 @@ class WorkerInfo:
     inferq_version: str = ""
     sent_at: datetime | None = None
     open_circuits: int = 0
+    paces: Mapping[str, Pace] = field(default_factory=dict)

@@ -25,7 +25,7 @@ class Heartbeat(Periodic):
     Args:
         consumer: The queue.
         processor: Whose progress counts.
-        info: What is reported; the numbers of jobs done and of open circuits are added.
+        info: What is reported; the number of jobs done, paces of models and open circuits are added.
         documents: Model name to the JSON of its document, to be announced again where Redis has lost it.
         pause_seconds: Pause between two heartbeats.
         outage: Where it is noted that Redis is away.
@@ -56,8 +56,12 @@ class Heartbeat(Periodic):
         if silent_seconds > STALLED_SECONDS and not self._processor.held:
             log.error("worker_stalled", seconds=round(silent_seconds, 1))
             return False
+        processor = self._processor
         info = replace(
-            self._info, jobs_done=self._processor.jobs_done, open_circuits=self._count_open_circuits()
+            self._info,
+            jobs_done=processor.jobs_done,
+            paces=processor.read_paces(),
+            open_circuits=self._count_open_circuits(),
         )
         self._consumer.heartbeat(info, self._documents, self._lives_seconds)
         return True

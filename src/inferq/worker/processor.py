@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from inferq.jobs import ClaimedJob, Outcome
+from inferq.jobs import ClaimedJob, Outcome, Pace
 from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.queue import Consumer, Outage, PrefetchedClaim, WaitResult
 from inferq.worker.executor import Executor
 from inferq.worker.finisher import Finisher
 from inferq.worker.held_jobs import HeldJobs
+from inferq.worker.pace_meter import PaceMeter
 
 _LAST_CALL_SECONDS = 2.0
 """How long an idle worker that is told to stop waits for a server that is away."""
@@ -86,6 +87,7 @@ class Processor:
         self._outage = outage
         self._observer = observer
         self._held = HeldJobs()
+        self._pace = PaceMeter()
         self._next_limits = executor.plan_limits()  # computed ahead, while Redis works
         self._latest_claim = _Claim(self._next_limits)
         self._prefetched: tuple[PrefetchedClaim, ...] = ()  # sent, and not completed
@@ -100,6 +102,10 @@ class Processor:
     def held(self) -> list[ClaimedJob]:
         """The jobs leased to this worker at this moment, until their ends are stored."""
         return [*self._held.read(), *self._consumer.awaiting_data]
+
+    def read_paces(self) -> dict[str, Pace]:
+        """Returns what the claims of each model cost, once there has been one. For one other thread."""
+        return self._pace.read(self._next_limits)
 
     @property
     def storing_seconds(self) -> float:
@@ -157,7 +163,9 @@ class Processor:
 
     def _run_batch(self, jobs: list[ClaimedJob]) -> list[Outcome]:
         log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
+        began = time.perf_counter()
         outcomes = self._executor.run(jobs)
+        self._pace.note_run(jobs[0].model, len(jobs), began, time.perf_counter())
         self.jobs_done += len(jobs)
         self._held.note_finished(outcome.job for outcome in outcomes)
         if len(outcomes) < len(jobs):  # the others were cancelled, and have ended with that
@@ -173,6 +181,7 @@ class Processor:
         """
         if not outcomes:
             self._next_limits = self._executor.plan_limits()
+        self._pace.note_wait()
         limits = self._next_limits
         result = self._outage.retry_until_available(
             lambda: self._consumer.wait_and_claim(limits, outcomes), self.stopping

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 _NEW_SHARE = 0.3
-"""How much the latest run counts in the mean of its size."""
+"""How much the latest run counts in the mean of its size, unless it is told otherwise."""
 _FORGOTTEN_AFTER = 100
 """After so many runs without one of its size, the mean of that size is dropped."""
 
@@ -12,11 +12,14 @@ _FORGOTTEN_AFTER = 100
 class _Mean:
     rows: float
     seconds: float
+    runs: int = 0
     runs_since: int = 0
 
-    def add(self, rows: int, seconds: float) -> None:
-        self.rows += _NEW_SHARE * (rows - self.rows)
-        self.seconds += _NEW_SHARE * (seconds - self.seconds)
+    def add(self, rows: int, seconds: float, new_share: float) -> None:
+        self.runs += 1
+        share = max(new_share, 1 / self.runs)
+        self.rows += share * (rows - self.rows)
+        self.seconds += share * (seconds - self.seconds)
         self.runs_since = 0
 
     def adjust_to(self, other: "_Mean") -> None:
@@ -44,9 +47,14 @@ class LinearCost:
 
 
 class RunCost:
-    """A moving estimate of what one model's runs cost: a mean for each size, by powers of two."""
+    """A moving estimate of what one model's runs cost: a mean for each size, by powers of two.
 
-    def __init__(self) -> None:
+    Args:
+        new_share: How much the latest run counts in the mean of its size; the first ones count alike.
+    """
+
+    def __init__(self, new_share: float = _NEW_SHARE) -> None:
+        self._new_share = new_share
         self._means: dict[int, _Mean] = {}
 
     @property
@@ -63,7 +71,7 @@ class RunCost:
         """
         size = rows.bit_length()
         newest = self._means.setdefault(size, _Mean(rows, seconds))
-        newest.add(rows, seconds)
+        newest.add(rows, seconds, self._new_share)
         for mean in self._means.values():
             mean.adjust_to(newest)
             mean.runs_since += 1

@@ -2,12 +2,15 @@
 
 import time
 
+from inferq.jobs import Pace
+
 
 class StubProcessor:
     """A processor that holds what it is given."""
 
     storing_seconds = 0.0
     jobs_done = 7
+    paces = {"iris": Pace(0.5, 0.25, 4)}  # noqa: RUF012 - never changed
 
     def __init__(self, held=(), progressed_at=None):
         self.held = list(held)
@@ -16,6 +19,9 @@ class StubProcessor:
 
     def receive_prefetched(self, older_than_seconds):
         assert older_than_seconds > 0
+
+    def read_paces(self):
+        return self.paces
 
     def is_unfinished(self, job):
         return job in self.held

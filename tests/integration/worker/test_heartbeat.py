@@ -27,6 +27,7 @@ async def test_heartbeat_reports_the_worker_and_what_it_has_done(consumer, produ
     assert (live.id, live.models, live.jobs_done) == ("worker-1", ("iris",), 7)
     assert (live.model_versions, live.inferq_version) == ({"iris": "abc"}, "1.2")
     assert abs(live.sent_at - live.seen_at) < timedelta(seconds=5)
+    assert live.paces == StubProcessor.paces
     assert await producer.read_models() == {"iris": b"{}"}
 
 

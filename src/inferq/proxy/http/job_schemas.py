@@ -24,6 +24,8 @@ _COMPLETED: JsonDict = {
     "finished_at": "2026-01-31T12:00:00.004Z",
     "attempts": 1,
     "queue_position": None,
+    "expected_start_at": None,
+    "expected_end_at": None,
     "history": [
         {
             "attempt": 1,
@@ -51,6 +53,8 @@ _PENDING: JsonDict = _COMPLETED | {
     "finished_at": None,
     "attempts": 0,
     "queue_position": 3,
+    "expected_start_at": "2026-01-31T12:00:01.250Z",
+    "expected_end_at": "2026-01-31T12:00:01.730Z",
     "history": [],
     "webhook": {
         "url": "https://example.com/inferq",
@@ -179,6 +183,13 @@ class JobView(BaseModel):
     finished_at: datetime | None
     attempts: int = Field(description="How often the job has been handed to a worker.")
     queue_position: int | None = Field(description="While pending: 1 for the next job to be taken.")
+    expected_start_at: datetime | None = Field(
+        description="While pending: when a worker will probably take it, from what recent runs have cost, "
+        "what is before it and how many workers live; null where that cannot be told."
+    )
+    expected_end_at: datetime | None = Field(
+        description="While pending or processing: when it will probably have ended; null likewise."
+    )
     history: list[AttemptView] = Field(description="The attempts, the latest last.")
     webhook: WebhookView | None = Field(description="Null if the request had none.")
     request_id: str | None = Field(

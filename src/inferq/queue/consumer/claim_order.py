@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from inferq.jobs import Priority
-from inferq.queue.consumer.priorities import WeightedPriorities
 from inferq.queue.schema.keys import Keys
+from inferq.queue.weighted_priorities import WeightedPriorities
 
 
 class ClaimOrder:

@@ -10,7 +10,7 @@ from itertools import islice
 from textwrap import shorten
 from typing import Any
 
-from inferq.jobs import WorkerInfo
+from inferq.jobs import Pace, WorkerInfo
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors, start_errors
@@ -21,6 +21,7 @@ UNSERVED_SECONDS = 300.0
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]")
 _MOST_LEFT_OUT = 100
 _LONGEST_REASON = 500
+_MOST_PACES = 1000
 
 
 def make_worker_id(host: str) -> str:
@@ -87,6 +88,7 @@ class WorkerRegistry:
             "inferq": worker.inferq_version,
             "sent_ms": round(time.time() * 1000),
             "open_circuits": worker.open_circuits,
+            "paces": _encode_paces(worker.paces),
         }
         grace_ms = to_milliseconds(UNSERVED_SECONDS)
         arguments: list[Any] = [worker.id, to_milliseconds(ttl_seconds), grace_ms, len(fields)]
@@ -106,3 +108,8 @@ def _shorten(left_out: Mapping[str, str]) -> str:
     """Models and reasons as JSON that a heartbeat can carry."""
     some = islice(left_out.items(), _MOST_LEFT_OUT)
     return json.dumps({name: shorten(reason, _LONGEST_REASON, placeholder=" …") for name, reason in some})
+
+
+def _encode_paces(paces: Mapping[str, Pace]) -> str:
+    """Models and paces as JSON: for each its numbers in their order."""
+    return json.dumps(dict(islice(paces.items(), _MOST_PACES)), separators=(",", ":"))

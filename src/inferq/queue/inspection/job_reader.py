@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from inferq.errors import JobNotFoundError
 from inferq.jobs import Job, Status
+from inferq.queue.inspection.forecast_reader import ForecastReader
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.group_commit import MOST_CALLS, GroupCommit
@@ -29,10 +30,12 @@ class JobReader:
 
     Args:
         redis: The server.
+        forecasts: Tells what is expected of those that have not ended.
     """
 
-    def __init__(self, redis: BoundedRedis) -> None:
+    def __init__(self, redis: BoundedRedis, forecasts: ForecastReader) -> None:
         self._redis = redis
+        self._forecasts = forecasts
         self._connection = AsyncPipelinedConnection(redis.client)
         self._grouped = GroupCommit(self._read_group)
 
@@ -115,7 +118,10 @@ class JobReader:
             answers = await self._redis.run(call, connection)
         found = dict(zip(job_ids, answers, strict=True))
         await self._read_medium(found, since)
-        return [decode_job(job_id, found[job_id]) for job_id in job_ids]
+        jobs = [decode_job(job_id, found[job_id]) for job_id in job_ids]
+        if all(job is None or job.status.is_final for job in jobs):
+            return jobs
+        return await self._forecasts.complete(jobs)
 
     async def _read_medium(self, found: dict[str, list[Any]], since: float | None) -> None:
         """Adds the results to the script's answers that are too large for a script, but not for one read."""

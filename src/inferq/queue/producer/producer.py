@@ -5,6 +5,7 @@ from typing import Self
 
 import redis.asyncio
 
+from inferq.queue.inspection.forecast_reader import ForecastReader
 from inferq.queue.inspection.history import read_history
 from inferq.queue.inspection.job_reader import JobReader
 from inferq.queue.inspection.large_results import LargeResults
@@ -44,7 +45,8 @@ class Producer:
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
         self.redis = BoundedRedis(client, settings)
-        self.jobs = JobReader(self.redis)
+        forecasts = ForecastReader(self.redis, settings)
+        self.jobs = JobReader(self.redis, forecasts)
         self.listing = JobListing(self.redis, self.jobs)
         self.large_results = LargeResults(self.redis)
         self.stream_tickets = StreamTickets(self.redis)
@@ -68,6 +70,7 @@ class Producer:
         self.retry = control.retry
         self.delete = control.delete
 
+        self.read_forecast = forecasts.read
         self.read_stats = partial(read_stats, self.redis)
         self.read_memory = partial(read_memory, self.redis)
         self.read_metrics = partial(read_metrics, self.redis, server)

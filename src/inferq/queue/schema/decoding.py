@@ -9,10 +9,22 @@ from functools import lru_cache
 from typing import Any
 
 from inferq.errors import ErrorKind
-from inferq.jobs import Attempt, Job, LargeResult, Priority, Status, Webhook, WebhookStatus, WorkerInfo
+from inferq.jobs import (
+    Attempt,
+    Job,
+    LargeResult,
+    Pace,
+    Priority,
+    Status,
+    Webhook,
+    WebhookStatus,
+    WorkerInfo,
+)
 from inferq.queue.schema.record import parse_record
 
 _LONGEST_HISTORY = 1000
+_LONGEST_CLAIM_SECONDS = 1e9
+_MOST_JOBS_IN_CLAIM = 1_000_000
 _MOMENTS = 1024
 """So many times are kept: jobs that were stored, claimed or ended together share them."""
 # looked up here, a word takes a tenth of the time that it takes an enumeration
@@ -90,9 +102,29 @@ def decode_worker(worker_id: str, report: object) -> WorkerInfo | None:
             inferq_version=fields.get("inferq", ""),
             sent_at=decode_time(fields.get("sent_ms")),
             open_circuits=int(fields.get("open_circuits", 0)),
+            paces=decode_paces(fields.get("paces", "{}")),
         )
     except (KeyError, ValueError):
         return None
+
+
+def decode_paces(stored: str | bytes) -> dict[str, Pace]:
+    """Makes paces of what a heartbeat says of them; none of what cannot be read."""
+    try:
+        found = {str(name): Pace(*numbers) for name, numbers in json.loads(stored).items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {name: pace for name, pace in found.items() if _is_pace(pace)}
+
+
+def _is_pace(pace: Pace) -> bool:
+    """Whether these are numbers that a worker may have measured."""
+    *seconds, most_jobs = pace
+    return (
+        all(isinstance(one, int | float) and 0 <= one <= _LONGEST_CLAIM_SECONDS for one in seconds)
+        and isinstance(most_jobs, int)
+        and 1 <= most_jobs <= _MOST_JOBS_IN_CLAIM
+    )
 
 
 def _read_texts(stored: str) -> dict[str, str]:

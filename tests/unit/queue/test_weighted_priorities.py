@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from inferq.jobs import Priority
-from inferq.queue.consumer.priorities import WeightedPriorities
+from inferq.queue.weighted_priorities import WeightedPriorities
 
 
 def first_priorities(share, claims=1000):

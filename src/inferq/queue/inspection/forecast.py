@@ -1,0 +1,130 @@
+"""When jobs will be taken and will have ended, and how many workers it takes that they do not wait too long.
+
+Nothing here waits or asks a clock.
+"""
+
+from math import ceil
+from typing import NamedTuple
+
+from inferq.jobs import Job, Priority, Status
+from inferq.queue.inspection.claim_simulation import (
+    ClaimSimulation,
+    Span,
+    correct_end,
+    estimate_job_seconds,
+    higher_than,
+)
+from inferq.queue.inspection.workload import ModelLoad, Workload
+
+_NOTHING = ModelLoad(dict.fromkeys(Priority, 0))
+_SMALL_LOAD = 0.05
+"""A worker that would be busy for a smaller share of its time is not needed."""
+
+
+class Expectation(NamedTuple):
+    """What is expected of a job, in seconds since 1970.
+
+    Attributes:
+        start: When a worker will take it; None where one has.
+        end: When it will have ended.
+    """
+
+    start: float | None
+    end: float
+
+
+class Forecast:
+    """What is expected of the jobs of one moment, and of those that have come since.
+
+    Args:
+        workload: What waits and runs, and who works, at that moment.
+        lower_priority_share: See `WeightedPriorities`.
+    """
+
+    def __init__(self, workload: Workload, lower_priority_share: float) -> None:
+        self._workload = workload
+        self._simulation = ClaimSimulation(workload, lower_priority_share)
+
+    def expect(self, job: Job, now: float) -> Expectation | None:
+        """Returns what is expected of a job.
+
+        Args:
+            job: As it was read, not long after the workload.
+            now: The time by the server's clock, seconds since 1970.
+
+        Returns:
+            The expectation; None where nothing can be known: the job has ended, waits for another attempt, is
+            run by a program from outside, or no worker serves its model, or none has run it yet.
+        """
+        if job.status is Status.PROCESSING:
+            end = self._expect_end(job, now)
+            return None if end is None else Expectation(None, end)
+        if job.status is not Status.PENDING or job.model is None or job.queue_position is None:
+            return None
+        if job.history and job.history[-1].kind is not None:
+            return None
+        before = sum(self._load(job.model).waiting[priority] for priority in higher_than(job.priority))
+        index = max(0, job.queue_position - 1 - before)
+        span = self._simulation.find(job.model, job.priority, index, now)
+        # what has been taken since the workload was read stood before it
+        taken = self._simulation.count_taken(job.model, job.priority, now) if span else 0
+        if taken:
+            span = self._simulation.find(job.model, job.priority, index + taken, now)
+        return None if span is None else Expectation(*span)
+
+    def expect_new(self, model: str, priority: Priority, now: float, jobs_before: int = 0) -> Span | None:
+        """Returns what is expected of a job that is submitted now, behind so many others that are, too."""
+        return self._simulation.find(model, priority, self._load(model).waiting[priority] + jobs_before, now)
+
+    def estimate_backlog_seconds(self, model: str) -> float | None:
+        """Returns in how many seconds the present workers will have taken all jobs of a model that wait."""
+        at = self._workload.at
+        spans = [
+            self._simulation.find(model, priority, count - 1, at)
+            for priority, count in self._load(model).waiting.items()
+            if count
+        ]
+        if None in spans or model not in self._simulation.mean_paces:
+            return None
+        return max((span.start - at for span in spans if span), default=0.0)
+
+    def count_needed_workers(self, model: str, wait_seconds: float, jobs_per_second: float) -> int | None:
+        """Returns how many workers it takes that jobs of a model wait no longer than this.
+
+        Args:
+            model: Model name.
+            wait_seconds: The longest wait wished for.
+            jobs_per_second: How many have ended recently: as many are expected to come.
+
+        Returns:
+            The number: those that are busy with what comes, or those that take in time all that waits now,
+            whichever are more. 1 at least where a job waits or runs. None where no run has shown yet what a
+            job costs, though workers live.
+        """
+        load, pace = self._load(model), self._simulation.mean_paces.get(model)
+        waiting = sum(load.waiting.values())
+        least = 1 if waiting or load.claims else 0
+        if pace is None:
+            is_served = any(model in worker.models for worker in self._workload.workers)
+            return None if least and is_served else least
+        busy = max(jobs_per_second, waiting / wait_seconds) * estimate_job_seconds(pace)
+        return max(least, ceil(busy - _SMALL_LOAD))
+
+    def _expect_end(self, job: Job, now: float) -> float | None:
+        """When a job that runs will have ended."""
+        attempt = job.history[-1] if job.history else None
+        if attempt is None or attempt.started_at is None or attempt.finished_at is not None or not job.model:
+            return None
+        started = attempt.started_at.timestamp()
+        end = self._simulation.find_end(attempt.worker, round(started * 1000))
+        if end is not None and end > now:
+            return end
+        worker = next((one for one in self._workload.workers if one.id == attempt.worker), None)
+        pace = self._simulation.find_pace(worker, job.model) if worker else None
+        if pace is None:
+            return None
+        waiting = sum(self._load(job.model).waiting.values())
+        return correct_end(started, pace.estimate_seconds(max(1, min(pace.most_jobs, waiting))), now)
+
+    def _load(self, model: str) -> ModelLoad:
+        return self._workload.models.get(model, _NOTHING)

@@ -1,0 +1,69 @@
+"""What is expected of jobs in a real queue."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from inferq.jobs import Pace, Priority, WorkerInfo
+from inferq.queue.inspection.workload import LiveWorker, read_workload
+from inferq.queue.producer.submission import Submission
+
+DATA = b"[[5.1,3.5,1.4,0.2]]"
+PACE = Pace(0.0, 30.0, 1)
+
+
+@pytest.fixture
+def beat(consumer):
+    def beat(**paces):
+        now = datetime.now(UTC)
+        consumer.heartbeat(
+            WorkerInfo("worker-1", "here", 1, ("iris",), now, paces=paces), {"iris": b"{}"}, 60
+        )
+
+    return beat
+
+
+async def test_workload_is_what_waits_what_runs_and_who_works(producer, consumer, beat):
+    beat(iris=PACE)
+    await producer.submit_batch([Submission("iris", DATA) for _ in range(5)])
+    await producer.submit(Submission("iris", DATA, Priority.HIGH))
+    jobs = consumer.claim(3)
+    read = await read_workload(producer.redis)
+    assert read.workers == [LiveWorker("worker-1", ("iris",), {"iris": PACE})]
+    assert read.models["iris"].waiting == {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 0}
+    [claim] = read.models["iris"].claims
+    started_at = (await producer.read(jobs[0].id)).started_at
+    assert (claim.worker, claim.jobs, claim.started_ms / 1000) == ("worker-1", 3, started_at.timestamp())
+
+
+async def test_waiting_and_running_jobs_tell_when_they_will_start_and_end(producer, consumer, beat):
+    beat(iris=PACE)
+    first, second, third = await producer.submit_batch([Submission("iris", DATA) for _ in range(3)])
+    consumer.claim(1)
+    runs, waits, last = [await producer.read(job_id) for job_id in (first, second, third)]
+    assert runs.expected_start_at is None
+    assert (runs.expected_end_at - runs.started_at).total_seconds() == pytest.approx(30)
+    assert waits.expected_start_at == runs.expected_end_at
+    assert (last.expected_end_at - waits.expected_start_at).total_seconds() == pytest.approx(60)
+
+
+async def test_nothing_is_expected_before_a_run_and_of_a_job_that_has_ended(producer, beat):
+    beat()
+    job_id = await producer.submit(Submission("iris", DATA))
+    waits = await producer.read(job_id)
+    assert (waits.expected_start_at, waits.expected_end_at) == (None, None)
+    await producer.cancel(job_id)
+    ended = await producer.read(job_id)
+    assert (ended.expected_start_at, ended.expected_end_at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "paces", ["odd", "[]", '{"iris":[1]}', '{"iris":[-1,0,1]}', '{"iris":[1,"x",1]}', '{"iris":[1,NaN,1]}']
+)
+async def test_corrupt_keys_break_no_read(producer, beat, redis_client, paces):
+    beat(iris=PACE)
+    job_id = await producer.submit(Submission("iris", DATA))
+    redis_client.hset("worker:worker-1", "paces", paces)
+    redis_client.set("queue:iris:leases", "odd")
+    redis_client.hset("models", b"\xff", "odd")
+    assert (await producer.read(job_id)).expected_start_at is None
