@@ -85,3 +85,17 @@ def redis_client(redis_server, redis_url):
 @pytest.fixture
 def settings(redis_url) -> Settings:
     return Settings(redis_url=redis_url)
+
+
+@pytest.fixture
+def otlp_receiver(monkeypatch):
+    """A receiver of traces, which the environment names; spans leave for it soon."""
+    from tests.otlp import OtlpReceiver  # only those tests wait for its imports
+
+    receiver = OtlpReceiver()
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    yield receiver
+    receiver.close()

@@ -14,6 +14,7 @@ from inferq.errors import ErrorKind
 from inferq.observability.logs import configure_logging
 from inferq.observability.observer import NO_OBSERVER, RequestObserver, RequestObservers
 from inferq.observability.request_metrics import RequestMetrics
+from inferq.observability.traces import Traces
 from inferq.proxy.http import problems
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.body_budget import BodyBudget
@@ -141,12 +142,14 @@ def _make_services(settings: Settings, requests: RequestMetrics, *, shares_port:
         metrics=MetricsReader(
             producer, requests, settings, {"process_pid": str(os.getpid())} if shares_port else {}
         ),
+        traces=Traces("inferq-proxy"),
     )
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    services.traces.start()
     checking = asyncio.create_task(_check_server(services.producer))
     if app.state.fast_path is not None:
         app.state.fast_path.check_middleware()
@@ -157,6 +160,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await services.activity.aclose()
     await services.producer.close()
     services.process_pool.close()
+    await asyncio.to_thread(services.traces.stop)
 
 
 async def _check_server(producer: Producer) -> None:

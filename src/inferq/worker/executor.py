@@ -6,12 +6,20 @@ from functools import partial
 
 import structlog
 
-from inferq.errors import InferqError, InvalidInputError, ModelError, ResultTooLargeError, TimedOutError
+from inferq.errors import (
+    ErrorKind,
+    InferqError,
+    InvalidInputError,
+    ModelError,
+    ResultTooLargeError,
+    TimedOutError,
+)
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.models.model import Model
 from inferq.models.run_handle import RunHandle
 from inferq.observability.log_context import log_jobs
 from inferq.observability.observer import NO_OBSERVER, JobObserver
+from inferq.observability.traces import Traces
 from inferq.settings import Settings
 from inferq.worker.batch import Batch
 from inferq.worker.batch_planner import BatchPlanner
@@ -29,6 +37,7 @@ class Executor:
         watchdog: Stops runs that take too long.
         settings: How long a run may take, and how long a simulated one takes.
         observer: Is told of each run.
+        traces: The spans of this process; none if left out.
     """
 
     def __init__(
@@ -37,10 +46,12 @@ class Executor:
         watchdog: Watchdog,
         settings: Settings,
         observer: JobObserver = NO_OBSERVER,
+        traces: Traces | None = None,
     ) -> None:
         self._watchdog = watchdog
         self._settings = settings
         self._observer = observer
+        self._traces = traces or Traces("inferq-worker")
         self._models: dict[str, Model] = {}
         self._planners: dict[str, BatchPlanner] = {}
         self._learn_latest: Callable[[], None] | None = None
@@ -92,6 +103,8 @@ class Executor:
         model, planner = self._models[jobs[0].model], self._planners[jobs[0].model]
         started_at = time.perf_counter()
         outcomes, decoded = _decode(model, jobs)
+        for failed in outcomes:
+            self._traces.note_run([failed.job], ErrorKind.INVALID_INPUT, 0.0)
         batches = planner.plan_batches(decoded)
         for batch in batches:
             outcomes += self._run_batch(model, batch)
@@ -117,33 +130,40 @@ class Executor:
     def _run_together(self, model: Model, batch: Batch) -> list[Outcome] | None:
         """Returns how the jobs ended; None if the run fails, since it is unknown which job is at fault."""
         results: list[bytes] | None = None
+        kind: ErrorKind | None = None
         with self._watchdog.guard(batch.jobs, min(map(self.find_timeout, batch.jobs))) as run:
             try:
                 results = model.predict_together(batch.inputs, run.handle, batch.rows)
             except InferqError as error:
+                kind = error.kind
                 if not run.is_cancelled:
                     log.info("batch_split", model=model.name, jobs=len(batch), error_kind=error.kind)
             except Exception:  # whatever a model does, the worker lives on
+                kind = ErrorKind.MODEL_ERROR
                 log.exception("batch_failed", model=model.name, jobs=len(batch))
-        seconds, count = self._note_run(model, batch, run), len(batch)
+        seconds, count = time.monotonic() - run.started_at, len(batch)
+        most = self._settings.max_result_bytes
+        outcomes: list[Outcome] | None = None
+        if results is not None:
+            outcomes = [
+                Outcome(job, result, None, seconds, count, index == 0)
+                if len(result) <= most
+                else Outcome(job, None, _make_size_error(result, most), seconds, count, index == 0)
+                for index, job, result in zip(range(count), batch.jobs, results, strict=True)
+            ]
+            kind = next((outcome.error.kind for outcome in outcomes if outcome.error), None)
+        self._note_run(batch, run, seconds, kind)
         if run.is_cancelled:
             return []
-        if results is None or run.stopped_at is not None:
-            return None
-        most = self._settings.max_result_bytes
-        return [
-            Outcome(job, result, None, seconds, count, index == 0)
-            if len(result) <= most
-            else Outcome(job, None, _make_size_error(result, most), seconds, count, index == 0)
-            for index, job, result in zip(range(count), batch.jobs, results, strict=True)
-        ]
+        return outcomes if run.stopped_at is None else None
 
     def _run_single(self, model: Model, batch: Batch) -> Outcome | None:
         """Returns how the only job of a batch ended; None if it was cancelled."""
         [job] = batch.jobs
         with log_jobs(batch.jobs), self._watchdog.guard(batch.jobs, self.find_timeout(job)) as run:
             result, error = self._predict(model, batch, run)
-        seconds = self._note_run(model, batch, run)
+        seconds = time.monotonic() - run.started_at
+        self._note_run(batch, run, seconds, error.kind if error else None)
         if run.is_cancelled:
             return None
         if run.stopped_at:
@@ -166,11 +186,19 @@ class Executor:
         most = self._settings.max_result_bytes
         return (result, None) if len(result) <= most else (None, _make_size_error(result, most))
 
-    def _note_run(self, model: Model, batch: Batch, run: WatchedRun) -> float:
-        """Tells the observer that a run is over, and returns how many seconds it took."""
-        seconds = time.monotonic() - run.started_at
-        self._observer.run_ended(model.name, len(batch), batch.total_rows, seconds)
-        return seconds
+    def _note_run(self, batch: Batch, run: WatchedRun, seconds: float, kind: ErrorKind | None) -> None:
+        """Tells the observer, and the traces, that a run is over.
+
+        Args:
+            batch: The jobs that shared it.
+            run: The run.
+            seconds: How long it took.
+            kind: How it failed by itself, if it did.
+        """
+        self._observer.run_ended(batch.jobs[0].model, len(batch), batch.total_rows, seconds)
+        if run.stopped_at is not None:
+            kind = ErrorKind.CANCELLED if run.is_cancelled else ErrorKind.TIMED_OUT
+        self._traces.note_run(batch.jobs, kind, seconds)
 
 
 def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Batch]:

@@ -19,6 +19,7 @@ from inferq.observability.logs import configure_logging
 from inferq.observability.metrics import WORKER_JOBS_HELD, Reading
 from inferq.observability.observer import NO_OBSERVER, JobObserver, JobObservers
 from inferq.observability.run_metrics import RunMetrics
+from inferq.observability.traces import Traces
 from inferq.processes import end_with_parent
 from inferq.queue import Consumer, Outage, make_worker_id
 from inferq.settings import Settings, load_settings
@@ -65,7 +66,8 @@ class Worker:
         if settings.worker_metrics_port:
             observer = JobObservers([observer, runs])
         watchdog = Watchdog(settings.run_stop_grace_seconds, self._replace_hung_process)
-        executor = Executor({}, watchdog, settings, observer)
+        self._traces = traces = Traces("inferq-worker")
+        executor = Executor({}, watchdog, settings, observer, traces)
         models, left_out = loader.load_into(executor)
         versions = {name: model.document.version for name, model in models.items()}
         self._info = _describe(versions, left_out)
@@ -108,6 +110,7 @@ class Worker:
         self._outage.retry_until_available(lambda: self._consumer.announce(self._documents), stopping)
         if stopping.is_set():
             return
+        self._traces.start()
         for part in self._parts:
             part.start()
         log.info("worker_ready", worker_id=self._info.id, models=sorted(self._documents))
@@ -115,6 +118,7 @@ class Worker:
         for part in reversed(self._parts):
             part.stop()
         try_last_call(self._consumer.retire, "retire")
+        self._traces.stop()
         log.info("worker_stopped", worker_id=self._info.id, jobs_done=self._processor.jobs_done)
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ import pytest
 from inferq.errors import InvalidInputError, ModelError, ResultTooLargeError, TimedOutError
 from inferq.jobs import ClaimedJob
 from inferq.models.model_folder import load_model
+from inferq.observability.traces import Traces
 from inferq.settings import Settings
 from inferq.worker.executor import Executor
 from inferq.worker.watchdog import Watchdog
@@ -23,9 +24,9 @@ def watchdog():
 
 @pytest.fixture
 def make_executor(watchdog):
-    def make(folder, **settings):
+    def make(folder, traces=None, **settings):
         model = load_model(folder)
-        return Executor({model.name: model}, watchdog, Settings(**settings))
+        return Executor({model.name: model}, watchdog, Settings(**settings), traces=traces)
 
     return make
 
@@ -117,3 +118,16 @@ def test_timeout_is_that_of_the_job_else_of_the_model_else_of_the_settings(make_
     (folder / "model.toml").write_text("timeout_seconds = 4")
     executor = make_executor(folder, run_timeout_seconds=5)
     assert (executor.find_timeout(of_its_own), executor.find_timeout(plain)) == (3.0, 4.0)
+
+
+def test_each_run_is_a_span_with_its_error(make_executor, tmp_path, otlp_receiver):
+    traces = Traces("inferq-test")
+    traces.start()
+    executor = make_executor(write_failing_model(tmp_path / "table"), traces, max_result_bytes=40)
+    for data in ([b"[99]", b"[1]"], [b"[1]", b"[1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"], [b"no json"]):
+        executor.run(make_jobs("table", *data))
+    traces.stop()
+    assert [
+        (span.attributes.get("messaging.batch.message_count", 1), span.attributes.get("error.type"))
+        for span in otlp_receiver.spans
+    ] == [(2, "model-error"), (1, "model-error"), (1, None), (2, "result-too-large"), (1, "invalid-input")]

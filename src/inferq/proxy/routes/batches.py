@@ -8,7 +8,7 @@ from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, REFUSALS, X_REQUEST_ID, d
 from inferq.proxy.http.queue_schemas import BatchRequest, SubmittedBatch
 from inferq.proxy.http.responses import JSON, JsonResponse
 from inferq.proxy.services.dependencies import get_services
-from inferq.proxy.services.job_submission import note_request, read_idempotency, run_check
+from inferq.proxy.services.job_submission import read_idempotency, run_check, trace_submission
 from inferq.proxy.services.request_checks import check_batch
 
 _BYTES_PER_JOB = 300
@@ -41,7 +41,7 @@ async def predict_batch(request: Request) -> Response:
         size = len(raw) + _BYTES_PER_JOB * raw.count(b'"data"')
         with producer.share_time_limit(size):
             submissions = await run_check(request, check_batch, raw)
-            note_request(request, submissions)
             idempotency = read_idempotency(request, submissions, is_batch=True)
-            ids = await producer.submit_batch(submissions, idempotency)
+            with trace_submission(request, submissions):
+                ids = await producer.submit_batch(submissions, idempotency)
     return JsonResponse(to_json({"job_ids": ids}), 202)

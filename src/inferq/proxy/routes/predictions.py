@@ -19,7 +19,7 @@ from inferq.proxy.http.openapi import (
 from inferq.proxy.http.predict_body import PredictBody
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_submission import note_request, read_idempotency, run_check
+from inferq.proxy.services.job_submission import read_idempotency, run_check, trace_submission
 from inferq.proxy.services.job_waiting import answer_accepted
 from inferq.proxy.services.request_checks import check_predict, make_submission
 from inferq.proxy.transport import ProtocolRoute
@@ -83,8 +83,8 @@ async def predict_test(
 
 
 async def _submit(request: Request, submission: Submission) -> str:
-    note_request(request, (submission,))
     idempotency = read_idempotency(request, (submission,))
-    job_id = await get_services(request).producer.submit(submission, idempotency)
+    with trace_submission(request, (submission,)):
+        job_id = await get_services(request).producer.submit(submission, idempotency)
     add_log_job(job_id)
     return job_id

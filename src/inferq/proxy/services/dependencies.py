@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastapi.requests import HTTPConnection
 
+from inferq.observability.traces import Traces
 from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.services.activity_feed import ActivityFeed
 from inferq.proxy.services.health import HealthChecker
@@ -30,6 +31,7 @@ class Services:
         process_pool: The processes for work that would block the event loop.
         body_budget: The budget of request bodies that are under way.
         metrics: Reads the metrics.
+        traces: The spans of this process.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class Services:
     process_pool: ProcessPool
     body_budget: BodyBudget
     metrics: MetricsReader
+    traces: Traces
 
     def close_streams(self) -> None:
         """Ends every stream, and answers every client that waits: the process is about to stop."""

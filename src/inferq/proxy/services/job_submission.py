@@ -1,7 +1,8 @@
 """Requests that submit jobs: checking them, and recognising repeated ones."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from fastapi import Request
 from fastapi.requests import HTTPConnection
@@ -40,12 +41,23 @@ async def run_check[T](connection: HTTPConnection, check: RequestCheck[T], raw: 
     return await services.process_pool.call(check_in_process, check, raw, rules, models.to_message(), owner)
 
 
-def note_request(connection: HTTPConnection, submissions: Iterable[Submission]) -> None:
-    """Notes in submissions, before they are handed in, which request they come from."""
+def trace_submission(
+    connection: HTTPConnection, submissions: Sequence[Submission]
+) -> AbstractContextManager[None]:
+    """Notes in submissions which request they come from.
+
+    Args:
+        connection: The client's request or WebSocket.
+        submissions: The jobs that it asks for.
+
+    Returns:
+        The context to hand them in, a span where requests are traced.
+    """
     state = connection.scope["state"]
     request_id, traceparent = state["request_id"], state.get("traceparent", "")
     for one in submissions:
         one.request_id, one.traceparent = request_id, traceparent
+    return get_services(connection).traces.send(submissions)
 
 
 def read_idempotency(

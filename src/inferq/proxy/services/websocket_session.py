@@ -11,7 +11,7 @@ from inferq.jobs import Job
 from inferq.proxy.http import problems
 from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_responses import read_whole_view
-from inferq.proxy.services.job_submission import note_request, run_check
+from inferq.proxy.services.job_submission import run_check, trace_submission
 from inferq.proxy.services.job_subscription import JobSubscription
 from inferq.proxy.services.request_checks import SocketMessage, check_message
 
@@ -88,9 +88,12 @@ class WebSocketSession:
         if message.submission is None:
             return message.watched or ""
         producer = get_services(self._socket).producer
-        note_request(self._socket, (message.submission,))
-        with producer.share_time_limit(len(message.submission.data)):
-            job_id = await producer.submit(message.submission)
+        submission = message.submission
+        with (
+            producer.share_time_limit(len(submission.data)),
+            trace_submission(self._socket, (submission,)),
+        ):
+            job_id = await producer.submit(submission)
         await self._send("accepted", message.ref, "job_id", to_json(job_id))
         return job_id
 
