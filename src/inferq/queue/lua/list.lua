@@ -20,6 +20,7 @@
 --- @include "jobs"
 --- @include "keys"
 --- @include "leases"
+--- @include "record_codec"
 
 local owner, before_score, before_id, limit = ARGV[2], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local are_ended, only = ARGV[8] == '1', ARGV[9] == '' and {} or cjson.decode(ARGV[9])

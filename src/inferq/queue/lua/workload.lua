@@ -14,11 +14,12 @@
 --- @include "clock"
 --- @include "jobs"
 --- @include "keys"
+--- @include "known_models"
 --- @include "leases"
+--- @include "live_workers"
 
 local now = now_ms()
-local MOST_LEASES, MOST_WORKERS = 1000, 1000
-local AHEAD_MS = 10000 -- a heartbeat later than this was sent before the clock was set back, at an unknown time
+local MOST_LEASES = 1000
 
 -- All jobs of a claim were leased at the same time by the same worker: the first that is left tells.
 local function add_claim(claims, token)
@@ -42,16 +43,10 @@ local function read_model(model)
   return (is_busy or #claims > 0) and load
 end
 
-local models, workers, is_there = {}, {}, {}
-for _, names in ipairs({read_safely('HKEYS', KEYS[1]) or {}, read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}}) do
-  for _, model in ipairs(names) do
-    models[#models + 1] = not is_there[model] and read_model(model) or nil
-    is_there[model] = true
-  end
-end
-local seen_by = format_int(now + AHEAD_MS)
-for _, id in ipairs(read_safely('ZRANGEBYSCORE', prefix .. 'workers', '-inf', seen_by, 'LIMIT', 0, MOST_WORKERS) or {}) do
+local models, workers = {}, {}
+for _, model in ipairs(find_models(KEYS[1])) do models[#models + 1] = read_model(model) or nil end
+for i, id in ipairs(find_live_workers(now)) do
   local report = read_safely('HMGET', prefix .. 'worker:' .. id, 'models', 'paces') or {}
-  workers[#workers + 1] = {id, report[1] or false, report[2] or false}
+  workers[i] = {id, report[1] or false, report[2] or false}
 end
 return {now, models, workers}

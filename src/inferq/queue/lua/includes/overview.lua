@@ -3,10 +3,9 @@
 --- @include "base"
 --- @include "jobs"
 --- @include "keys"
+--- @include "live_workers"
 
 local LAST = 10 -- an ended job's id may stay in a list until its turn comes
-local MOST_REPORTS = 1000
-local AHEAD_MS = 10000 -- a heartbeat later than this was sent before the clock was set back, at an unknown time
 
 local function find_longest_wait(list, now)
   local ids = read_safely('LRANGE', list, -LAST, -1) or {}
@@ -31,9 +30,7 @@ end
 
 -- For each live worker its id, and its report as names and values.
 local function read_workers(now)
-  local workers, seen_by = {}, format_int(now + AHEAD_MS)
-  for _, id in ipairs(read_safely('ZRANGEBYSCORE', prefix .. 'workers', '-inf', seen_by, 'LIMIT', 0, MOST_REPORTS) or {}) do
-    workers[#workers + 1] = {id, read_safely('HGETALL', prefix .. 'worker:' .. id) or {}}
-  end
+  local workers = {}
+  for i, id in ipairs(find_live_workers(now)) do workers[i] = {id, read_safely('HGETALL', prefix .. 'worker:' .. id) or {}} end
   return workers
 end
