@@ -197,6 +197,8 @@ class Settings(BaseSettings):
     """`console` for people, `json` for machines; `auto` is `console` on a terminal."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
+    access_log: Literal["off", "errors", "all"] = "off"
+    """Which requests a proxy logs: `all`, or those answered with 400 and above (`errors`)."""
     job_log_level: Literal["debug", "info", "off"] = "info"
     """Level of the line that a worker logs for each job that completes; `off`: none. A failure has one in any
     case."""

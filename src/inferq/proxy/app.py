@@ -16,6 +16,7 @@ from inferq.observability.observer import NO_OBSERVER, RequestObserver, RequestO
 from inferq.observability.request_metrics import RequestMetrics
 from inferq.observability.traces import Traces
 from inferq.proxy.http import problems
+from inferq.proxy.http.access_log import AccessLog, AccessLogging
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.http.cross_site import CrossSite
@@ -102,18 +103,26 @@ def create_app(
     app.add_middleware(CrossSite, allowed=settings.allowed_origins.lower().replace(" ", "").split(","))
     app.add_middleware(RequestObservation, observer=observers)
     app.add_middleware(HttpRules)
+    access_log = _make_access_log(settings)
+    if access_log is not None:
+        app.add_middleware(AccessLogging, access_log=access_log)
     app.add_middleware(RequestIdentification)  # the outermost, so that every answer has the ids
     authenticator = (
         Authenticator(app, settings.api_keys, services.producer.stream_tickets) if settings.api_keys else None
     )
     app.state.fast_path = (
-        FastPath(app, fast_routes, authenticator, settings.max_body_bytes, observers)
+        FastPath(app, fast_routes, authenticator, settings.max_body_bytes, observers, access_log)
         if has_fast_path
         else None
     )
     problems.install(app)
     app.openapi = lambda: _make_openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _make_access_log(settings: Settings) -> AccessLog | None:
+    chosen = settings.access_log
+    return None if chosen == "off" else AccessLog(only_errors=chosen == "errors")
 
 
 def _find_open_paths(settings: Settings) -> list[str]:

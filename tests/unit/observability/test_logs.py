@@ -35,7 +35,7 @@ except ValueError:
 """
 
 
-def test_error_is_told_by_its_lines_and_type_without_its_words():
+def test_error_is_told_by_line_and_type_without_its_words():
     for form in ("console", "json"):
         code = FAILURE.format(form=form)
         line = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr.decode()

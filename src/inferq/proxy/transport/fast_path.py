@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inferq.observability.observer import RequestObserver
+from inferq.proxy.http.access_log import AccessLog
 from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.transport.fast_route import FastRoute, FastRouteTable, ProtocolRoute
 
@@ -46,6 +47,7 @@ class FastPath:
         authenticator: Finds whose API key a request has; None where none is needed.
         max_body_bytes: Longest body that the application accepts.
         observer: Is told of each request that does not go through ASGI.
+        access_log: Logs these; None for none.
 
     Attributes:
         app: The application.
@@ -59,10 +61,12 @@ class FastPath:
         authenticator: Authenticator | None,
         max_body_bytes: int,
         observer: RequestObserver,
+        access_log: AccessLog | None = None,
     ) -> None:
         app.user_middleware.append(Middleware(FastRouteMiddleware, fast_path=self))  # the innermost one
         self.table = FastRouteTable(routes)
         self.observer = observer
+        self.access_log = access_log
         self.app = app
         self._authenticator = authenticator
         self._limits = {"GET": 0, "POST": min(_MOST_BODY_BYTES, max_body_bytes)}

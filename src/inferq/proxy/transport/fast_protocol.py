@@ -17,7 +17,6 @@ from starlette.types import Message
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from inferq.observability.observer import RequestObserver
 from inferq.proxy.http import problems
 from inferq.proxy.http.body_reader import WHOLE_BODY
 from inferq.proxy.http.request_ids import Headers, identify_request
@@ -80,7 +79,7 @@ class FastProtocol(LimitedProtocol):
                 found = fast_path.admit(self.scope, self.url)  # type: ignore[arg-type]
                 if found is not None:  # its body has to arrive within the time that is allowed for a head
                     self._unparsed_bytes = 0
-                    self.cycle = _FastCycle(self.scope, *found, fast_path.observer)  # type: ignore[arg-type, assignment]
+                    self.cycle = _FastCycle(self.scope, *found, fast_path)  # type: ignore[arg-type, assignment]
                     return
         super().on_headers_complete()
 
@@ -130,6 +129,7 @@ class FastProtocol(LimitedProtocol):
             response = await problems.answer_unexpected(request, error)
         if not self.transport.is_closing():
             self.transport.write(self._encode(response, cycle, id_headers))
+            cycle.sent_bytes = len(response.body)
             if isinstance(response, StreamedJsonResponse):
                 await self._write_parts(response, cycle)
             if not cycle.keep_alive:
@@ -146,6 +146,7 @@ class FastProtocol(LimitedProtocol):
             if part is None or self.transport.is_closing():
                 return
             self.transport.write(part)
+            cycle.sent_bytes += len(part)
             await self.flow.drain()
 
     def _encode(self, response: Response, cycle: "_FastCycle", id_headers: Headers) -> bytes:
@@ -205,19 +206,20 @@ class _FastCycle:
     """A request under way, with what uvicorn's protocol uses of its own `RequestResponseCycle`."""
 
     __slots__ = (
-        *("began_at", "body", "disconnected", "has_ended", "is_complete", "is_received", "keep_alive"),
-        *("message_event", "observer", "parameter", "response_complete", "route", "scope"),
+        *("began_at", "body", "disconnected", "fast_path", "has_ended", "is_complete", "is_received"),
+        *("keep_alive", "message_event", "parameter", "response_complete", "route", "scope", "sent_bytes"),
     )
 
     def __init__(
-        self, scope: dict[str, Any], route: ProtocolRoute, parameter: str, observer: RequestObserver
+        self, scope: dict[str, Any], route: ProtocolRoute, parameter: str, fast_path: FastPath
     ) -> None:
         self.began_at = time.perf_counter()
-        self.observer = observer
+        self.fast_path = fast_path
         self.scope = scope
         self.route = route
         self.parameter = parameter
         self.body = b""
+        self.sent_bytes = 0
         self.is_complete = False
         self.is_received = False
         self.has_ended = False
@@ -232,9 +234,12 @@ class _FastCycle:
         return not self.is_complete
 
     def observe(self, status: int) -> None:
-        """Tells the observer that the request is answered."""
+        """Tells the observer that the request is answered, and logs it."""
         seconds = time.perf_counter() - self.began_at
-        self.observer.request_ended(self.scope["method"], self.route.path_format, status, seconds)
+        fast_path, route = self.fast_path, self.route.path_format
+        fast_path.observer.request_ended(self.scope["method"], route, status, seconds)
+        if fast_path.access_log is not None:
+            fast_path.access_log.note(self.scope, route, status, seconds, self.sent_bytes)
 
     async def receive(self) -> Message:
         """Returns the one message of the request, then that there are no more."""
