@@ -10,7 +10,13 @@ from inferq.doctor.finding import Finding, fail, ok
 from inferq.doctor.model_checks import check_announced, check_repository, check_restart
 from inferq.doctor.proxy_checks import check_proxy
 from inferq.doctor.server_checks import check_server
-from inferq.doctor.setting_checks import check_combinations, check_keys, check_variables, check_webhooks
+from inferq.doctor.setting_checks import (
+    check_combinations,
+    check_keys,
+    check_traces,
+    check_variables,
+    check_webhooks,
+)
 from inferq.doctor.worker_checks import check_queues, check_workers
 from inferq.errors import InvalidSettingError, RedisUnavailableError
 from inferq.queue import Producer, QueueStats, find_unavailable, mask_url
@@ -33,6 +39,7 @@ def diagnose(**overrides: object) -> Iterator[Finding]:
     yield from check_variables(os.environ, errors)
     yield from check_combinations(settings)
     yield from check_keys(settings)
+    yield from check_traces(os.environ)
     yield from check_webhooks(settings)
     versions, found = check_repository(settings)
     yield from found

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from inferq.doctor.finding import Finding, fail, ok, warn
 from inferq.errors import InvalidSettingError
+from inferq.observability.traces import are_wanted, find_hindrance
 from inferq.settings import EARLIER_NAMES, Settings, name_variables
 
 LONGEST_REDIS_CALL_SECONDS = 5.0
@@ -105,6 +106,16 @@ def _check_limits(settings: Settings) -> Iterator[Finding]:
             "clients read them.",
             "Set it to some minutes at least.",
         )
+
+
+def check_traces(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Judges whether traces that OpenTelemetry's variables ask for can be made here."""
+    if not are_wanted(environment):
+        return
+    if reason := find_hindrance(environment):
+        yield warn("traces", reason, "")
+    else:
+        yield ok("traces", "Traces are on here.")
 
 
 def check_keys(settings: Settings) -> Iterator[Finding]:

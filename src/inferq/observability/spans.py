@@ -131,7 +131,7 @@ class SpanMaker:
             [
                 Link(context, {"messaging.message.id": job.id})
                 for job, context in zip(jobs, contexts, strict=True)
-                if context is not None
+                if context is not None and context.trace_flags.sampled
             ],
             start_time=ended_at - round(1e9 * seconds),
         )

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,6 +25,7 @@ FLUSH_SECONDS = 1.5
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _OWN_PROTOCOL = "http/protobuf"
+_PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 _NO_SPAN: AbstractContextManager[None] = nullcontext()
 
 log = structlog.get_logger()
@@ -43,22 +45,13 @@ class Traces:
 
     def start(self) -> None:
         """Begins to trace if that is wanted, and says in the log if it is wanted and cannot be done."""
-        if self._spans is not None or not _are_wanted(os.environ):
+        if self._spans is not None or not are_wanted(os.environ):
             return
-        if reason := _find_hindrance(os.environ):
+        if reason := find_hindrance(os.environ):
             log.error("traces_off", reason=reason)
             return
-        try:
-            from inferq.observability.spans import SpanMaker
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] == "inferq":
-                raise
-            log.error(  # noqa: TRY400 - a package, no fault of ours
-                "traces_off",
-                reason="The variables of OpenTelemetry ask for traces, and its packages are not installed. "
-                "Install inferq with the extra otel, or set OTEL_SDK_DISABLED=true.",
-            )
-            return
+        from inferq.observability.spans import SpanMaker
+
         self._spans = SpanMaker.from_environment(self._service)
         log.info("traces_on", service=self._spans.service)
 
@@ -83,7 +76,7 @@ class Traces:
     def note_run(self, jobs: Sequence[ReceivedJob], kind: ErrorKind | None, seconds: float) -> None:
         """Makes a run that has just ended a span `process`.
 
-        It is linked to every job of the run; that of a single job is also its child.
+        It is linked to every job of the run whose trace is sampled; that of a single job is also its child.
 
         Args:
             jobs: The jobs that shared the run, at least one, all of one model.
@@ -94,7 +87,7 @@ class Traces:
             self._spans.note_run(jobs, kind, seconds)
 
 
-def _are_wanted(environment: Mapping[str, str]) -> bool:
+def are_wanted(environment: Mapping[str, str]) -> bool:
     """Whether the standard variables ask for traces: an exporter, or an endpoint for the usual one."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
@@ -104,8 +97,8 @@ def _are_wanted(environment: Mapping[str, str]) -> bool:
     return any(environment.get(name, "").strip() for name in _ENDPOINTS)
 
 
-def _find_hindrance(environment: Mapping[str, str]) -> str | None:
-    """Why traces that are wanted cannot be made, as far as the variables show it."""
+def find_hindrance(environment: Mapping[str, str]) -> str | None:
+    """Why traces that are wanted cannot be made; None if they can."""
     exporters = {name.strip() for name in environment.get("OTEL_TRACES_EXPORTER", "").split(",")} - {""}
     if exporters and "otlp" not in exporters:
         return "OTEL_TRACES_EXPORTER must be otlp, which is what inferq has, or none."
@@ -115,4 +108,16 @@ def _find_hindrance(environment: Mapping[str, str]) -> str | None:
             f"inferq speaks OTLP as {_OWN_PROTOCOL}, and OTEL_EXPORTER_OTLP_PROTOCOL asks for {protocol!r}. "
             "Remove that variable, and name the receiver's HTTP port (4318)."
         )
+    if not all(map(_is_installed, _PACKAGES)):
+        return (
+            "OpenTelemetry's variables ask for traces, and its packages are not installed. Install inferq "
+            "with the extra otel, or set OTEL_SDK_DISABLED=true."
+        )
     return None
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ModuleNotFoundError, ValueError):  # not even what it is part of
+        return False

@@ -4,7 +4,13 @@ import hashlib
 import pytest
 
 from inferq.doctor.finding import Level
-from inferq.doctor.setting_checks import check_combinations, check_keys, check_variables, check_webhooks
+from inferq.doctor.setting_checks import (
+    check_combinations,
+    check_keys,
+    check_traces,
+    check_variables,
+    check_webhooks,
+)
 from inferq.settings import Settings, load_valid_settings
 
 DIGEST = hashlib.sha256(b"key").hexdigest()
@@ -79,6 +85,12 @@ def test_key_that_clients_send_must_be_one_that_the_proxy_knows():
     assert list(check_keys(Settings(api_keys=f"a:{DIGEST}", api_key="key"))) == []
     [finding] = check_keys(Settings(api_keys=f"a:{DIGEST}", api_key="other"))
     assert "none of INFERQ_API_KEYS" in finding.message
+
+
+def test_traces_that_are_asked_for_and_cannot_be_made_are_warned_of():
+    assert list(check_traces({"OTEL_SERVICE_NAME": "x"})) == []
+    assert levels(check_traces({"OTEL_TRACES_EXPORTER": "otlp"})) == {("traces", "ok")}
+    assert levels(check_traces({"OTEL_TRACES_EXPORTER": "zipkin"})) == {("traces", "warning")}
 
 
 @pytest.mark.parametrize(

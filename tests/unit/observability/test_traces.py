@@ -101,16 +101,20 @@ def test_process_of_a_job_without_a_trace_begins_one(traces, otlp_receiver, trac
     assert (span.parent_id, span.links) == ("", set())
 
 
-def test_requests_that_are_not_sampled_make_no_spans(traces, otlp_receiver):
+def test_jobs_that_are_not_sampled_make_no_spans_and_no_links(traces, otlp_receiver):
     submission = Submission("iris", b"[]", traceparent=f"00-{TRACE}-{SPAN}-00")
     with traces.send([submission]):
         pass
     assert submission.traceparent.startswith(f"00-{TRACE}-")
     assert submission.traceparent.endswith("-00")
     traces.note_run([claimed(1, submission.traceparent)], None, 0.0)
-    traces.note_run([claimed(number, submission.traceparent) for number in range(2)], None, 0.0)
+    unsampled = [claimed(number, submission.traceparent) for number in range(2)]
+    traces.note_run(unsampled, None, 0.0)
+    traces.note_run([*unsampled, claimed(3, TRACEPARENT)], None, 0.0)
     traces.stop()
-    assert otlp_receiver.spans == []
+    [span] = otlp_receiver.spans
+    assert span.links == {(TRACE, SPAN, "job-3")}
+    assert span.attributes["messaging.batch.message_count"] == 3
 
 
 def test_stop_sends_what_is_still_to_be_sent(otlp_receiver, monkeypatch):
