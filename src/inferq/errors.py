@@ -20,6 +20,7 @@ class ErrorKind(StrEnum):
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     UNAUTHORIZED = "unauthorized"
     QUEUE_FULL = "queue-full"
+    EXPIRES_TOO_SOON = "expires-too-soon"
     REDIS_UNAVAILABLE = "redis-unavailable"
     NO_WORKER = "no-worker"
     MODEL_UNAVAILABLE = "model-unavailable"
@@ -45,7 +46,8 @@ class InferqError(Exception):
     Args:
         message: A sentence that says what was expected, what was got, and what to do.
         retry_after_seconds: When trying again may help, where that can be told.
-        problem: The problem document (RFC 9457) that a service answered, where one did.
+        problem: The problem document (RFC 9457) that a service answered, where one did; within the service
+            further members of it.
     """
 
     kind: ErrorKind
@@ -133,6 +135,12 @@ class QueueFullError(InferqError):
     """As many jobs wait as the queue may hold."""
 
     kind = ErrorKind.QUEUE_FULL
+
+
+class ExpiresTooSoonError(InferqError):
+    """The job could not be started within the time that its request gives it."""
+
+    kind = ErrorKind.EXPIRES_TOO_SOON
 
 
 class RedisUnavailableError(InferqError):

@@ -45,7 +45,9 @@ def watch(job_id: JobId, as_json: AsJson = False, url: Url = None) -> None:
                 print_json(job.view)
             else:
                 position = f", number {job.queue_position} in the queue" if job.queue_position else ""
-                print_line(f"{job.status}{position}{f': {job.error}' if job.error else ''}")
+                end = job.expected_end_at
+                expected = f", expected to end at {end.astimezone():%H:%M:%S}" if end else ""
+                print_line(f"{job.status}{position}{expected}{f': {job.error}' if job.error else ''}")
     if job.status == Status.FAILED:
         raise typer.Exit(1)
 

@@ -22,6 +22,7 @@ EXIT_CODES = {
     ErrorKind.UNREACHABLE: 5,
     ErrorKind.REDIS_UNAVAILABLE: 5,
     ErrorKind.QUEUE_FULL: 5,
+    ErrorKind.EXPIRES_TOO_SOON: 5,
     ErrorKind.OVERLOADED: 5,
     ErrorKind.NO_WORKER: 5,
     ErrorKind.MODEL_UNAVAILABLE: 5,

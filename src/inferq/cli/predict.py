@@ -38,6 +38,9 @@ def predict(
     wait_timeout: Annotated[float | None, typer.Option(min=0, help="Longest wait, s.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0, help="Longest run, s.")] = None,
     priority: Annotated[Priority | None, typer.Option(help="Which jobs it goes before.")] = None,
+    expires_in: Annotated[
+        float | None, typer.Option(min=0, help="Longest wait for its turn, s; then the job fails as expired.")
+    ] = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
@@ -51,7 +54,13 @@ def predict(
         raise InvalidInputError("--header and --no-header are for --file with a .csv file.")
     with open_client(url) as client:
         value = _read_table(client, file, model, header) if file and is_table else read_data(data, file)
-        job = client.submit(value, model=model, timeout=timeout, priority=priority and priority.value)
+        job = client.submit(
+            value,
+            model=model,
+            timeout=timeout,
+            priority=priority and priority.value,
+            expires_in=expires_in,
+        )
         if not wait:
             print_json({"job_id": job.id}) if as_json else print_line(job.id)
             return

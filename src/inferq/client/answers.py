@@ -28,6 +28,7 @@ _ERRORS: dict[str, type[InferqError]] = {
         errors.JobStateError,
         errors.IdempotencyConflictError,
         errors.QueueFullError,
+        errors.ExpiresTooSoonError,
         errors.RedisUnavailableError,
         errors.NoWorkerError,
         errors.ModelUnavailableError,

@@ -1,5 +1,6 @@
 """A job as a client holds it: what the service last said of it, and how it looks in a notebook."""
 
+from datetime import datetime
 from html import escape
 from typing import Any
 
@@ -59,6 +60,16 @@ class BaseJob:
         """1 for the next job to be taken; None unless it waits."""
         return self.view.get("queue_position")
 
+    @property
+    def expected_start_at(self) -> datetime | None:
+        """When it will probably be taken, UTC; None unless it waits, and where that cannot be told."""
+        return _read_time(self.view.get("expected_start_at"))
+
+    @property
+    def expected_end_at(self) -> datetime | None:
+        """When it will probably have ended, UTC; None once it has, and where that cannot be told."""
+        return _read_time(self.view.get("expected_end_at"))
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {make_printable(self.id)} {make_printable(self.status)}>"
 
@@ -70,7 +81,8 @@ class BaseJob:
             ("model_version", self.model_version),
             ("attempts", self.attempts),
         ]
-        rows += [(name, self.view.get(name)) for name in ("submitted_at", "finished_at", "queue_position")]
+        times = ("submitted_at", "finished_at", "queue_position", "expected_start_at", "expected_end_at")
+        rows += [(name, self.view.get(name)) for name in times]
         rows += [("error", self.error), ("result", _shorten(self.view.get("result")))]
         cells = "".join(
             f"<tr><th {_LEFT}>{name}</th><td {_LEFT}>{escape(str(value))}</td></tr>"
@@ -81,6 +93,10 @@ class BaseJob:
             f"<table style='color:inherit'><caption {_LEFT}>job <code>{escape(self.id)}</code> "
             f"<b style='color:{colour}'>{escape(self.status)}</b></caption>{cells}</table>"
         )
+
+
+def _read_time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _shorten(value: Any) -> str | None:  # noqa: ANN401 - as the model gives it

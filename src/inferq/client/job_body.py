@@ -24,6 +24,7 @@ class JobOptions:
     timeout: float | None = None
     priority: str | None = None
     webhook: str | None = None
+    expires_in: float | None = None
 
     def write_body(self, data: bytes) -> bytes:
         """Writes the body of a request for a job, with this JSON as its data."""
@@ -32,6 +33,7 @@ class JobOptions:
             "timeout": self.timeout,
             "priority": self.priority,
             "webhook": self.webhook,
+            "expires_in": self.expires_in,
         }
         rest = write_json({name: value for name, value in members.items() if value is not None})
         return b'{"data":' + data + (b"," + rest[1:] if len(rest) > 2 else rest[1:])

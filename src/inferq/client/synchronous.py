@@ -74,6 +74,7 @@ class Client(BaseClient):
         timeout: float | None = None,
         priority: str | None = None,
         webhook: str | None = None,
+        expires_in: float | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submits data and returns at once.
@@ -84,6 +85,7 @@ class Client(BaseClient):
             timeout: Longest run, s; the model's own if left out.
             priority: `high`, `normal` or `low`.
             webhook: URL to which the end is reported.
+            expires_in: How long it may wait for its turn, s; what has not started by then fails as expired.
             idempotency_key: By which the service knows a repeated request; a random one if left out.
 
         Returns:
@@ -93,9 +95,10 @@ class Client(BaseClient):
             InvalidInputError: The data does not fit the model.
             UnknownModelError: There is no such model.
             QueueFullError: Too many jobs wait.
+            ExpiresTooSoonError: It plainly cannot start within `expires_in`.
             UnreachableError: The service did not answer.
         """
-        options = JobOptions(model, timeout, priority, webhook)
+        options = JobOptions(model, timeout, priority, webhook, expires_in)
         return Job(self, self.run(requests.submit(data, options, idempotency_key, self.cache, self.retries)))
 
     def submit_many(self, items: Iterable[Any], **options: Any) -> list[Job]:  # noqa: ANN401
@@ -103,7 +106,7 @@ class Client(BaseClient):
 
         Args:
             items: The data of each job.
-            **options: `model`, `timeout`, `priority` and `webhook`, as for `submit`.
+            **options: `model`, `timeout`, `priority`, `webhook` and `expires_in`, as for `submit`.
         """
         batches = JobBatches(items, JobOptions(**options), self.cache, self.retries)
         ids = self.run(batches.submit_all())
@@ -137,7 +140,7 @@ class Client(BaseClient):
             items: The data of each job, which is rows too: `[[row] for row in rows]`. Read as it is needed.
             batch_size: How many are submitted together; four times as many are in flight.
             progress: Whether to show a progress bar; by default where standard error is a terminal.
-            **options: `model`, `timeout` and `priority`, as for `submit`.
+            **options: `model`, `timeout`, `priority` and `expires_in`, as for `submit`.
 
         Raises:
             JobFailedError: A job has failed; those behind it go on.

@@ -145,6 +145,7 @@ def _make_services(settings: Settings, requests: RequestMetrics, *, shares_port:
             settings.max_rows,
             settings.max_run_timeout_seconds,
             UrlPolicy.from_settings(settings),
+            settings.job_ttl_seconds,
         ),
         process_pool=ProcessPool(),
         body_budget=BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes)),

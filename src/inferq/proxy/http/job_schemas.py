@@ -125,6 +125,12 @@ class PredictRequest(BaseModel):
         description="Where the job's end is reported by a signed POST: an http or https URL, public. "
         "Refused where INFERQ_WEBHOOK_SECRET is not set.",
     )
+    expires_in: float | None = Field(
+        None,
+        gt=0,
+        description="How long the job may wait for its turn, s, at most INFERQ_JOB_TTL_SECONDS: what has not "
+        "started by then fails as expired. Refused at once where it plainly cannot start by then.",
+    )
 
 
 class Submitted(BaseModel):

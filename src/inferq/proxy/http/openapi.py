@@ -60,6 +60,7 @@ REFUSALS = (
     ErrorKind.MODEL_UNAVAILABLE,
     ErrorKind.IDEMPOTENCY_CONFLICT,
     ErrorKind.QUEUE_FULL,
+    ErrorKind.EXPIRES_TOO_SOON,
     ErrorKind.REDIS_UNAVAILABLE,
 )
 """Kinds of problems for which a request for predictions may be refused."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from pydantic_core import from_json
@@ -14,7 +15,7 @@ from inferq.webhooks.url_policy import OFF, UrlPolicy
 
 _EXAMPLE = 'An example: {"data": [[5.1, 3.5, 1.4, 0.2]]}'
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_MEMBERS = ("data", "model", "timeout", "priority", "webhook")
+_MEMBERS = ("data", "model", "timeout", "priority", "webhook", "expires_in")
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class PredictBody:
         timeout_seconds: Longest run, or None for the model's own.
         priority: Jobs of a higher one are taken first.
         webhook: URL to which the job's end is reported, or None for nowhere.
+        expires_in_seconds: How long it may wait to be started, or None for as long as any job.
     """
 
     data: Any
@@ -34,10 +36,11 @@ class PredictBody:
     timeout_seconds: float | None = None
     priority: Priority = Priority.NORMAL
     webhook: str | None = None
+    expires_in_seconds: float | None = None
 
 
 def parse_predict_body(
-    raw: bytes, longest_timeout: float, webhook_rules: UrlPolicy | None = None
+    raw: bytes, longest_timeout: float, webhook_rules: UrlPolicy | None = None, longest_wait: float = inf
 ) -> PredictBody:
     """Parses the body of `POST /predict`.
 
@@ -45,13 +48,14 @@ def parse_predict_body(
         raw: The body as it was received.
         longest_timeout: Largest `timeout` to accept, seconds.
         webhook_rules: Which URLs to accept as `webhook`; None: none.
+        longest_wait: Largest `expires_in` to accept, seconds.
 
     Raises:
         InvalidJsonError: It is no JSON object.
         InvalidInputError: A member is missing, unknown, sent twice, or of the wrong type.
     """
     body = parse_object(raw, _EXAMPLE)
-    taken = read_members(body, longest_timeout, webhook_rules)
+    taken = read_members(body, longest_timeout, webhook_rules, longest_wait)
     refuse_duplicates(raw, count_strings(body))
     return taken
 
@@ -85,7 +89,10 @@ def parse_object(raw: bytes, example: str, noun: str = "request body") -> dict[s
 
 
 def read_members(
-    body: dict[str, Any], longest_timeout: float, webhook_rules: UrlPolicy | None = None
+    body: dict[str, Any],
+    longest_timeout: float,
+    webhook_rules: UrlPolicy | None = None,
+    longest_wait: float = inf,
 ) -> PredictBody:
     """Reads the members of one prediction request; `parse_predict_body` also refuses duplicates.
 
@@ -101,9 +108,10 @@ def read_members(
     return PredictBody(
         body["data"],
         model,
-        _read_timeout(body.get("timeout"), longest_timeout),
+        _read_seconds(body.get("timeout"), "timeout", longest_timeout, "INFERQ_MAX_RUN_TIMEOUT_SECONDS"),
         _read_priority(body.get("priority")),
         _read_webhook(body.get("webhook"), webhook_rules),
+        _read_seconds(body.get("expires_in"), "expires_in", longest_wait, "INFERQ_JOB_TTL_SECONDS"),
     )
 
 
@@ -121,15 +129,16 @@ def refuse_unknown(body: dict[str, Any], members: tuple[str, ...], example: str)
         )
 
 
-def _read_timeout(timeout: object, longest: float) -> float | None:
-    if timeout is None:
+def _read_seconds(seconds: object, name: str, longest: float, setting: str) -> float | None:
+    """Reads a member that is a time, which a setting limits."""
+    if seconds is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= longest:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= longest:
         raise InvalidInputError(
-            f"timeout must be seconds, more than 0 and at most {longest:g} (INFERQ_MAX_RUN_TIMEOUT_SECONDS), "
-            f"got {repr(timeout)[:80]}."
+            f"{name} must be seconds, more than 0 and at most {longest:g} ({setting}), got "
+            f"{repr(seconds)[:80]}."
         )
-    return timeout
+    return seconds
 
 
 def _read_priority(priority: object) -> Priority:

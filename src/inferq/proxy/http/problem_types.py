@@ -92,6 +92,12 @@ TYPES = {
         "100000 jobs wait for model 'iris' and no more are taken (INFERQ_MAX_QUEUED). Try again later, or "
         "add workers.",
     ),
+    ErrorKind.EXPIRES_TOO_SOON: ProblemType(
+        503,
+        "The job would not start in time",
+        "The job would start in about 95 s, and it expires in 10 s. Give it more time, try again later, or "
+        "add workers.",
+    ),
     ErrorKind.REDIS_UNAVAILABLE: ProblemType(
         503, "The queue is out of reach", "Redis did not answer within 1.5 s."
     ),

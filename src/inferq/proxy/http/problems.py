@@ -84,7 +84,7 @@ def make_document(path: str, error: InferqError) -> dict[str, str | int]:
     shape = TYPES.get(error.kind)
     if shape is None:
         return _document(path, 500, "internal", "Internal error", _UNEXPECTED)
-    return _document(path, shape.status, error.kind, shape.title, error.message)
+    return _document(path, shape.status, error.kind, shape.title, error.message) | (error.problem or {})
 
 
 def log_unexpected(path: str, method: str, error: Exception) -> dict[str, str | int]:
@@ -132,7 +132,8 @@ async def _answer_inferq_error(request: Request, error: Exception) -> Response:
     headers = dict(shape.headers)
     if shape.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or RETRY_AFTER_SECONDS))
-    return make_problem(request.scope["path"], shape.status, error.kind, shape.title, error.message, headers)
+    document = make_document(request.scope["path"], error)
+    return Response(to_json(document), shape.status, headers, MEDIA_TYPE)
 
 
 async def _answer_invalid_parameters(request: Request, error: Exception) -> Response:

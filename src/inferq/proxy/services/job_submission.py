@@ -86,6 +86,8 @@ def read_idempotency(
     for one in submissions:
         timeout = None if one.timeout_seconds is None else float(one.timeout_seconds)
         parts += (to_json([one.model, one.priority, timeout, one.webhook]), one.data)
+        if one.expires_in_seconds is not None:
+            parts.append(to_json(float(one.expires_in_seconds)))
     return Idempotency(
         keys[0].decode("ascii"), b"".join(parts), get_services(request).settings.idempotency_ttl_seconds
     )

@@ -38,12 +38,18 @@ class RequestRules:
         max_rows: Most rows in one job.
         max_run_timeout_seconds: Largest `timeout` to accept.
         webhook_rules: Which URLs to accept as `webhook`; None: none.
+        job_ttl_seconds: Largest `expires_in` to accept.
     """
 
     default_model: str
     max_rows: int
     max_run_timeout_seconds: float
     webhook_rules: UrlPolicy | None
+    job_ttl_seconds: float
+
+    def read_members(self, body: dict[str, Any]) -> PredictBody:
+        """Reads the members of a request for a job; see `read_members`."""
+        return read_members(body, self.max_run_timeout_seconds, self.webhook_rules, self.job_ttl_seconds)
 
 
 class RequestCheck[T](Protocol):
@@ -81,7 +87,7 @@ class SocketMessage(NamedTuple):
 
 def check_predict(raw: bytes, rules: RequestRules, models: KnownModels, owner: str) -> Submission:
     """Checks a body of `POST /predict`; see `RequestCheck`."""
-    body = parse_predict_body(raw, rules.max_run_timeout_seconds, rules.webhook_rules)
+    body = parse_predict_body(raw, rules.max_run_timeout_seconds, rules.webhook_rules, rules.job_ttl_seconds)
     return _check_data(body, rules, models, owner)
 
 
@@ -90,7 +96,7 @@ def check_batch(raw: bytes, rules: RequestRules, models: KnownModels, owner: str
     submissions = []
     for number, job in enumerate(parse_batch(raw)):
         with name_job(number):
-            body = read_members(job, rules.max_run_timeout_seconds, rules.webhook_rules)
+            body = rules.read_members(job)
             submissions.append(_check_data(body, rules, models, owner))
     return submissions
 
@@ -104,7 +110,7 @@ def check_message(raw: bytes, rules: RequestRules, models: KnownModels, owner: s
         watched = _read_watched(message)
         if watched is None:
             members = {name: value for name, value in message.items() if name != "ref"}
-            body = read_members(members, rules.max_run_timeout_seconds, rules.webhook_rules)
+            body = rules.read_members(members)
         refuse_duplicates(raw, count_strings(message))
         if watched is not None:
             return SocketMessage(ref, watched)
@@ -123,7 +129,9 @@ def check_in_process[T](
 def make_submission(body: PredictBody, model: str, owner: str) -> Submission:
     """Makes what the queue stores of a request whose data fits."""
     data = json_codec.write(body.data, non_finite="string")
-    return Submission(model, data, body.priority, body.timeout_seconds, owner, body.webhook)
+    return Submission(
+        model, data, body.priority, body.timeout_seconds, owner, body.webhook, body.expires_in_seconds
+    )
 
 
 def _check_data(body: PredictBody, rules: RequestRules, models: KnownModels, owner: str) -> Submission:

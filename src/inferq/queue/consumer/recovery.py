@@ -13,6 +13,8 @@ from inferq.queue.schema.times import to_milliseconds
 
 RECOVER_LIMIT = 100
 """Most jobs of each kind that one pass handles."""
+_MOST_PASSES = 50
+"""Most passes over a queue in a row, where more jobs have not started in time than one pass ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Recovery:
         self._foreign_model = b""  # the one whose ended jobs were removed last
 
     def recover(self) -> Recovered:
-        """Makes one pass.
+        """Makes a pass, and more where that many jobs have not started in time.
 
         Of one other model in turn, which perhaps no worker serves any more, it removes ended jobs in time,
         and ends those that waited too long.
@@ -91,12 +93,15 @@ class Recovery:
             to_milliseconds(self._retries.cap_seconds),
         ]  # fmt: skip
         for model in self._models:
-            with redis_errors():
-                *found, models = self._access.call(
-                    scripts.RECOVER, [self._access.keys.queue(model)], arguments
-                )
-            total = [sum(pair) for pair in zip(total, found, strict=True)]
-            kept.update(models)
+            for _ in range(_MOST_PASSES):
+                with redis_errors():
+                    *found, has_more, models = self._access.call(
+                        scripts.RECOVER, [self._access.keys.queue(model)], arguments
+                    )
+                total = [sum(pair) for pair in zip(total, found, strict=True)]
+                kept.update(models)
+                if not has_more:
+                    break
         self._forget_next(kept.difference(map(encode_id, self._models)))
         return Recovered(*total)
 

@@ -21,6 +21,7 @@
 local ttl_ms, now = tonumber(ARGV[3]), now_ms()
 check_records()
 expire_waiting(KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[4]), ttl_ms, now)
+expire_unstarted(KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[4]), ttl_ms, now)
 purge_queue(KEYS[1], ARGV[2], now, ttl_ms)
 write_counts(now)
 publish_events()

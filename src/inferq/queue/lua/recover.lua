@@ -13,7 +13,8 @@
 -- ARGV[7]  longest time for which a lease is believed, ms
 -- ARGV[8]  longest pause before a retry, ms
 --
--- Returns  {jobs reclaimed, retries requeued, missing jobs requeued, jobs failed, models of which jobs are kept}
+-- Returns  {jobs reclaimed, retries requeued, missing jobs requeued, jobs failed, 1 if more have not started in time or else 0,
+--           models of which jobs are kept}
 
 --- @include "attempts"
 --- @include "base"
@@ -191,6 +192,8 @@ end
 requeue(unleased)
 
 failed_count = failed_count + expire_waiting(queue, limit, job_ttl_ms, ttl_ms, now)
+local unstarted_count, has_more = expire_unstarted(queue, limit, job_ttl_ms, ttl_ms, now)
+failed_count = failed_count + unstarted_count
 
 write_counts(now)
 update_drain_rate(queue, now)
@@ -201,4 +204,4 @@ local models = read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}
 if read_held_bytes() > 0 and not has_open_jobs(models) then add_held_bytes(-read_held_bytes()) end -- records were changed from outside
 keep_records(job_ttl_ms + ttl_ms)
 publish_events()
-return {lapsed_count, due_count, missing_count, failed_count, models}
+return {lapsed_count, due_count, missing_count, failed_count, has_more and 1 or 0, models}

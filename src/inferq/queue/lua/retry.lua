@@ -18,6 +18,7 @@
 --- @include "clock"
 --- @include "counters"
 --- @include "data_size"
+--- @include "deadlines"
 --- @include "drain_rate"
 --- @include "held_bytes"
 --- @include "jobs"
@@ -48,6 +49,10 @@ end
 local now = now_ms()
 begin_minute(queue, now)
 local sequence = call('INCR', queue .. ':sequence')
+if job.start_by_ms then -- it has as much time again
+  job.start_by_ms = now + tonumber(job.start_by_ms) - tonumber(job.submitted_ms)
+  note_deadline(queue, id, format_int(job.start_by_ms), ttl_ms)
+end
 job.state, job.sequence, job.submitted_ms, job.retry_token = 'queued', sequence, now, token
 job.bytes = bytes
 for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'outside', 'webhook_status',

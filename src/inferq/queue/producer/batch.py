@@ -15,6 +15,7 @@ from inferq.errors import RedisUnavailableError
 from inferq.queue.producer.durability import DurableScripts
 from inferq.queue.producer.large_data import split_data
 from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
+from inferq.queue.producer.start_check import StartCheck
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
@@ -34,15 +35,22 @@ class BatchSubmit:
         redis: The server.
         server: What the server can take.
         durable: Runs the script that accepts jobs.
+        start_check: Refuses jobs that would not start in time.
         settings: Lifetimes and limits.
     """
 
     def __init__(
-        self, redis: BoundedRedis, server: ServerCheck, durable: DurableScripts, settings: Settings
+        self,
+        redis: BoundedRedis,
+        server: ServerCheck,
+        durable: DurableScripts,
+        start_check: StartCheck,
+        settings: Settings,
     ) -> None:
         self._redis = redis
         self._server = server
         self._durable = durable
+        self._start_check = start_check
         self._ttl_ms = get_open_job_ttl_ms(settings)
         self._max_queued = settings.max_queued
 
@@ -61,6 +69,7 @@ class BatchSubmit:
         Raises:
             QueueFullError: With them, more than `max_queued` jobs would wait for a model, or their data would
                 take too many bytes.
+            ExpiresTooSoonError: One plainly cannot start within its `expires_in_seconds`.
             BodyTooLargeError: The data could never be stored.
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
@@ -68,6 +77,7 @@ class BatchSubmit:
         limits = await self._server.read_limits()
         sizes = [len(one.data) for one in submissions]
         limits.check(max(sizes), sum(sizes))
+        await self._start_check.check(submissions, idempotency)
         option = "" if idempotency is None else idempotency.encode_option(submissions[0].owner)
         arguments: list[Any] = [self._max_queued, option, self._ttl_ms, limits.held_bytes, sum(sizes)]
         for one in submissions:

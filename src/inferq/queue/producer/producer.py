@@ -18,6 +18,7 @@ from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.batch import BatchSubmit
 from inferq.queue.producer.control import JobControl
 from inferq.queue.producer.durability import DurableScripts
+from inferq.queue.producer.start_check import StartCheck
 from inferq.queue.producer.submit import JobSubmit
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.connection import close_async, connect_async
@@ -51,7 +52,8 @@ class Producer:
         self.large_results = LargeResults(self.redis)
         self.stream_tickets = StreamTickets(self.redis)
         server, durable = ServerCheck(self.redis, settings), DurableScripts(self.redis, settings)
-        submit = JobSubmit(self.redis, server, durable, settings)
+        start_check = StartCheck(self.redis, forecasts)
+        submit = JobSubmit(self.redis, server, durable, start_check, settings)
         control = JobControl(self.redis, server, self.jobs, settings)
         registry = ServiceRegistry(self.redis)
 
@@ -59,7 +61,7 @@ class Producer:
         self.ping = self.redis.ping
         self.submit = submit.submit
         self.check_takes_jobs = submit.check_takes_jobs
-        self.submit_batch = BatchSubmit(self.redis, server, durable, settings).submit
+        self.submit_batch = BatchSubmit(self.redis, server, durable, start_check, settings).submit
         self.read_max_queued_bytes = server.read_held_bytes
 
         self.read = self.jobs.read

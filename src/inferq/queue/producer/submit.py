@@ -6,6 +6,7 @@ from typing import Any, cast
 from inferq.queue.producer.durability import DurableScripts
 from inferq.queue.producer.large_data import split_data
 from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
+from inferq.queue.producer.start_check import StartCheck
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
@@ -29,15 +30,22 @@ class JobSubmit:
         redis: The server.
         server: What the server can take.
         durable: Runs the script that accepts jobs.
+        start_check: Refuses jobs that would not start in time.
         settings: Lifetimes and limits.
     """
 
     def __init__(
-        self, redis: BoundedRedis, server: ServerCheck, durable: DurableScripts, settings: Settings
+        self,
+        redis: BoundedRedis,
+        server: ServerCheck,
+        durable: DurableScripts,
+        start_check: StartCheck,
+        settings: Settings,
     ) -> None:
         self._redis = redis
         self._server = server
         self._durable = durable
+        self._start_check = start_check
         self._ttl_ms = get_open_job_ttl_ms(settings)
         self._max_queued = settings.max_queued
         self._connection = AsyncPipelinedConnection(redis.client)
@@ -57,6 +65,7 @@ class JobSubmit:
 
         Raises:
             QueueFullError: `max_queued` jobs wait for the model already, or their data takes too many bytes.
+            ExpiresTooSoonError: It plainly cannot start within `expires_in_seconds`.
             BodyTooLargeError: The data could never be stored.
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
@@ -64,6 +73,8 @@ class JobSubmit:
         size = len(submission.data)
         limits = await self._server.read_limits()
         limits.check(size, size)
+        if submission.expires_in_seconds is not None:
+            await self._start_check.check([submission], idempotency)
         request = submission, idempotency
         if size > INLINE_BYTES:
             [answer] = await self._send([request])

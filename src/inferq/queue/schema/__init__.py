@@ -17,6 +17,7 @@ All keys, with `{prefix}` before each:
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
 | `queue:{model}:leases` | sorted set | tokens of claims whose jobs run, by the lease's deadline in ms |
 | `queue:{model}:retries` | sorted set | jobs waiting for a retry, by due time in ms |
+| `queue:{model}:deadlines` | sorted set | open jobs with `expires_in`, by when they must have started in ms |
 | `queue:{model}:completed` | sorted set | completed jobs, by when they ended in ms: ids as JSON |
 | `queue:{model}:dead` | sorted set | failed jobs, by when they ended in ms |
 | `queue:{model}:counts` | hash | how jobs ended, and how many; see `lua/includes/counters.lua` |

@@ -63,6 +63,10 @@ class Keys:
         """Tokens of the claims whose jobs run, by the deadline of their lease."""
         return f"{self.queue(model)}:leases"
 
+    def deadlines(self, model: str) -> str:
+        """Jobs of a model that must have started by a time, by that time."""
+        return f"{self.queue(model)}:deadlines"
+
     def completed(self, model: str) -> str:
         """Completed jobs of a model by the time they ended, several in an entry."""
         return f"{self.queue(model)}:completed"
@@ -74,6 +78,10 @@ class Keys:
     def pop(self, token: str) -> str:
         """There while a claim behind a BRPOP may trust that this has popped something."""
         return f"{self.prefix}pop:{token}"
+
+    def idempotency(self, digest: str) -> str:
+        """What is remembered of an `Idempotency-Key`."""
+        return f"{self.prefix}idempotency:{digest}"
 
     @property
     def scan_cursor(self) -> str:

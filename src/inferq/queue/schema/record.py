@@ -98,6 +98,7 @@ def lua_includes() -> dict[str, str]:
     )
     claimed = ("model", "submitted_ms", "timeout_ms", "request_id", "traceparent")
     running = ("started_ms", "token", "model", "priority", "submitted_ms", "owner", "bytes")
+    plain = {"start_by_ms": ""}
     rest = _join("model", **{name: f"' .. {name} .. '" for name in new}).removeprefix("' .. ")
     return {
         "record_fields": f"""\
@@ -114,11 +115,11 @@ local QUEUED_HEAD = '{queued}'
 local LEASED_HEAD = '{_join("state", "sequence", state="leased", attempts="1", **claim)}'
 local ENDED_HEAD = '{_join("state", "attempts", state="ended", ended_ms="%s")}'
 
--- Plain records, with no JSON behind the fields. Of a job that waits and was never claimed; captured are the
--- sequence number and the rest, {", ".join(claimed)}. And of a job that runs;
--- captured are attempts and the rest, {", ".join(running)}.
-local PLAIN_QUEUED = '^{queued}({_join("sequence", **_capture(*claimed))})$'
-local PLAIN_LEASED = '^{leased}({_join("attempts", **_capture(*running))})$'
+-- Plain records: no JSON behind the fields, and no time by which they must have started. Of a job that waits
+-- and was never claimed; captured are the sequence number and the rest, {", ".join(claimed)}.
+-- And of a job that runs; captured are attempts and the rest, {", ".join(running)}.
+local PLAIN_QUEUED = '^{queued}({_join("sequence", **_capture(*claimed) | plain)})$'
+local PLAIN_LEASED = '^{leased}({_join("attempts", **_capture(*running) | plain)})$'
 
 local IS_QUEUED, IS_ENDED = '^queued|', '^ended|'
 """,

@@ -42,6 +42,7 @@ async def test_same_request_written_otherwise_is_the_same(client, announced, con
         {"data": [[5.1, 3.5, 1.4, 0.3]]},
         DATA | {"timeout": 3},
         DATA | {"priority": "high"},
+        DATA | {"expires_in": 60},
     ],
 )
 async def test_key_with_another_request_is_refused(client, announced, redis_client, body):

@@ -102,11 +102,10 @@ local function claim_job(queue, model, id, list_priority)
     return 'back'
   end
   local data, has_data = read_data(id)
-  local too_late = now - tonumber(job.submitted_ms) > job_ttl_ms
-  if not has_data or too_late then
+  local expiry = find_expiry(job, job_ttl_ms, now)
+  if not has_data or expiry then
     if notice_outside_end(queue, id, job, result_ttl_ms, now) then return 'next' end
-    local message = too_late and describe_expiry(job, job_ttl_ms) or
-      'The job has no data: it expired, or its producer pushed the id before it set job:' .. id ..
+    local message = expiry or 'The job has no data: it expired, or its producer pushed the id before it set job:' .. id ..
       ':data. Submit it again.'
     fail_job(queue, id, job, result_ttl_ms, now, 'expired', message)
     return 'next'

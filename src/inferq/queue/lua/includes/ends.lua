@@ -3,6 +3,7 @@
 
 --- @include "base"
 --- @include "counters"
+--- @include "deadlines"
 --- @include "events"
 --- @include "held_bytes"
 --- @include "jobs"
@@ -21,6 +22,7 @@ end
 local function record_end(queue, id, job, ttl_ms, now)
   if job.state == 'leased' then end_lease(queue, job.token, {id}) end
   call('ZREM', queue .. ':retries', id)
+  if job.start_by_ms then drop_deadline(queue, id) end
   keep_records(ttl_ms)
   job.state, job.ended_ms = 'ended', now
   save_job(id, job)

@@ -2,6 +2,7 @@
 
 --- @include "base"
 --- @include "data_size"
+--- @include "deadlines"
 --- @include "keys"
 --- @include "new_record"
 --- @include "record_layout"
@@ -12,7 +13,11 @@ local function store_job(id, model, priority, data, options, request_id, tracepa
   if data ~= '' then call('PSETEX', job_key(id, 'data'), ttl_ms, data) end
   call('PSETEX', job_key(id, 'status'), ttl_ms, 'pending')
   local timeout_ms, bytes = options.timeout_ms and format_int(options.timeout_ms) or '', format_int(measure_data(id, data))
-  local start_by_ms = options.expires_in_ms and format_int(now + options.expires_in_ms) or ''
+  local start_by_ms = ''
+  if options.expires_in_ms then
+    start_by_ms = format_int(now + options.expires_in_ms)
+    note_deadline(queue_key(model), id, start_by_ms, ttl_ms)
+  end
   local rest = format_rest(model, priority, now, timeout_ms, options.owner or '', bytes, start_by_ms, request_id, traceparent)
   if data ~= '' and not options.webhook then return rest end
   return rest .. cjson.encode({is_large = data == '' and '1' or nil, webhook = options.webhook})
