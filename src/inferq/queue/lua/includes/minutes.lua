@@ -33,11 +33,11 @@ local function begin_minute(queue, now)
   local latest = read_safely('LINDEX', key, 0) or ''
   local of_minute = tonumber(latest:match('^%d+')) or 0
   if of_minute == minute then return latest end
-  if of_minute > minute then redis.pcall('UNLINK', key) end -- the clock has been set back
   local entry = make_entry(queue, now)
-  redis.pcall('LPUSH', key, entry)
-  redis.pcall('LTRIM', key, 0, MOST_MINUTES - 1)
-  redis.pcall('PEXPIRE', key, MOST_MINUTES * MINUTE_MS)
+  -- where the server refuses it, nothing is written: else a script that may not write at maxmemory could go on
+  if type(redis.pcall('LPUSH', key, entry)) == 'table' then return entry end
+  call('LTRIM', key, 0, of_minute > minute and 0 or MOST_MINUTES - 1) -- the clock may have been set back
+  call('PEXPIRE', key, MOST_MINUTES * MINUTE_MS)
   return entry
 end
 
