@@ -75,6 +75,90 @@ REDIS_MEMORY_LIMIT = MetricDefinition(
     "inferq_redis_memory_limit_bytes", "gauge", (), "The server's maxmemory; absent where it has none."
 )
 
+_OF_MODEL = ("model",)
+JOBS_SUBMITTED = MetricDefinition(
+    "inferq_jobs_submitted_total",
+    "counter",
+    ("model", "priority"),
+    "Jobs that were accepted; those from outside count when a worker first sees them.",
+)
+JOBS_ENDED = MetricDefinition(
+    "inferq_jobs_ended_total",
+    "counter",
+    ("model", "outcome", "error_kind"),
+    "Jobs that have ended: completed, failed as error_kind says, or lost by the deletion of their record.",
+)
+JOBS = MetricDefinition(
+    "inferq_jobs",
+    "gauge",
+    ("model", "state", "priority"),
+    "Jobs that have not ended: waiting (by priority), running, or retrying.",
+)
+OLDEST_WAIT = MetricDefinition(
+    "inferq_oldest_wait_seconds",
+    "gauge",
+    _OF_MODEL,
+    "How long the job has waited that waits longest; 0 where none waits.",
+)
+WAIT = MetricDefinition(
+    "inferq_wait_seconds", "histogram", _OF_MODEL, "From a job's submission to its first start, as it ends."
+)
+RUN = MetricDefinition(
+    "inferq_run_seconds", "histogram", _OF_MODEL, "How long runs took; one that jobs shared is one."
+)
+TOTAL = MetricDefinition(
+    "inferq_total_seconds", "histogram", _OF_MODEL, "From a job's submission to its end."
+)
+BATCH = MetricDefinition("inferq_batch_jobs", "histogram", _OF_MODEL, "How many jobs shared a run.")
+MODEL_RUN_SECONDS = MetricDefinition(
+    "inferq_model_run_seconds_total",
+    "counter",
+    ("model", "key"),
+    "Seconds that workers ran jobs, by the name of their API key; a run is shared out over its batch.",
+)
+WORKERS = MetricDefinition("inferq_workers", "gauge", _OF_MODEL, "Live workers that serve the model.")
+QUEUE_BYTES = MetricDefinition("inferq_queue_bytes", "gauge", (), "Data of all jobs that have not ended.")
+QUEUE_BYTES_LIMIT = MetricDefinition(
+    "inferq_queue_limit_bytes", "gauge", (), "How much that may be; absent where there is no limit."
+)
+DEAD_LETTERS = MetricDefinition(
+    "inferq_dead_letters", "gauge", _OF_MODEL, "Failed jobs that can still be read and retried."
+)
+RETRIES = MetricDefinition(
+    "inferq_retries_total", "counter", _OF_MODEL, "Attempts that failed and were followed by another."
+)
+USER_RETRIES = MetricDefinition(
+    "inferq_user_retries_total", "counter", _OF_MODEL, "Failed jobs that were queued again by order."
+)
+LEASES_LAPSED = MetricDefinition(
+    "inferq_leases_lapsed_total", "counter", _OF_MODEL, "Leases that a worker did not renew in time."
+)
+RECOVERED = MetricDefinition(
+    "inferq_jobs_recovered_total", "counter", _OF_MODEL, "Jobs that recovery has queued again."
+)
+LATE_FINISHES = MetricDefinition(
+    "inferq_late_finishes_total",
+    "counter",
+    _OF_MODEL,
+    "Results that counted though the worker's lease had passed on.",
+)
+STALE_FINISHES = MetricDefinition(
+    "inferq_stale_finishes_total",
+    "counter",
+    _OF_MODEL,
+    "Ends that changed nothing, since the job had ended or was another worker's.",
+)
+WEBHOOKS = MetricDefinition("inferq_webhooks", "gauge", ("state",), "Webhooks that are pending.")
+WEBHOOKS_ENDED = MetricDefinition(
+    "inferq_webhooks_ended_total", "counter", ("state",), "Webhooks that were delivered or given up."
+)
+CIRCUIT_BREAKERS = MetricDefinition(
+    "inferq_circuit_breakers_open",
+    "gauge",
+    (),
+    "Receivers that rest since they did not answer, over all workers.",
+)
+
 WORKER_RUN = MetricDefinition(
     "inferq_worker_run_seconds",
     "histogram",
@@ -97,7 +181,13 @@ WORKER_JOBS_HELD = MetricDefinition(
     "inferq_worker_jobs_held", "gauge", (), "Jobs that are leased to this process."
 )
 
-SERVICE_METRICS = (REDIS_UP, REDIS_MEMORY, REDIS_MEMORY_LIMIT)
+SERVICE_METRICS = (
+    *(REDIS_UP, REDIS_MEMORY, REDIS_MEMORY_LIMIT, QUEUE_BYTES, QUEUE_BYTES_LIMIT),
+    *(JOBS_SUBMITTED, JOBS_ENDED, JOBS, DEAD_LETTERS, USER_RETRIES),
+    *(OLDEST_WAIT, WAIT, RUN, TOTAL, BATCH, MODEL_RUN_SECONDS, WORKERS),
+    *(RETRIES, LEASES_LAPSED, RECOVERED, LATE_FINISHES, STALE_FINISHES),
+    *(WEBHOOKS, WEBHOOKS_ENDED, CIRCUIT_BREAKERS),
+)
 """Of the whole service: every proxy says the same."""
 PROXY_METRICS = (HTTP_DURATION, BUILD_INFO)
 """Of one proxy process."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
     from inferq.queue.inspection.listing import LARGEST_PAGE_BYTES
     from inferq.queue.inspection.memory import ServerMemory
+    from inferq.queue.inspection.metrics import ModelMetrics, QueueMetrics
     from inferq.queue.inspection.server_report import ServerReport
     from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable
     from inferq.queue.producer.producer import Producer
@@ -59,11 +60,13 @@ __all__ = [
     "JobFilter",
     "LargeResults",
     "ModelLoads",
+    "ModelMetrics",
     "Outage",
     "OutboxEntry",
     "Position",
     "PrefetchedClaim",
     "Producer",
+    "QueueMetrics",
     "QueueNumbers",
     "QueueStats",
     "ResultUpload",
@@ -114,6 +117,10 @@ _NAMES_OF = {
     ),
     "inspection.listing": ("LARGEST_PAGE_BYTES",),
     "inspection.memory": ("ServerMemory",),
+    "inspection.metrics": (
+        "ModelMetrics",
+        "QueueMetrics",
+    ),
     "inspection.server_report": ("ServerReport",),
     "inspection.stats": (
         "QueueNumbers",

@@ -1,13 +1,14 @@
 """Answers scrapes: what Redis knows of the whole service, and what this process has counted."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from inferq.errors import InvalidSettingError, RedisUnavailableError
-from inferq.observability.metrics import REDIS_MEMORY, REDIS_MEMORY_LIMIT, REDIS_UP, Reading
+from inferq.observability.metrics import REDIS_UP, Reading
 from inferq.observability.request_metrics import RequestMetrics
-from inferq.queue import Producer, ServerMemory
+from inferq.proxy.services.service_metrics import describe_service
+from inferq.queue import Producer
 from inferq.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,11 +74,12 @@ class MetricsReader:
         return await asyncio.shield(self._reading)
 
     async def _read_redis(self) -> list[Reading]:
+        producer = self._producer
         try:
-            memory = await self._producer.read_memory()
+            with producer.share_time_limit():
+                return list(describe_service(await producer.read_metrics(), await producer.read_memory()))
         except RedisUnavailableError:
             return [Reading(REDIS_UP, (), 0)]
-        return [Reading(REDIS_UP, (), 1), *_describe_memory(memory)]
 
 
 def _parse_names(settings: Settings) -> frozenset[str]:
@@ -89,9 +91,3 @@ def _parse_names(settings: Settings) -> frozenset[str]:
             "Add one there (inferq key NAME makes it), or leave the name out."
         )
     return names
-
-
-def _describe_memory(memory: ServerMemory) -> Iterator[Reading]:
-    yield Reading(REDIS_MEMORY, (), memory.used_bytes)
-    if memory.limit_bytes is not None:
-        yield Reading(REDIS_MEMORY_LIMIT, (), memory.limit_bytes)

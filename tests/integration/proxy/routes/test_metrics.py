@@ -3,13 +3,17 @@
 import asyncio
 import hashlib
 import os
+import re
 import sys
 
 import pytest
 
-from inferq.errors import InvalidSettingError
+from inferq.errors import InvalidSettingError, ModelError
+from inferq.jobs import Outcome
+from inferq.observability.metrics import SERVICE_METRICS
 from inferq.proxy.app import create_app
-from inferq.settings import load_settings
+from inferq.queue.consumer.consumer import Consumer
+from inferq.settings import Settings, load_settings
 from tests.integration.proxy.answers import DATA, expect_problem
 from tests.metrics import read_samples
 from tests.servers import free_port
@@ -29,6 +33,14 @@ async def scrape(client, **headers):
     answer = await client.get("/metrics", headers=headers)
     assert answer.status_code == 200
     return read_samples(answer)
+
+
+def of_service(samples):
+    """What every proxy must tell alike: all of the service but what changes by itself."""
+    by_itself = {"inferq_redis_memory_bytes", "inferq_oldest_wait_seconds"}
+    names = {metric.name for metric in SERVICE_METRICS} - by_itself
+    parts = re.compile("_(bucket|count|sum)$")
+    return {key: value for key, value in samples.items() if {key[0], parts.sub("", key[0])} & names}
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
@@ -93,6 +105,56 @@ async def test_clients_cannot_add_labels(client, announced):
     assert not [key for key in samples if any("nosuch" in value for value in key)]
 
 
+async def test_scrape_follows_a_job_from_submission_to_its_end(settings, make_client, announced, consumer):
+    keyed = settings.model_copy(update={"api_keys": API_KEYS})
+    client = await make_client(keyed)
+    await client.post("/predict", json={**DATA, "priority": "low"}, headers=bearer(ANN))
+    samples = await scrape(client)
+    assert samples["inferq_jobs_submitted_total", "iris", "low"] == 1
+    assert samples["inferq_jobs", "iris", "low", "waiting"] == 1
+    assert samples["inferq_oldest_wait_seconds", "iris"] > 0
+    assert samples["inferq_queue_bytes",] > 0
+
+    [job] = consumer.claim({"iris": 1})
+    samples = await scrape(client)
+    assert samples["inferq_jobs", "iris", "low", "waiting"] == 0
+    assert samples["inferq_jobs", "iris", "", "running"] == 1
+
+    consumer.finish([Outcome(job, result=b"[1]", run_seconds=0.25, batch_jobs=1, is_first_of_run=True)])
+    samples = await scrape(client)
+    assert samples["inferq_jobs", "iris", "", "running"] == 0
+    assert samples["inferq_jobs_ended_total", "", "iris", "completed"] == 1
+    assert samples["inferq_jobs_ended_total", "model-error", "iris", "failed"] == 0
+    assert samples["inferq_run_seconds_bucket", "0.1", "iris"] == 0
+    assert samples["inferq_run_seconds_bucket", "0.25", "iris"] == 1
+    assert samples["inferq_run_seconds_sum", "iris"] == 0.25
+    assert samples["inferq_batch_jobs_bucket", "1.0", "iris"] == 1
+    assert samples["inferq_wait_seconds_count", "iris"] == 1
+    assert samples["inferq_total_seconds_count", "iris"] == 1
+    assert samples["inferq_model_run_seconds_total", "ann", "iris"] == 0.25
+
+
+async def test_every_proxy_tells_the_same_also_after_a_restart(own_redis_server, make_client, iris):
+    settings = Settings(redis_url=own_redis_server.url)
+    before = await make_client(settings)
+    consumer = Consumer(settings, "worker-1", ["iris"])
+    consumer.announce({"iris": iris.document.to_json()})
+    for _ in range(3):
+        assert (await before.post("/predict", json=DATA)).status_code == 202
+    failed = [Outcome(job, error=ModelError("It fails.")) for job in consumer.claim({"iris": 2})]
+    consumer.finish(failed)
+    consumer.close()
+    told = of_service(await scrape(before))
+    assert told["inferq_jobs_submitted_total", "iris", "normal"] == 3
+    assert told["inferq_jobs", "iris", "", "retrying"] == 2
+    assert told["inferq_retries_total", "iris"] == 2
+
+    own_redis_server.kill()
+    own_redis_server.start()
+    after = await make_client(settings)
+    assert of_service(await scrape(after)) == told
+
+
 async def test_process_tells_its_own_metrics_while_redis_is_away(settings, make_client):
     away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     client = await make_client(away)
@@ -105,6 +167,7 @@ async def test_process_tells_its_own_metrics_while_redis_is_away(settings, make_
 
 async def test_concurrent_scrapes_share_one_read(settings, make_client, redis_client):
     client = await make_client(settings)
+    await scrape(client)  # the first one asks for the server's limits too
 
     def count_reads():
         return redis_client.info("commandstats").get("cmdstat_info", {"calls": 0})["calls"]
