@@ -96,9 +96,9 @@ def _fill(client: redis.Redis, settings: Settings, depth: int) -> None:
         pipeline = client.pipeline(transaction=False)
         for _ in range(20):
             count = min(_AT_ONCE, missing)
-            arguments: list[str | bytes | int] = ["", 10**9, settings.max_queued]
+            arguments: list[str | bytes | int] = ["", 10**9, settings.max_queued, 0]
             for _ in range(count):
-                arguments += (secrets.token_hex(16), "iris", "normal", _DATA, "")
+                arguments += (secrets.token_hex(16), "iris", "normal", _DATA, "", "", "")
             pipeline.evalsha(scripts.SUBMIT.digest, 1, "models", *arguments)
             missing -= count
         pipeline.execute()
@@ -110,6 +110,7 @@ def _time_calls(settings: Settings) -> dict[str, list[float]]:
         consumer.claim(1)
         return {
             "submit": asyncio.run(_time_submits(settings)),
+            "read of all metrics": asyncio.run(_time_metrics(settings)),
             "claim of 1": _time_claims(consumer, 1),
             "claim of 32": _time_claims(consumer, 32),
             "recovery pass": _time(consumer.recover),
@@ -125,6 +126,19 @@ async def _time_submits(settings: Settings) -> list[float]:
         for _ in range(_CALLS + 5):
             began = time.perf_counter()
             await producer.submit(Submission("iris", _DATA))
+            samples.append((time.perf_counter() - began) * 1e6)
+    finally:
+        await producer.close()
+    return samples[5:]
+
+
+async def _time_metrics(settings: Settings) -> list[float]:
+    producer = Producer.from_settings(settings)
+    samples = []
+    try:
+        for _ in range(_CALLS + 5):
+            began = time.perf_counter()
+            await producer.read_metrics()
             samples.append((time.perf_counter() - began) * 1e6)
     finally:
         await producer.close()

@@ -21,6 +21,7 @@ from inferq.observability.metrics import BUILD_INFO, BucketCounts, MetricDefinit
 OPENMETRICS = "application/openmetrics-text"
 PLAIN_TEXT = "text/plain"
 
+_BUILD = Reading(BUILD_INFO, (version("inferq"),), 1.0)
 _FAMILIES = {
     "counter": CounterMetricFamily,
     "gauge": GaugeMetricFamily,
@@ -57,7 +58,7 @@ def write_exposition(
         of_service: What is the same whichever process is asked.
         process_labels: More labels of all metrics of this process.
     """
-    own = [*of_process, Reading(BUILD_INFO, (version("inferq"),), 1.0)]
+    own = [*of_process, _BUILD]
     registry = CollectorRegistry()
     registry.register(_ReadingCollector(of_service))
     registry.register(_ReadingCollector(own, process_labels))
