@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inferq.queue.events.subscriber import EventSubscriber
     from inferq.queue.events.waiter import Waiter
     from inferq.queue.inspection.activity import ActivitySample, ActivitySampler
+    from inferq.queue.inspection.error_groups import ErrorGroups
     from inferq.queue.inspection.job_filter import JobFilter
     from inferq.queue.inspection.job_scan import Position
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from inferq.queue.inspection.metrics import ModelMetrics, QueueMetrics
     from inferq.queue.inspection.server_report import ServerReport
     from inferq.queue.inspection.stats import QueueNumbers, QueueStats, find_unavailable
+    from inferq.queue.producer.bulk_actions import JobAction
     from inferq.queue.producer.producer import Producer
     from inferq.queue.producer.submission import Idempotency, Submission
     from inferq.queue.redis_client.connection import (
@@ -55,8 +57,10 @@ __all__ = [
     "Consumer",
     "DeliveryOutcome",
     "DeliveryVerdict",
+    "ErrorGroups",
     "EventSubscriber",
     "Idempotency",
+    "JobAction",
     "JobFilter",
     "LargeResults",
     "ModelLoads",
@@ -109,6 +113,7 @@ _NAMES_OF = {
         "ActivitySample",
         "ActivitySampler",
     ),
+    "inspection.error_groups": ("ErrorGroups",),
     "inspection.job_filter": ("JobFilter",),
     "inspection.job_scan": ("Position",),
     "inspection.large_results": (
@@ -127,6 +132,7 @@ _NAMES_OF = {
         "QueueStats",
         "find_unavailable",
     ),
+    "producer.bulk_actions": ("JobAction",),
     "producer.producer": ("Producer",),
     "producer.submission": (
         "Idempotency",

@@ -25,9 +25,12 @@ class JobQuery(BaseModel):
         None, description="Name of the API key they were submitted with; empty: none was needed."
     )
     error_kind: ErrorKind | None = Field(None, description="Why they failed.")
-    id_prefix: Text = Field("", description="How their ids begin; a whole id finds that job at once.")
-    error: Text = Field(
-        "", description="Text that their error contains; capitals and small letters from a to z are the same."
+    id_prefix: Text | None = Field(
+        None, description="How their ids begin; a whole id finds that job at once."
+    )
+    error: Text | None = Field(
+        None,
+        description="Text that their error contains; capitals and small letters from a to z are the same.",
     )
     since: AwareDatetime | None = Field(
         None,
@@ -43,8 +46,13 @@ class JobQuery(BaseModel):
     def make_filter(self) -> JobFilter:
         """Returns what jobs must have besides model and status."""
         return JobFilter(
-            self.owner, self.error_kind, self.id_prefix, self.error, since=self.since, until=self.until
+            self.owner, self.error_kind, self.id_prefix or "", self.error or "", self.since, self.until
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all jobs are meant."""
+        return self.status is None and self.model is None and self.make_filter() == JobFilter()
 
 
 class JobListQuery(JobQuery):

@@ -84,6 +84,24 @@ def document_answers(
     return documented
 
 
+def make_body_schema(model: type[BaseModel]) -> Any:  # noqa: ANN401 - of any JSON
+    """Returns the schema of a body without references: it stands outside of the document's components."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolve(part: Any) -> Any:  # noqa: ANN401 - of any JSON
+        if isinstance(part, list):
+            return [resolve(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        referred = definitions.get(part.get("$ref", "").rpartition("/")[2], {})
+        return {
+            name: resolve(value) for name, value in (referred | part).items() if name not in ("$ref", "title")
+        }
+
+    return resolve(schema)
+
+
 def document_accepted(path: str, model: type[BaseModel], *kinds: ErrorKind) -> Answers:
     """Documents the answers of an endpoint that stores a job."""
     stored = "The job is stored and will end as completed or failed."

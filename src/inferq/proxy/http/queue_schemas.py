@@ -89,6 +89,74 @@ class JobList(BaseModel):
     next: str | None = Field(description="`cursor` of the next page; null on the last one.")
 
 
+class ErrorGroupView(BaseModel):
+    """Failed jobs of a model with the same error, but for ids and numbers in it."""
+
+    error_kind: str | None = Field(description="Null where a program other than inferq ended them.")
+    error: str = Field(description="With `…` in place of each id and number; at most 500 characters.")
+    model: str
+    count: int
+    latest_at: datetime | None = Field(description="When the latest of them failed.")
+    example_job_id: str = Field(description="That job.")
+
+
+class ErrorGroupList(BaseModel):
+    """Failed jobs by what went wrong."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "groups": [
+                        {
+                            "error_kind": "timed-out",
+                            "error": "The run took longer than … s.",
+                            "model": "iris",
+                            "count": 12,
+                            "latest_at": "2026-01-31T12:00:00.000Z",
+                            "example_job_id": EXAMPLE_JOB_ID,
+                        }
+                    ],
+                    "is_complete": True,
+                }
+            ]
+        }
+    )
+
+    groups: list[ErrorGroupView] = Field(description="At most 100, that with the most jobs first.")
+    is_complete: bool = Field(
+        description="False where there are more groups, or more failed jobs than the 10,000 that were read."
+    )
+
+
+class ActionResult(BaseModel):
+    """What one call of an action has done."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"matched": 12, "changed": 0, "skipped": 0, "skipped_by_kind": {}, "cursor": None},
+                {
+                    "matched": 1012,
+                    "changed": 1009,
+                    "skipped": 3,
+                    "skipped_by_kind": {"job-state": 3},
+                    "cursor": "3q2-7w8Sd0lGk1h2bQp9vXo1",
+                },
+            ]
+        }
+    )
+
+    matched: int = Field(description="How many jobs the filter has found that the action is for.")
+    changed: int = Field(description="With how many it was done; 0 where they were only counted.")
+    skipped: int = Field(description="With how many it could not be done.")
+    skipped_by_kind: dict[str, int] = Field(
+        description="The same by why: job-state (the job has changed since, or its data is gone), "
+        "job-not-found (it has expired), queue-full."
+    )
+    cursor: str | None = Field(description="To be sent with the next call, which goes on; null at the end.")
+
+
 class CancelledJobs(BaseModel):
     """Jobs that waited were cancelled."""
 

@@ -25,6 +25,8 @@ _LINKS = {
     "jobs": "/jobs",
     "jobs_status": "/jobs/status",
     "failed_jobs": "/jobs?status=failed",
+    "errors": "/jobs/errors",
+    "jobs_actions": "/jobs/actions",
     "queue": "/queue",
     "activity": "/activity",
     "stream_tickets": "/stream-tickets",

@@ -7,12 +7,13 @@ from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
 from inferq.proxy.http.cursor import Cursors
-from inferq.proxy.http.job_query import JobListQuery, JobQuery
+from inferq.proxy.http.job_query import JobListQuery
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.queue_schemas import CancelledJobs, JobList
 from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.job_responses import make_list_response
+from inferq.proxy.services.listed_models import find_listed_models
 
 router = APIRouter(tags=["jobs"])
 
@@ -38,7 +39,7 @@ async def list_jobs(
         services.settings, owner, query.model_dump_json(exclude={"limit", "cursor"}, exclude_defaults=True)
     )
     page = await services.producer.listing.read_page(
-        await find_models(request, query),
+        await find_listed_models(request, query),
         status=query.wanted_status,
         only=query.make_filter(),
         owner=owner,
@@ -49,17 +50,6 @@ async def list_jobs(
     return make_list_response(
         services.producer, page.jobs, b'{"jobs":[', b'],"next":%b}' % to_json(next_cursor)
     )
-
-
-async def find_models(request: Request, query: JobQuery) -> set[str]:
-    """Returns the model that a query names; else the announced ones, and those of which jobs are kept."""
-    if query.model is not None:
-        return {query.model}
-    services = get_services(request)
-    return {
-        *await services.catalog.read_announced(),
-        *await services.producer.read_models_with_jobs(),
-    }
 
 
 @router.delete(

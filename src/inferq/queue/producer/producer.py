@@ -5,6 +5,7 @@ from typing import Self
 
 import redis.asyncio
 
+from inferq.queue.inspection.error_groups import ErrorGrouping
 from inferq.queue.inspection.forecast_reader import ForecastReader
 from inferq.queue.inspection.history import read_history
 from inferq.queue.inspection.job_reader import JobReader
@@ -16,6 +17,7 @@ from inferq.queue.inspection.registry import ServiceRegistry
 from inferq.queue.inspection.server_report import read_server_report
 from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.batch import BatchSubmit
+from inferq.queue.producer.bulk_actions import BulkActions
 from inferq.queue.producer.control import JobControl
 from inferq.queue.producer.durability import DurableScripts
 from inferq.queue.producer.start_check import StartCheck
@@ -71,8 +73,10 @@ class Producer:
         self.cancel_waiting = control.cancel_waiting
         self.retry = control.retry
         self.delete = control.delete
+        self.act_on_jobs = BulkActions(self.redis, control).act
 
         self.read_forecast = forecasts.read
+        self.read_error_groups = ErrorGrouping(self.redis).read_groups
         self.read_stats = partial(read_stats, self.redis)
         self.read_memory = partial(read_memory, self.redis)
         self.read_metrics = partial(read_metrics, self.redis, server)

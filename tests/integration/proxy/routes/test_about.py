@@ -13,5 +13,6 @@ async def test_root_links_to_what_there_is(client):
             "websocket",
             "activity",
             "stream_tickets",
+            "jobs_actions",
         ):
             assert (await client.get(path)).status_code == 200, path
