@@ -48,6 +48,7 @@ class InferqError(Exception):
         retry_after_seconds: When trying again may help, where that can be told.
         problem: The problem document (RFC 9457) that a service answered, where one did; within the service
             further members of it.
+        request_id: Id of the request that a service answered so, by which its logs tell more.
     """
 
     kind: ErrorKind
@@ -58,11 +59,13 @@ class InferqError(Exception):
         *,
         retry_after_seconds: float | None = None,
         problem: dict[str, Any] | None = None,
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after_seconds = retry_after_seconds
         self.problem = problem
+        self.request_id = request_id
 
 
 class InvalidJsonError(InferqError):

@@ -1,5 +1,6 @@
 """What an answer of the service means: its JSON, or the error that it stands for."""
 
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -44,7 +45,7 @@ class JobFailedError(InferqError):
     """
 
     def __init__(self, view: View) -> None:
-        super().__init__(view["error"] or "The job has failed.")
+        super().__init__(view["error"] or "The job has failed.", request_id=view.get("request_id"))
         self.job = view
         known = view["error_kind"]
         self.kind = ErrorKind(known) if known in ErrorKind else ErrorKind.MODEL_ERROR
@@ -101,8 +102,12 @@ def make_error(request: str, answer: httpx.Response | httpx.TransportError | Non
         kind, detail = problem["type"].removeprefix(_PROBLEM), problem["detail"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return make_unexpected_error(request, answer)
+    request_id = answer.headers.get("x-request-id")
     if kind == ErrorKind.UNAUTHORIZED:
         detail = f"{detail} The client sends the key that INFERQ_API_KEY or api_key holds."
+    if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and request_id:
+        detail = f"{detail} The id of the request is {request_id}."
     after = answer.headers.get("retry-after", "")
     seconds = float(after) if after.isdigit() else None
-    return _ERRORS.get(kind, UnexpectedAnswerError)(detail, retry_after_seconds=seconds, problem=problem)
+    make = _ERRORS.get(kind, UnexpectedAnswerError)
+    return make(detail, retry_after_seconds=seconds, problem=problem, request_id=request_id)

@@ -77,6 +77,7 @@ class AsyncClient(BaseClient):
         webhook: str | None = None,
         expires_in: float | None = None,
         idempotency_key: str | None = None,
+        request_id: str | None = None,
     ) -> AsyncJob:
         """Submits data and returns at once.
 
@@ -88,6 +89,7 @@ class AsyncClient(BaseClient):
             webhook: URL to which the end is reported.
             expires_in: How long it may wait for its turn, s; what has not started by then fails as expired.
             idempotency_key: By which the service knows a repeated request; a random one if left out.
+            request_id: Name of the request, for the logs of the service; the service makes one if left out.
 
         Returns:
             The job.
@@ -99,7 +101,7 @@ class AsyncClient(BaseClient):
             ExpiresTooSoonError: It plainly cannot start within `expires_in`.
             UnreachableError: The service did not answer.
         """
-        options = JobOptions(model, timeout, priority, webhook, expires_in)
+        options = JobOptions(model, timeout, priority, webhook, expires_in, request_id)
         return AsyncJob(
             self, await self.run(requests.submit(data, options, idempotency_key, self.cache, self.retries))
         )
@@ -109,7 +111,7 @@ class AsyncClient(BaseClient):
 
         Args:
             items: The data of each job.
-            **options: `model`, `timeout`, `priority`, `webhook` and `expires_in`, as for `submit`.
+            **options: `model`, `timeout`, `priority`, `webhook`, `expires_in` and `request_id`, as for `submit`.
         """
         batches = JobBatches(items, JobOptions(**options), self.cache, self.retries)
         ids = await self.run(batches.submit_all())

@@ -51,6 +51,11 @@ class BaseJob:
         return self.view.get("model_version")
 
     @property
+    def request_id(self) -> str | None:
+        """Id of the request that submitted it, as the logs of the service have it."""
+        return self.view.get("request_id")
+
+    @property
     def attempts(self) -> int:
         """How often it has been handed to a worker."""
         return int(self.view.get("attempts", 0))

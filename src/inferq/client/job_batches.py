@@ -85,7 +85,8 @@ class JobBatches:
         if not batch:
             return []
         body = b'{"jobs":[' + b",".join(batch) + b"]}"
-        call = Call("POST", "/predict/batch", body, {"Idempotency-Key": secrets.token_hex(16)})
+        headers = {"Idempotency-Key": secrets.token_hex(16), **self._options.make_headers()}
+        call = Call("POST", "/predict/batch", body, headers)
         try:
             ids: list[str] = (yield from ask(call, self._retries))["job_ids"]
         except BodyTooLargeError:

@@ -1,5 +1,6 @@
 """The body of a request for a job: its data in the form that the model takes, and its options."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from inferq.client.encoding import write_json
 from inferq.client.paths import make_model_path
 from inferq.client.steps import Call, Steps, ask
 from inferq.errors import InvalidInputError, NoWorkerError
+from inferq.jobs import REQUEST_ID
 
 DOCUMENT_SECONDS = 5.0
 """How long a model's document is kept: another model may have its name by then."""
@@ -25,6 +27,22 @@ class JobOptions:
     priority: str | None = None
     webhook: str | None = None
     expires_in: float | None = None
+    request_id: str | None = None
+
+    def make_headers(self) -> dict[str, str]:
+        """Returns the headers of the request that asks for the job, besides its Idempotency-Key.
+
+        Raises:
+            InvalidInputError: The request id is malformed.
+        """
+        if self.request_id is None:
+            return {}
+        if not re.fullmatch(REQUEST_ID, self.request_id):
+            raise InvalidInputError(
+                "A request id must be 1 to 128 letters, digits or ._:/+=@- of ASCII, such as a UUID, got "
+                f"{self.request_id[:200]!r}."
+            )
+        return {"X-Request-ID": self.request_id}
 
     def write_body(self, data: bytes) -> bytes:
         """Writes the body of a request for a job, with this JSON as its data."""

@@ -24,15 +24,16 @@ def submit(
     """Submits a job and returns its id. It has an idempotency key, so that it can be repeated.
 
     Raises:
-        InvalidInputError: The key, or something in the data, cannot be sent.
+        InvalidInputError: The key, the request id or something in the data cannot be sent.
     """
     key = secrets.token_hex(16) if key is None else key
     if not re.fullmatch(IDEMPOTENCY_KEY, key):
         raise InvalidInputError(
             "An idempotency key must be 1 to 255 visible ASCII characters, such as a UUID."
         )
+    headers = {"Idempotency-Key": key, **options.make_headers()}
     body = yield from write_job_body(data, options, cache, retries)
-    call = Call("POST", "/predict", body, {"Idempotency-Key": key})
+    call = Call("POST", "/predict", body, headers)
     return str((yield from ask(call, retries))["job_id"])
 
 

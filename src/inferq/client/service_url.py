@@ -46,7 +46,8 @@ def make_unexpected_error(request: str, answer: httpx.Response) -> UnexpectedAns
     where = f" to {location!r}" if answer.is_redirect and location else ""
     return UnexpectedAnswerError(
         f"{request} was answered with {answer.status_code} {answer.reason_phrase}{where}, in a way in which "
-        f"inferq does not answer. Is this the address of an inferq service{_describe_address(answer)}?"
+        f"inferq does not answer. Is this the address of an inferq service{_describe_address(answer)}?",
+        request_id=answer.headers.get("x-request-id"),
     )
 
 

@@ -76,6 +76,7 @@ class Client(BaseClient):
         webhook: str | None = None,
         expires_in: float | None = None,
         idempotency_key: str | None = None,
+        request_id: str | None = None,
     ) -> Job:
         """Submits data and returns at once.
 
@@ -87,6 +88,7 @@ class Client(BaseClient):
             webhook: URL to which the end is reported.
             expires_in: How long it may wait for its turn, s; what has not started by then fails as expired.
             idempotency_key: By which the service knows a repeated request; a random one if left out.
+            request_id: Name of the request, for the logs of the service; the service makes one if left out.
 
         Returns:
             The job.
@@ -98,7 +100,7 @@ class Client(BaseClient):
             ExpiresTooSoonError: It plainly cannot start within `expires_in`.
             UnreachableError: The service did not answer.
         """
-        options = JobOptions(model, timeout, priority, webhook, expires_in)
+        options = JobOptions(model, timeout, priority, webhook, expires_in, request_id)
         return Job(self, self.run(requests.submit(data, options, idempotency_key, self.cache, self.retries)))
 
     def submit_many(self, items: Iterable[Any], **options: Any) -> list[Job]:  # noqa: ANN401
@@ -106,7 +108,7 @@ class Client(BaseClient):
 
         Args:
             items: The data of each job.
-            **options: `model`, `timeout`, `priority`, `webhook` and `expires_in`, as for `submit`.
+            **options: `model`, `timeout`, `priority`, `webhook`, `expires_in` and `request_id`, as for `submit`.
         """
         batches = JobBatches(items, JobOptions(**options), self.cache, self.retries)
         ids = self.run(batches.submit_all())

@@ -39,6 +39,21 @@ def test_submit_returns_a_job_whose_result_can_be_waited_for(client):
     assert client.job(job.id).view == job.view
 
 
+def test_request_has_the_id_that_the_caller_chose_and_so_has_its_job(client):
+    job = client.submit([ROW], request_id="order/17")
+    job.wait(timeout=20)
+    assert job.request_id == "order/17"
+    assert [job.refresh().request_id for job in client.submit_many([[ROW]] * 2, request_id="batch")] == [
+        "batch"
+    ] * 2
+    assert client.submit([ROW]).refresh().request_id
+    with pytest.raises(inferq.InvalidInputError, match="A request id must be"):
+        client.submit([ROW], request_id="a b")
+    with pytest.raises(inferq.UnknownModelError) as refused:
+        client.submit([ROW], model="nosuch", request_id="order/18")
+    assert refused.value.request_id == "order/18"
+
+
 def test_predict_returns_the_result(client):
     assert client.predict(FLOWERS, priority="high")["class_name"] == ["setosa", "virginica"]
 
