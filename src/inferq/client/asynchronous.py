@@ -111,7 +111,7 @@ class AsyncClient(BaseClient):
 
         Args:
             items: The data of each job.
-            **options: `model`, `timeout`, `priority`, `webhook`, `expires_in` and `request_id`, as for `submit`.
+            **options: `model`, `timeout`, `priority`, `webhook`, `expires_in`, `request_id`; see `submit`.
         """
         batches = JobBatches(items, JobOptions(**options), self.cache, self.retries)
         ids = await self.run(batches.submit_all())
