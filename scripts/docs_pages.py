@@ -66,9 +66,14 @@ def make_pages() -> dict[str, str]:
         "reference/redis-keys.md": describe_redis_keys(),
         "reference/command-line.md": describe_command_line(),
         "decisions/index.md": list_decisions(),
-        "specification.md": (ROOT / "SPECIFICATION.md").read_text(encoding="utf-8"),
-        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+        "specification.md": read_from_top("SPECIFICATION.md"),
+        "changelog.md": read_from_top("CHANGELOG.md"),
     }
+
+
+def read_from_top(name: str) -> str:
+    """Reads a file beside `docs/`, with its links into that folder as they are on the site."""
+    return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
 
 
 def describe_settings() -> str:

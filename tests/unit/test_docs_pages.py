@@ -60,5 +60,11 @@ def test_decisions_page_links_to_every_decision(pages):
     assert re.findall(r"\]\((.*?)\)", pages["decisions/index.md"]) == files
 
 
+def test_links_of_the_specification_into_the_documents_lead_to_their_pages(pages):
+    targets = re.findall(r"\]\(([\w/.-]+\.md)\)", pages["specification.md"])
+    assert "operations/metrics.md" in targets
+    assert all((docs_pages.ROOT / "docs" / target).exists() for target in targets)
+
+
 def test_bar_in_a_cell_is_escaped_outside_of_backticks_only():
     assert docs_pages._cell("a | b `c | d`\n e") == "a \\| b `c | d` e"
