@@ -6,8 +6,12 @@ from inferq.jobs import ClaimedJob, Outcome
 from inferq.observability.buckets import Buckets
 from inferq.observability.metrics import WORKER_ATTEMPTS, WORKER_BATCH, WORKER_ROWS, WORKER_RUN, Reading
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-_JOBS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+_SECONDS = (
+    *(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0),
+)
+_JOBS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+"""Both as Redis counts for the whole service, so that they can be compared."""
 
 
 class RunMetrics:
