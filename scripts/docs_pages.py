@@ -42,7 +42,7 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Turns links to files of the repository into links to pages of the site; MkDocs calls this."""
     markdown = _AT_THE_TOP.sub(lambda found: f"]({found[1]}{found[2].lower()}.md", markdown)
-    return markdown.replace("](decisions/)", "](decisions/index.md)")
+    return markdown.replace("](decisions/)", "](decisions/index.md)").replace("](docs/", "](")
 
 
 def on_post_page(output: str, page: "Page", config: "MkDocsConfig") -> str:  # noqa: ARG001 - called by name

@@ -68,3 +68,7 @@ def test_links_of_the_specification_into_the_documents_lead_to_their_pages(pages
 
 def test_bar_in_a_cell_is_escaped_outside_of_backticks_only():
     assert docs_pages._cell("a | b `c | d`\n e") == "a \\| b `c | d` e"
+
+
+def test_links_of_the_specification_to_the_documentation_stay_within_the_site():
+    assert docs_pages.on_page_markdown("[a](docs/operations/doctor.md)") == "[a](operations/doctor.md)"

@@ -65,7 +65,9 @@ async def _check_redis(settings: Settings, own_version: str, versions: dict[str,
         found += _check_models(await producer.read_models(), stats, versions, settings)
     except RedisUnavailableError as error:
         where = mask_url(settings.redis_url)
-        remedy = "Start it, or correct INFERQ_REDIS_URL (--redis-url); until then workers are not checked."
+        remedy = (
+            "Start it, or correct INFERQ_REDIS_URL (--redis-url; inferq up prints that of its own server)."
+        )
         found.append(fail(REACHED, f"{where}: {error.message}", remedy))
     finally:
         await producer.close()
