@@ -19,7 +19,7 @@ from inferq.doctor.setting_checks import (
 )
 from inferq.doctor.worker_checks import check_queues, check_workers
 from inferq.errors import InvalidSettingError, RedisUnavailableError
-from inferq.queue import Producer, QueueStats, find_unavailable, mask_url
+from inferq.queue import Producer, find_unavailable, mask_url
 from inferq.settings import Settings, load_valid_settings
 
 REACHED = "redis"
@@ -53,25 +53,37 @@ async def _check_redis(settings: Settings, own_version: str, versions: dict[str,
         producer = Producer.from_settings(settings)
     except InvalidSettingError as error:
         return [fail(REACHED, error.message, "")]
-    found: list[Finding] = []
+    where = mask_url(settings.redis_url)
     try:
         report = await producer.read_server_report()
-        found.append(ok(REACHED, f"{report.name} at {mask_url(settings.redis_url)} answers."))
-        found += check_server(report, settings)
+        found = [ok(REACHED, f"{report.name} at {where} answers."), *check_server(report, settings)]
         found += await _check_writes(producer, is_fit=not (report.faults or report.is_replica))
-        stats, last = await producer.read_stats(), await producer.read_last_heartbeat()
-        found += check_workers(stats, last, own_version, settings)
-        found += check_queues(stats.models)
-        found += _check_models(await producer.read_models(), stats, versions, settings)
+        return found + await _check_queues(producer, settings, own_version, versions)
     except RedisUnavailableError as error:
-        where = mask_url(settings.redis_url)
         remedy = (
             "Start it, or correct INFERQ_REDIS_URL (--redis-url; inferq up prints that of its own server)."
         )
-        found.append(fail(REACHED, f"{where}: {error.message}", remedy))
+        return [fail(REACHED, f"{where}: {error.message} Workers are not checked.", remedy)]
     finally:
         await producer.close()
-    return found
+
+
+async def _check_queues(
+    producer: Producer, settings: Settings, own_version: str, versions: dict[str, str]
+) -> list[Finding]:
+    """Checks workers, models and jobs; another program may have written over their keys."""
+    try:
+        stats, last = await producer.read_stats(), await producer.read_last_heartbeat()
+        announced = await producer.read_models()
+    except RedisUnavailableError as error:
+        return [fail("queue", f"Workers, models and jobs cannot be read: {error.message}", "")]
+    unavailable = find_unavailable(stats.workers)
+    return [
+        *check_workers(stats, last, own_version, settings),
+        *check_queues(stats.models),
+        *check_announced(sorted(announced), stats.workers, unavailable, settings),
+        *check_restart(versions, stats.workers, socket.gethostname()),
+    ]
 
 
 async def _check_writes(producer: Producer, *, is_fit: bool) -> list[Finding]:
@@ -83,10 +95,3 @@ async def _check_writes(producer: Producer, *, is_fit: bool) -> list[Finding]:
     except RedisUnavailableError as error:
         return [fail("redis-writes", error.message, "")]
     return [ok("redis-writes", "The server takes jobs.")]
-
-
-def _check_models(
-    announced: dict[str, bytes], stats: QueueStats, versions: dict[str, str], settings: Settings
-) -> Iterator[Finding]:
-    yield from check_announced(sorted(announced), stats.workers, find_unavailable(stats.workers), settings)
-    yield from check_restart(versions, stats.workers, socket.gethostname())

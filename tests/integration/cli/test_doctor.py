@@ -143,6 +143,16 @@ def test_server_that_is_a_replica_is_an_error(server):
             client.replicaof("no", "one")
 
 
+def test_keys_that_another_program_has_written_over_are_named(server):
+    with server.client() as client:
+        client.set("models", "odd")
+        try:
+            found = check(redis_url=server.url)
+        finally:
+            client.delete("models")
+    assert (found["redis"][0], found["queue"][0]) == ("ok", "error")
+
+
 def test_proxy_beyond_loopback_without_keys_is_warned_of(service, server, monkeypatch):
     assert check(url=service, redis_url=server.url)["api-keys"][0] == "ok"
     monkeypatch.setattr(proxy_checks, "find_own_address", lambda: "127.0.0.1")
