@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 # what .dockerignore lets through, and itself
 BUILT_FROM = [".dockerignore", "pyproject.toml", "LICENSE", "src", "models"]
+RUN_FROM = ["Dockerfile.proxy", "Dockerfile.worker", "docker-compose.yml", "test_async.sh", "deploy"]
 SETOSA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 ABSENT = {
     "proxy": ["onnxruntime", "numpy", "orjson", "sklearn", "pytest"],
@@ -45,12 +46,14 @@ class Stack:
         self.checkout = checkout
         self.project = f"inferqtest{secrets.token_hex(3)}"
         self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self.prometheus_port = free_port()
         self._environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith("INFERQ_")},
             "DOCKER_BUILDKIT": "1",
             "COMPOSE_DOCKER_CLI_BUILD": "1",
             "COMPOSE_PROJECT_NAME": self.project,
             "INFERQ_PORT": str(port),
+            "PROMETHEUS_PORT": str(self.prometheus_port),
         }
         self.http = httpx.Client(base_url=self.url, timeout=10)
 
@@ -115,7 +118,7 @@ def stack(tmp_path_factory):
         if shutil.which(probe[0]) is None or subprocess.run(probe, capture_output=True).returncode:
             pytest.skip(f"`{' '.join(probe)}` does not answer: no container engine here")
     checkout = tmp_path_factory.mktemp("checkout")
-    for name in ("Dockerfile.proxy", "Dockerfile.worker", "docker-compose.yml", "test_async.sh", *BUILT_FROM):
+    for name in (*RUN_FROM, *BUILT_FROM):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, checkout / name)
     stack = Stack(compose, checkout)
@@ -274,3 +277,25 @@ def test_queued_jobs_outlive_a_restart_of_redis(stack):
     stack.compose("restart", "redis")
     stack.up()
     stack.wait_for_status(jobs, "completed")
+
+
+def test_profile_monitoring_scrapes_every_proxy_and_has_the_alerts(stack):
+    image = "prom/prometheus:latest"  # of another version than the file's, which may not be had here
+    if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode:
+        pytest.skip(f"no image {image} here")
+    (stack.checkout / "image.yml").write_text(f"services: {{prometheus: {{image: '{image}'}}}}")
+    files = ("-f", "docker-compose.yml", "-f", "image.yml", "--profile", "monitoring")
+    stack.up()
+    stack.compose("run", "-d", "--use-aliases", "proxy")  # a second one
+    stack.compose(*files, "up", "-d", "prometheus")
+
+    api = f"http://127.0.0.1:{stack.prometheus_port}/api/v1"
+
+    def scrapes():
+        try:
+            return [one["health"] for one in httpx.get(f"{api}/targets").json()["data"]["activeTargets"]]
+        except httpx.TransportError:  # it starts
+            return []
+
+    wait_until(lambda: scrapes() == ["up", "up"], 60, "both proxies")
+    assert "InferqNoWorker" in httpx.get(f"{api}/rules").text
