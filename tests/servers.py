@@ -24,7 +24,9 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 30.0, what: str = "the condition") -> object:
+def wait_until(
+    condition: Callable[[], object], timeout: float = 30.0, what: str = "the condition", pause: float = 0.01
+) -> object:
     """Waits until `condition()` is true and returns its value; fails the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -33,7 +35,7 @@ def wait_until(condition: Callable[[], object], timeout: float = 30.0, what: str
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come true within {timeout} s")
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 class Server:
