@@ -10,7 +10,9 @@ from inferq.jobs import Job, Webhook
 from inferq.queue import show_id
 
 if TYPE_CHECKING:
-    from inferq.queue import QueueStats
+    from collections.abc import Mapping
+
+    from inferq.queue import Backlog, QueueNumbers, QueueStats
 
 _MOMENTS = 1024
 """So many times are kept as text: jobs that were stored, claimed or ended together share them."""
@@ -65,27 +67,19 @@ def write_job_frame(job: Job) -> tuple[bytes, bytes]:
     return b'%b,"result":' % head[:-1], b",%b" % tail[1:]
 
 
-def write_stats_json(stats: "QueueStats", max_queued_bytes: int | None) -> bytes:
+def write_stats_json(
+    stats: "QueueStats", max_queued_bytes: int | None, backlogs: "Mapping[str, Backlog]"
+) -> bytes:
     """Returns the JSON of `GET /queue`; see `QueueView`.
 
     Args:
         stats: The numbers.
         max_queued_bytes: What `queued_bytes` may be; None where there is no limit, or none is known.
+        backlogs: Name to backlog of each model.
     """
     return to_json(
         {
-            "models": {
-                name: {
-                    "waiting": queue.waiting,
-                    "running": queue.running,
-                    "retrying": queue.retrying,
-                    "failed": queue.failed,
-                    "oldest_wait_seconds": queue.oldest_wait_seconds,
-                    "jobs_per_second": queue.jobs_per_second,
-                    "workers": queue.workers,
-                }
-                for name, queue in stats.models.items()
-            },
+            "models": {name: describe_queue(queue, backlogs[name]) for name, queue in stats.models.items()},
             "workers": [
                 {
                     "id": show_id(worker.id),
@@ -103,6 +97,21 @@ def write_stats_json(stats: "QueueStats", max_queued_bytes: int | None) -> bytes
             "max_queued_bytes": max_queued_bytes,
         }
     )
+
+
+def describe_queue(queue: "QueueNumbers", backlog: "Backlog") -> dict[str, object]:
+    """Returns what is shown of one model's queue; see `QueueNumbersView`."""
+    return {
+        "waiting": queue.waiting,
+        "running": queue.running,
+        "retrying": queue.retrying,
+        "failed": queue.failed,
+        "oldest_wait_seconds": queue.oldest_wait_seconds,
+        "jobs_per_second": queue.jobs_per_second,
+        "workers": queue.workers,
+        "backlog_seconds": None if backlog.seconds is None else round(backlog.seconds, 3),
+        "needed_workers": backlog.needed_workers,
+    }
 
 
 @lru_cache(maxsize=_MOMENTS)

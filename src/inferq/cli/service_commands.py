@@ -22,7 +22,9 @@ _COLUMNS = (
     "failed",
     "oldest s",
     "jobs/s",
+    "backlog s",
     "workers",
+    "needed",
 )
 
 
@@ -67,6 +69,9 @@ def _describe_tensors(tensors: list[dict[str, Any]]) -> str:
 def queue(
     watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds between two readings.")] = 1.0,
+    target_wait: Annotated[
+        float | None, typer.Option(help="How long jobs may wait, s: tells how many workers that takes.")
+    ] = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
@@ -75,7 +80,7 @@ def queue(
 
     with open_client(url) as client:
         while True:
-            overview = client.queue()
+            overview = client.queue(target_wait)
             if as_json:
                 print_json(overview)
             else:
@@ -87,15 +92,21 @@ def queue(
             time.sleep(seconds)
 
 
+def _format_seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}"
+
+
 def _print_overview(overview: dict[str, Any]) -> None:
     rows = [
         (
             name,
             *(one["waiting"][priority] for priority in ("high", "normal", "low")),
             *(one[part] for part in ("running", "retrying", "failed")),
-            "" if one["oldest_wait_seconds"] is None else f"{one['oldest_wait_seconds']:.1f}",
+            _format_seconds(one["oldest_wait_seconds"]),
             f"{one['jobs_per_second']:.1f}",
+            _format_seconds(one.get("backlog_seconds")),
             one["workers"],
+            one.get("needed_workers"),
         )
         for name, one in overview["models"].items()
     ]

@@ -30,3 +30,8 @@ def make_model_path(name: str) -> str:
 def _is_unicode(text: str) -> bool:
     """Whether it can be written as UTF-8. Python reads other bytes of a terminal as lone surrogates."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def make_queue_path(target_wait_seconds: float | None) -> str:
+    """Returns the path of the queues' numbers, with the number of workers that a wished wait takes."""
+    return "/queue" if target_wait_seconds is None else f"/queue?target_wait_seconds={target_wait_seconds}"

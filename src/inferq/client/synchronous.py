@@ -13,7 +13,7 @@ from inferq.client.event_source import EventSource
 from inferq.client.job import Job
 from inferq.client.job_batches import JobBatches
 from inferq.client.job_body import JobOptions
-from inferq.client.paths import make_model_path
+from inferq.client.paths import make_model_path, make_queue_path
 from inferq.client.progress import show_progress
 from inferq.client.steps import Call, Pause, Steps
 from inferq.settings import load_settings
@@ -209,9 +209,14 @@ class Client(BaseClient):
         document: dict[str, Any] = self.run(requests.get(make_model_path(name), self.retries))
         return document
 
-    def queue(self) -> dict[str, Any]:
-        """Returns how many jobs wait and run, by model, and the live workers."""
-        overview: dict[str, Any] = self.run(requests.get("/queue", self.retries))
+    def queue(self, target_wait_seconds: float | None = None) -> dict[str, Any]:
+        """Returns how many jobs wait and run, by model, and the live workers.
+
+        Args:
+            target_wait_seconds: How long jobs may wait; `needed_workers` says how many workers that takes.
+        """
+        path = make_queue_path(target_wait_seconds)
+        overview: dict[str, Any] = self.run(requests.get(path, self.retries))
         return overview
 
     def health(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inferq.queue.events.waiter import Waiter
     from inferq.queue.inspection.activity import ActivitySample, ActivitySampler
     from inferq.queue.inspection.error_groups import ErrorGroups
+    from inferq.queue.inspection.forecast import Backlog
     from inferq.queue.inspection.job_filter import JobFilter
     from inferq.queue.inspection.job_scan import Position
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
@@ -54,6 +55,7 @@ __all__ = [
     "TICKET_SECONDS",
     "ActivitySample",
     "ActivitySampler",
+    "Backlog",
     "Consumer",
     "DeliveryOutcome",
     "DeliveryVerdict",
@@ -114,6 +116,7 @@ _NAMES_OF = {
         "ActivitySampler",
     ),
     "inspection.error_groups": ("ErrorGroups",),
+    "inspection.forecast": ("Backlog",),
     "inspection.job_filter": ("JobFilter",),
     "inspection.job_scan": ("Position",),
     "inspection.large_results": (

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from inferq.proxy.http.batch_body import MOST_JOBS
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, EXAMPLE_JOBS, JobView, PredictRequest
@@ -165,6 +166,19 @@ class CancelledJobs(BaseModel):
     cancelled: int = Field(description="How many have been ended by this request.")
 
 
+_NUMBERS: JsonDict = {
+    "waiting": {"high": 0, "normal": 3, "low": 0},
+    "running": 1,
+    "retrying": 0,
+    "failed": 2,
+    "oldest_wait_seconds": 1.2,
+    "jobs_per_second": 12.3,
+    "workers": 1,
+    "backlog_seconds": 0.24,
+    "needed_workers": 2,
+}
+
+
 class WaitingView(BaseModel):
     """Jobs that wait in the queue, by priority."""
 
@@ -176,6 +190,8 @@ class WaitingView(BaseModel):
 class QueueNumbersView(BaseModel):
     """One model's queue."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_NUMBERS]})
+
     waiting: WaitingView
     running: int
     retrying: int = Field(description="Jobs that wait for another try.")
@@ -185,6 +201,14 @@ class QueueNumbersView(BaseModel):
     )
     jobs_per_second: float = Field(description="How many have ended of late: a mean over about 10 s.")
     workers: int = Field(description="Live workers that serve the model.")
+    backlog_seconds: float | None = Field(
+        description="In how many seconds the present workers will have taken all that waits; null where no "
+        "worker serves the model, or none has run it yet."
+    )
+    needed_workers: int | None = Field(
+        description="How many workers it takes that jobs wait no longer than target_wait_seconds; null "
+        "without it, and where no run has shown yet what a job costs."
+    )
 
 
 class WorkerView(BaseModel):
@@ -206,17 +230,7 @@ class QueueView(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "models": {
-                        "iris": {
-                            "waiting": {"high": 0, "normal": 3, "low": 0},
-                            "running": 1,
-                            "retrying": 0,
-                            "failed": 2,
-                            "oldest_wait_seconds": 1.2,
-                            "jobs_per_second": 12.3,
-                            "workers": 1,
-                        }
-                    },
+                    "models": {"iris": _NUMBERS},
                     "workers": [
                         {
                             "id": "host-1-4f2a",

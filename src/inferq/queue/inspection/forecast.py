@@ -33,6 +33,20 @@ class Expectation(NamedTuple):
     end: float
 
 
+class Backlog(NamedTuple):
+    """How much there is to do for the workers of a model.
+
+    Attributes:
+        seconds: In how many seconds the present workers will have taken all that waits; None where that
+            cannot be told.
+        needed_workers: How many workers the wished wait needs; None where none is wished, or that cannot be
+            told.
+    """
+
+    seconds: float | None
+    needed_workers: int | None
+
+
 class Forecast:
     """What is expected of the jobs of one moment, and of those that have come since.
 
@@ -76,8 +90,18 @@ class Forecast:
         """Returns what is expected of a job that is submitted now, behind so many others that are, too."""
         return self._simulation.find(model, priority, self._load(model).waiting[priority] + jobs_before, now)
 
-    def estimate_backlog_seconds(self, model: str) -> float | None:
-        """Returns in how many seconds the present workers will have taken all jobs of a model that wait."""
+    def measure_backlog(self, model: str, jobs_per_second: float, wait_seconds: float | None) -> Backlog:
+        """Returns how much there is to do for the workers of a model.
+
+        Args:
+            model: Model name.
+            jobs_per_second: How many have ended recently: as many are expected to come.
+            wait_seconds: The longest wait wished for; None if there is no such wish.
+        """
+        needed = None if wait_seconds is None else self._count_needed(model, wait_seconds, jobs_per_second)
+        return Backlog(self._estimate_backlog_seconds(model), needed)
+
+    def _estimate_backlog_seconds(self, model: str) -> float | None:
         at = self._workload.at
         spans = [
             self._simulation.find(model, priority, count - 1, at)
@@ -88,19 +112,8 @@ class Forecast:
             return None
         return max((span.start - at for span in spans if span), default=0.0)
 
-    def count_needed_workers(self, model: str, wait_seconds: float, jobs_per_second: float) -> int | None:
-        """Returns how many workers it takes that jobs of a model wait no longer than this.
-
-        Args:
-            model: Model name.
-            wait_seconds: The longest wait wished for.
-            jobs_per_second: How many have ended recently: as many are expected to come.
-
-        Returns:
-            The number: those that are busy with what comes, or those that take in time all that waits now,
-            whichever are more. 1 at least where a job waits or runs. None where no run has shown yet what a
-            job costs, though workers live.
-        """
+    def _count_needed(self, model: str, wait_seconds: float, jobs_per_second: float) -> int | None:
+        """How many workers keep up with what comes, or take in time what waits now, whichever are more."""
         load, pace = self._load(model), self._simulation.mean_paces.get(model)
         waiting = sum(load.waiting.values())
         least = 1 if waiting or load.claims else 0

@@ -63,5 +63,5 @@ async def test_worker_whose_id_is_no_utf8_is_shown(producer, redis_client):
     redis_client.hset(b"worker:" + FOREIGN, mapping=report | {"seen_ms": 1, "jobs_done": 0})
     [worker] = await producer.read_workers()
     assert worker.id == decode_id(FOREIGN)
-    [shown] = json.loads(write_stats_json(await producer.read_stats(), None))["workers"]
+    [shown] = json.loads(write_stats_json(await producer.read_stats(), None, {}))["workers"]
     assert shown["id"] == LOOKALIKE.decode()

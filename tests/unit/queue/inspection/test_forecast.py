@@ -140,9 +140,9 @@ def test_nothing_is_expected_without_a_worker_or_a_run():
 
 def test_backlog_is_the_time_until_all_that_waits_is_taken():
     found = forecast({"iris": load(8, [("w0", 0.5, 1)], low=2)}, {"iris": SECOND}, {"iris": SECOND})
-    assert found.estimate_backlog_seconds("iris") == pytest.approx(4.5)
-    assert found.estimate_backlog_seconds("other") is None
-    assert forecast({}, {"iris": SECOND}).estimate_backlog_seconds("iris") == 0.0
+    assert found.measure_backlog("iris", 0, None).seconds == pytest.approx(4.5)
+    assert found.measure_backlog("other", 0, None).seconds is None
+    assert forecast({}, {"iris": SECOND}).measure_backlog("iris", 0, None).seconds == 0.0
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ def test_backlog_is_the_time_until_all_that_waits_is_taken():
 )
 def test_workers_are_needed_for_what_waits_or_for_what_comes(waiting, rate, wait, workers_needed):
     found = forecast({"iris": load(waiting)}, {"iris": SECOND})
-    assert found.count_needed_workers("iris", wait, rate) == workers_needed
+    assert found.measure_backlog("iris", rate, wait).needed_workers == workers_needed
 
 
 def test_needed_workers_before_any_run():
     nobody = forecast({"iris": load(3)})
-    assert (nobody.count_needed_workers("iris", 10, 0), nobody.count_needed_workers("other", 10, 0)) == (1, 0)
+    assert [nobody.measure_backlog(model, 0, 10) for model in ("iris", "other")] == [(None, 1), (None, 0)]
     unused = Forecast(Workload(NOW, {"iris": load(3)}, [LiveWorker("w0", ("iris",), {})]), 0.0)
-    assert unused.count_needed_workers("iris", 10, 0) is None
+    assert unused.measure_backlog("iris", 0, 10) == (None, None)
