@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inferq.queue.inspection.activity import ActivitySample, ActivitySampler
     from inferq.queue.inspection.error_groups import ErrorGroups
     from inferq.queue.inspection.forecast import Backlog
+    from inferq.queue.inspection.history import MOST_MINUTES
     from inferq.queue.inspection.job_filter import JobFilter
     from inferq.queue.inspection.job_scan import Position
     from inferq.queue.inspection.large_results import PART_BYTES, LargeResults
@@ -51,6 +52,7 @@ __all__ = [
     "LARGEST_VALUE_BYTES",
     "LARGE_RESULT_BYTES",
     "LOAD_NOTE_SECONDS",
+    "MOST_MINUTES",
     "PART_BYTES",
     "TICKET_SECONDS",
     "ActivitySample",
@@ -117,6 +119,7 @@ _NAMES_OF = {
     ),
     "inspection.error_groups": ("ErrorGroups",),
     "inspection.forecast": ("Backlog",),
+    "inspection.history": ("MOST_MINUTES",),
     "inspection.job_filter": ("JobFilter",),
     "inspection.job_scan": ("Position",),
     "inspection.large_results": (

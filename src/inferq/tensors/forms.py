@@ -32,22 +32,26 @@ class Form:
     Attributes:
         name: What errors call it.
         codec: Reads it; None for a form that is known, but not supported.
+        media_type: What HTTP calls it.
+        suffix: How names of such files end.
     """
 
     name: str
     codec: Codec | None = None
+    media_type: str = "application/octet-stream"
+    suffix: str = ".bin"
 
 
-JSON = Form("JSON", json_codec)
+JSON = Form("JSON", json_codec, "application/json", ".json")
 
 _OTHERS = (
     (re.compile(rb"\x93INFERQ"), Form("an envelope of raw tensors")),
-    (re.compile(rb"\x93NUMPY"), Form("a NumPy array (.npy)")),
-    (re.compile(rb"PK\x03\x04"), Form("a zip archive (.npz)")),
-    (re.compile(rb"\x89PNG"), Form("a PNG image")),
-    (re.compile(rb"\xff\xd8\xff"), Form("a JPEG image")),
-    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), Form("a WebP image")),
-    (re.compile(rb"GIF8"), Form("a GIF image")),
+    (re.compile(rb"\x93NUMPY"), Form("a NumPy array (.npy)", suffix=".npy")),
+    (re.compile(rb"PK\x03\x04"), Form("a zip archive (.npz)", None, "application/zip", ".npz")),
+    (re.compile(rb"\x89PNG"), Form("a PNG image", None, "image/png", ".png")),
+    (re.compile(rb"\xff\xd8\xff"), Form("a JPEG image", None, "image/jpeg", ".jpg")),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), Form("a WebP image", None, "image/webp", ".webp")),
+    (re.compile(rb"GIF8"), Form("a GIF image", None, "image/gif", ".gif")),
 )
 """How payloads of each other form begin. None of them begins a JSON text."""
 

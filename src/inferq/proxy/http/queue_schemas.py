@@ -223,6 +223,42 @@ class WorkerView(BaseModel):
     jobs_done: int
 
 
+class QueueMinuteView(BaseModel):
+    """What happened to the jobs of a model in one minute."""
+
+    at: datetime = Field(description="When the minute began.")
+    submitted: int
+    completed: int
+    failed: int
+    run_seconds: float = Field(description="Seconds that jobs ran, of those attempts that ended.")
+    waiting: int = Field(description="The most jobs that were seen to wait.")
+
+
+class QueueHistory(BaseModel):
+    """The last minutes of a model's queue."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "minutes": [
+                        {
+                            "at": "2026-01-31T11:59:00.000Z",
+                            "submitted": 60,
+                            "completed": 57,
+                            "failed": 1,
+                            "run_seconds": 0.25,
+                            "waiting": 12,
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
+    minutes: list[QueueMinuteView] = Field(description="The oldest first; the last one is under way.")
+
+
 class QueueView(BaseModel):
     """How the queues are, and who serves them."""
 

@@ -1,7 +1,7 @@
-"""Responses whose body is JSON already, and what event streams share."""
+"""Responses whose body is written already, and what event streams share."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 from fastapi import Response
@@ -17,6 +17,8 @@ EVENT_STREAM_HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # else nginx would buffer events
 ]
+
+_JSON_HEADERS = ((b"content-type", b"application/json"),)
 
 log = structlog.get_logger()
 
@@ -39,24 +41,30 @@ class JsonResponse(Response):
             self.raw_headers.append((b"location", location.encode("ascii")))
 
 
-class StreamedJsonResponse(Response):
-    """A response whose JSON body is sent while it is read.
+class StreamedResponse(Response):
+    """A response whose body is sent while it is read.
 
     If the rest of it cannot be read, the connection is closed before the end of the body.
 
     Args:
-        parts: The JSON.
+        parts: The body.
         length: Its length, bytes; None if that is not known.
+        headers: What else is said of it.
     """
 
     media_type = JSON
 
-    def __init__(self, parts: AsyncIterator[bytes], length: int | None) -> None:
+    def __init__(
+        self,
+        parts: AsyncIterator[bytes],
+        length: int | None,
+        headers: Sequence[tuple[bytes, bytes]] = _JSON_HEADERS,
+    ) -> None:
         self.parts = parts
         self.status_code = 200
         self.background = None
         self.body = b""
-        self.raw_headers = [(b"content-type", b"application/json")]
+        self.raw_headers = list(headers)
         if length is not None:
             self.raw_headers.insert(0, (b"content-length", b"%d" % length))
 

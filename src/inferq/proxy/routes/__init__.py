@@ -9,6 +9,7 @@ from inferq.proxy.routes import (
     events,
     health,
     job_actions,
+    job_data,
     job_errors,
     job_list,
     job_statuses,
@@ -17,6 +18,7 @@ from inferq.proxy.routes import (
     models,
     predictions,
     queue,
+    queue_history,
     stream_tickets,
     websockets,
 )
@@ -26,6 +28,7 @@ router = APIRouter()
 # a job's id may be any text: paths that continue after the id come before the path of the job
 for one in (
     events.fast_router,
+    job_data.fast_router,
     websockets.router,
     predictions.fast_router,
     jobs.fast_router,
@@ -37,6 +40,7 @@ for one in (
     job_errors.router,
     job_actions.router,
     queue.router,
+    queue_history.router,
     activity.router,
     stream_tickets.router,
     models.router,
@@ -48,7 +52,7 @@ for one in (
 
 fast_routes = [
     route
-    for one in (events.fast_router, predictions.fast_router, jobs.fast_router)
+    for one in (events.fast_router, job_data.fast_router, predictions.fast_router, jobs.fast_router)
     for route in one.routes
     if isinstance(route, FastRoute)
 ]

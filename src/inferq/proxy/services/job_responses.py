@@ -7,7 +7,7 @@ from fastapi import Response
 from inferq.errors import JobNotFoundError
 from inferq.job_json import write_job_json
 from inferq.jobs import Job
-from inferq.proxy.http.responses import JsonResponse, StreamedJsonResponse
+from inferq.proxy.http.responses import JsonResponse, StreamedResponse
 from inferq.proxy.services.large_job_view import LargeJobView
 from inferq.queue import Producer
 
@@ -24,7 +24,7 @@ async def make_job_response(producer: Producer, job: Job) -> Response:
     if job.large_result is None:
         return JsonResponse(write_job_json(job))
     view = await LargeJobView.open(producer.large_results, job, job.large_result)
-    return StreamedJsonResponse(view.read(), view.length)
+    return StreamedResponse(view.read(), view.length)
 
 
 async def read_view_parts(producer: Producer, job: Job) -> AsyncIterator[bytes]:
@@ -65,7 +65,7 @@ def make_list_response(producer: Producer, jobs: Sequence[Job | None], head: byt
         tail: The JSON after the last job.
     """
     if any(job is not None and job.large_result for job in jobs):
-        return StreamedJsonResponse(_read_list_parts(producer, jobs, head, tail), None)
+        return StreamedResponse(_read_list_parts(producer, jobs, head, tail), None)
     views = (b"null" if job is None else write_job_json(job) for job in jobs)
     return JsonResponse(b"".join((head, b",".join(views), tail)))
 

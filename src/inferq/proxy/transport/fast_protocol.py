@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from inferq.proxy.http import problems
 from inferq.proxy.http.body_reader import WHOLE_BODY
 from inferq.proxy.http.request_ids import Headers, identify_request
-from inferq.proxy.http.responses import StreamedJsonResponse, yield_parts
+from inferq.proxy.http.responses import StreamedResponse, yield_parts
 from inferq.proxy.transport.fast_path import FastPath
 from inferq.proxy.transport.fast_route import ProtocolRoute
 from inferq.proxy.transport.limited_protocol import LimitedProtocol
@@ -130,7 +130,7 @@ class FastProtocol(LimitedProtocol):
         if not self.transport.is_closing():
             self.transport.write(self._encode(response, cycle, id_headers))
             cycle.sent_bytes = len(response.body)
-            if isinstance(response, StreamedJsonResponse):
+            if isinstance(response, StreamedResponse):
                 await self._write_parts(response, cycle)
             if not cycle.keep_alive:
                 self.transport.close()
@@ -138,7 +138,7 @@ class FastProtocol(LimitedProtocol):
         cycle.observe(response.status_code)
         self.on_response_complete()
 
-    async def _write_parts(self, response: StreamedJsonResponse, cycle: "_FastCycle") -> None:
+    async def _write_parts(self, response: StreamedResponse, cycle: "_FastCycle") -> None:
         """Writes a body while it is read, no faster than the client receives it."""
         async for part in yield_parts(response.parts):
             if part is None:

@@ -8,6 +8,7 @@ import redis.asyncio
 from inferq.queue.inspection.error_groups import ErrorGrouping
 from inferq.queue.inspection.forecast_reader import ForecastReader
 from inferq.queue.inspection.history import read_history
+from inferq.queue.inspection.job_data import JobDataReader
 from inferq.queue.inspection.job_reader import JobReader
 from inferq.queue.inspection.large_results import LargeResults
 from inferq.queue.inspection.listing import JobListing
@@ -43,6 +44,7 @@ class Producer:
         jobs: Reads jobs.
         listing: Lists jobs page by page.
         large_results: Reads large results.
+        job_data: Reads the data of jobs.
         stream_tickets: Issues and redeems tickets for event streams.
     """
 
@@ -52,6 +54,7 @@ class Producer:
         self.jobs = JobReader(self.redis, forecasts)
         self.listing = JobListing(self.redis, self.jobs)
         self.large_results = LargeResults(self.redis)
+        self.job_data = JobDataReader(self.redis)
         self.stream_tickets = StreamTickets(self.redis)
         server, durable = ServerCheck(self.redis, settings), DurableScripts(self.redis, settings)
         start_check = StartCheck(self.redis, forecasts)
