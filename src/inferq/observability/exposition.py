@@ -1,6 +1,6 @@
 """The answer to a scrape: what was read, as Prometheus or OpenMetrics text.
 
-This module alone imports prometheus_client, which takes a process 50 ms and nothing but a scrape needs: it is
+This module alone imports prometheus_client, which takes a process up to 100 ms and only a scrape needs: it is
 imported by the first one.
 """
 
