@@ -49,16 +49,6 @@ def read_job(job_id: str, retries: int, wait_seconds: float = 0.0) -> Steps[View
     return view
 
 
-def read_page(
-    status: str | None, model: str | None, limit: int, cursor: str | None, retries: int
-) -> Steps[View]:
-    """Reads one page of jobs."""
-    wanted = {"status": status, "model": model, "limit": str(limit), "cursor": cursor}
-    query = httpx.QueryParams({name: value for name, value in wanted.items() if value is not None})
-    page: View = yield from get(f"/jobs?{query}", retries)
-    return page
-
-
 def read_health() -> Steps[View]:
     """Reads how the service is, which answers 503 where it is not well.
 

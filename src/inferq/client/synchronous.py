@@ -13,6 +13,7 @@ from inferq.client.event_source import EventSource
 from inferq.client.job import Job
 from inferq.client.job_batches import JobBatches
 from inferq.client.job_body import JobOptions
+from inferq.client.job_search import JobSearch, change_jobs, read_errors, read_page
 from inferq.client.paths import make_model_path, make_queue_path
 from inferq.client.progress import show_progress
 from inferq.client.steps import Call, Pause, Steps
@@ -163,7 +164,12 @@ class Client(BaseClient):
         return Job(self, job_id).refresh()
 
     def jobs(
-        self, *, status: str | None = None, model: str | None = None, page_size: int = 500
+        self,
+        *,
+        status: str | None = None,
+        model: str | None = None,
+        page_size: int = 500,
+        **wanted: Any,  # noqa: ANN401
     ) -> Iterator[Job]:
         """Yields jobs, the latest first: those that have not ended, then those that have.
 
@@ -171,14 +177,47 @@ class Client(BaseClient):
             status: Only those with this status.
             model: Only those of this model.
             page_size: How many are read at once, at most 500.
+            **wanted: What they must have besides: `owner`, `error_kind`, `error` (text in their error),
+                `id_prefix`, `since` and `until` (of their end, or else their submission; with a time zone).
         """
+        search = JobSearch(status, model, **wanted)
         cursor: str | None = None
         while True:
-            page = self.run(requests.read_page(status, model, page_size, cursor, self.retries))
+            page = self.run(read_page(search, page_size, cursor, self.retries))
             yield from (Job(self, view["job_id"], view) for view in page["jobs"])
             cursor = page["next"]
             if cursor is None:
                 return
+
+    def job_errors(self, **wanted: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Returns failed jobs, grouped by their error without its ids and numbers.
+
+        Args:
+            **wanted: Which jobs, as for `jobs`.
+
+        Returns:
+            `groups`, the largest first, each with `error_kind`, `error`, `model`, `count`, `latest_at` and
+            `example_job_id`; and `is_complete`: whether all failed jobs were read.
+        """
+        groups: dict[str, Any] = self.run(read_errors(JobSearch(**wanted), self.retries))
+        return groups
+
+    def change_jobs(self, action: str, *, dry_run: bool = False, **wanted: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Retries, cancels or deletes all jobs that are found, or counts them.
+
+        Args:
+            action: `retry` (failed ones), `cancel` (those that have not ended) or `delete` (ended ones).
+            dry_run: Whether they are only counted.
+            **wanted: Which jobs, as for `jobs`; at least one.
+
+        Returns:
+            How many were `matched`, `changed` and `skipped`; and `skipped_by_kind`: why.
+
+        Raises:
+            InvalidInputError: Nothing is said of which jobs, or the action is not for such jobs.
+        """
+        steps = change_jobs(action, JobSearch(**wanted), self.retries, is_dry_run=dry_run)
+        return self.run(steps)
 
     def cancel_waiting(self, model: str) -> int:
         """Cancels all jobs of a model that wait, whether a worker serves it or not; those that run go on.

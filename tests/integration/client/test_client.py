@@ -117,6 +117,20 @@ def test_jobs_are_listed(client):
     assert ids <= {job.id for job in client.jobs(status="completed", model="iris")}
 
 
+def test_jobs_are_found_grouped_and_changed_by_what_they_have(client):
+    job = client.submit([ROW]).wait(20)
+    assert [one.id for one in client.jobs(id_prefix=job.id)] == [job.id]
+    assert list(client.jobs(model="iris", error="nosuch")) == []
+    assert client.job_errors(error="nosuch") == {"groups": [], "is_complete": True}
+    report = {"matched": 1, "changed": 0, "skipped": 0, "skipped_by_kind": {}}
+    assert client.change_jobs("delete", dry_run=True, id_prefix=job.id) == report
+    assert client.change_jobs("delete", id_prefix=job.id) == report | {"changed": 1}
+    with pytest.raises(inferq.JobNotFoundError):
+        client.job(job.id)
+    with pytest.raises(inferq.InvalidInputError, match="at least one member"):
+        client.change_jobs("delete")
+
+
 def test_models_queue_and_health(client):
     assert client.models() == ["iris"]
     assert client.default_model() == "iris"
@@ -165,6 +179,9 @@ async def test_asynchronous_client_does_the_same(async_client):
     states = [one.status async for one in (await async_client.submit([ROW])).watch()]
     assert states[-1] == "completed"
     assert [one async for one in async_client.jobs(status="completed")]
+    assert [one.id async for one in async_client.jobs(id_prefix=job.id)] == [job.id]
+    assert (await async_client.job_errors(error="nosuch"))["groups"] == []
+    assert (await async_client.change_jobs("retry", id_prefix=job.id))["matched"] == 0
     assert await async_client.models() == ["iris"]
     assert await async_client.cancel_waiting("nosuch") == 0
     with pytest.raises(inferq.JobNotFoundError):
