@@ -165,6 +165,14 @@ async def test_process_tells_its_own_metrics_while_redis_is_away(settings, make_
     assert ("inferq_redis_memory_bytes",) not in samples
 
 
+async def test_redis_that_hangs_delays_a_scrape_by_its_time_limit(own_redis_server, make_client):
+    client = await make_client(Settings(redis_url=own_redis_server.url, redis_timeout_seconds=0.2))
+    assert (await scrape(client))["inferq_redis_up",] == 1
+    own_redis_server.hang()
+    async with asyncio.timeout(20):
+        assert (await scrape(client))["inferq_redis_up",] == 0
+
+
 async def test_concurrent_scrapes_share_one_read(settings, make_client, redis_client):
     client = await make_client(settings)
     await scrape(client)  # the first one asks for the server's limits too
