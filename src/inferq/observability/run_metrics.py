@@ -1,5 +1,6 @@
 """What one worker process runs, by model."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from inferq.jobs import ClaimedJob, Outcome
@@ -36,9 +37,9 @@ class RunMetrics:
 
     def jobs_ended(self, outcomes: Sequence[Outcome], verdicts: Sequence[str]) -> None:
         """Counts the ends of attempts; see `JobObserver.jobs_ended`."""
-        for outcome, verdict in zip(outcomes, verdicts, strict=True):
-            ended = outcome.job.model, verdict
-            self._attempts[ended] = self._attempts.get(ended, 0) + 1
+        models = [outcome.job.model for outcome in outcomes]
+        for ended, count in Counter(zip(models, verdicts, strict=True)).items():
+            self._attempts[ended] = self._attempts.get(ended, 0) + count
 
     def read(self) -> Iterator[Reading]:
         """Yields what was counted. For another thread."""
