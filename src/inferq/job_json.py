@@ -62,6 +62,7 @@ def write_job_frame(job: Job) -> tuple[bytes, bytes]:
             ],
             "webhook": _describe_webhook(job.webhook),
             "request_id": job.request_id or None,
+            **_describe_retry(job),
         }
     )
     return b'%b,"result":' % head[:-1], b",%b" % tail[1:]
@@ -119,6 +120,13 @@ def format_time(moment: datetime | None) -> str | None:
     """Returns a UTC time such as 2026-01-31T12:00:00.004Z."""
     # written without a zone it takes half the time
     return None if moment is None else f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def _describe_retry(job: Job) -> dict[str, object]:
+    """Returns what only a job has that was retried by order: few are."""
+    if job.first_submitted_at is None:
+        return {}
+    return {"first_submitted_at": format_time(job.first_submitted_at)}
 
 
 def _describe_webhook(webhook: Webhook | None) -> dict[str, object] | None:

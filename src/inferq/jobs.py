@@ -129,6 +129,7 @@ class Job(NamedTuple):
         traceparent: Its trace context, as W3C Trace Context writes it; empty if it has none.
         expected_start_at: When it will probably be taken; only while pending, None where that cannot be told.
         expected_end_at: When it will probably have ended; only while pending or processing, likewise.
+        first_submitted_at: When it was accepted, if it was retried by order since; else None.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Job(NamedTuple):
     traceparent: str = ""
     expected_start_at: datetime | None = None
     expected_end_at: datetime | None = None
+    first_submitted_at: datetime | None = None
 
     @property
     def result_bytes(self) -> int:

@@ -201,3 +201,8 @@ class JobView(BaseModel):
     request_id: str | None = Field(
         description="X-Request-ID of the request that submitted it; null for a job from outside."
     )
+    first_submitted_at: datetime | None = Field(
+        None,
+        description="When it was submitted, if it was retried by order since, which is then `submitted_at`. "
+        "Absent from all other jobs.",
+    )

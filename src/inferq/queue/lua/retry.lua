@@ -53,6 +53,7 @@ if job.start_by_ms then -- it has as much time again
   job.start_by_ms = now + tonumber(job.start_by_ms) - tonumber(job.submitted_ms)
   note_deadline(queue, id, format_int(job.start_by_ms), ttl_ms)
 end
+job.first_submitted_ms = job.first_submitted_ms or job.submitted_ms
 job.state, job.sequence, job.submitted_ms, job.retry_token = 'queued', sequence, now, token
 job.bytes = bytes
 for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'outside', 'webhook_status',

@@ -45,7 +45,7 @@ What few jobs have, in the JSON: `failures` (charged attempts), `attempt:{n}` (h
 first found it in no list), `outside` (1: a worker from outside ended it), `cancel_token` and `retry_token`
 (by which a call that the client library repeats is known), `webhook` (URL to which the end is reported),
 `webhook_status` (`delivered` or `given-up`, in the end), `webhook_attempts`, `webhook_ms` (the last try),
-`webhook_error`.
+`webhook_error`, `first_submitted_ms` (when it was accepted, if it was retried by order since).
 """
 
 LUA_INCLUDES = Path(__file__).parents[1] / "lua" / "includes"

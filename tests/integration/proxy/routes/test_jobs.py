@@ -122,6 +122,21 @@ async def test_pending_job_has_the_seeds_nulls_and_a_position(client, announced)
     assert view["started_at"] is view["finished_at"] is None
 
 
+async def test_job_that_was_retried_by_order_shows_its_whole_timeline(client, announced, consumer):
+    [job_id] = await failed(client, consumer)
+    first = (await client.get(f"/job/{job_id}")).json()
+    assert "first_submitted_at" not in first
+    for _ in range(2):
+        await client.post(f"/job/{job_id}/retry")
+        consumer.finish([Outcome(job, error=InvalidInputError("No.")) for job in consumer.claim(1)])
+    view = (await client.get(f"/job/{job_id}")).json()
+    assert view["first_submitted_at"] == first["submitted_at"]
+    assert [attempt["attempt"] for attempt in view["history"]] == [1, 2, 3]
+    moments = [view["first_submitted_at"], *(attempt["started_at"] for attempt in view["history"])]
+    assert [*moments, view["finished_at"]] == sorted([*moments, view["finished_at"]])
+    assert first["finished_at"] <= view["submitted_at"] <= view["history"][-1]["started_at"]
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 async def test_completed_job_shows_the_seeds_result(client, announced, consumer, rows):
     body = {"data": DATA["data"] * rows}
