@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[str, Field(pattern=f"^({_ORIGIN}( *, *{_ORIGIN})*)?$")] = ""
     """Web pages of other sites that may use the proxy: origins such as `https://app.example.com`, with commas
     between; `*`: all; empty: none."""
+    ui: Literal["off", "read-only", "on"] = "on"
+    """Whether the live page is at `/ui`; `read-only`: without what submits or changes jobs. What the API
+    allows is for its keys to say."""
 
     # webhooks
 

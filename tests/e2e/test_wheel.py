@@ -83,6 +83,14 @@ def test_wheel_serves_a_single_onnx_file_as_the_default_model(start_up, tmp_path
     assert program.stop() == 0
 
 
+def test_wheel_has_every_file_of_the_live_page(wheel):
+    folder = ROOT / "src" / "inferq" / "proxy" / "ui"
+    with zipfile.ZipFile(wheel) as files:
+        packed = {name.rpartition("/")[2] for name in files.namelist() if name.startswith("inferq/proxy/ui/")}
+    assert packed - {""} == {path.name for path in folder.iterdir()}
+    assert "index.html" in packed
+
+
 def test_what_the_wheel_shows_has_no_link_into_a_repository_that_is_not_there(wheel):
     with zipfile.ZipFile(wheel) as files:
         [name] = [name for name in files.namelist() if name.endswith(".dist-info/METADATA")]

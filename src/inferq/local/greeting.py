@@ -46,6 +46,7 @@ def _print_addresses(plan: ServicePlan) -> None:
 
     addresses = {
         "Proxy": plan.proxy_url,
+        **({} if plan.settings.ui == "off" else {"Page": f"{plan.proxy_url}/ui"}),
         "API": f"{plan.proxy_url}/docs",
         "Redis": mask_url(plan.settings.redis_url),
     }

@@ -28,6 +28,7 @@ from inferq.proxy.http.responses import JSON
 from inferq.proxy.http.service_schemas import Problem
 from inferq.proxy.routes import fast_routes, router
 from inferq.proxy.routes.api_pages import add_api_pages
+from inferq.proxy.routes.ui import add_live_page
 from inferq.proxy.services.activity_feed import ActivityFeed
 from inferq.proxy.services.dependencies import Services
 from inferq.proxy.services.health import HealthChecker
@@ -93,6 +94,8 @@ def create_app(
     app.state.connection_limits = ConnectionLimits(settings.request_timeout_seconds, services.body_budget)
     app.include_router(router)
     add_api_pages(app)
+    if settings.ui != "off":
+        add_live_page(app, settings.ui)
     if settings.api_keys:
         app.add_middleware(
             Authenticator,
@@ -127,7 +130,12 @@ def _make_access_log(settings: Settings) -> AccessLog | None:
 
 def _find_open_paths(settings: Settings) -> list[str]:
     """Returns the paths that need no key, nor do those below them."""
-    return ["/health"] if settings.metrics_keys else ["/health", "/metrics"]
+    is_open = {
+        "/health": True,
+        "/metrics": not settings.metrics_keys,
+        "/ui": settings.ui != "off",  # static files; the page asks for a key itself
+    }
+    return [path for path, is_so in is_open.items() if is_so]
 
 
 def _make_services(settings: Settings, requests: RequestMetrics, *, shares_port: bool) -> Services:

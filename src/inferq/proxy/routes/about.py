@@ -49,11 +49,12 @@ async def information(request: Request) -> Response:
     with suppress(RedisUnavailableError):
         default_model = await services.catalog.read_default_name()
     root: str = request.scope.get("root_path", "")
+    links = _LINKS if services.settings.ui == "off" else {**_LINKS, "ui": "/ui"}
     body = {
         "name": "inferq",
         "version": version("inferq"),
         "description": "ONNX models as an asynchronous inference service",
         "default_model": default_model,
-        "links": {name: f"{root}{path}" for name, path in _LINKS.items()},
+        "links": {name: f"{root}{path}" for name, path in links.items()},
     }
     return JsonResponse(to_json(body))

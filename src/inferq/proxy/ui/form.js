@@ -1,0 +1,288 @@
+// A form made from the chosen model's signature, with its example filled in.
+
+import { Problem, call, jobPath, send } from "./api.js";
+import { button, el, put, setText } from "./dom.js";
+import { formatNumber, t } from "./i18n.js";
+import { sayProblem } from "./problems.js";
+import { countValues, makeExample, readCells, readShape, writeJson } from "./tensors.js";
+
+const MOST_CELLS = 32; // in a row of fields; beyond that, data is JSON
+const MOST_TYPED = 4096; // values of an example that is shown
+const MOST_COPIES = 10_000;
+const NUMBERS = /^(FP|INT|UINT)/;
+
+/** The form; `close` is there for the view. */
+export class PredictForm {
+  #document = null;
+  #onSubmitted;
+  #readData = () => null;
+  #wanted;
+
+  /**
+   * @param {URLSearchParams} query `model`, and `from`: a job whose data is filled in
+   * @param {function(string[], object)} onSubmitted gets the ids of the jobs, and the model's document
+   */
+  constructor(query, onSubmitted) {
+    this.#onSubmitted = onSubmitted;
+    this.#wanted = query;
+    this.model = el("select", { id: "form-model", on: { change: () => this.#choose(this.model.value) } });
+    this.fields = el("div", { class: "fields" });
+    this.priority = el(
+      "select",
+      { id: "form-priority" },
+      ["normal", "high", "low"].map((name) => el("option", { value: name }, t(`priority.${name}`))),
+    );
+    this.timeout = el("input", {
+      id: "form-timeout",
+      type: "number",
+      min: "0.001",
+      step: "any",
+      inputmode: "decimal",
+      placeholder: t("form.timeout.hint"),
+    });
+    this.copies = el("input", {
+      id: "form-copies",
+      type: "number",
+      min: "1",
+      max: MOST_COPIES,
+      value: "1",
+      inputmode: "numeric",
+    });
+    this.submit = el("button", { class: "main" }, t("form.submit"));
+    this.message = el("p", { class: "error", role: "alert" });
+    this.form = el(
+      "form",
+      { novalidate: true, on: { submit: (event) => this.#submit(event) } },
+      labelled(t("form.model"), this.model),
+      this.fields,
+      el(
+        "div",
+        { class: "options" },
+        labelled(t("form.priority"), this.priority),
+        labelled(t("form.timeout"), this.timeout),
+        labelled(t("form.copies"), this.copies),
+      ),
+      this.message,
+      el("div", { class: "buttons" }, this.submit),
+    );
+    this.note = el("p", { class: "note" }, t("loading"));
+    this.element = el(
+      "section",
+      { class: "panel", "aria-labelledby": "form-title" },
+      el("h2", { id: "form-title" }, t("form.title")),
+      this.note,
+      this.form,
+    );
+    this.form.hidden = true;
+    this.#readModels();
+  }
+
+  #timer = 0;
+
+  close() {
+    clearTimeout(this.#timer);
+  }
+
+  async #readModels() {
+    let list;
+    try {
+      list = await call("GET", "models");
+    } catch (error) {
+      setText(this.note, sayProblem(error));
+    }
+    if (!list?.models.length) {
+      if (list) setText(this.note, t("form.none"));
+      this.#timer = setTimeout(() => this.#readModels(), 3000); // one may come
+      return;
+    }
+    put(
+      this.model,
+      list.models.map((name) => el("option", { value: name }, name)),
+    );
+    const wanted = this.#wanted.get("model") ?? list.default;
+    this.model.value = list.models.includes(wanted) ? wanted : list.models[0];
+    const unavailable = Object.keys(list.unavailable).join(", ");
+    setText(this.note, unavailable ? t("form.unavailable", { names: unavailable }) : "");
+    this.form.hidden = false;
+    await this.#choose(this.model.value);
+    if (this.#wanted.has("from")) await this.#fillFrom(this.#wanted.get("from"));
+  }
+
+  async #choose(name) {
+    setText(this.message, "");
+    try {
+      this.#document = await call("GET", `models/${encodeURIComponent(name)}`);
+      this.#showFields(this.#document.example ?? makeExample(this.#document, MOST_TYPED));
+    } catch (error) {
+      setText(this.message, sayProblem(error));
+    }
+  }
+
+  async #fillFrom(jobId) {
+    try {
+      const answer = await send("GET", jobPath(jobId, "/data"));
+      this.#showFields(JSON.parse(await answer.text()));
+      setText(this.note, t("form.from", { id: jobId.slice(0, 8) }));
+    } catch (error) {
+      setText(
+        this.message,
+        error instanceof Problem ? sayProblem(error) : t("form.invalid.json", { detail: error.message }),
+      );
+    }
+    this.form.scrollIntoView({ block: "nearest" });
+  }
+
+  #showFields(data) {
+    const signature = describe(this.#document);
+    if (data === null || countValues(data) > MOST_TYPED) {
+      this.#readData = () => null; // the service takes the model's own example
+      put(this.fields, signature, el("p", { class: "note" }, t("form.large")));
+      return;
+    }
+    const cells = readCells(this.#document, data, MOST_CELLS);
+    if (cells) this.#showCells(signature, cells, data);
+    else this.#showJson(signature, data, false);
+  }
+
+  #showCells(signature, { names, input }, rows) {
+    const isNumber = NUMBERS.test(input.datatype);
+    const list = el("div", { class: "data-rows" });
+    const read = () =>
+      [...list.children].map((row) =>
+        [...row.querySelectorAll("input")].map((field) => (isNumber ? readNumber(field.value) : field.value)),
+      );
+    const show = (values) =>
+      put(
+        list,
+        values.map((row, number) =>
+          el(
+            "fieldset",
+            { class: "cells" },
+            el("legend", {}, values.length > 1 ? t("form.row", { n: number + 1 }) : input.name),
+            names.map((name, index) =>
+              el(
+                "label",
+                {},
+                el("span", {}, name),
+                el("input", {
+                  type: "text",
+                  inputmode: isNumber ? "decimal" : "text",
+                  value: row[index] ?? "",
+                }),
+              ),
+            ),
+            values.length > 1 &&
+              button("×", () => show(read().filter((_, other) => other !== number)), {
+                class: "quiet remove",
+                "aria-label": t("form.row.remove", { n: number + 1 }),
+              }),
+          ),
+        ),
+      );
+    show(rows);
+    this.#readData = read;
+    put(
+      this.fields,
+      signature,
+      list,
+      el(
+        "div",
+        { class: "buttons" },
+        readShape(input)[0] === -1 &&
+          button(t("form.row.add"), () => show([...read(), read().at(-1)]), { class: "quiet" }),
+        button(t("form.json"), () => this.#showJson(signature, read(), true), { class: "quiet" }),
+      ),
+    );
+  }
+
+  #showJson(signature, data, hasCells) {
+    const text = el("textarea", { id: "form-data", rows: "8", spellcheck: "false", class: "code" });
+    text.value = writeJson(data);
+    this.#readData = () => JSON.parse(text.value);
+    put(
+      this.fields,
+      signature,
+      labelled(t("form.data"), text),
+      hasCells &&
+        el(
+          "div",
+          { class: "buttons" },
+          button(t("form.values"), () => this.#leaveJson(data), { class: "quiet" }),
+        ),
+    );
+  }
+
+  #leaveJson(before) {
+    try {
+      this.#showFields(this.#readData());
+    } catch {
+      this.#showFields(before);
+    }
+  }
+
+  async #submit(event) {
+    event.preventDefault();
+    setText(this.message, "");
+    const copies = Math.min(Math.max(Math.trunc(Number(this.copies.value)) || 1, 1), MOST_COPIES);
+    let body;
+    try {
+      body = { data: this.#readData(), model: this.#document.name, priority: this.priority.value };
+    } catch (error) {
+      setText(this.message, t("form.invalid.json", { detail: error.message }));
+      return;
+    }
+    if (this.timeout.value) body.timeout = Number(this.timeout.value);
+    this.submit.disabled = true;
+    setText(this.submit, t("form.submitting"));
+    try {
+      this.#onSubmitted(await submit(body, copies), this.#document);
+    } catch (error) {
+      setText(this.message, sayProblem(error));
+    } finally {
+      this.submit.disabled = false;
+      setText(this.submit, t("form.submit"));
+    }
+  }
+}
+
+async function submit(body, copies) {
+  if (body.data === null) {
+    return [(await call("POST", "predict/test", { query: { model: body.model } })).job_id];
+  }
+  if (copies === 1) return [(await call("POST", "predict", { body })).job_id];
+  return (await call("POST", "predict/batch", { body: { jobs: Array(copies).fill(body) } })).job_ids;
+}
+
+function readNumber(text) {
+  const number = Number(text.replace(",", "."));
+  return text.trim() === "" ? null : Number.isNaN(number) ? text : number;
+}
+
+function describe(document) {
+  const list = (title, tensors) =>
+    tensors.map((tensor) =>
+      el(
+        "li",
+        {},
+        el("span", { class: "note" }, title),
+        el("strong", {}, tensor.name),
+        el(
+          "code",
+          {},
+          `${tensor.datatype} [${readShape(tensor)
+            .map((axis) => (axis === -1 ? "n" : formatNumber(axis)))
+            .join(", ")}]`,
+        ),
+      ),
+    );
+  return el(
+    "div",
+    { class: "signature" },
+    document.description && el("p", {}, document.description),
+    el("ul", {}, list(t("form.input"), document.inputs), list(t("form.output"), document.outputs)),
+  );
+}
+
+function labelled(text, field) {
+  return el("div", { class: "field" }, el("label", { for: field.id }, text), field);
+}
