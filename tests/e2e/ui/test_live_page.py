@@ -1,0 +1,219 @@
+"""What a person does with the live page."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.processes import call
+from tests.e2e.ui.conftest import KEY, MODELS, PATIENCE_MS
+from tests.servers import wait_until
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def failed_jobs(service):
+    """Three jobs that have failed alike, and one that has otherwise; gone after the test."""
+    alike = service.fail(97, 98, 99)
+    yield alike, service.fail_outside('["no index"]')
+    call(
+        "POST",
+        f"{service.url}/jobs/actions",
+        {"action": "delete", "filter": {"status": "failed"}, "dry_run": False},
+    )
+
+
+def find_figure(page, name):
+    return page.locator(f".figure.{name} dd")
+
+
+def test_submitted_job_shows_its_ticket_and_at_last_its_result(service, open_page):
+    page = open_page(service)
+    expect(page.get_by_label("sepal length (cm)")).to_have_value("5.1")
+    page.get_by_label("petal length (cm)").fill("5.9")
+    page.get_by_label("petal width (cm)").fill("2.1")
+    page.get_by_label("petal width (cm)").press("Enter")
+    ticket = page.get_by_role("region", name="Your ticket")
+    expect(ticket.locator(".winner")).to_have_text("virginica")
+    expect(ticket.locator("[aria-current]")).to_contain_text("Completed")
+    expect(ticket).to_contain_text("Result after")
+    expect(ticket.get_by_role("meter").first).to_be_visible()
+    job_id = ticket.locator(".ticket-id").inner_text()
+    assert call("GET", f"{service.url}/job/{job_id}")[1]["result"]["class_name"] == "virginica"
+    ticket.get_by_role("link", name="All about this job").click()
+    timeline = page.get_by_role("region", name="Timeline")
+    for words in ("Submitted", "Attempt 1", "Completed"):
+        expect(timeline).to_contain_text(words)
+    expect(page.get_by_role("region", name="Input")).to_contain_text("kept until a job has completed")
+
+
+def test_form_follows_the_signature_of_the_chosen_model(service, open_page):
+    page = open_page(service)
+    model = page.get_by_label("Model", exact=True)
+    expect(model.locator("option")).to_have_text(MODELS)
+    model.select_option("prices")
+    data = page.get_by_label("Data, as JSON")
+    expect(data).to_have_value('{\n  "count": [\n    [0, 0, 0]\n  ],\n  "price": [\n    [0, 0, 0]\n  ]\n}')
+    data.fill('{"count": [[1, 2]], "price": [[1, 2]]}')
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("alert").filter(has_text="expects")).to_be_visible()
+    data.fill('{"count": [[1, 2, 3]], "price": [[1.5, 2, 0]]}')
+    page.get_by_role("button", name="Submit").click()
+    result = page.get_by_role("region", name="Your ticket").locator("figure").filter(has_text="total")
+    expect(result.locator("td")).to_have_text(["1.5", "4", "0"])
+
+
+def test_picture_and_figures_follow_what_happens(service, open_page):
+    page = open_page(service)
+    row = page.locator(".rows .number")
+    expect(row).to_have_count(1)
+    before = int(row.inner_text().replace(",", ""))
+    page.get_by_label("How many jobs").fill("200")
+    page.get_by_role("button", name="Submit").click()
+    wait_until(lambda: int(row.inner_text().replace(",", "")) >= before + 200, what="jobs at the worker")
+    expect(page.locator(".lanes .name")).to_have_text(MODELS)
+    expect(find_figure(page, "workers")).to_have_text("1")
+    expect(page.locator(".return-label")).not_to_have_text("0/s ended")
+    is_drawn = """(canvas) => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return data.some(Boolean);
+    }"""
+    assert page.locator("canvas").evaluate(is_drawn)
+
+
+def test_failed_job_is_found_by_its_error_and_shows_why_it_failed(service, open_page, failed_jobs):
+    _, other = failed_jobs
+    page = open_page(service, "#/jobs")
+    groups = page.locator(".groups li")
+    expect(groups.first.locator(".count")).to_have_text("3")
+    groups.first.get_by_role("link", name="Show these jobs").click()
+    rows = page.locator("table.jobs tbody tr")
+    expect(rows).to_have_count(3)
+    page.get_by_role("button", name="Clear the filter").click()
+    page.get_by_label("Id begins with").fill(other[:12])
+    expect(rows).to_have_count(1)
+    expect(page.get_by_label("Id begins with")).to_be_focused()
+    rows.get_by_role("link").click()
+    expect(page.get_by_role("heading", name=other)).to_be_visible()
+    expect(page.locator(".job-head")).to_contain_text("invalid-input")
+    expect(page.get_by_role("region", name="Timeline")).to_contain_text("Attempt 1")
+    expect(page.get_by_role("region", name="Input")).to_contain_text("no index")
+
+
+def test_all_that_a_filter_finds_are_counted_then_retried_then_deleted(service, open_page, failed_jobs):
+    alike, _ = failed_jobs
+    page = open_page(service, "#/jobs?status=failed&model=gather&error=out of data bounds")
+    expect(page.locator("table.jobs tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="Retry all found…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("This filter finds 3 jobs.")
+    assert {call("GET", f"{service.url}/job/{job_id}")[1]["attempts"] for job_id in alike} == {1}
+    dialog.get_by_role("button", name="Retry 3 jobs").click()
+    expect(dialog).to_contain_text("Done: 3 jobs changed, 0 left as they were.")
+    dialog.get_by_role("button", name="Close").click()
+    for job_id in alike:
+        wait_until(
+            lambda one=job_id: call("GET", f"{service.url}/job/{one}")[1]["attempts"] == 2, what="a retry"
+        )
+    expect(page.locator("table.jobs tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="Delete all found…").click()
+    dialog.get_by_role("button", name="Delete 3 jobs").click()
+    expect(dialog).to_contain_text("Done: 3 jobs changed")
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("No job matches this filter.")).to_be_visible()
+    page.get_by_role("button", name="Clear the filter").click()
+    expect(page.get_by_role("button", name="Delete all found…")).to_be_disabled()
+
+
+def test_one_job_is_retried_run_again_with_other_values_and_deleted(service, open_page, failed_jobs):
+    [job_id, *_], _ = failed_jobs
+    page = open_page(service, f"#/job/{job_id}")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_role("region", name="Timeline")).to_contain_text("Attempt 2")
+    page.get_by_role("link", name="Run again with…").click()
+    data = page.get_by_label("Data, as JSON")
+    expect(data).to_have_value("[97]")
+    data.fill("[2]")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("region", name="Your ticket").locator("td")).to_have_text("30")
+    open_page(service, f"#/job/{job_id}", page=page)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    wait_until(lambda: call("GET", f"{service.url}/job/{job_id}")[0] == 404, what="the job being gone")
+
+
+def test_text_from_outside_is_shown_as_text(service, open_page):
+    hostile = "<img src=x onerror=alert(1)>"
+    service.fail_outside(f'["{hostile}"]', hostile)
+    page = open_page(service, "#/jobs?status=failed&id_prefix=<img")
+    page.locator("table.jobs tbody").get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(hostile)
+    expect(page.get_by_role("region", name="Input")).to_contain_text(hostile)
+    expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+    assert page.locator("main img").count() == 0
+
+
+def test_lost_connection_is_said_and_the_page_comes_back_by_itself(service, open_page):
+    page = open_page(service)
+    expect(page.locator("#connection")).to_have_text("Connected")
+    service.stop_proxy()
+    expect(page.locator("#connection")).to_have_text("Connection lost")
+    expect(page.locator("#notice")).to_contain_text("the service does not answer")
+    service.start_proxy()
+    expect(page.locator("#connection")).to_have_text("Connected")
+    expect(page.locator("#notice")).to_be_hidden()
+    page.get_by_role("button", name="Submit").click()
+    expect(page.locator(".winner")).to_have_text("setosa")
+
+
+def test_key_is_asked_for_kept_for_the_session_and_forgotten(guarded, open_page):
+    page = open_page(guarded)
+    dialog = page.get_by_role("dialog")
+    field = dialog.get_by_label("API key")
+    field.fill("iq_wrong")
+    field.press("Enter")
+    expect(dialog).to_contain_text("The service does not know this key.")
+    field.fill(KEY)
+    field.press("Enter")
+    expect(page.locator("#connection")).to_have_text("Connected")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.locator(".winner")).to_have_text("setosa")
+    page.reload()
+    expect(page.locator("#connection")).to_have_text("Connected")
+    assert KEY not in page.url
+    page.get_by_role("button", name="Forget the key").click()
+    expect(dialog).to_contain_text("This service needs an API key")
+
+
+def test_read_only_page_shows_all_and_changes_nothing(read_only, open_page, failed_jobs):
+    page = open_page(read_only)
+    expect(page.locator("#connection")).to_have_text("Connected")
+    expect(page.get_by_text("Read-only")).to_be_visible()
+    expect(page.locator(".groups li").first).to_be_visible()
+    assert page.locator("main button").count() == 0
+    for address in ("#/jobs", f"#/job/{failed_jobs[0][0]}"):
+        open_page(read_only, address, page=page)
+        expect(page.locator("table.jobs, .timeline").first).to_be_visible()
+        for name in ("Retry", "Delete", "Cancel"):
+            assert page.get_by_role("button", name=name).count() == 0
+        assert page.get_by_role("link", name="Run again with…").count() == 0
+
+
+def test_language_follows_the_browser_and_a_choice_that_is_kept(service, open_page):
+    page = open_page(service, locale="ja-JP")
+    expect(page.get_by_role("button", name="送信")).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("button", name="Submit")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Submit")).to_be_visible()
+    assert page.locator("html").get_attribute("lang") == "en"
+
+
+def test_workers_and_queues_have_charts_of_the_last_hour(service, open_page):
+    page = open_page(service)
+    page.get_by_role("button", name="Submit").click()
+    expect(page.locator(".winner")).to_be_visible()
+    page.get_by_role("link", name="Workers and queues").click()
+    queue = page.get_by_role("region", name="iris")
+    expect(queue.get_by_role("img")).to_have_count(2)
+    expect(queue.locator("rect.completed").last).to_be_visible()
+    expect(page.get_by_role("region", name="Live workers").locator("tbody tr")).to_have_count(1)
