@@ -6,6 +6,7 @@ and kinds of errors, never data.
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,12 +23,13 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 
-from inferq.errors import ErrorKind, InferqError
+from inferq.errors import ErrorKind, InferqError, InvalidSettingError
 from inferq.observability.traced_job import ReceivedJob, SentJob
 
 _MOST_QUEUED = 16_384
 """Spans that wait to leave, if the environment says nothing else; beyond it the oldest are dropped."""
 _QUIET_SECONDS = 60.0
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _SYSTEM = {"messaging.system": "inferq"}
 _SEND = _SYSTEM | {"messaging.operation.type": "send", "messaging.operation.name": "send"}
 _PROCESS = _SYSTEM | {"messaging.operation.type": "process", "messaging.operation.name": "process"}
@@ -58,20 +60,20 @@ class SpanMaker:
 
         Args:
             service: Name of this process where the environment has none.
+
+        Raises:
+            InvalidSettingError: A variable has a value that cannot be used.
         """
         shared = trace.get_tracer_provider()
         if isinstance(shared, TracerProvider):  # as of opentelemetry-instrument
             return cls(shared, is_shared=True)
         _log_failures()
-        named = OTELResourceDetector().detect().attributes.get(SERVICE_NAME)
-        resource = Resource.create({SERVICE_NAME: named or service, SERVICE_VERSION: version("inferq")})
-        # a batch may have more jobs than the 128 links that a span has by default
-        links = None if os.environ.get(OTEL_SPAN_LINK_COUNT_LIMIT) else SpanLimits.UNSET
-        limits = SpanLimits(max_links=links)
-        provider = TracerProvider(resource=resource, span_limits=limits, shutdown_on_exit=False)
-        queued = None if os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE) else _MOST_QUEUED
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=queued))
-        return cls(provider, is_shared=False)
+        try:
+            return cls(_make_provider(service), is_shared=False)
+        except (ValueError, OSError) as error:
+            raise InvalidSettingError(
+                f"A variable of OpenTelemetry (OTEL_*) cannot be used: {str(error).rstrip('.')}."
+            ) from error
 
     def close(self) -> None:
         """Sends what is still to be sent, however long that takes; ends the thread that does it."""
@@ -140,6 +142,19 @@ class SpanMaker:
         span.end(ended_at)
 
 
+def _make_provider(service: str) -> TracerProvider:
+    """Returns what makes and exports spans as the standard variables say."""
+    named = OTELResourceDetector().detect().attributes.get(SERVICE_NAME)
+    resource = Resource.create({SERVICE_NAME: named or service, SERVICE_VERSION: version("inferq")})
+    # a batch may have more jobs than the 128 links that a span has by default
+    links = None if os.environ.get(OTEL_SPAN_LINK_COUNT_LIMIT) else SpanLimits.UNSET
+    limits = SpanLimits(max_links=links)
+    provider = TracerProvider(resource=resource, span_limits=limits, shutdown_on_exit=False)
+    queued = None if os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE) else _MOST_QUEUED
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=queued))
+    return provider
+
+
 def read_traceparent(text: str) -> SpanContext | None:
     """Reads a trace context as W3C Trace Context writes it; None if it is none."""
     parts = text.split("-")
@@ -172,7 +187,7 @@ def _note_error(span: Span, kind: str) -> None:
 
 
 class _FailureLog(logging.Handler):
-    """Makes what OpenTelemetry logs of its failures a line of our log, one a minute."""
+    """Makes what OpenTelemetry logs of its failures a line of our log, one a minute, without secrets."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -182,7 +197,14 @@ class _FailureLog(logging.Handler):
         now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + _QUIET_SECONDS
-            log.warning("traces_not_exported", reason=record.getMessage())
+            log.warning("traces_impaired", reason=_describe_failure(record))
+
+
+def _describe_failure(record: logging.LogRecord) -> str:
+    """Returns what a record says, but for a malformed header, which is mostly a key, and for passwords."""
+    template = str(record.msg)
+    text = template.partition(": %s")[0] if template.startswith("Header") else record.getMessage()
+    return _CREDENTIALS.sub("//***@", text)
 
 
 def _log_failures() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from inferq.errors import ErrorKind
+from inferq.errors import ErrorKind, InvalidSettingError
 from inferq.observability.traced_job import ReceivedJob, SentJob
 
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ class Traces:
             return
         from inferq.observability.spans import SpanMaker
 
-        self._spans = SpanMaker.from_environment(self._service)
+        try:
+            self._spans = SpanMaker.from_environment(self._service)
+        except InvalidSettingError as error:
+            log.error("traces_off", reason=error.message)  # noqa: TRY400 - a variable, no fault of ours
+            return
         log.info("traces_on", service=self._spans.service)
 
     def stop(self) -> None:

@@ -141,7 +141,7 @@ def test_receiver_that_is_away_delays_nothing_and_is_logged_once(monkeypatch, ot
         stopped = time.perf_counter()
     assert noted - began < 5  # a fortieth of that on a machine without other work
     assert stopped - noted < FLUSH_SECONDS + 5
-    assert [line["event"] for line in logged].count("traces_not_exported") <= 1
+    assert [line["event"] for line in logged].count("traces_impaired") <= 1
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,8 @@ def test_traces_are_off_unless_a_variable_asks_for_them(monkeypatch, environment
     [
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, "must be otlp"),
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "'grpc'"),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SPAN_LINK_COUNT_LIMIT": "many"}, "got many"),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_SCHEDULE_DELAY": "0"}, "must be positive"),
     ],
 )
 def test_traces_that_cannot_be_made_as_asked_are_one_line_of_the_log(monkeypatch, environment, words):
@@ -183,6 +185,20 @@ def log_of_start(monkeypatch, environment):
     with capture_logs() as logged:
         traces.start()
     return logged, traces
+
+
+def test_what_opentelemetry_says_of_its_variables_shows_no_secret():
+    code = "from inferq.observability.traces import Traces; Traces('x').start()"
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:hidden@127.0.0.1:1",
+        "OTEL_EXPORTER_OTLP_HEADERS": "hidden",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "traces_impaired" in done.stdout
+    assert "Header format invalid" in done.stdout
+    assert "hidden" not in done.stdout + done.stderr
 
 
 def test_variables_without_the_packages_are_one_line_of_the_log_that_says_what_to_install():
