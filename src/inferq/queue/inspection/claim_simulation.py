@@ -6,20 +6,26 @@ wait follows from how fast the workers are together. Nothing here waits or asks 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from statistics import fmean
 from typing import NamedTuple
 
 from inferq.jobs import Pace, Priority
+from inferq.queue.inspection.paces import (
+    SHORTEST_SECONDS,
+    average_paces,
+    correct_end,
+    estimate_job_seconds,
+)
 from inferq.queue.inspection.workload import LiveWorker, ModelLoad, RunningClaim, Workload
 from inferq.queue.weighted_priorities import WeightedPriorities
 
-_MOST_CLAIMS = 256
-"""Most claims that are simulated: some 4 µs each."""
-_SHORTEST_SECONDS = 1e-6
-"""No job is taken to cost less."""
+_MOST_CLAIMS = 128
+"""Most claims that are simulated: some 5 µs each."""
+HIGHER_THAN = {priority: tuple(Priority)[:number] for number, priority in enumerate(Priority)}
+"""The priorities of which jobs are taken before those of each."""
 
 
 class Span(NamedTuple):
@@ -76,6 +82,21 @@ class _Worker:
     busy_until: float
 
 
+class _Rest(NamedTuple):
+    """What is behind all simulated claims, for the jobs of one model.
+
+    Attributes:
+        begin: When its workers are free, on average.
+        job_seconds: How long all of them together take for a job.
+        others: For each model that shares workers with it: its name, for how long a job of it keeps them
+            busy, and how many of its jobs are taken for each job of the model.
+    """
+
+    begin: float
+    job_seconds: float
+    others: Sequence[tuple[str, float, float]]
+
+
 class ClaimSimulation:
     """Simulates claims as far as they are asked for.
 
@@ -88,7 +109,7 @@ class ClaimSimulation:
     """
 
     def __init__(self, workload: Workload, lower_priority_share: float) -> None:
-        self.mean_paces = _average_paces(workload.workers)
+        self.mean_paces = average_paces(workload.workers)
         self._at = workload.at
         self._share = lower_priority_share
         self._lists = {
@@ -105,6 +126,7 @@ class ClaimSimulation:
             self._add_worker(worker, claims.get(worker.id, ()))
         heapify(self._due)
         self._claims_left = _MOST_CLAIMS
+        self._rests: dict[str, _Rest | None] = {}
 
     def find_end(self, worker_id: str, started_ms: int) -> float | None:
         """Returns when the jobs of a claim that runs will have ended; None for a claim that is not known."""
@@ -116,8 +138,10 @@ class ClaimSimulation:
 
     def count_taken(self, model: str, priority: Priority, now: float) -> int:
         """Returns how many jobs of a list have been taken by now, since the workload was read."""
-        jobs = self._list(model, priority)
-        return jobs.count_taken_by(now) - jobs.count_taken_by(self._at)
+        while self._due and self._due[0][0] <= now and self._claims_left:
+            self._simulate_claim()
+        jobs = self._lists.get((model, priority))
+        return 0 if jobs is None else jobs.count_taken_by(now) - jobs.count_taken_by(self._at)
 
     def find(self, model: str, priority: Priority, index: int, now: float) -> Span | None:
         """Finds when a job is taken, and has ended.
@@ -133,7 +157,9 @@ class ClaimSimulation:
         """
         if model not in self.mean_paces:
             return None
-        jobs = self._list(model, priority)
+        jobs = self._lists.get((model, priority))
+        if jobs is None:
+            jobs = self._lists[model, priority] = _List()
         missing = index + 1 - jobs.taken_count - jobs.left
         if missing > 0:
             jobs.left += missing
@@ -147,9 +173,6 @@ class ClaimSimulation:
             start = max(now, jobs.starts[claim])
             return Span(start, max(start, jobs.ends[claim]))
         return self._estimate(model, priority, index - jobs.taken_count, now)
-
-    def _list(self, model: str, priority: Priority) -> _List:
-        return self._lists.setdefault((model, priority), _List())
 
     def _add_worker(self, worker: LiveWorker, claims: Iterable[tuple[str, RunningClaim]]) -> None:
         """Adds a worker with what it runs; its first claim runs, the others were claimed ahead."""
@@ -198,7 +221,7 @@ class ClaimSimulation:
         for jobs in used:
             counts.append(jobs.take(pace.most_jobs - sum(counts), at))
         began = max(at, worker.busy_until)
-        worker.busy_until = began + max(_SHORTEST_SECONDS, pace.estimate_seconds(sum(counts)))
+        worker.busy_until = began + max(SHORTEST_SECONDS, pace.estimate_seconds(sum(counts)))
         for jobs, count in zip(used, counts, strict=True):
             if count:
                 jobs.ends.append(worker.busy_until)
@@ -207,44 +230,46 @@ class ClaimSimulation:
 
     def _estimate(self, model: str, priority: Priority, before: int, now: float) -> Span | None:
         """Estimates the same behind all simulated claims, where so many jobs of the list come first."""
-        serving = [worker for worker in self._workers if model in worker.paces]
+        if model not in self._rests:
+            self._rests[model] = self._make_rest(model)
+        rest = self._rests[model]
+        if rest is None:
+            return None
+        higher = HIGHER_THAN[priority]
+        jobs_before = float(before + sum(self._count_left(model, each) for each in higher))
+        if self._share and higher:
+            jobs_before = min(jobs_before, before / self._share)
+        seconds = jobs_before * rest.job_seconds
+        for other, job_seconds, each in rest.others:
+            between = min(jobs_before * each, self._count_left(other, priority))
+            seconds += job_seconds * (between + sum(self._count_left(other, first) for first in higher))
+        start = max(now, rest.begin + seconds)
+        pace = self.mean_paces[model]
+        return Span(start, start + pace.estimate_seconds(pace.most_jobs))
+
+    def _make_rest(self, model: str) -> _Rest | None:
+        serving = [worker.paces for worker in self._workers if model in worker.paces]
         if not serving:
             return None
-        higher = sum(self._list(model, each).left for each in higher_than(priority))
-        jobs_before = float(higher + before)
-        if self._share and priority is not Priority.HIGH:
-            jobs_before = min(jobs_before, before / self._share)
-        pace = self.mean_paces[model]
-        seconds = jobs_before / self._measure_rate(model)
-        for other in {other for worker in serving for other in worker.paces if other != model}:
-            both = sum(other in worker.paces for worker in serving) / len(serving)
-            rounds = jobs_before / pace.most_jobs * self.mean_paces[other].most_jobs
-            first = sum(self._list(other, each).left for each in higher_than(priority))
-            between = min(rounds, self._list(other, priority).left)
-            seconds += both * (first + between) / self._measure_rate(other)
-        start = max(now, fmean(worker.busy_until for worker in serving) + seconds)
-        return Span(start, start + pace.estimate_seconds(pace.most_jobs))
+        busy = [worker.busy_until for worker in self._workers if model in worker.paces]
+        most_jobs = self.mean_paces[model].most_jobs
+        others = [
+            (
+                other,
+                sum(other in paces for paces in serving) / len(serving) / self._measure_rate(other),
+                self.mean_paces[other].most_jobs / most_jobs,
+            )
+            for other in {other for paces in serving for other in paces if other != model}
+        ]
+        return _Rest(fmean(busy), 1 / self._measure_rate(model), others)
+
+    def _count_left(self, model: str, priority: Priority) -> int:
+        jobs = self._lists.get((model, priority))
+        return 0 if jobs is None else jobs.left
 
     def _measure_rate(self, model: str) -> float:
         """How many jobs of a model its workers end in a second, if they do nothing else."""
         return sum(1 / estimate_job_seconds(one.paces[model]) for one in self._workers if model in one.paces)
-
-
-def _average_paces(workers: Iterable[LiveWorker]) -> dict[str, Pace]:
-    """The mean pace of each model, over the workers that have run it."""
-    known: dict[str, list[Pace]] = {}
-    for worker in workers:
-        for model in worker.models:
-            if model in worker.paces:
-                known.setdefault(model, []).append(worker.paces[model])
-    return {
-        model: Pace(
-            fmean(pace.fixed_seconds for pace in paces),
-            fmean(pace.job_seconds for pace in paces),
-            max(1, round(fmean(pace.most_jobs for pace in paces))),
-        )
-        for model, paces in known.items()
-    }
 
 
 def _sort_claims(models: Mapping[str, ModelLoad]) -> dict[str, list[tuple[str, RunningClaim]]]:
@@ -254,28 +279,3 @@ def _sort_claims(models: Mapping[str, ModelLoad]) -> dict[str, list[tuple[str, R
         for claim in load.claims:
             found.setdefault(claim.worker, []).append((model, claim))
     return {worker: sorted(claims, key=lambda one: one[1].started_ms) for worker, claims in found.items()}
-
-
-def higher_than(priority: Priority) -> list[Priority]:
-    """The priorities of which jobs are taken before those of this one."""
-    order = list(Priority)
-    return order[: order.index(priority)]
-
-
-def estimate_job_seconds(pace: Pace) -> float:
-    """What a job costs where as many wait as a claim may take."""
-    return max(_SHORTEST_SECONDS, pace.estimate_seconds(pace.most_jobs) / pace.most_jobs)
-
-
-def correct_end(began: float, seconds: float, now: float) -> float:
-    """When a run ends that has not ended yet.
-
-    Args:
-        began: When it began.
-        seconds: How long such a run takes.
-        now: The time. A run that is late by then may take as long again as it is late, but no longer than
-            one that begins now.
-    """
-    end = began + seconds
-    late = now - end
-    return end if late < 0 else now + min(late, seconds) if seconds else now + late

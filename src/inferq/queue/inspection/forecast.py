@@ -7,13 +7,8 @@ from math import ceil
 from typing import NamedTuple
 
 from inferq.jobs import Job, Priority, Status
-from inferq.queue.inspection.claim_simulation import (
-    ClaimSimulation,
-    Span,
-    correct_end,
-    estimate_job_seconds,
-    higher_than,
-)
+from inferq.queue.inspection.claim_simulation import HIGHER_THAN, ClaimSimulation, Span
+from inferq.queue.inspection.paces import correct_end, estimate_job_seconds
 from inferq.queue.inspection.workload import ModelLoad, Workload
 
 _NOTHING = ModelLoad(dict.fromkeys(Priority, 0))
@@ -77,13 +72,12 @@ class Forecast:
             return None
         if job.history and job.history[-1].kind is not None:
             return None
-        before = sum(self._load(job.model).waiting[priority] for priority in higher_than(job.priority))
-        index = max(0, job.queue_position - 1 - before)
-        span = self._simulation.find(job.model, job.priority, index, now)
+        index = job.queue_position - 1
+        for priority in HIGHER_THAN[job.priority]:
+            index -= self._load(job.model).waiting[priority]
         # what has been taken since the workload was read stood before it
-        taken = self._simulation.count_taken(job.model, job.priority, now) if span else 0
-        if taken:
-            span = self._simulation.find(job.model, job.priority, index + taken, now)
+        taken = self._simulation.count_taken(job.model, job.priority, now)
+        span = self._simulation.find(job.model, job.priority, max(0, index) + taken, now)
         return None if span is None else Expectation(*span)
 
     def expect_new(self, model: str, priority: Priority, now: float, jobs_before: int = 0) -> Span | None:
