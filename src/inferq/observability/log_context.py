@@ -4,26 +4,34 @@ The ids belong to the task or thread that notes them, and to the tasks that it s
 does the same with a variable for each id, which costs a request five times as long.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import structlog
 
 from inferq.jobs import ClaimedJob
 
-_NONE: Mapping[str, object] = {}
-_ids: ContextVar[Mapping[str, object]] = ContextVar("inferq_log_ids", default=_NONE)
+_NAMES = ("job_id", "job_ids", "request_id", "request_ids")
+_about: ContextVar[dict[str, Any] | None] = ContextVar("inferq_log_about", default=None)
 
 
-def begin_log_ids(request_id: str) -> None:
-    """Begins a request: lines that follow carry its id, and no others."""
-    _ids.set({"request_id": request_id})
+def begin_log_ids(about: dict[str, Any]) -> None:
+    """Begins a request: lines that follow carry its ids, and no others.
+
+    Args:
+        about: What is known of the request, `request_id` and more. It is kept, not copied, and read when a
+            line is written.
+    """
+    _about.set(about)
 
 
 def add_log_job(job_id: str) -> None:
-    """Adds the job that a request is about."""
-    _ids.set({**_ids.get(), "job_id": job_id})
+    """Adds the job that the request is about, if there is a request."""
+    about = _about.get()
+    if about is not None:
+        about["job_id"] = job_id
 
 
 @contextmanager
@@ -34,20 +42,21 @@ def log_jobs(jobs: Sequence[ClaimedJob]) -> Iterator[None]:
         jobs: At least one.
     """
     requests = list(dict.fromkeys(job.request_id for job in jobs if job.request_id))
-    ids: dict[str, object] = (
-        {"job_id": jobs[0].id} if len(jobs) == 1 else {"job_ids": [job.id for job in jobs]}
-    )
+    ids: dict[str, Any] = {"job_id": jobs[0].id} if len(jobs) == 1 else {"job_ids": [job.id for job in jobs]}
     if requests:
         ids |= {"request_id": requests[0]} if len(requests) == 1 else {"request_ids": requests}
-    token = _ids.set(ids)
+    token = _about.set(ids)
     try:
         yield
     finally:
-        _ids.reset(token)
+        _about.reset(token)
 
 
 def add_log_ids(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Adds the noted ids to a line; what the line says itself counts more. A processor of structlog."""
-    return {**event, **_ids.get(), **event}
+    about = _about.get()
+    if about is None:
+        return event
+    return {**event, **{name: about[name] for name in _NAMES if name in about}, **event}

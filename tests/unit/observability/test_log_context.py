@@ -35,7 +35,7 @@ def test_lines_of_a_run_name_its_jobs_and_their_requests():
 
 async def test_tasks_of_several_requests_do_not_mix_their_ids():
     async def serve(number):
-        begin_log_ids(f"r-{number}")
+        begin_log_ids({"request_id": f"r-{number}", "owner": "ann"})
         await asyncio.sleep(0)
         add_log_job(f"job-{number}")
         await asyncio.sleep(0)
@@ -46,6 +46,14 @@ async def test_tasks_of_several_requests_do_not_mix_their_ids():
     assert {(line["number"], line["request_id"], line["job_id"]) for line in logged} == {
         (number, f"r-{number}", f"job-{number}") for number in range(3)
     }
+    assert not any("owner" in line for line in logged)
+
+
+def test_job_outside_of_a_request_is_no_part_of_later_lines():
+    add_log_job("a")
+    with capture_logs(processors=[add_log_ids]) as logged:
+        log.info("worker_ready")
+    assert "job_id" not in logged[0]
 
 
 def test_what_a_line_says_itself_counts_more():

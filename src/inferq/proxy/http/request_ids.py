@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,18 +33,18 @@ class _IdMaker:
         os.register_at_fork(after_in_child=self.renew)
 
     def renew(self) -> None:
-        self._prefix = secrets.token_hex(8)
+        self._prefix = secrets.token_hex(8).encode("ascii")
         self._numbers = itertools.count(1)
 
-    def make(self) -> str:
-        return f"{self._prefix}-{next(self._numbers):x}"
+    def make(self) -> bytes:
+        return b"%b-%x" % (self._prefix, next(self._numbers))
 
 
 _made = _IdMaker()
 
 
 def identify_request(scope: Scope) -> Headers:
-    """Finds the ids of a request, and makes its own if it has none; lines of the log that follow carry it.
+    """Finds the ids of a request, and makes its own if it has none.
 
     Args:
         scope: Of the ASGI call; the ids are added to its state.
@@ -54,10 +54,9 @@ def identify_request(scope: Scope) -> Headers:
     """
     state = scope.setdefault("state", {})
     headers = choose_id_headers(scope["headers"])
-    state["request_id"] = request_id = headers[0][1].decode("ascii")
+    state["request_id"] = headers[0][1].decode("ascii")
     if len(headers) > 1:
         state["traceparent"] = headers[1][1].decode("ascii")
-    begin_log_ids(request_id)
     return headers
 
 
@@ -68,7 +67,7 @@ def read_id_headers(scope: Scope) -> Headers:
     return [(name, value.encode("ascii")) for name, value in ids if value]
 
 
-def choose_id_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def choose_id_headers(headers: Headers) -> Headers:
     """Chooses the headers that return the ids of a request: `X-Request-ID`, and `traceparent` if it came.
 
     One that is malformed, or comes more than once, is ignored.
@@ -76,12 +75,15 @@ def choose_id_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     Args:
         headers: Of the request, with names in lower case.
     """
+    for name, _ in headers:
+        if name in _FORMS:
+            break
+    else:  # quickly, since most requests have none
+        return ((_REQUEST_ID, _made.make()),)
     found = [header for header in headers if header[0] in _FORMS]
-    if not found:
-        return ((_REQUEST_ID, _made.make().encode("ascii")),)
     names = [name for name, _ in found]
     good = {name: value for name, value in found if names.count(name) == 1 and _FORMS[name].fullmatch(value)}
-    chosen = [(_REQUEST_ID, good.get(_REQUEST_ID) or _made.make().encode("ascii"))]
+    chosen = [(_REQUEST_ID, good.get(_REQUEST_ID) or _made.make())]
     if _TRACEPARENT in good:
         chosen.append((_TRACEPARENT, good[_TRACEPARENT]))
     return chosen
@@ -102,6 +104,7 @@ class RequestIdentification:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         headers = identify_request(scope)
+        begin_log_ids(scope["state"])
 
         async def send_with_ids(message: Message) -> None:
             if message["type"] in _ANSWERS:

@@ -97,4 +97,6 @@ async def retry_job(request: Request, job_id: JobId) -> Response:
 
 
 async def _read(request: Request, job_id: str) -> Job:
-    return await read_job(get_services(request).producer, job_id, get_owner(request))
+    job = await read_job(get_services(request).producer, job_id, get_owner(request))
+    request.scope["state"]["job_id"] = job.id  # for the log
+    return job

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from inferq.errors import ErrorKind, UnknownModelError
-from inferq.observability.log_context import add_log_job
 from inferq.proxy.http.body_reader import read_body
 from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
 from inferq.proxy.http.openapi import (
@@ -86,5 +85,5 @@ async def _submit(request: Request, submission: Submission) -> str:
     idempotency = read_idempotency(request, (submission,))
     with trace_submission(request, (submission,)):
         job_id = await get_services(request).producer.submit(submission, idempotency)
-    add_log_job(job_id)
+    request.scope["state"]["job_id"] = job_id  # for the log
     return job_id

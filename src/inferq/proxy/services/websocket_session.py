@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from inferq.errors import BodyTooLargeError, InferqError, QueueFullError
 from inferq.jobs import Job
+from inferq.observability.log_context import begin_log_ids
 from inferq.proxy.http import problems
 from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_responses import read_whole_view
@@ -50,6 +51,7 @@ class WebSocketSession:
     async def _answer(self, raw: bytes) -> None:
         path = self._socket.scope["path"]
         ref = None
+        begin_log_ids(dict(self._socket.scope["state"]))  # other messages are about other jobs
         with suppress(WebSocketDisconnect):  # `run` ends by that
             try:
                 message = await self._read(raw)

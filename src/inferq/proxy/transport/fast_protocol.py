@@ -17,6 +17,7 @@ from starlette.types import Message
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from inferq.observability.log_context import begin_log_ids
 from inferq.proxy.http import problems
 from inferq.proxy.http.body_reader import WHOLE_BODY
 from inferq.proxy.http.request_ids import Headers, identify_request
@@ -126,6 +127,7 @@ class FastProtocol(LimitedProtocol):
         try:
             response = await cycle.route.respond(request, cycle.parameter)
         except Exception as error:  # noqa: BLE001 - it is logged, as by the application's outermost middleware
+            begin_log_ids(cycle.scope["state"])
             response = await problems.answer_unexpected(request, error)
         if not self.transport.is_closing():
             self.transport.write(self._encode(response, cycle, id_headers))
@@ -140,6 +142,7 @@ class FastProtocol(LimitedProtocol):
 
     async def _write_parts(self, response: StreamedResponse, cycle: "_FastCycle") -> None:
         """Writes a body while it is read, no faster than the client receives it."""
+        begin_log_ids(cycle.scope["state"])  # only where something may be logged: it takes 1 µs
         async for part in yield_parts(response.parts):
             if part is None:
                 cycle.keep_alive = False
@@ -239,6 +242,7 @@ class _FastCycle:
         fast_path, route = self.fast_path, self.route.path_format
         fast_path.observer.request_ended(self.scope["method"], route, status, seconds)
         if fast_path.access_log is not None:
+            begin_log_ids(self.scope["state"])
             fast_path.access_log.note(self.scope, route, status, seconds, self.sent_bytes)
 
     async def receive(self) -> Message:
