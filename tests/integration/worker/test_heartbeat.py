@@ -18,13 +18,14 @@ INFO = WorkerInfo(
 
 
 def make_heartbeat(consumer, processor, outage=None):
-    return Heartbeat(consumer, processor, INFO, {"iris": b"{}"}, 5.0, outage or Outage())
+    return Heartbeat(consumer, processor, INFO, {"iris": b"{}"}, 5.0, outage or Outage(), lambda: 3)
 
 
 async def test_heartbeat_reports_the_worker_and_what_it_has_done(consumer, producer):
     assert make_heartbeat(consumer, StubProcessor()).run_once()
     [live] = await producer.read_workers()
     assert (live.id, live.models, live.jobs_done) == ("worker-1", ("iris",), 7)
+    assert (live.open_circuits, (await producer.read_metrics()).open_circuits) == (3, 3)
     assert (live.model_versions, live.inferq_version) == ({"iris": "abc"}, "1.2")
     assert abs(live.sent_at - live.seen_at) < timedelta(seconds=5)
     assert live.paces == StubProcessor.paces

@@ -27,7 +27,7 @@
 --- @include "kept_queues"
 --- @include "keys"
 --- @include "many_arguments"
---- @include "minutes"
+--- @include "most_waiting"
 --- @include "record_batch"
 --- @include "records"
 --- @include "submission"
@@ -87,7 +87,7 @@ local sequences, ids = {}, {} -- by model: the last sequence number
 for model, count in pairs(counts) do
   local queue = queue_key(model)
   note_queue(model)
-  note_waiting(queue, begin_minute(queue, now), depths[model] + count)
+  note_waiting(queue, now, depths[model] + count)
   sequences[model] = call('INCRBY', queue .. ':sequence', count) - count
 end
 for i = 7, #ARGV, 3 do

@@ -252,5 +252,6 @@ for _, of_model in pairs(groups) do
   end
 end
 write_counts(now)
+write_observations()
 publish_events()
 return answers

@@ -18,6 +18,7 @@
 
 --- @include "attempts"
 --- @include "base"
+--- @include "capacity"
 --- @include "clock"
 --- @include "counters"
 --- @include "drain_rate"
@@ -29,7 +30,7 @@
 --- @include "keys"
 --- @include "leased_count"
 --- @include "leases"
---- @include "minutes"
+--- @include "most_waiting"
 --- @include "outside"
 --- @include "popped"
 --- @include "queue_retention"
@@ -197,7 +198,7 @@ failed_count = failed_count + unstarted_count
 
 write_counts(now)
 update_drain_rate(queue, now)
-note_waiting(queue, begin_minute(queue, now), count_listed(queue))
+note_waiting(queue, now, count_waiting(queue, 'normal') or 0)
 
 purge_queue(queue, model, now, ttl_ms)
 local models = read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}

@@ -37,7 +37,7 @@
 --- @include "kept_queues"
 --- @include "keys"
 --- @include "many_arguments"
---- @include "minutes"
+--- @include "most_waiting"
 --- @include "record_batch"
 --- @include "record_layout"
 --- @include "records"
@@ -113,7 +113,7 @@ local submitted_ms = format_int(now)
 local sequences, lists = {}, {} -- by queue: the last sequence number; by list: what goes into it
 for model in pairs(models) do note_queue(model) end
 for queue, count in pairs(counts) do
-  note_waiting(queue, begin_minute(queue, now), depths[queue])
+  note_waiting(queue, now, depths[queue])
   sequences[queue] = call('INCRBY', queue .. ':sequence', count) - count
 end
 for _, job in ipairs(accepted) do

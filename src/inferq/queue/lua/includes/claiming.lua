@@ -13,6 +13,7 @@
 --- @include "keys"
 --- @include "leases"
 --- @include "outside"
+--- @include "pushed"
 --- @include "record_batch"
 --- @include "record_layout"
 --- @include "records"

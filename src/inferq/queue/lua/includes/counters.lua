@@ -23,7 +23,7 @@
 --- @include "base"
 --- @include "minutes"
 
-local counts = {} -- by queue, by the rest of the key, by field or slot
+local counts = {} -- by queue, by the rest of the key, by field
 
 local function add_to(queue, part, field, number)
   local parts = counts[queue]
@@ -43,31 +43,12 @@ local function add_count(queue, field, number)
   add_to(queue, ':counts', field, number)
 end
 
--- Counts jobs of outside programs that are seen for the first time.
-local function add_pushed(queue, priority, number)
-  add_count(queue, 'pushed', number)
-  if priority ~= 'normal' then add_count(queue, 'submitted|' .. priority, number) end
-end
-
-local function write_slots(key, slots)
-  local arguments, last = {}, 0
-  for slot, number in pairs(slots) do
-    arguments[last + 1], arguments[last + 2], arguments[last + 3] = 'INCRBY', 'i64', '#' .. slot
-    arguments[last + 4], last = format_int(number), last + 4
-  end
-  redis.pcall('BITFIELD', key, unpack(arguments))
-end
-
 local function write_counts(now)
   for queue, parts in pairs(counts) do
     begin_minute(queue, now)
     for part, fields in pairs(parts) do
       local key = queue .. part
-      if part == ':histograms' then
-        write_slots(key, fields)
-      else
-        for field, number in pairs(fields) do redis.pcall('HINCRBY', key, field, format_int(number)) end
-      end
+      for field, number in pairs(fields) do redis.pcall('HINCRBY', key, field, format_int(number)) end
     end
   end
   counts = {}

@@ -12,16 +12,10 @@
 
 local MINUTE_MS = 60000
 local MOST_MINUTES = 121 -- two hours, and the minute that is under way
-local NOTICED_GROWTH = 1.05 -- less is not worth a write with each submission
-
-local function count_listed(queue)
-  local count = 0
-  for _, priority in ipairs(PRIORITIES) do count = count + (read_safely('LLEN', list_key(queue, priority)) or 0) end
-  return count
-end
 
 local function make_entry(queue, now)
-  local waiting, run_us = count_listed(queue), 0
+  local waiting, run_us = 0, 0
+  for _, priority in ipairs(PRIORITIES) do waiting = waiting + (read_safely('LLEN', list_key(queue, priority)) or 0) end
   local submitted, _, completed, failed = read_totals(queue)
   for _, us in ipairs(read_safely('HVALS', queue .. ':owners') or {}) do run_us = run_us + (tonumber(us) or 0) end
   return string.format('%d %d %d %d %d %d %d', math.floor(now / MINUTE_MS), submitted, completed, failed, run_us, waiting, waiting)
@@ -39,11 +33,4 @@ local function begin_minute(queue, now)
   call('LTRIM', key, 0, of_minute > minute and 0 or MOST_MINUTES - 1) -- the clock may have been set back
   call('PEXPIRE', key, MOST_MINUTES * MINUTE_MS)
   return entry
-end
-
--- Notes how many jobs wait now, if they are noticeably more than seen before in this minute.
-local function note_waiting(queue, entry, waiting)
-  local rest, most = entry:match('^(.* )(%d+)$')
-  if waiting <= (tonumber(most) or 0) * NOTICED_GROWTH then return end
-  redis.pcall('LSET', queue .. ':history', 0, rest .. format_int(waiting))
 end

@@ -1,14 +1,24 @@
--- What is observed of jobs that a worker ends, and of the runs that they shared; see `schema/histograms.py`.
+-- What is observed of jobs that a worker ends, and of the runs that they shared; see `schema/histograms.py`. It is added up, and
+-- written once by `write_observations`.
 
+--- @include "base"
 --- @include "counters"
 --- @include "histogram_layout"
 
+local observed = {} -- by queue, by slot
+
 -- Adds equal values to a histogram, and their sum.
 local function observe(queue, first_slot, bounds, value, number, sum)
-  local bucket = 0
-  while bucket < #bounds and value > bounds[bucket + 1] do bucket = bucket + 1 end
-  add_to(queue, ':histograms', first_slot + bucket, number)
-  add_to(queue, ':histograms', first_slot + #bounds + 1, sum)
+  local slots, count, bucket = observed[queue] or {}, #bounds, 0
+  observed[queue] = slots
+  for i = 1, count do
+    if value <= bounds[i] then break end
+    bucket = i
+  end
+  local sum_slot = first_slot + count + 1
+  bucket = first_slot + bucket
+  slots[bucket] = (slots[bucket] or 0) + number
+  slots[sum_slot] = (slots[sum_slot] or 0) + sum
 end
 
 -- Observes jobs that were submitted, first started and ended at the same times.
@@ -18,18 +28,15 @@ local function observe_ends(queue, submitted_ms, started_ms, now, number)
   observe(queue, TOTAL_SLOT, MS_BOUNDS, total, number, number * total)
 end
 
--- When a job first started since it was submitted, or since a user had it tried again.
-local function find_first_start(job)
+-- Observes a job by its record. It first started since it was submitted, or since a user had it tried again.
+local function observe_end(queue, job, now)
   local submitted_ms, first_ms = tonumber(job.submitted_ms), tonumber(job.started_ms)
+  if not submitted_ms or not first_ms then return end
   for name, attempt in pairs(job) do
     local started_ms = name:find('^attempt:') and tonumber(attempt.started_ms)
     if started_ms and started_ms >= submitted_ms then first_ms = math.min(first_ms, started_ms) end
   end
-  return first_ms
-end
-
-local function observe_end(queue, job, now)
-  if job.submitted_ms and job.started_ms then observe_ends(queue, tonumber(job.submitted_ms), find_first_start(job), now, 1) end
+  observe_ends(queue, submitted_ms, first_ms, now, 1)
 end
 
 -- Observes a run. Each job has an equal part of its time; `owners` has how many jobs of which owner were settled. A run of which
@@ -39,5 +46,19 @@ local function observe_run(queue, owners, run_us, jobs, has_first)
   if has_first then
     observe(queue, RUN_SLOT, MS_BOUNDS, run_us / 1000, 1, run_us)
     observe(queue, BATCH_SLOT, JOBS_BOUNDS, jobs, 1, jobs)
+  end
+end
+
+-- The names of slots are at hand, and the first arguments in place: to make them costs as much as the command.
+local function write_observations()
+  for queue, slots in pairs(observed) do
+    local arguments, last = {'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '',
+      'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', ''}, 0
+    for slot, number in pairs(slots) do
+      arguments[last + 1], arguments[last + 2] = 'INCRBY', 'i64'
+      arguments[last + 3], arguments[last + 4] = SLOTS[slot + 1], number == 1 and '1' or format_int(number)
+      last = last + 4
+    end
+    redis.pcall('BITFIELD', queue .. ':histograms', unpack(arguments, 1, last))
   end
 end

@@ -1,9 +1,9 @@
 -- The end of jobs without a record that can be read.
 
 --- @include "base"
---- @include "counters"
 --- @include "ends"
 --- @include "keys"
+--- @include "pushed"
 
 -- Fails such a job. It is open if it was accepted, in any priority; else it was pushed by an outside program and never seen.
 local function fail_unrecorded(queue, model, id, priority, ttl_ms, now, kind, message)
