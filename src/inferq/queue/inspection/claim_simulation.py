@@ -183,6 +183,8 @@ class ClaimSimulation:
         held = list(claims)
         for number, (model, claim) in enumerate(held):
             pace = paces.get(model)
+            if pace is not None:
+                paces[model] = paces.pop(model)  # its next turn comes after the others'
             seconds = pace.estimate_seconds(claim.jobs) if pace else 0.0
             if number == 0:  # the next claim is made when a run begins
                 began = held[min(1, len(held) - 1)][1].started_ms / 1000

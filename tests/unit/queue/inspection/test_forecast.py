@@ -55,6 +55,13 @@ def test_models_alternate_until_one_has_no_jobs_left():
     assert [expect_in(found, pending(n, "slow"))[0] for n in (1, 2)] == [1.0, 5.0]
 
 
+def test_model_that_runs_has_its_next_turn_after_the_others():
+    paces = {"heavy": Pace(0.0, 10.0, 1), "iris": SECOND}
+    found = forecast({"heavy": load(3, [("w0", 4.0, 1)]), "iris": load(1)}, paces)
+    assert expect_in(found, pending(1)) == (6, 7)
+    assert expect_in(found, pending(1, "heavy")) == (7, 17)
+
+
 def test_higher_priorities_come_first_but_for_their_share():
     models = {"iris": load(40, high=40)}
     strict, shared = forecast(models, {"iris": SECOND}), forecast(models, {"iris": SECOND}, share=0.25)
