@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from inferq.cli import dead_letters, job_commands, program_commands, service_commands
+from inferq.cli import bulk_commands, dead_letters, job_commands, program_commands, service_commands
 from inferq.cli.api_key import key
 from inferq.cli.doctor import doctor
 from inferq.cli.output import choose_exit_code, print_line
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.command()(predict)
 app.add_typer(job_commands.job_app, name="job")
 app.add_typer(job_commands.jobs_app, name="jobs")
+for bulk_command in (bulk_commands.errors, bulk_commands.retry, bulk_commands.delete):
+    job_commands.jobs_app.command()(bulk_command)
 app.command()(service_commands.queue)
 app.command()(service_commands.models)
 app.add_typer(dead_letters.app, name="dead")

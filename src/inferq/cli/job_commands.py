@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from inferq.cli.job_filters import OfModel, OfOwner, Since, Until, WithError, WithId, WithKind, WithStatus
 from inferq.cli.job_result import wait_for_result
 from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_result, print_table
 from inferq.jobs import Status
@@ -69,13 +70,19 @@ def retry(job_id: JobId, url: Url = None) -> None:
 @jobs_app.callback()
 def jobs(
     context: typer.Context,
-    status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only jobs of this model.")] = None,
+    status: WithStatus = None,
+    model: OfModel = None,
+    owner: OfOwner = None,
+    error_kind: WithKind = None,
+    error: WithError = None,
+    id_prefix: WithId = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, typer.Option(min=1, help="Most jobs.")] = 50,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """List jobs, the latest first; or cancel those of a model that wait."""
+    """List jobs, the latest first; or group, retry, cancel or delete many."""
     if context.invoked_subcommand is not None:
         return
     with open_client(url) as client:
@@ -83,7 +90,17 @@ def jobs(
             job.view
             for _, job in zip(
                 range(limit),
-                client.jobs(status=status and status.value, model=model, page_size=min(limit, 500)),
+                client.jobs(
+                    status=status,
+                    model=model,
+                    page_size=min(limit, 500),
+                    owner=owner,
+                    error_kind=error_kind,
+                    error=error,
+                    id_prefix=id_prefix,
+                    since=since,
+                    until=until,
+                ),
                 strict=False,
             )
         ]

@@ -102,6 +102,30 @@ def test_waiting_jobs_of_a_model_are_cancelled(inferq, redis_server, service):
     assert inferq("jobs", "cancel").returncode == 2
 
 
+def test_failed_jobs_are_grouped_and_changed_together(inferq, redis_server, service):
+    with redis_server.client() as client:
+        for number in range(3):
+            client.set(f"job:unserved-{number}:data", "[]")
+            client.lpush("queue:unserved", f"unserved-{number}")
+    inferq("jobs", "cancel", "--model", "unserved")
+    [group] = map(json.loads, inferq("jobs", "errors", "--model", "unserved", "--json").stdout.splitlines())
+    assert (group["count"], group["error_kind"]) == (3, "cancelled")
+    assert "cancelled" in inferq("jobs", "errors", "--model", "unserved").stdout
+
+    found = ("--error-kind", "cancelled", "--model", "unserved")
+    assert len(inferq("jobs", *found, "--json").stdout.splitlines()) == 3
+    assert inferq("jobs", "delete", *found, "--dry-run").stdout == "3 jobs are found.\n"
+    asked = inferq("jobs", "delete", *found)
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "Say --yes" in asked.stderr
+    retried = inferq("jobs", "retry", *found, "--id-prefix", "unserved-1", "--yes")
+    assert (retried.returncode, retried.stdout) == (0, "1 of 1 jobs: retry done.\n")
+    assert inferq("jobs", "delete", *found, "--yes").stdout == "2 of 2 jobs: delete done.\n"
+    assert inferq("jobs", "delete", *found).stdout == "0 jobs are found.\n"
+    assert inferq("jobs", "delete", "--yes").returncode == 1
+    inferq("jobs", "cancel", "--model", "unserved")
+
+
 HOSTILE = "evil\x1b]0;t\x07\x1b[2J\x9b31m\u202e"
 
 
