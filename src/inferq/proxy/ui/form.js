@@ -32,14 +32,8 @@ export class PredictForm {
       { id: "form-priority" },
       ["normal", "high", "low"].map((name) => el("option", { value: name }, t(`priority.${name}`))),
     );
-    this.timeout = el("input", {
-      id: "form-timeout",
-      type: "number",
-      min: "0.001",
-      step: "any",
-      inputmode: "decimal",
-      placeholder: t("form.timeout.hint"),
-    });
+    this.timeout = makeSeconds("form-timeout", t("form.timeout.hint"));
+    this.expiry = makeSeconds("form-expiry", t("form.expiry.hint"));
     this.copies = el("input", {
       id: "form-copies",
       type: "number",
@@ -60,6 +54,7 @@ export class PredictForm {
         { class: "options" },
         labelled(t("form.priority"), this.priority),
         labelled(t("form.timeout"), this.timeout),
+        labelled(t("form.expiry"), this.expiry),
         labelled(t("form.copies"), this.copies),
       ),
       this.message,
@@ -232,6 +227,7 @@ export class PredictForm {
       return;
     }
     if (this.timeout.value) body.timeout = Number(this.timeout.value);
+    if (this.expiry.value) body.expires_in = Number(this.expiry.value);
     this.submit.disabled = true;
     setText(this.submit, t("form.submitting"));
     try {
@@ -281,6 +277,10 @@ function describe(document) {
     document.description && el("p", {}, document.description),
     el("ul", {}, list(t("form.input"), document.inputs), list(t("form.output"), document.outputs)),
   );
+}
+
+function makeSeconds(id, placeholder) {
+  return el("input", { id, type: "number", min: "0.001", step: "any", inputmode: "decimal", placeholder });
 }
 
 function labelled(text, field) {

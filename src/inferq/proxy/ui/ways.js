@@ -1,6 +1,7 @@
 // Where jobs move in the picture: the ways between its boxes.
 
 const TURN = 18; // where ways part, before a box
+const EDGE = 12; // between the side of a box and what is in it
 const STEP = 11; // from one mark that stands to the next, pixels
 
 /** The ways between the boxes as they lie now, in pixels of the stage. */
@@ -29,7 +30,8 @@ export class Ways {
     this.workers = find("workers");
     this.lanes = new Map([...lanes].map(([name, lane]) => [name, rect(lane.track)]));
     this.rows = new Map([...rows].map(([name, row]) => [name, rect(row.track)]));
-    this.floor = rect(ended).y;
+    this.floor = rect(ended).y; // results go back along it
+    this.exit = this.workers.right - EDGE;
     this.#slots = mapValues(this.lanes, (lane) => divide(lane, lane.right - STEP / 1.4, -STEP));
     this.#places = mapValues(this.rows, (row) => divide(row, row.left + STEP / 1.4, STEP));
   }
@@ -89,7 +91,8 @@ export class Ways {
     }
     return [
       start,
-      [this.workers.x, this.floor],
+      [this.exit, start[1]],
+      [this.exit, this.floor],
       [this.clients.x, this.floor],
       [this.clients.x, this.clients.bottom],
     ];
@@ -149,8 +152,8 @@ export class Ways {
         ]);
       }
       paintArrow(context, [
-        [workers.x, workers.bottom],
-        [workers.x, this.floor],
+        [this.exit, workers.bottom],
+        [this.exit, this.floor],
         [clients.x, this.floor],
         [clients.x, clients.bottom],
       ]);

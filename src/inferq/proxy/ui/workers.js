@@ -80,7 +80,7 @@ class ModelCard {
 
   constructor(name) {
     this.name = name;
-    const names = ["waiting", "running", "retrying", "oldest", "failed", "throughput", "workers"];
+    const names = ["waiting", "running", "retrying", "oldest", "backlog", "throughput", "workers", "failed"];
     this.charts = el("div", { class: "charts" }, el("p", { class: "note" }, t("loading")));
     this.element = el(
       "section",
@@ -95,7 +95,7 @@ class ModelCard {
       el(
         "p",
         {},
-        el("a", { href: `#/jobs?${new URLSearchParams({ status: "", model: name })}` }, t("jobs.title")),
+        el("a", { href: `#/jobs?${new URLSearchParams({ status: "", model: name })}` }, t("workers.jobs")),
       ),
     );
   }
@@ -112,6 +112,7 @@ class ModelCard {
       running: formatNumber(queue.running),
       retrying: formatNumber(queue.retrying),
       oldest: queue.oldest_wait_seconds === null ? t("none") : formatDuration(queue.oldest_wait_seconds),
+      backlog: formatDuration(queue.backlog_seconds),
       failed: formatNumber(queue.failed),
       throughput: formatRate(queue.jobs_per_second),
       workers: formatNumber(queue.workers),
