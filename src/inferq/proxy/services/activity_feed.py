@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 
 from pydantic_core import to_json
 
@@ -116,7 +117,8 @@ class ActivityFeed:
         watcher.is_over = self._is_closed
         self._watchers.add(watcher)
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_periodically())
+            # in a context of its own: what it logs is not about this client's request
+            self._reading = asyncio.create_task(self._read_periodically(), context=Context())
         try:
             yield watcher
         finally:

@@ -20,7 +20,7 @@ LARGEST_PAGE_BYTES = 64 * 1024 * 1024
 """A page ends when its results are longer than this."""
 
 SCANNED_AT_ONCE = 500
-"""For so many entries Redis takes some 2 ms."""
+"""For so many entries Redis takes a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
