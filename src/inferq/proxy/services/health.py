@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextvars import Context
 from dataclasses import dataclass
 
 from inferq.errors import RedisUnavailableError
@@ -58,7 +59,7 @@ class HealthChecker:
             else:
                 await self._producer.ping()
         if self._probing is None:
-            self._probing = asyncio.create_task(self._probe())
+            self._probing = asyncio.create_task(self._probe(), context=Context())
         if refusal := await asyncio.shield(self._probing):
             raise RedisUnavailableError(refusal.message) from refusal
 

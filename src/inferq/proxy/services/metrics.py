@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 from inferq.errors import InvalidSettingError, RedisUnavailableError
@@ -70,7 +71,7 @@ class MetricsReader:
     async def _read_service(self) -> list[Reading]:
         """Returns what Redis knows; concurrent scrapes share one read."""
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_redis())
+            self._reading = asyncio.create_task(self._read_redis(), context=Context())
         return await asyncio.shield(self._reading)
 
     async def _read_redis(self) -> list[Reading]:

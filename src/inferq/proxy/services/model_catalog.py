@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from contextvars import Context
 
 import structlog
 
@@ -43,7 +44,7 @@ class ModelCatalog:
         if not self._is_fresh():
             # all requests share one read and its failure: one after the other, each would wait for Redis
             if self._reading is None or self._reading.done():
-                self._reading = asyncio.create_task(self._read())
+                self._reading = asyncio.create_task(self._read(), context=Context())
             await asyncio.shield(self._reading)
         return self._models
 

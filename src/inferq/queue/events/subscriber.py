@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from typing import Any
 
 from inferq.errors import RedisUnavailableError
@@ -119,12 +120,13 @@ class EventSubscriber:
     def _start(self, *, counts_position: bool) -> None:
         if self.is_closed:
             return
+        # in a context of their own: what they log is not about the request that starts them
         if self._listening is None or self._listening.done():
-            self._listening = asyncio.create_task(self._listen())
+            self._listening = asyncio.create_task(self._listen(), context=Context())
         if self._reconciling is None or self._reconciling.done():
-            self._reconciling = asyncio.create_task(self._reconcile_periodically())
+            self._reconciling = asyncio.create_task(self._reconcile_periodically(), context=Context())
         if counts_position and (self._positioning is None or self._positioning.done()):
-            self._positioning = asyncio.create_task(self._read_positions_periodically())
+            self._positioning = asyncio.create_task(self._read_positions_periodically(), context=Context())
 
     async def _listen(self) -> None:
         """Keeps the subscription; it is not renewed while there is no waiter."""

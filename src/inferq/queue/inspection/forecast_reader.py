@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import Context
 from datetime import UTC, datetime
 
 from inferq.errors import RedisUnavailableError
@@ -49,7 +50,7 @@ class ForecastReader:
         if self._forecast is not None and time.monotonic() < self._fresh_until:
             return self._forecast
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
+            self._reading = asyncio.create_task(self._read(), context=Context())
         return await asyncio.shield(self._reading)
 
     async def complete(self, jobs: Sequence[Job | None]) -> list[Job | None]:
