@@ -243,11 +243,12 @@ async def test_receivers_that_do_not_answer_do_not_keep_others_waiting(
     slow_url = hanging.url.replace("/hook", "/slow")
     hung = [await end_job(slow_url) for _ in range(3 * MOST_UNDER_WAY)]
     quick_job = await end_job(quick.url)
-    start_delivery(webhook_timeout_seconds=0.5)
+    delivery = start_delivery(webhook_timeout_seconds=0.5)
     assert (await settled(producer, quick_job, 5)).status is WebhookStatus.DELIVERED
     webhooks = [(await producer.read(job_id)).webhook for job_id in hung]
     assert {webhook.status for webhook in webhooks} == {WebhookStatus.PENDING}
     assert sum(webhook.attempts for webhook in webhooks) < 2 * MOST_UNDER_WAY
+    wait_until(lambda: delivery.open_circuits == 1, what="the circuit of the receiver that hangs")
 
 
 async def test_receiver_is_called_again_where_redis_went_away_before_a_call(
