@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         UnreachableError,
     )
     from inferq.errors import (
+        ExpiresTooSoonError,
         InferqError,
         InvalidInputError,
         JobNotFoundError,
@@ -30,6 +31,7 @@ __all__ = [
     "AsyncClient",
     "AsyncJob",
     "Client",
+    "ExpiresTooSoonError",
     "InferqError",
     "InvalidInputError",
     "Job",
@@ -42,7 +44,10 @@ __all__ = [
     "UnreachableError",
 ]
 
-_OF_ERRORS = ("InferqError", "InvalidInputError", "JobNotFoundError", "QueueFullError", "UnknownModelError")
+_OF_ERRORS = (
+    *("ExpiresTooSoonError", "InferqError", "InvalidInputError", "JobNotFoundError", "QueueFullError"),
+    "UnknownModelError",
+)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of several classes

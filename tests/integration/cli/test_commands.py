@@ -37,6 +37,17 @@ def test_predict_prints_a_table_for_people_and_json_for_programs(inferq):
     assert json.loads(inferq("predict", DATA, "--json").stdout)["class_name"] == "setosa"
 
 
+def test_time_to_wait_and_workers_it_needs_are_told(inferq):
+    assert "setosa" in inferq("predict", DATA, "--expires-in", 60).stdout
+    assert (
+        json.loads(inferq("queue", "--target-wait", 5, "--json").stdout)["models"]["iris"]["needed_workers"]
+        <= 1
+    )
+    shown = inferq("queue", "--target-wait", 5)
+    assert {"backlog", "needed"} <= set(shown.stdout.split())
+    assert inferq("queue", "--target-wait", 0).returncode == 1
+
+
 def test_data_come_from_files_and_standard_input(inferq, tmp_path):
     (tmp_path / "data.json").write_text(json.dumps({"data": [[6.3, 3.3, 6.0, 2.5]]}))
     (tmp_path / "data.csv").write_text(
