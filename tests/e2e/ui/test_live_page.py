@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from inferq.proxy.http.job_schemas import EXAMPLE_JOBS
 from tests.e2e.processes import call
 from tests.e2e.ui.conftest import KEY, MODELS, PATIENCE_MS
 from tests.servers import wait_until
@@ -97,6 +98,22 @@ def test_failed_job_is_found_by_its_error_and_shows_why_it_failed(service, open_
     expect(page.locator(".job-head")).to_contain_text("invalid-input")
     expect(page.get_by_role("region", name="Timeline")).to_contain_text("Attempt 1")
     expect(page.get_by_role("region", name="Input")).to_contain_text("no index")
+
+
+def test_timeline_has_each_attempt_and_the_webhook_of_the_jobs_that_the_api_documents(service, open_page):
+    page = open_page(service)
+    _, completed, failed = EXAMPLE_JOBS
+    shown = []
+    page.route(f"**/job/{failed['job_id']}", lambda route: route.fulfill(json=shown[-1]))
+    for example, words in (
+        (completed, ["Submitted", "Attempt 1", "Completed", "Webhook: delivered", "1 try"]),
+        (failed, ["Submitted", "Attempt 1", "Attempt 2", "Attempt 3", "+998 ms", "Failed"]),
+    ):
+        shown.append(example)
+        open_page(service, f"#/job/{example['job_id']}", page=page)
+        page.reload()
+        for one in words:
+            expect(page.get_by_role("region", name="Timeline")).to_contain_text(one)
 
 
 def test_all_that_a_filter_finds_are_counted_then_retried_then_deleted(service, open_page, failed_jobs):

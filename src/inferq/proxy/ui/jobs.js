@@ -115,7 +115,7 @@ class JobList {
     for (;;) {
       const query = { ...this.#filter(), limit: PAGE, cursor: this.#cursors.at(-1) };
       const answer = await send("GET", "jobs", { query, signal });
-      this.#isLong = Number(answer.headers.get("content-length")) > MOST_REPEATED_BYTES;
+      this.#isLong = Number(answer.headers.get("content-length") ?? Infinity) > MOST_REPEATED_BYTES;
       const page = await answer.json();
       if (page.jobs.length || page.next === null) return page;
       this.#cursors[this.#cursors.length - 1] = page.next;

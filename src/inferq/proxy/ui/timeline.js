@@ -28,6 +28,7 @@ class JobPage {
   #close = () => {};
   #isClosed = false;
   #document = null;
+  #status = null;
 
   constructor(jobId) {
     this.jobId = jobId;
@@ -71,6 +72,7 @@ class JobPage {
 
   async #read() {
     this.#close();
+    this.#status = null;
     try {
       const job = await call("GET", jobPath(this.jobId));
       this.#document =
@@ -78,7 +80,8 @@ class JobPage {
       if (this.#isClosed) return;
       this.#show(job);
       if (!["completed", "failed"].includes(job.status)) this.#follow();
-      this.#readInput();
+      if (job.status === "completed") this.#sayInput(t("job.input.gone"));
+      else this.#readInput();
     } catch (error) {
       const isGone = error instanceof Problem && error.status === 404;
       this.body.hidden = true;
@@ -102,6 +105,14 @@ class JobPage {
 
   #show(job) {
     this.body.hidden = false;
+    if (job.status !== this.#status) this.#showStatus(job);
+    put(this.facts, makeFacts(job));
+    put(this.timeline, makeTimeline(job));
+  }
+
+  // only where it changes: a button keeps the focus, and a screen reader is told once
+  #showStatus(job) {
+    this.#status = job.status;
     put(
       this.head,
       el("span", { class: `status ${job.status} large`, role: "status" }, t(`status.${job.status}`)),
@@ -111,8 +122,6 @@ class JobPage {
       this.actions,
       makeJobActions(job, (isGone) => (isGone ? (location.hash = "#/jobs") : this.#read())),
     );
-    put(this.facts, makeFacts(job));
-    put(this.timeline, makeTimeline(job));
     this.resultPanel.hidden = job.status !== "completed";
     put(this.result, job.status === "completed" && makeResult(job.result, this.#document));
   }
@@ -128,8 +137,12 @@ class JobPage {
       );
     } catch (error) {
       const isGone = error instanceof Problem && error.status === 404;
-      put(this.input, el("p", { class: "note" }, isGone ? t("job.input.gone") : sayProblem(error)));
+      this.#sayInput(isGone ? t("job.input.gone") : sayProblem(error));
     }
+  }
+
+  #sayInput(text) {
+    put(this.input, el("p", { class: "note" }, text));
   }
 }
 
