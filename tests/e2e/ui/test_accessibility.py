@@ -43,7 +43,7 @@ def test_axe_finds_no_serious_fault_in_any_view(service, open_page, views, schem
         expect(page.locator(shown).first).to_be_visible()
         assert find_faults(page) == [], address
     open_page(service, "#/jobs?status=failed", page=page)
-    page.get_by_role("button", name="Retry all found…").click()
+    page.get_by_role("button", name="Retry all…").click()
     expect(page.get_by_role("dialog")).to_contain_text("This filter finds")
     assert find_faults(page) == []
 

@@ -120,7 +120,7 @@ def test_all_that_a_filter_finds_are_counted_then_retried_then_deleted(service, 
     alike, _ = failed_jobs
     page = open_page(service, "#/jobs?status=failed&model=gather&error=out of data bounds")
     expect(page.locator("table.jobs tbody tr")).to_have_count(3)
-    page.get_by_role("button", name="Retry all found…").click()
+    page.get_by_role("button", name="Retry all…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("This filter finds 3 jobs.")
     assert {call("GET", f"{service.url}/job/{job_id}")[1]["attempts"] for job_id in alike} == {1}
@@ -132,13 +132,13 @@ def test_all_that_a_filter_finds_are_counted_then_retried_then_deleted(service, 
             lambda one=job_id: call("GET", f"{service.url}/job/{one}")[1]["attempts"] == 2, what="a retry"
         )
     expect(page.locator("table.jobs tbody tr")).to_have_count(3)
-    page.get_by_role("button", name="Delete all found…").click()
+    page.get_by_role("button", name="Delete all…").click()
     dialog.get_by_role("button", name="Delete 3 jobs").click()
     expect(dialog).to_contain_text("Done: 3 jobs changed")
     dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_text("No job matches this filter.")).to_be_visible()
     page.get_by_role("button", name="Clear the filter").click()
-    expect(page.get_by_role("button", name="Delete all found…")).to_be_disabled()
+    expect(page.get_by_role("button", name="Delete all…")).to_be_disabled()
 
 
 def test_one_job_is_retried_run_again_with_other_values_and_deleted(service, open_page, failed_jobs):

@@ -169,7 +169,9 @@ function makeFacts(job) {
   };
   return Object.entries(facts)
     .filter(([name, value]) => value || name !== "request")
-    .map(([name, value]) => el("div", {}, el("dt", {}, t(`job.${name}`)), el("dd", {}, value || t("none"))));
+    .map(([name, value]) =>
+      el("div", { class: name }, el("dt", {}, t(`job.${name}`)), el("dd", {}, value || t("none"))),
+    );
 }
 
 /** The events of a job in order, each with the time since the one before. */
