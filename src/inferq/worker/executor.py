@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -142,13 +143,13 @@ class Executor:
                 kind = ErrorKind.MODEL_ERROR
                 log.exception("batch_failed", model=model.name, jobs=len(batch))
         seconds, count = time.monotonic() - run.started_at, len(batch)
-        most = self._settings.max_result_bytes
+        most, ended_at = self._settings.max_result_bytes, datetime.now(UTC)
         outcomes: list[Outcome] | None = None
         if results is not None:
             outcomes = [
-                Outcome(job, result, None, seconds, count, index == 0)
+                Outcome(job, result, None, seconds, count, index == 0, ended_at)
                 if len(result) <= most
-                else Outcome(job, None, _make_size_error(result, most), seconds, count, index == 0)
+                else Outcome(job, None, _make_size_error(result, most), seconds, count, index == 0, ended_at)
                 for index, job, result in zip(range(count), batch.jobs, results, strict=True)
             ]
             kind = next((outcome.error.kind for outcome in outcomes if outcome.error), None)
@@ -168,7 +169,7 @@ class Executor:
             return None
         if run.stopped_at:
             result, error = None, make_timeout_error(run)
-        return Outcome(job, result, error, seconds, batch_jobs=1, is_first_of_run=True)
+        return Outcome(job, result, error, seconds, 1, is_first_of_run=True, ended_at=datetime.now(UTC))
 
     def _predict(
         self, model: Model, batch: Batch, run: WatchedRun
@@ -214,10 +215,11 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Ba
             inputs = model.decode(job.data)
             decoded.add(job, inputs, model.count_rows(inputs))
         except InvalidInputError as error:
-            failed.append(Outcome(job, error=error))
+            failed.append(Outcome(job, error=error, ended_at=datetime.now(UTC)))
         except Exception as error:  # whatever the data does, the worker lives on
             log.exception("data_not_readable", job_id=job.id, model=job.model)
-            failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
+            unread = InvalidInputError(f"The data cannot be read: {error}.")
+            failed.append(Outcome(job, error=unread, ended_at=datetime.now(UTC)))
     return failed, decoded
 
 
