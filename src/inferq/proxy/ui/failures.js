@@ -3,6 +3,7 @@
 import { call, serverNow } from "./api.js";
 import { el, every, put } from "./dom.js";
 import { formatAgo, formatNumber, t } from "./i18n.js";
+import { allowProblem } from "./problems.js";
 import { activity } from "./stream.js";
 
 const SECONDS = 5;
@@ -12,6 +13,7 @@ export class FailureGroups {
   #most;
   #filter;
   #isReading = false;
+  #isStale = false;
 
   /**
    * @param {{most: number, filter: function(): object}} options how many groups are shown; the filter of the API
@@ -28,16 +30,15 @@ export class FailureGroups {
     this.read();
   }
 
-  #isStale = false;
-
   async read() {
     if (this.#isReading) return;
     this.#isReading = true;
     try {
       this.#show(await call("GET", "jobs/errors", { query: this.#filter() }));
       this.#isStale = false;
-    } catch {
-      this.#isStale = true; // what was read before stays; the notice says what is wrong
+    } catch (error) {
+      allowProblem(error); // the notice says it, and what was read before stays
+      this.#isStale = true;
     } finally {
       this.#isReading = false;
     }

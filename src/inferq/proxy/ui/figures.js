@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 import { el, every, setText } from "./dom.js";
 import { formatDuration, formatNumber, formatRate, t } from "./i18n.js";
+import { allowProblem } from "./problems.js";
 import { activity } from "./stream.js";
 
 const QUEUE_SECONDS = 3;
@@ -50,7 +51,6 @@ export class Figures {
         return el("div", { class: `figure ${name}` }, el("dt", {}, t(`figure.${name}`)), value);
       }),
     );
-    this.failed = this.#values.get("failed").parentElement;
     const endings = [
       activity.on("snapshot", (snapshot) => this.#take(snapshot)),
       every(QUEUE_SECONDS, () => this.#readWait()),
@@ -79,8 +79,9 @@ export class Figures {
       const waits = Object.values(models).map((model) => model.oldest_wait_seconds ?? 0);
       const longest = Math.max(0, ...waits);
       this.#show("oldest", longest ? formatDuration(longest) : t("none"));
-    } catch {
-      this.#show("oldest", t("none")); // the notice says what is wrong
+    } catch (error) {
+      allowProblem(error); // the notice says it
+      this.#show("oldest", t("none"));
     }
   }
 

@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 import { button, el, put } from "./dom.js";
 import { t } from "./i18n.js";
+import { allowProblem } from "./problems.js";
 
 /** The members of a filter in the page's address. */
 export const FIELDS = [
@@ -96,8 +97,9 @@ export class FilterForm {
     try {
       const { models, unavailable } = await call("GET", "models");
       this.#addModels([...models, ...Object.keys(unavailable)]);
-    } catch {
-      this.#addModels([]); // the list of jobs says what is wrong
+    } catch (error) {
+      allowProblem(error); // the list of jobs says it
+      this.#addModels([]);
     }
   }
 

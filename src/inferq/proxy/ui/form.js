@@ -17,6 +17,8 @@ export class PredictForm {
   #onSubmitted;
   #readData = () => null;
   #wanted;
+  #timer = 0;
+  #isClosed = false;
 
   /**
    * @param {URLSearchParams} query `model`, and `from`: a job whose data is filled in
@@ -72,9 +74,8 @@ export class PredictForm {
     this.#readModels();
   }
 
-  #timer = 0;
-
   close() {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
   }
 
@@ -85,6 +86,7 @@ export class PredictForm {
     } catch (error) {
       setText(this.note, sayProblem(error));
     }
+    if (this.#isClosed) return;
     if (!list?.models.length) {
       if (list) setText(this.note, t("form.none"));
       this.#timer = setTimeout(() => this.#readModels(), 3000); // one may come
@@ -130,8 +132,9 @@ export class PredictForm {
   #showFields(data) {
     const signature = describe(this.#document);
     if (data === null || countValues(data) > MOST_TYPED) {
-      this.#readData = () => null; // the service takes the model's own example
-      put(this.fields, signature, el("p", { class: "note" }, t("form.large")));
+      this.#readData = () => data; // without any, the service takes the model's own example
+      const key = data === null ? "form.large.example" : "form.large";
+      put(this.fields, signature, el("p", { class: "note" }, t(key)));
       return;
     }
     const cells = readCells(this.#document, data, MOST_CELLS);
@@ -231,7 +234,8 @@ export class PredictForm {
     this.submit.disabled = true;
     setText(this.submit, t("form.submitting"));
     try {
-      this.#onSubmitted(await submit(body, copies), this.#document);
+      const jobIds = await submit(body, copies);
+      if (!this.#isClosed) this.#onSubmitted(jobIds, this.#document);
     } catch (error) {
       setText(this.message, sayProblem(error));
     } finally {
