@@ -12,7 +12,7 @@ from tests.e2e.processes import ROOT, Program, call, wait_for_job, wait_until_he
 from tests.onnx_models import write_failing_model, write_two_by_two
 from tests.servers import Server, free_port, wait_until
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 MODELS = ["gather", "iris", "prices"]
 KEY = "iq_the-key-of-the-tests"
 PATIENCE_MS = 20_000
@@ -116,7 +116,9 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield browser
         browser.close()
 
