@@ -1,3 +1,4 @@
+import ast
 import json
 import re
 from pathlib import Path
@@ -130,6 +131,20 @@ def test_specification_lists_every_problem_and_every_failure():
         assert f"| `{kind}` | {shape.status}" in text
     for kind in (ErrorKind.MODEL_ERROR, ErrorKind.TIMED_OUT, ErrorKind.CRASHED, ErrorKind.CANCELLED):
         assert f"| `{kind}` |" in text
+
+
+def test_page_about_logs_lists_every_event_that_is_logged():
+    events = {
+        argument.value
+        for path in (ROOT / "src/inferq").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and re.fullmatch(r"log\.[a-z]+", ast.unparse(call.func))
+        for argument in call.args
+        if isinstance(argument, ast.Constant)
+    }
+    assert len(events) > 30
+    listed = read("docs/operations/logs.md").partition("## Events")[2]
+    assert sorted(event for event in events if f"`{event}`" not in listed) == []
 
 
 def test_readmes_test_command_is_what_ci_runs():
