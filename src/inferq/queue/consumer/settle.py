@@ -139,7 +139,7 @@ class Settler:
         arguments: list[Any] = [self._access.result_ttl_ms, self._retries.max_attempts]
         for (verdict, token, run_seconds, run_jobs), group in groupby(settled, key=itemgetter(0, 1, 2, 3)):
             _, _, _, _, firsts, details = zip(*group, strict=True)
-            run = (round(run_seconds * 1_000_000), run_jobs, int(any(firsts)))
+            run = (round(run_seconds * 1_000_000), run_jobs, sum(firsts))
             arguments += (verdict, token, *run, len(details))
             arguments += chain.from_iterable(details)
         return ScriptCall(scripts.FINISH, [self._access.keys.models], arguments)

@@ -8,7 +8,7 @@
 -- ARGV[4…] for jobs that follow each other with the same verdict, token and run:
 --   verdict      completed, failed (for good), retry (after the delay, if failures are left), requeued (not charged)
 --   token
---   µs that their run took, jobs that shared it, 1 if the first of these is among the jobs here, else 0; all 0 if they never ran
+--   µs that their run took, jobs that shared it, and of how many such runs the first job is here; all 0 if they never ran
 --   number of these jobs, and for each:
 --     id
 --     payload    JSON of the result ('' if staged under job:{id}:result:{token}); or the error message
@@ -87,7 +87,7 @@ local is_read = {} -- by id
 local freed_bytes = 0 -- of plain jobs
 -- Plain jobs of one claim, which leave its lease together: their ids, their model, their start, and how many were submitted when.
 local plain, plain_model, plain_started_ms, plain_submitted = {}, nil, nil, {}
-local ran_for, ran_queue = {}, nil -- of one run: how many jobs of which owner have been settled here, and their queue
+local ran_for, ran_queue = {}, nil -- of runs that took the same time: how many jobs of which owner have been settled here, and their queue
 
 local function note_run(queue, owner)
   ran_for[owner], ran_queue = (ran_for[owner] or 0) + 1, queue
@@ -212,7 +212,7 @@ check_records()
 local start, last_answer = 4, -1
 while start <= #ARGV do
   local verdict, token, width = ARGV[start], ARGV[start + 1], ARGV[start] == 'completed' and 2 or 4
-  local run_us, run_jobs, has_first = tonumber(ARGV[start + 2]), tonumber(ARGV[start + 3]), ARGV[start + 4] == '1'
+  local run_us, run_jobs, runs = tonumber(ARGV[start + 2]), tonumber(ARGV[start + 3]), tonumber(ARGV[start + 4])
   local first, last = start + 6, start + 5 + width * tonumber(ARGV[start + 5])
   local records = verdict == 'completed' and read_records(first, last) or {}
   for i = first, last, width do
@@ -237,7 +237,7 @@ while start <= #ARGV do
     answers[last_answer + 1] = answers[last_answer + 1] + 1
   end
   settle_plain(token)
-  if run_jobs > 0 and ran_queue then observe_run(ran_queue, ran_for, run_us, run_jobs, has_first) end
+  if run_jobs > 0 and ran_queue then observe_run(ran_queue, ran_for, run_us, run_jobs, runs) end
   ran_for, ran_queue = {}, nil
   start = last + 1
 end

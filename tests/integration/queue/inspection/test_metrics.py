@@ -108,6 +108,14 @@ async def test_run_is_counted_once_and_its_time_is_shared_by_its_jobs(producer, 
     assert iris.run_seconds == {"ann": 1.0, "bob": 0.5, "": 0.5}
 
 
+async def test_runs_that_took_the_same_time_are_counted_each(producer, consumer, read_metrics):
+    await producer.submit_batch([Submission("iris", DATA) for _ in range(3)])
+    consumer.finish([Outcome(job, b"1", None, 0.25, 1, is_first_of_run=True) for job in consumer.claim(3)])
+    iris = await read_metrics()
+    assert (sum(iris.run.counts), iris.run.total, iris.run_seconds) == (3, 0.75, {"": 0.75})
+    assert (sum(iris.batch.counts), iris.batch.total) == (3, 3.0)
+
+
 async def test_job_that_never_ran_counts_no_run(producer, consumer, read_metrics):
     await producer.submit(Submission("iris", DATA))
     consumer.finish([Outcome(job, error=InvalidInputError("No.")) for job in consumer.claim(1)])

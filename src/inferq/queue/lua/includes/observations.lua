@@ -39,13 +39,14 @@ local function observe_end(queue, job, now)
   observe_ends(queue, submitted_ms, first_ms, now, 1)
 end
 
--- Observes a run. Each job has an equal part of its time; `owners` has how many jobs of which owner were settled. A run of which
--- several calls settle jobs is one for the histograms: the call that has its first job counts it.
-local function observe_run(queue, owners, run_us, jobs, has_first)
+-- Observes runs that took the same time, mostly one. Each job has an equal part of its run's time; `owners` has how many jobs of
+-- which owner were settled. A run of which several calls settle jobs is one for the histograms: the call that has its first job
+-- counts it; `runs` tells of how many it has.
+local function observe_run(queue, owners, run_us, jobs, runs)
   for owner, number in pairs(owners) do add_to(queue, ':owners', owner, math.floor(run_us * number / jobs + 0.5)) end
-  if has_first then
-    observe(queue, RUN_SLOT, MS_BOUNDS, run_us / 1000, 1, run_us)
-    observe(queue, BATCH_SLOT, JOBS_BOUNDS, jobs, 1, jobs)
+  if runs > 0 then
+    observe(queue, RUN_SLOT, MS_BOUNDS, run_us / 1000, runs, runs * run_us)
+    observe(queue, BATCH_SLOT, JOBS_BOUNDS, jobs, runs, runs * jobs)
   end
 end
 
