@@ -1,11 +1,13 @@
 """At `maxmemory` nothing new is taken, and everything that was taken still drains."""
 
+import asyncio
 import json
 
 import pytest
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome
+from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from tests.integration.queue.test_queue import stored_result
 
@@ -53,6 +55,21 @@ async def test_large_results_are_stored_with_the_next_claim(
     assert verdicts == ["completed"] * 2
     assert [job.id for job in jobs] == [waiting]
     assert redis_client.keys("job:*:result:*") == []
+
+
+async def test_job_that_is_refused_lets_none_beside_it_in(settings, producer, redis_client, full):
+    limited = Producer.from_settings(settings.model_copy(update={"max_queued": 1}))
+    await limited.submit(Submission("iris", DATA))
+    first = asyncio.create_task(
+        limited.submit(Submission("other", DATA))
+    )  # the next two wait, and go together
+    await asyncio.sleep(0)
+    full()
+    together = [limited.submit(Submission(model, DATA)) for model in ("iris", "another")]
+    answers = await asyncio.gather(first, *together, return_exceptions=True)
+    await limited.close()
+    assert all(isinstance(answer, RedisUnavailableError) for answer in answers)
+    assert redis_client.exists("queue:other", "queue:another") == 0
 
 
 async def test_models_are_announced_and_the_scan_goes_on(producer, consumer, full):

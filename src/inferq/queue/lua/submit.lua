@@ -68,7 +68,7 @@ local function decide(first, options)
     local status = call('GET', job_key(id, 'status'))
     if data == '' and status == 'completed' then call('UNLINK', job_key(id, 'data')) end
     -- data set anew must not outlive an ended job: the job would read as pending again
-    if record:find(IS_ENDED) then
+    if data == '' and record:find(IS_ENDED) then
       call('PEXPIRE', job_key(id, 'data'), call('PTTL', job_key(id, 'status')))
     end
     rewrite_record(id)
@@ -103,11 +103,8 @@ for i = 5, #ARGV, 7 do
   local answer = decide(i, options == '' and NONE or cjson.decode(options))
   answers[#answers + 1] = answer
   local verdict = answer[1]
-  if verdict ~= 'accepted' and verdict ~= 'known' then
-    refused[#refused + 1] = id
-  end
+  if verdict ~= 'accepted' and verdict ~= 'known' and ARGV[i + 3] == '' then refused[#refused + 1] = id end
 end
-for _, id in ipairs(refused) do call('UNLINK', job_key(id, 'data')) end
 
 local submitted_ms = format_int(now)
 local sequences, lists = {}, {} -- by queue: the last sequence number; by list: what goes into it
@@ -137,4 +134,6 @@ for list, new in pairs(lists) do
   call_with_many(new.open, 'ZADD', new.open_key)
   call_with_many(new.ids, 'LPUSH', list)
 end
+-- at last, since after a first write a script may go on beyond maxmemory
+for _, id in ipairs(refused) do call('UNLINK', job_key(id, 'data')) end
 return answers
