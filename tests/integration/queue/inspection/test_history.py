@@ -89,10 +89,21 @@ async def test_clock_that_is_set_back_begins_a_new_history(producer, let_minutes
     assert [minute.submitted for minute in minutes] == [0, 0, 1]
 
 
+async def test_clock_that_is_set_back_a_little_loses_no_history(producer, let_minutes_pass, redis_client):
+    await producer.submit(Submission("iris", DATA))
+    let_minutes_pass(-1)
+    await producer.submit(Submission("iris", DATA))
+    let_minutes_pass(1)
+    assert redis_client.llen(KEY) == 1
+    assert [each.submitted for each in (await producer.read_history(["iris"], 1))["iris"]] == [2]
+
+
 async def test_corrupt_history_hides_not_what_is_counted(producer, consumer, redis_client):
     await producer.submit(Submission("iris", DATA))
     redis_client.rpush(KEY, "odd", b"\xff", "1 2 3")
     assert [each.submitted for each in (await producer.read_history(["iris"], 2))["iris"]] == [0, 1]
+    redis_client.lset(KEY, 0, redis_client.lindex(KEY, 0).split()[0] + b" odd")
+    await producer.submit(Submission("iris", DATA))
     redis_client.set(KEY, "odd")
     await producer.submit(Submission("iris", DATA))
     assert [each.submitted for each in (await producer.read_history(["iris"], 2))["iris"]] == [0, 0]
