@@ -5,6 +5,7 @@
 -- ARGV[1]  key prefix
 -- ARGV[2]  job id
 -- ARGV[3]  lifetime of an ended job, ms
+-- ARGV[4]  lifetime of a job that has not ended, ms
 --
 -- Returns  'deleted', its public status (it has not ended: nothing changed), or false (no such job)
 
@@ -15,6 +16,7 @@
 --- @include "events"
 --- @include "jobs"
 --- @include "keys"
+--- @include "list_removal"
 
 local id, ttl_ms = ARGV[2], ARGV[3]
 check_records()
@@ -34,6 +36,11 @@ end
 
 for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
 call('HDEL', RECORDS, id)
-if job then call('ZREM', queue_key(job.model) .. ':dead', id) end
-call('ZREM', prefix .. 'webhooks', id)
+if job then
+  local queue = queue_key(job.model)
+  redis.pcall('ZREM', queue .. ':dead', id)
+  -- a job that did not end in the hands of its worker may still stand in its list, and must not be taken for a new one there
+  if not job.token and not remove_from_list(queue, id, job.priority) then call('SET', job_key(id, 'deleted'), '1', 'PX', ARGV[4]) end
+end
+redis.pcall('ZREM', prefix .. 'webhooks', id)
 return 'deleted'

@@ -137,9 +137,8 @@ class JobControl:
             RedisUnavailableError: Redis does not answer in time.
         """
         async with self._redis.limit_time():
-            status = await self._run(
-                scripts.DELETE, self._redis.keys.models, [encode_id(job_id), self._result_ttl_ms]
-            )
+            arguments = [encode_id(job_id), self._result_ttl_ms, self._open_ttl_ms]
+            status = await self._run(scripts.DELETE, self._redis.keys.models, arguments)
         if status is None:
             raise job_not_found(job_id)
         if status != b"deleted":

@@ -10,6 +10,7 @@ All keys, with `{prefix}` before each:
 | `job:{id}:error` | string | what went wrong, for a person, once failed |
 | `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
 | `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
+| `job:{id}:deleted` | string | there if the id may still be in a list, though the job was deleted |
 | `job:{id}:result:{token}` | string | a large result being sent |
 | `jobs:records` | hash | job id to its record, on which alone scripts decide, see `record`; and `|bytes` |
 | `jobs:queues` | set | models of which jobs are kept |

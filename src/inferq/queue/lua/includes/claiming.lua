@@ -58,11 +58,12 @@ local function add_claimed(id, data, submitted_ms, attempt, timeout_ms, request_
   end
 end
 
--- A job that an outside producer pushed: only its data is sure to exist. Returns it, or nil if it has ended.
+-- A job that an outside producer pushed: only its data is sure to exist. Returns it, or nil if it has ended or was deleted.
 local function adopt(queue, model, id, priority)
   local status_key, lifetime_ms = job_key(id, 'status'), job_ttl_ms + result_ttl_ms
   local status = call('GET', status_key)
   if status == 'completed' or status == 'failed' then return nil end
+  if not status and call('EXISTS', job_key(id, 'deleted')) == 1 then return nil end
   local job = {state = 'queued', model = model, priority = priority, sequence = 0, submitted_ms = started_ms, is_large = '1',
     bytes = measure_data(id, '')}
   save_job(id, job)
@@ -88,7 +89,7 @@ local function claim_job(queue, model, id, list_priority)
   local job = read_job(id)
   if job and job.state == 'ended' and is_resubmitted(id) then
     for _, part in ipairs({'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
-    call('ZREM', queue .. ':dead', id)
+    redis.pcall('ZREM', queue .. ':dead', id)
     job = false
   end
   if not job then
