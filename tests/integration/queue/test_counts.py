@@ -8,6 +8,7 @@ from inferq.errors import InvalidInputError, ModelError
 from inferq.jobs import Outcome, Priority
 from inferq.queue.producer.submission import Submission
 from inferq.queue.schema.keys import Keys
+from tests.records import turn_clock
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 KEYS = Keys()
@@ -108,6 +109,43 @@ async def test_job_whose_record_was_deleted_is_counted_as_lost(producer, consume
     for _ in range(2):
         consumer.recover()
     assert counts() == {"lost": 1}
+
+
+@pytest.mark.parametrize("key", ["webhooks", "queue:iris:dead", "queue:iris:retries"])
+async def test_index_that_another_program_has_replaced_keeps_no_end_from_being_counted(
+    producer, consumer, redis_client, counts, key
+):
+    jobs = [Submission("iris", DATA, webhook="https://example.com/") for _ in range(4)]
+    await producer.submit_batch(jobs)
+    done, failed = consumer.claim(2)
+    redis_client.set(key, "what")
+    consumer.finish([Outcome(done, result=b"1"), Outcome(failed, error=InvalidInputError("No."))])
+    await producer.cancel(jobs[2].id)
+    if key != "queue:iris:retries":
+        await producer.retry(jobs[2].id)
+        assert [job.id for job in consumer.claim(2)] == [jobs[3].id, jobs[2].id]
+        assert counts().pop("retried") == 1
+    ends = {field: count for field, count in counts().items() if field != "retried"}
+    assert ends == {"completed": 1, "failed|invalid-input": 1, "failed|cancelled": 1}
+
+
+async def test_deleted_job_whose_id_is_still_in_a_list_does_not_come_back(
+    producer, consumer, redis_client, counts
+):
+    late, deep = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
+    [claimed] = consumer.claim(1)
+    turn_clock(redis_client, 1_000)
+    consumer.recover()
+    assert consumer.finish([Outcome(claimed, result=b"1")]) == ["late"]
+    await producer.delete(late)
+    assert redis_client.llen("queue:iris") == 1
+    redis_client.rpush("queue:iris", *["other"] * 10_001)  # an id so deep in a list is not searched for
+    await producer.cancel(deep)
+    await producer.delete(deep)
+    redis_client.lrem("queue:iris", 0, "other")
+    assert redis_client.llen("queue:iris") == 1
+    assert consumer.claim(1) == []
+    assert counts() == {"completed": 1, "failed|cancelled": 1, "late": 1, "leases_lapsed": 1, "recovered": 1}
 
 
 async def test_a_claim_tells_when_each_job_was_submitted(producer, consumer, redis_client):

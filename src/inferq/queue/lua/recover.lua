@@ -178,7 +178,7 @@ local bound = count_leased(queue) + call('ZCARD', retries) + limit
 for _, priority in ipairs(PRIORITIES) do
   local index, cursor_key = open_key(queue, priority), queue .. ':cursor:' .. priority
   local count = call('ZCOUNT', index, '-inf', find_popped_bound(queue, priority) or '+inf')
-  local first = tonumber(call('GET', cursor_key) or 0)
+  local first = tonumber(read_safely('GET', cursor_key) or 0) or 0
   if first >= count then first = 0 end
   local last = math.min(first + bound, count) - 1
   for _, id in ipairs(last >= first and call('ZRANGE', index, first, last) or {}) do

@@ -60,13 +60,13 @@ for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', '
   'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
 save_job(id, job)
 add_held_bytes(bytes)
-call('ZREM', prefix .. 'webhooks', id) -- its new end is another report
+redis.pcall('ZREM', prefix .. 'webhooks', id) -- its new end is another report
 call('SET', job_key(id, 'status'), 'pending', 'PX', ttl_ms)
 call('UNLINK', job_key(id, 'error'))
 call('PEXPIRE', job_key(id, 'data'), ttl_ms)
 keep_records(ttl_ms)
 note_queue(job.model)
-call('ZREM', queue .. ':dead', id)
+redis.pcall('ZREM', queue .. ':dead', id)
 call('ZADD', open_key(queue, priority), sequence, id)
 call('LPUSH', list_key(queue, priority), id)
 add_count(queue, 'retried', 1)

@@ -1,5 +1,6 @@
 -- The ways a job ends. Every end, in whichever script, goes through `count_ends`, and comes last there: an error before it leaves a
--- job that has not ended, or whose end another script notices.
+-- job that has not ended, or whose end another script notices. So no index that another program has made something else of may
+-- raise one.
 
 --- @include "base"
 --- @include "counters"
@@ -21,19 +22,19 @@ end
 -- Writes into a job's record that it has ended, and takes it out of its lease and out of the retries.
 local function record_end(queue, id, job, ttl_ms, now)
   if job.state == 'leased' then end_lease(queue, job.token, {id}) end
-  call('ZREM', queue .. ':retries', id)
+  redis.pcall('ZREM', queue .. ':retries', id)
   if job.start_by_ms then drop_deadline(queue, id) end
   keep_records(ttl_ms)
   job.state, job.ended_ms = 'ended', now
   save_job(id, job)
   add_held_bytes(-(tonumber(job.bytes) or 0))
-  if job.webhook then call('ZADD', prefix .. 'webhooks', now, id) end
+  if job.webhook then redis.pcall('ZADD', prefix .. 'webhooks', now, id) end
 end
 
 -- Counts and tells the ends of jobs whose records say so, and takes them out of the index of open jobs. The kind is that of the
 -- error; nil where they completed.
 local function count_ends(queue, open, ids, kind)
-  call('ZREM', open, unpack(ids))
+  redis.pcall('ZREM', open, unpack(ids))
   add_count(queue, kind and 'failed|' .. kind or 'completed', #ids)
   local status = kind and 'failed' or 'completed'
   add_event(table.concat(ids, ':' .. status .. ','), status)
@@ -45,7 +46,7 @@ local function fail_job(queue, id, job, ttl_ms, now, kind, message)
   call('SET', job_key(id, 'status'), 'failed', 'PX', ttl_ms)
   call('PEXPIRE', job_key(id, 'data'), ttl_ms)
   job.error_kind = kind
-  call('ZADD', queue .. ':dead', now, id)
+  redis.pcall('ZADD', queue .. ':dead', now, id)
   record_end(queue, id, job, ttl_ms, now)
   count_ends(queue, open_key(queue, job.priority), {id}, kind)
 end
@@ -58,7 +59,7 @@ local function notice_outside_end(queue, id, job, ttl_ms, now)
   note_outside(queue)
   if status == 'completed' then call('UNLINK', job_key(id, 'data')) end
   for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('PEXPIRE', job_key(id, part), ttl_ms) end
-  if status == 'failed' then call('ZADD', queue .. ':dead', now, id) else index_completed(queue, {id}, now) end
+  if status == 'failed' then redis.pcall('ZADD', queue .. ':dead', now, id) else index_completed(queue, {id}, now) end
   job.outside = '1' -- so that what it wrote is not taken for JSON without a check
   record_end(queue, id, job, ttl_ms, now)
   count_ends(queue, open_key(queue, job.priority), {id}, status == 'failed' and 'outside' or nil)

@@ -8,7 +8,7 @@
 -- Fails such a job. It is open if it was accepted, in any priority; else it was pushed by an outside program and never seen.
 local function fail_unrecorded(queue, model, id, priority, ttl_ms, now, kind, message)
   local was_open = 0
-  for _, each in ipairs(PRIORITIES) do was_open = was_open + call('ZREM', open_key(queue, each), id) end
+  for _, each in ipairs(PRIORITIES) do was_open = was_open + (read_safely('ZREM', open_key(queue, each), id) or 0) end
   if was_open == 0 then add_pushed(queue, priority, 1) end
   fail_job(queue, id, {model = model, priority = priority}, ttl_ms, now, kind, message)
 end
