@@ -160,11 +160,12 @@ class DyingConsumer(Consumer):
         limit: int | Mapping[str, int],
         outcomes: Sequence[Outcome] = (),
         timeout_seconds: float = BLOCK_SECONDS,
+        note_stored: Callable[[list[str]], None] | None = None,
     ) -> WaitResult:
         with redis_errors():
             if chance("CHAOS_GAP_DEATH") and self.access.redis.brpop(self._lists, timeout_seconds):
                 die("after BRPOP")
-        result = super().wait_and_claim(limit, outcomes, timeout_seconds)
+        result = super().wait_and_claim(limit, outcomes, timeout_seconds, note_stored)
         note_verdicts(result.verdicts)
         return result
 

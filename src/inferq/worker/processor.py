@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -183,12 +184,13 @@ class Processor:
             self._next_limits = self._executor.plan_limits()
         self._pace.note_wait()
         limits = self._next_limits
+        # they are noted before the wait for the next job, which may last
+        note_stored = partial(self._finisher.note_stored, outcomes)
         result = self._outage.retry_until_available(
-            lambda: self._consumer.wait_and_claim(limits, outcomes), self.stopping
+            lambda: self._consumer.wait_and_claim(limits, outcomes, note_stored=note_stored), self.stopping
         )
         verdicts, jobs, unclaimed = result or WaitResult([], [])
         if verdicts:
-            self._finisher.note_stored(outcomes, verdicts)
             outcomes = []
             self._next_limits = self._executor.plan_limits()  # only now, since clients wait for the outcomes
         if unclaimed:

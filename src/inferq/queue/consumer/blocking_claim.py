@@ -1,6 +1,6 @@
 """Waits for a job with BRPOP, and claims it in the same round trip."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -58,7 +58,11 @@ class BlockingClaimer:
         self._in_doubt = InDoubtClaim()
 
     def wait_and_claim(
-        self, limit: Limit, outcomes: Sequence[Outcome] = (), timeout_seconds: float = BLOCK_SECONDS
+        self,
+        limit: Limit,
+        outcomes: Sequence[Outcome] = (),
+        timeout_seconds: float = BLOCK_SECONDS,
+        note_stored: Callable[[list[str]], None] | None = None,
     ) -> WaitResult:
         """Ends attempts, blocks until a job comes, and leases it, all in one round trip.
 
@@ -70,6 +74,7 @@ class BlockingClaimer:
             limit: Most jobs to claim.
             outcomes: How each attempt ended; see `finish`. With large results they take a round trip before.
             timeout_seconds: Longest wait; less than the 5 s for which the socket waits.
+            note_stored: Is given the verdicts, if there are outcomes, once these are stored: before the wait.
 
         Returns:
             See `WaitResult`. Where Redis goes away after the outcomes are stored, there are only verdicts.
@@ -78,6 +83,7 @@ class BlockingClaimer:
             RedisUnavailableError: Redis is away. May be called again: what is in doubt is settled first.
         """
         verdicts: list[str] = []
+        note = note_stored or (lambda _: None)
         try:
             with redis_errors():
                 if jobs := self._settle_doubt(limit):
@@ -85,11 +91,13 @@ class BlockingClaimer:
                 finish, staged = self._settler.prepare(outcomes)
                 if staged:
                     verdicts = self._settler.finish(outcomes)
+                    note(verdicts)
                 is_sent_along = bool(outcomes) and not staged
                 token = new_token()
                 sent_on = self._send(finish if is_sent_along else None, limit, token, timeout_seconds)
                 if is_sent_along:
                     verdicts = self._receive_verdicts(outcomes, sent_on)
+                    note(verdicts)
                 jobs = self._receive_jobs(limit, token, sent_on)
         except RedisUnavailableError:
             self._access.pipelined.disconnect()  # replies that were not read may still come

@@ -1,6 +1,6 @@
 """The consumer's side of the queue, as one object: what a worker process needs of Redis."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from inferq.jobs import ClaimedJob, Outcome, WorkerInfo
 from inferq.queue.consumer.access import QueueAccess
@@ -75,10 +75,14 @@ class Consumer:
         check_server(self.access.redis, self.access.settings.durability)
 
     def wait_and_claim(
-        self, limit: Limit, outcomes: Sequence[Outcome] = (), timeout_seconds: float = BLOCK_SECONDS
+        self,
+        limit: Limit,
+        outcomes: Sequence[Outcome] = (),
+        timeout_seconds: float = BLOCK_SECONDS,
+        note_stored: Callable[[list[str]], None] | None = None,
     ) -> WaitResult:
         """See `BlockingClaimer`."""
-        return self._blocking.wait_and_claim(limit, outcomes, timeout_seconds)
+        return self._blocking.wait_and_claim(limit, outcomes, timeout_seconds, note_stored)
 
     def requeue_in_doubt(self) -> None:
         """See `BlockingClaimer`."""

@@ -317,14 +317,17 @@ async def test_outcomes_are_stored_before_the_wait(producer, consumer, redis_cli
     job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.wait_and_claim(1).jobs
 
-    waiting = in_thread(lambda: consumer.wait_and_claim(1, [Outcome(job, result=result)]))
+    noted = []
+    outcomes = [Outcome(job, result=result)]
+    waiting = in_thread(lambda: consumer.wait_and_claim(1, outcomes, 4.0, noted.append))
     wait_until(lambda: blocked(redis_client), what="the wait")
+    wait_until(lambda: noted, 2.0, "the verdicts, before the wait is over")
     done = await producer.read(job_id)
     following = await producer.submit(Submission("iris", DATA))
 
     assert (done.status, done.result) == (Status.COMPLETED, result)
     verdicts, jobs, _ = waiting()
-    assert verdicts == ["completed"]
+    assert [verdicts] == noted == [["completed"]]
     assert [job.id for job in jobs] == [following]
 
 
