@@ -6,7 +6,6 @@ and kinds of errors, never data.
 
 import logging
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,13 +22,13 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 
-from inferq.errors import ErrorKind, InferqError, InvalidSettingError
+from inferq.errors import ErrorKind, InferqError
+from inferq.observability.redaction import hide_secrets
 from inferq.observability.traced_job import ReceivedJob, SentJob
 
 _MOST_QUEUED = 16_384
 """Spans that wait to leave, if the environment says nothing else; beyond it the oldest are dropped."""
 _QUIET_SECONDS = 60.0
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _SYSTEM = {"messaging.system": "inferq"}
 _SEND = _SYSTEM | {"messaging.operation.type": "send", "messaging.operation.name": "send"}
 _PROCESS = _SYSTEM | {"messaging.operation.type": "process", "messaging.operation.name": "process"}
@@ -60,20 +59,12 @@ class SpanMaker:
 
         Args:
             service: Name of this process where the environment has none.
-
-        Raises:
-            InvalidSettingError: A variable has a value that cannot be used.
         """
         shared = trace.get_tracer_provider()
         if isinstance(shared, TracerProvider):  # as of opentelemetry-instrument
             return cls(shared, is_shared=True)
         _log_failures()
-        try:
-            return cls(_make_provider(service), is_shared=False)
-        except (ValueError, OSError) as error:
-            raise InvalidSettingError(
-                f"A variable of OpenTelemetry (OTEL_*) cannot be used: {str(error).rstrip('.')}."
-            ) from error
+        return cls(_make_provider(service), is_shared=False)
 
     def close(self) -> None:
         """Sends what is still to be sent, however long that takes; ends the thread that does it."""
@@ -204,7 +195,7 @@ def _describe_failure(record: logging.LogRecord) -> str:
     """Returns what a record says, but for a malformed header, which is mostly a key, and for passwords."""
     template = str(record.msg)
     text = template.partition(": %s")[0] if template.startswith("Header") else record.getMessage()
-    return _CREDENTIALS.sub("//***@", text)
+    return hide_secrets(text)
 
 
 def _log_failures() -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from inferq.errors import ErrorKind, InvalidSettingError
+from inferq.errors import ErrorKind
+from inferq.observability.redaction import hide_secrets
 from inferq.observability.traced_job import ReceivedJob, SentJob
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ class Traces:
         if reason := find_hindrance(os.environ):
             log.error("traces_off", reason=reason)
             return
-        from inferq.observability.spans import SpanMaker
-
         try:
+            from inferq.observability.spans import SpanMaker
+
             self._spans = SpanMaker.from_environment(self._service)
-        except InvalidSettingError as error:
-            log.error("traces_off", reason=error.message)  # noqa: TRY400 - a variable, no fault of ours
+        except Exception as error:  # noqa: BLE001 - OpenTelemetry reads variables at any moment, and names plug-ins by them
+            words = str(error).rstrip(".") or type(error).__name__
+            reason = f"A variable of OpenTelemetry (OTEL_*) cannot be used: {hide_secrets(words)}."
+            log.error("traces_off", reason=reason)  # noqa: TRY400 - a variable, no fault of ours
             return
         log.info("traces_on", service=self._spans.service)
 

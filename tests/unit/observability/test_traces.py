@@ -201,6 +201,19 @@ def test_what_opentelemetry_says_of_its_variables_shows_no_secret():
     assert "hidden" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "variable",
+    ["SPAN_ATTRIBUTE_COUNT_LIMIT", "PYTHON_TRACER_PROVIDER", "PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"],
+)
+def test_no_variable_of_opentelemetry_ends_a_process(variable):
+    code = "from inferq.observability.traces import Traces; Traces('x').start()"
+    environment = {"OTEL_TRACES_EXPORTER": "otlp", f"OTEL_{variable}": "odd"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("traces_off") == 1
+
+
 def test_variables_without_the_packages_are_one_line_of_the_log_that_says_what_to_install():
     code = (
         "import sys; sys.modules['opentelemetry.sdk'] = None;"
