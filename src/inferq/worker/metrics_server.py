@@ -89,8 +89,25 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "inferq"
     sys_version = ""
 
+    def setup(self) -> None:
+        """Begins to wait for the request: `timeout` alone would let a client send a byte a second."""
+        super().setup()
+        self._waiting = threading.Timer(_REQUEST_SECONDS, self._give_up)
+        self._waiting.daemon = True
+        self._waiting.start()
+
+    def finish(self) -> None:
+        """Ends the scrape."""
+        self._waiting.cancel()
+        super().finish()
+
+    def _give_up(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
     def do_GET(self) -> None:
         """Answers with the metrics."""
+        self._waiting.cancel()
         if self.path.partition("?")[0] != "/metrics":
             self.send_error(404, explain="The metrics are at /metrics.")
             return

@@ -86,6 +86,24 @@ def test_client_that_says_nothing_is_given_up(serve):
         assert httpx.get(f"{url}/metrics", timeout=30).status_code == 200
 
 
+def test_client_that_sends_its_request_byte_by_byte_is_given_up(serve):
+    url = serve()
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as slow:
+        slow.settimeout(0.2)
+
+        def is_given_up():
+            try:
+                slow.sendall(b"x")
+                return slow.recv(1) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        wait_until(is_given_up, 20.0, "the end of the connection")
+    assert httpx.get(f"{url}/metrics", timeout=30).status_code == 200
+
+
 def test_scrape_that_fails_leaves_the_next_ones_alone(serve):
     reads = iter([None, ()])
     url = serve(lambda: next(reads))
