@@ -1,6 +1,7 @@
 """Everything that Redis counts of the cluster, in one round trip: jobs, runs, workers, webhooks."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from inferq.queue.schema.histograms import Histogram, decode_histograms
 
 LOST = "lost"
 """The outcome of a job whose record another program deleted."""
+_MOST_COUNT = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +175,11 @@ def _read_ends(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
 
 
 def _decode_counts(stored: list[bytes]) -> dict[str, int]:
-    """Names and whole numbers of a hash. Any program may write to Redis: what is no number is left out."""
+    """Names and whole numbers of a hash, without what another program wrote that Redis could not count."""
     counts = {}
     for name, number in zip(stored[::2], stored[1::2], strict=True):
-        try:
-            counts[decode_text(name)] = int(number)
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            count = int(number)
+            if abs(count) <= _MOST_COUNT:
+                counts[decode_text(name)] = count
     return counts

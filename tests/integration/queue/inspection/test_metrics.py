@@ -193,4 +193,12 @@ async def test_corrupt_keys_break_no_metrics(producer, consumer, redis_client):
         redis_client.set(f"queue:iris:{key}", "odd")
     redis_client.rpush("queue:iris:histograms", "odd")
     redis_client.rpush("webhooks:counts", "odd")
-    assert (await producer.read_metrics()).models["iris"].open == 0
+    redis_client.hset("queue:long:owners", "ann", "9" * 400)
+    redis_client.hset(
+        "queue:long:counts", mapping={"completed": "9" * 400, "failed|crashed": 1, "lost": "9" * 5000}
+    )
+    consumer.announce({"long": b"{}"})
+    models = (await producer.read_metrics()).models
+    assert models["iris"].open == 0
+    assert models["long"].ended == {("completed", ""): 0, ("failed", "crashed"): 1}
+    assert models["long"].run_seconds == {}
