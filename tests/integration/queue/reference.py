@@ -166,6 +166,7 @@ class Reference:
         in_time = self._holds(job, token)
         if self.reconcile_outside(job) or not self._is_open(job):
             return self._find_stale(job, token, was_held=in_time)
+        self._take_out(job)
         self._end(job, None, result)
         self.runs += 1
         self.ends_of_workers += 1
@@ -216,13 +217,17 @@ class Reference:
         if self.reconcile_outside(job) or not self._is_open(job):
             return None
         was = Status.PROCESSING if job.state == "leased" else Status.PENDING
-        waiting = self.lists[job.priority]
         if job.state == "leased":
             self.lost.add((job_id, job.token))
-        if job.state == "queued" and job_id in waiting:
-            del waiting[len(waiting) - 1 - waiting[::-1].index(job_id)]
+        self._take_out(job)
         self._end(job, ErrorKind.CANCELLED)
         return was
+
+    def _take_out(self, job: Record) -> None:
+        """Takes a job out of the list that it waits in, if it does."""
+        waiting = self.lists[job.priority]
+        if job.state == "queued" and job.id in waiting:
+            del waiting[len(waiting) - 1 - waiting[::-1].index(job.id)]
 
     def cancel_waiting(self) -> int:
         """Ends what waits, and takes what has ended out of the lists; returns how many have been ended."""

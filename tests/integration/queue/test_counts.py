@@ -137,6 +137,7 @@ async def test_deleted_job_whose_id_is_still_in_a_list_does_not_come_back(
     turn_clock(redis_client, 1_000)
     consumer.recover()
     assert consumer.finish([Outcome(claimed, result=b"1")]) == ["late"]
+    redis_client.lpush("queue:iris", late)
     await producer.delete(late)
     assert redis_client.llen("queue:iris") == 1
     redis_client.rpush("queue:iris", *["other"] * 10_001)  # an id so deep in a list is not searched for

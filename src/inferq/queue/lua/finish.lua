@@ -27,6 +27,7 @@
 --- @include "jobs"
 --- @include "keys"
 --- @include "leases"
+--- @include "list_removal"
 --- @include "many_arguments"
 --- @include "observations"
 --- @include "record_batch"
@@ -161,7 +162,9 @@ local function finish_job(id, token, verdict, payload, kind, delay_ms)
     if complete(base, token, payload) then
       job.error_kind = nil -- of an attempt before
       if not is_held then note_lost(job, token) end
+      local is_listed = job.state == 'queued'
       record_end(queue, id, job, ttl_ms, now)
+      if is_listed then remove_from_list(queue, id, job.priority) end
       add_to_group(job.model, job.priority, id)
       observe_end(queue, job, now)
       note_run(queue, job.owner or '')

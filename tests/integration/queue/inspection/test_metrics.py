@@ -152,6 +152,15 @@ async def test_end_from_a_worker_that_lost_the_job_is_late_or_stale_once(
     assert (await read_metrics()).stale == 2
 
 
+async def test_job_that_ends_late_waits_no_longer(producer, consumer, redis_client, read_metrics):
+    await producer.submit(Submission("iris", DATA))
+    [claimed] = consumer.claim(1)
+    turn_clock(redis_client, 1_000)
+    consumer.recover()
+    assert consumer.finish([Outcome(claimed, result=b"1")]) == ["late"]
+    assert sum((await read_metrics()).waiting.values()) == 0
+
+
 async def test_job_that_was_popped_and_never_claimed_is_recovered(
     producer, eager_consumer, redis_client, read_metrics
 ):
