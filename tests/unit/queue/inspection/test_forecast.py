@@ -154,7 +154,16 @@ def test_backlog_is_the_time_until_all_that_waits_is_taken():
 
 @pytest.mark.parametrize(
     ("waiting", "rate", "wait", "workers_needed"),
-    [(0, 0.0, 10, 0), (100, 0.0, 10, 10), (100, 2.0, 1000, 2), (1, 0.001, 60, 1), (101, 0.0, 10, 11)],
+    [
+        (0, 0.0, 10, 0),
+        (100, 0.0, 10, 10),
+        (100, 2.0, 1000, 2),
+        (1, 0.001, 60, 1),
+        (101, 0.0, 10, 11),
+        (100, 0.0, 0.001, 100),  # no more than a worker for each job
+        (100, 200.0, 0.001, 200),
+        (3, 0.0, 5e-324, 3),
+    ],
 )
 def test_workers_are_needed_for_what_waits_or_for_what_comes(waiting, rate, wait, workers_needed):
     found = forecast({"iris": load(waiting)}, {"iris": SECOND})
