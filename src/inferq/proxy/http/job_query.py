@@ -1,8 +1,9 @@
 """Which jobs a request is about: the same members in the query of a list and in the body of an action."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Status
@@ -11,7 +12,19 @@ from inferq.queue import JobFilter
 LARGEST_PAGE = 500
 _LONGEST_TEXT = 256
 
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt _]\d\d:\d\d")
+
+
+def _refuse_numbers(moment: object) -> object:
+    """Refuses what is no date with a time: `20261128` would be taken for seconds since 1970."""
+    if isinstance(moment, str) and not _DATE_AND_TIME.match(moment):
+        raise ValueError("a time must be RFC 3339, such as 2026-11-28T15:30:00Z")
+    return moment
+
+
 Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers)]
 
 
 class JobQuery(BaseModel):
@@ -32,11 +45,11 @@ class JobQuery(BaseModel):
         None,
         description="Text that their error contains; capitals and small letters from a to z are the same.",
     )
-    since: AwareDatetime | None = Field(
+    since: Moment | None = Field(
         None,
         description="Earliest time (RFC 3339): of the end of those that have ended, else of the submission.",
     )
-    until: AwareDatetime | None = Field(None, description="Latest such time.")
+    until: Moment | None = Field(None, description="Latest such time.")
 
     @property
     def wanted_status(self) -> Status | None:

@@ -81,6 +81,7 @@ async def test_action_on_all_jobs_is_refused(client, announced, empty):
         (b'{"action": "retry", "filter": {"modell": "iris"}}', "filter.modell"),
         (b'{"action": "retry", "filter": {"since": "now"}}', "filter.since"),
         (b'{"action": "retry", "filter": {"since": 1769860800}}', "filter.since"),
+        (b'{"action": "delete", "filter": {"since": "20261128"}}', "filter.since: Value error, a time must"),
         (b'{"action": "retry", "filter": {"model": "iris"}, "dry_run": "yes"}', "dry_run"),
         (b'{"action": "retry", "filter": {"model": "a", "model": "b"}}', "twice"),
         (b'{"action": "retry", "filter": {"status": "pending"}}', "'retry' is for jobs"),

@@ -155,6 +155,8 @@ async def test_cursor_of_one_filter_is_refused_with_another(client, announced, c
     [
         {"since": "yesterday"},
         {"since": "2020-01-31T12:00:00"},
+        {"since": "20261128"},
+        {"until": "1769860800.5"},
         {"error_kind": "nosuch"},
         {"id_prefix": "x" * 257},
         {"error": "x" * 257},
