@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from inferq.jobs import Status
+from inferq.jobs import Job, Status
 from inferq.queue.inspection.job_filter import JobFilter
+from inferq.queue.inspection.job_reader import JobReader, find_one
 from inferq.queue.inspection.job_scan import JobScan, Position
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.schema.decoding import decode_text, decode_time
@@ -67,10 +68,12 @@ class ErrorGrouping:
 
     Args:
         redis: The server.
+        jobs: Reads the job of a whole id.
     """
 
-    def __init__(self, redis: BoundedRedis) -> None:
+    def __init__(self, redis: BoundedRedis, jobs: JobReader) -> None:
         self._redis = redis
+        self._jobs = jobs
         self._scan = JobScan(redis)
 
     async def read_groups(
@@ -86,6 +89,9 @@ class ErrorGrouping:
         Raises:
             RedisUnavailableError: Redis does not answer in time.
         """
+        if only.job_id is not None:
+            job = await find_one(self._jobs, models, [Status.FAILED], only, owner)
+            return ErrorGroups([] if job is None else [_make_group_of_one(job)], is_complete=True)
         groups: dict[tuple[str | None, str, str], ErrorGroup] = {}
         left_to_scan, is_end, cursor = MOST_GROUPED, False, None
         section = next(self._scan.list_sections(sorted(models), [Status.FAILED]), None)
@@ -127,6 +133,11 @@ def _make_group(position: Position, record: bytes | None, text: bytes | None) ->
         decode_time(position.score),
         decode_id(position.id),
     )
+
+
+def _make_group_of_one(job: Job) -> ErrorGroup:
+    error = generalize_error(job.error or "")
+    return ErrorGroup(job.error_kind, error, job.model or "", 1, job.finished_at, job.id)
 
 
 def generalize_error(error: str) -> str:

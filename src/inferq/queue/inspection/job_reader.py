@@ -1,11 +1,12 @@
 """Reads jobs as they are now, one or many at once."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, cast
 
 from inferq.errors import JobNotFoundError
 from inferq.jobs import Job, Status
 from inferq.queue.inspection.forecast_reader import ForecastReader
+from inferq.queue.inspection.job_filter import JobFilter
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.group_commit import MOST_CALLS, GroupCommit
@@ -140,6 +141,32 @@ class JobReader:
                 found[job_id] = _GONE
             else:
                 found[job_id][1] = result
+
+
+async def find_one(
+    jobs: JobReader, models: Iterable[str], statuses: Sequence[Status], only: JobFilter, owner: str | None
+) -> Job | None:
+    """Finds the job of a filter that names a whole id, without a scan of any index.
+
+    Args:
+        jobs: Reads it.
+        models: Models of which it may be one.
+        statuses: The states that it may have.
+        only: The filter; its `job_id` is not None.
+        owner: Name of the API key that asks; None where every job may be read.
+
+    Raises:
+        RedisUnavailableError: Redis does not answer in time.
+    """
+    [job] = await jobs.read_many([only.id_prefix])
+    is_found = (
+        job is not None
+        and job.model in set(models)
+        and job.status in statuses
+        and job.is_readable_by(owner)
+        and only.fits(job)
+    )
+    return job if is_found else None
 
 
 def job_not_found(job_id: str) -> JobNotFoundError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from inferq.jobs import Job, Status
 from inferq.queue.inspection.job_filter import ANY_JOB, JobFilter
-from inferq.queue.inspection.job_reader import JobReader
+from inferq.queue.inspection.job_reader import JobReader, find_one
 from inferq.queue.inspection.job_scan import JobScan, Position, Section
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.schema.ids import decode_id
@@ -80,7 +80,8 @@ class JobListing:
         """
         statuses = only.choose_statuses([status] if status else list(Status))
         if only.job_id is not None:
-            return Page(await self._find_one(only.job_id, models, statuses, only, owner), None)
+            job = await find_one(self._jobs, models, statuses, only, owner)
+            return Page([] if job is None else [job], None)
         jobs: dict[str, Job] = {}
         left_to_scan, size = MOST_SCANNED, 0
         cursor = last = after
@@ -103,25 +104,6 @@ class JobListing:
                     size += job.result_bytes
                 cursor, count = scanned.last or cursor, SCANNED_AT_ONCE
         return Page(list(jobs.values()), None)
-
-    async def _find_one(
-        self,
-        job_id: str,
-        models: Iterable[str],
-        statuses: Sequence[Status],
-        only: JobFilter,
-        owner: str | None,
-    ) -> list[Job]:
-        """Reads the one job that can fit, without a scan."""
-        [job] = await self._jobs.read_many([job_id])
-        is_found = (
-            job is not None
-            and job.model in set(models)
-            and job.status in statuses
-            and job.is_readable_by(owner)
-            and only.fits(job)
-        )
-        return [job] if job is not None and is_found else []
 
     async def _read(
         self, section: Section, found: Sequence[Position], only: JobFilter, owner: str | None

@@ -8,6 +8,7 @@ from enum import StrEnum
 from inferq.errors import ErrorKind, InvalidInputError, JobNotFoundError, JobStateError, QueueFullError
 from inferq.jobs import Status
 from inferq.queue.inspection.job_filter import JobFilter
+from inferq.queue.inspection.job_reader import JobReader, find_one
 from inferq.queue.inspection.job_scan import JobScan, Position
 from inferq.queue.producer.control import JobControl
 from inferq.queue.redis_client.bounded import BoundedRedis
@@ -63,11 +64,13 @@ class BulkActions:
 
     Args:
         redis: The server.
+        jobs: Reads the job of a whole id.
         control: Does it with one job.
     """
 
-    def __init__(self, redis: BoundedRedis, control: JobControl) -> None:
+    def __init__(self, redis: BoundedRedis, jobs: JobReader, control: JobControl) -> None:
         self._scan = JobScan(redis)
+        self._jobs = jobs
         self._actions = {
             JobAction.RETRY: control.retry,
             JobAction.CANCEL: control.cancel,
@@ -107,6 +110,11 @@ class BulkActions:
         if not statuses:
             raise _make_misfit_error(action, status)
         report, left_to_scan, cursor = ActionReport(), MOST_SCANNED, after
+        if only.job_id is not None:
+            report.matched = int(await find_one(self._jobs, models, statuses, only, owner) is not None)
+            if report.matched and not is_dry_run:
+                await self._change(action, only.job_id, report)
+            return report
         for section in self._scan.list_sections(sorted(models), statuses):
             if cursor is not None and not section.reaches_beyond(cursor):
                 continue

@@ -76,10 +76,10 @@ class Producer:
         self.cancel_waiting = control.cancel_waiting
         self.retry = control.retry
         self.delete = control.delete
-        self.act_on_jobs = BulkActions(self.redis, control).act
+        self.act_on_jobs = BulkActions(self.redis, self.jobs, control).act
 
         self.read_forecast = forecasts.read
-        self.read_error_groups = ErrorGrouping(self.redis).read_groups
+        self.read_error_groups = ErrorGrouping(self.redis, self.jobs).read_groups
         self.read_stats = partial(read_stats, self.redis)
         self.read_memory = partial(read_memory, self.redis)
         self.read_metrics = partial(read_metrics, self.redis, server)

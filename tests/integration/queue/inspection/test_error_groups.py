@@ -71,6 +71,17 @@ async def test_so_many_failed_jobs_are_read_and_so_many_groups_told(producer, co
     assert (len(found.groups), found.is_complete) == (7, False)
 
 
+async def test_job_of_a_whole_id_is_found_however_many_have_failed(producer, consumer, monkeypatch):
+    monkeypatch.setattr(module, "MOST_GROUPED", 0)
+    [job_id] = await fail(producer, consumer, [InvalidInputError("Row 3 is bad.")], owner="ann")
+    failed_at = (await producer.read(job_id)).finished_at
+    only = JobFilter(id_prefix=job_id)
+    group = module.ErrorGroup("invalid-input", "Row … is bad.", "iris", 1, failed_at, job_id)
+    assert await producer.read_error_groups(["iris"], only=only) == module.ErrorGroups([group], True)
+    assert await producer.read_error_groups(["iris"], only=only, owner="ben") == module.ErrorGroups([], True)
+    assert not (await producer.read_error_groups(["other"], only=only)).groups
+
+
 @pytest.mark.parametrize("key", ["job:{}:error", "queue:iris:dead"])
 async def test_corrupt_keys_break_no_grouping(producer, consumer, redis_client, key):
     [one, _] = await fail(producer, consumer, [InvalidInputError("No.")] * 2)

@@ -72,6 +72,17 @@ async def test_action_changes_the_jobs_that_it_is_for_and_no_others(
     assert (await act(producer, action, status=concerned[0], only=JobFilter(owner="ann"))).changed <= 1
 
 
+async def test_job_of_a_whole_id_is_found_however_many_others_there_are(producer, jobs, monkeypatch):
+    monkeypatch.setattr(module, "MOST_SCANNED", 0)
+    only = JobFilter(id_prefix=jobs[Status.FAILED][0])
+    assert (await act(producer, "delete", only=only, owner="ben")).matched == 0
+    report = await act(producer, "delete", only=only, is_dry_run=True)
+    assert (report.matched, report.changed, report.last) == (1, 0, None)
+    assert (await act(producer, "delete", only=only)).changed == 1
+    assert await producer.read_many(jobs[Status.FAILED][:1]) == [None]
+    assert (await act(producer, "delete", only=JobFilter(id_prefix=jobs[Status.PENDING][0]))).matched == 0
+
+
 async def test_calls_go_on_until_all_are_changed(producer, consumer, monkeypatch):
     monkeypatch.setattr(module, "MOST_CHANGED", 5)
     monkeypatch.setattr(module, "_SCANNED_AT_ONCE", 3)
