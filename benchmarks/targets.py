@@ -42,6 +42,8 @@ TARGETS = (
     Target("waiting, p50", 2, at_most=True),
     Target("waiting, p99", 25, at_most=True),
     Target("waiting, missed", 0, at_most=True),
+    Target("scrape of /metrics", 20, at_most=True),
+    Target("live page, of a processor", 5, at_most=True),
 )
 
 

@@ -67,7 +67,7 @@ def _queue(depth: int, cpu: int, stack: ExitStack) -> Settings:
     """A server of its own with so many jobs queued; returns the settings that lead to it."""
     settings = load_settings(redis_url=stack.enter_context(redis_server(cpu)), max_queued=10 * _DEPTHS[-1])
     with redis.Redis.from_url(settings.redis_url) as client:
-        _fill(client, settings, depth)
+        fill_queue(client, settings, depth)
     tell(f"depth: {depth:,} jobs queued")
     return settings
 
@@ -88,7 +88,7 @@ def _figure(name: str, depth: int, samples: list[float], shallowest: list[float]
     return figure_of(f"depth: {name}", f"{depth:,} queued", samples, "µs", target=target, met=met)
 
 
-def _fill(client: redis.Redis, settings: Settings, depth: int) -> None:
+def fill_queue(client: redis.Redis, settings: Settings, depth: int) -> None:
     """Queues jobs until so many wait, by the script that the proxy uses."""
     client.script_load(scripts.SUBMIT.source)
     missing = depth - client.llen("queue:iris")
