@@ -40,6 +40,19 @@ class ErrorKind(StrEnum):
     INVALID_SETTING = "invalid-setting"
 
 
+class FailureKind(StrEnum):
+    """Why a job may have failed: these of the kinds of error, and no others."""
+
+    INVALID_INPUT = ErrorKind.INVALID_INPUT
+    MODEL_ERROR = ErrorKind.MODEL_ERROR
+    INVALID_MODEL = ErrorKind.INVALID_MODEL
+    TIMED_OUT = ErrorKind.TIMED_OUT
+    CRASHED = ErrorKind.CRASHED
+    CANCELLED = ErrorKind.CANCELLED
+    EXPIRED = ErrorKind.EXPIRED
+    RESULT_TOO_LARGE = ErrorKind.RESULT_TOO_LARGE
+
+
 class InferqError(Exception):
     """Any error of inferq's own: a kind for programs, and a message for people.
 

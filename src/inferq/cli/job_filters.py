@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from inferq.errors import ErrorKind
+from inferq.errors import FailureKind
 from inferq.jobs import Status
 
 WithStatus = Annotated[Status | None, typer.Option(help="Only jobs with this status.")]
 OfModel = Annotated[str | None, typer.Option(help="Only jobs of this model.")]
 OfOwner = Annotated[str | None, typer.Option(help="Only jobs of this name of an API key.")]
-WithKind = Annotated[ErrorKind | None, typer.Option(help="Only jobs that failed for this reason.")]
+WithKind = Annotated[FailureKind | None, typer.Option(help="Only jobs that failed for this reason.")]
 WithError = Annotated[str | None, typer.Option(help="Only jobs whose error contains this text.")]
 WithId = Annotated[str | None, typer.Option(help="Only jobs whose id begins so.")]
 Since = Annotated[

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import inferq.proxy
+from inferq.errors import FailureKind
 
 UI = Path(inferq.proxy.__file__).parent / "ui"
 CODE = "\n".join(path.read_text(encoding="utf-8") for path in UI.glob("*.js") if path.name != "texts.js")
@@ -50,3 +51,10 @@ def test_japanese_texts_are_japanese():
         "form.json",
         "job.webhook",
     }
+
+
+def test_filter_offers_every_reason_for_which_a_job_may_have_failed():
+    kinds = re.search(r"const KINDS = \[(.*?)\];", (UI / "filter.js").read_text(encoding="utf-8"), re.DOTALL)[
+        1
+    ]
+    assert set(re.findall(r'"([a-z-]+)"', kinds)) == set(FailureKind)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
-from inferq.errors import ErrorKind
+from inferq.errors import ErrorKind, FailureKind
 from inferq.jobs import Status
 from inferq.queue import JobFilter
 
@@ -37,7 +37,7 @@ class JobQuery(BaseModel):
     owner: Text | None = Field(
         None, description="Name of the API key they were submitted with; empty: none was needed."
     )
-    error_kind: ErrorKind | None = Field(None, description="Why they failed.")
+    error_kind: FailureKind | None = Field(None, description="Why they failed.")
     id_prefix: Text | None = Field(
         None, description="How their ids begin; a whole id finds that job at once."
     )
@@ -58,9 +58,8 @@ class JobQuery(BaseModel):
 
     def make_filter(self) -> JobFilter:
         """Returns what jobs must have besides model and status."""
-        return JobFilter(
-            self.owner, self.error_kind, self.id_prefix or "", self.error or "", self.since, self.until
-        )
+        kind = ErrorKind(self.error_kind) if self.error_kind else None
+        return JobFilter(self.owner, kind, self.id_prefix or "", self.error or "", self.since, self.until)
 
     @property
     def is_empty(self) -> bool:

@@ -2,24 +2,13 @@
 
 from collections.abc import Iterator
 
-from inferq.errors import ErrorKind
+from inferq.errors import FailureKind
 from inferq.observability import metrics
 from inferq.observability.metrics import Reading
 from inferq.queue import ModelMetrics, QueueMetrics, ServerMemory
 
-_FAILURES = (
-    ErrorKind.INVALID_INPUT,
-    ErrorKind.MODEL_ERROR,
-    ErrorKind.INVALID_MODEL,
-    ErrorKind.TIMED_OUT,
-    ErrorKind.CRASHED,
-    ErrorKind.CANCELLED,
-    ErrorKind.EXPIRED,
-    ErrorKind.RESULT_TOO_LARGE,
-)
+_NO_FAILURES = {("failed", kind.value): 0 for kind in FailureKind}
 """Counted as 0 before the first one: what appears with a 1 has not risen, for Prometheus."""
-
-_NO_FAILURES = {("failed", kind.value): 0 for kind in _FAILURES}
 
 
 def describe_service(queue: QueueMetrics, memory: ServerMemory) -> Iterator[Reading]:

@@ -158,6 +158,7 @@ async def test_cursor_of_one_filter_is_refused_with_another(client, announced, c
         {"since": "20261128"},
         {"until": "1769860800.5"},
         {"error_kind": "nosuch"},
+        {"error_kind": "queue-full"},
         {"id_prefix": "x" * 257},
         {"error": "x" * 257},
     ],
