@@ -202,8 +202,6 @@ class Outcome(NamedTuple):
         run_seconds: How long the run took, the whole of it if other jobs shared it; 0.0 if the job never ran.
         batch_jobs: How many jobs shared that run, this one included; 0 if it never ran.
         is_first_of_run: Whether it is the one by which that run is counted.
-        ended_at: When it ended, UTC by the worker's clock; an idle worker learns up to 1 s later that it is
-            stored. None where it was not noted.
     """
 
     job: ClaimedJob
@@ -212,7 +210,6 @@ class Outcome(NamedTuple):
     run_seconds: float = 0.0
     batch_jobs: int = 0
     is_first_of_run: bool = False
-    ended_at: datetime | None = None
 
 
 class Pace(NamedTuple):

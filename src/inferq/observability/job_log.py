@@ -100,7 +100,7 @@ class JobLog:
             waited = (
                 "null"
                 if job.submitted_at is None
-                else f"{((outcome.ended_at or now) - job.submitted_at).total_seconds() - seconds:.3f}"
+                else f"{(now - job.submitted_at).total_seconds() - seconds:.3f}"
             )
             request_id = quote(job.request_id) if job.request_id else "null"
             lines.append(f'{{"job_id": {quote(job.id)}{middle}{waited}, "request_id": {request_id}{tail}')
@@ -108,11 +108,11 @@ class JobLog:
 
 
 def _measure_wait(outcome: Outcome, now: datetime) -> float | None:
-    """Returns the seconds from a job's submission to the start of the run that ended it."""
+    """Returns the seconds from a job's submission to its end, without those of the run."""
     submitted_at = outcome.job.submitted_at
     if submitted_at is None:
         return None
-    return round(((outcome.ended_at or now) - submitted_at).total_seconds() - outcome.run_seconds, 3)
+    return round((now - submitted_at).total_seconds() - outcome.run_seconds, 3)
 
 
 def _format_time(moment: datetime) -> str:

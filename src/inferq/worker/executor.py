@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -143,13 +142,13 @@ class Executor:
                 kind = ErrorKind.MODEL_ERROR
                 log.exception("batch_failed", model=model.name, jobs=len(batch))
         seconds, count = time.monotonic() - run.started_at, len(batch)
-        most, ended_at = self._settings.max_result_bytes, datetime.now(UTC)
+        most = self._settings.max_result_bytes
         outcomes: list[Outcome] | None = None
         if results is not None:
             outcomes = [
-                Outcome(job, result, None, seconds, count, index == 0, ended_at)
+                Outcome(job, result, None, seconds, count, index == 0)
                 if len(result) <= most
-                else Outcome(job, None, _make_size_error(result, most), seconds, count, index == 0, ended_at)
+                else Outcome(job, None, _make_size_error(result, most), seconds, count, index == 0)
                 for index, job, result in zip(range(count), batch.jobs, results, strict=True)
             ]
             kind = next((outcome.error.kind for outcome in outcomes if outcome.error), None)
@@ -169,7 +168,7 @@ class Executor:
             return None
         if run.stopped_at:
             result, error = None, make_timeout_error(run)
-        return Outcome(job, result, error, seconds, 1, is_first_of_run=True, ended_at=datetime.now(UTC))
+        return Outcome(job, result, error, seconds, batch_jobs=1, is_first_of_run=True)
 
     def _predict(
         self, model: Model, batch: Batch, run: WatchedRun
@@ -215,11 +214,10 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Ba
             inputs = model.decode(job.data)
             decoded.add(job, inputs, model.count_rows(inputs))
         except InvalidInputError as error:
-            failed.append(Outcome(job, error=error, ended_at=datetime.now(UTC)))
+            failed.append(Outcome(job, error=error))
         except Exception as error:  # whatever the data does, the worker lives on
             log.exception("data_not_readable", job_id=job.id, model=job.model)
-            unread = InvalidInputError(f"The data cannot be read: {error}.")
-            failed.append(Outcome(job, error=unread, ended_at=datetime.now(UTC)))
+            failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
     return failed, decoded
 
 

@@ -43,14 +43,6 @@ def test_completed_job_is_one_line_with_all_that_is_known_of_it(capsys):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("error", [None, TimedOutError("Too long.")])
-def test_time_until_an_idle_worker_knows_that_an_end_is_stored_is_no_waiting(capsys, error):
-    ended = outcome_of(waited=3.0)
-    run_ended_at = ended.job.submitted_at + timedelta(seconds=2.5)  # 0.5 s of these in the run
-    log_ends([ended._replace(error=error, ended_at=run_ended_at)], ["completed"], log_format="json")
-    assert json.loads(capsys.readouterr().err)["waited_seconds"] == 2.0
-
-
 def test_quick_lines_are_what_structlog_would_write(capsys):
     strange = 'x"\\\udcff\n花'
     for job_id, request_id in (("a", "r-1"), (strange, strange), ("b", "")):

@@ -85,7 +85,7 @@ class Settler:
         """Makes a finish that is sent later."""
         staged: dict[bytes, bytes] = {}
         settled: list[_Settlement] = []
-        for job, result, error, seconds, jobs, is_first, _ in outcomes:
+        for job, result, error, seconds, jobs, is_first in outcomes:
             job_id = encode_id(job.id)
             if error is not None:
                 verdict = "retry" if self._retries.retries(error.kind) else "failed"
@@ -102,7 +102,7 @@ class Settler:
 
     def prepare_upload(self, outcome: Outcome) -> ResultUpload:
         """Makes what stores one result by itself, as is to be done with those over `LARGE_RESULT_BYTES`."""
-        job, payload, _, seconds, jobs, is_first, _ = outcome
+        job, payload, _, seconds, jobs, is_first = outcome
         call = self._call([("completed", job.token, seconds, jobs, is_first, (encode_id(job.id), b""))])
         return ResultUpload(
             self._access.redis,
