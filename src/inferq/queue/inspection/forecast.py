@@ -115,8 +115,9 @@ class Forecast:
             is_served = any(model in worker.models for worker in self._workload.workers)
             return None if least and is_served else least
         seconds = estimate_job_seconds(pace)
-        # a worker for each job is as many as can help, however short the wait
-        busy = max(jobs_per_second * seconds, min(waiting, waiting / wait_seconds * seconds))
+        # however short the wait, more than one for each job and those that run do not help
+        most = waiting + len(load.claims)
+        busy = max(jobs_per_second * seconds, min(most, waiting / wait_seconds * seconds))
         return max(least, ceil(busy - _SMALL_LOAD))
 
     def _expect_end(self, job: Job, now: float) -> float | None:
