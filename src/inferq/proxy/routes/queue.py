@@ -1,5 +1,6 @@
 """The state of the queues."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -74,7 +75,8 @@ async def _measure_backlogs(
     request: Request, models: dict[str, QueueNumbers], wait_seconds: float | None
 ) -> dict[str, Backlog]:
     forecast = await get_services(request).producer.read_forecast()
-    return {
-        name: forecast.measure_backlog(name, numbers.jobs_per_second, wait_seconds)
-        for name, numbers in models.items()
-    }
+    backlogs = {}
+    for name, numbers in models.items():
+        backlogs[name] = forecast.measure_backlog(name, numbers.jobs_per_second, wait_seconds)
+        await asyncio.sleep(0)  # of many models, each on workers of its own, this takes seconds
+    return backlogs

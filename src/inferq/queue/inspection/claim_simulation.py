@@ -6,19 +6,15 @@ wait follows from how fast the workers are together. Nothing here waits or asks 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from statistics import fmean
 from typing import NamedTuple
 
 from inferq.jobs import Pace, Priority
-from inferq.queue.inspection.paces import (
-    SHORTEST_SECONDS,
-    average_paces,
-    correct_end,
-    estimate_job_seconds,
-)
+from inferq.queue.inspection.contention import Contention
+from inferq.queue.inspection.paces import SHORTEST_SECONDS, average_paces, correct_end
 from inferq.queue.inspection.workload import LiveWorker, ModelLoad, RunningClaim, Workload
 from inferq.queue.weighted_priorities import WeightedPriorities
 
@@ -82,21 +78,6 @@ class _Worker:
     busy_until: float
 
 
-class _Rest(NamedTuple):
-    """What is behind all simulated claims, for the jobs of one model.
-
-    Attributes:
-        begin: When its workers are free, on average.
-        job_seconds: How long all of them together take for a job.
-        others: For each model that shares workers with it: its name, for how long a job of it keeps them
-            busy, and how many of its jobs are taken for each job of the model.
-    """
-
-    begin: float
-    job_seconds: float
-    others: Sequence[tuple[str, float, float]]
-
-
 class ClaimSimulation:
     """Simulates claims as far as they are asked for.
 
@@ -126,7 +107,8 @@ class ClaimSimulation:
             self._add_worker(worker, claims.get(worker.id, ()))
         heapify(self._due)
         self._claims_left = _MOST_CLAIMS
-        self._rests: dict[str, _Rest | None] = {}
+        self._contention: Contention | None = None
+        self._free_at: dict[str, float] = {}  # when the workers of a model are free, on average
 
     def find_end(self, worker_id: str, started_ms: int) -> float | None:
         """Returns when the jobs of a claim that runs will have ended; None for a claim that is not known."""
@@ -232,46 +214,30 @@ class ClaimSimulation:
 
     def _estimate(self, model: str, priority: Priority, before: int, now: float) -> Span | None:
         """Estimates the same behind all simulated claims, where so many jobs of the list come first."""
-        if model not in self._rests:
-            self._rests[model] = self._make_rest(model)
-        rest = self._rests[model]
-        if rest is None:
-            return None
+        contention = self._contention = self._contention or self._measure_contention()
+        if model not in self._free_at:
+            self._free_at[model] = fmean(one.busy_until for one in self._workers if model in one.paces)
         higher = HIGHER_THAN[priority]
         jobs_before = float(before + sum(self._count_left(model, each) for each in higher))
         if self._share and higher:
             jobs_before = min(jobs_before, before / self._share)
-        seconds = jobs_before * rest.job_seconds
-        for other, job_seconds, each in rest.others:
-            between = min(jobs_before * each, self._count_left(other, priority))
-            seconds += job_seconds * (between + sum(self._count_left(other, first) for first in higher))
-        start = max(now, rest.begin + seconds)
+        seconds = jobs_before * contention.get_job_seconds(model)
+        seconds += contention.measure_others(model, priority, jobs_before)
+        start = max(now, self._free_at[model] + seconds)
         pace = self.mean_paces[model]
         return Span(start, start + pace.estimate_seconds(pace.most_jobs))
 
-    def _make_rest(self, model: str) -> _Rest | None:
-        serving = [worker.paces for worker in self._workers if model in worker.paces]
-        if not serving:
-            return None
-        busy = [worker.busy_until for worker in self._workers if model in worker.paces]
-        most_jobs = self.mean_paces[model].most_jobs
-        others = [
-            (
-                other,
-                sum(other in paces for paces in serving) / len(serving) / self._measure_rate(other),
-                self.mean_paces[other].most_jobs / most_jobs,
-            )
-            for other in {other for paces in serving for other in paces if other != model}
-        ]
-        return _Rest(fmean(busy), 1 / self._measure_rate(model), others)
+    def _measure_contention(self) -> Contention:
+        return Contention(
+            [worker.paces for worker in self._workers],
+            {model: pace.most_jobs for model, pace in self.mean_paces.items()},
+            {key: jobs.left for key, jobs in self._lists.items()},
+            HIGHER_THAN,
+        )
 
     def _count_left(self, model: str, priority: Priority) -> int:
         jobs = self._lists.get((model, priority))
         return 0 if jobs is None else jobs.left
-
-    def _measure_rate(self, model: str) -> float:
-        """How many jobs of a model its workers end in a second, if they do nothing else."""
-        return sum(1 / estimate_job_seconds(one.paces[model]) for one in self._workers if model in one.paces)
 
 
 def _sort_claims(models: Mapping[str, ModelLoad]) -> dict[str, list[tuple[str, RunningClaim]]]:

@@ -17,7 +17,7 @@ from inferq.settings import Settings
 _FRESH_SECONDS = 0.2
 """How long a forecast is used; what has been taken meanwhile is reckoned with."""
 _LARGEST_SHARE = 0.05
-"""Most of the time that may be spent on reading the workload, should that take long."""
+"""Most of the time that may be spent on forecasts, should reading the workload take long."""
 
 
 class ForecastReader:
@@ -67,8 +67,9 @@ class ForecastReader:
             workload = await read_workload(self._redis)
         ended = time.monotonic()
         self._server_time = workload.at - (began + ended) / 2
-        self._fresh_until = ended + max(_FRESH_SECONDS, (ended - began) / _LARGEST_SHARE)
         self._forecast = Forecast(workload, self._share)
+        made = time.monotonic()
+        self._fresh_until = made + max(_FRESH_SECONDS, (made - began) / _LARGEST_SHARE)
         return self._forecast
 
 
