@@ -16,6 +16,7 @@ export function askForKey(isRefused) {
     autocomplete: "off",
     spellcheck: "false",
     required: true,
+    pattern: "\\s*[\\x21-\\x7e\\xa1-\\xff]+\\s*", // what a header can carry: else fetch fails as if there were no service
     "aria-describedby": "key-note",
     "aria-invalid": isRefused ? "true" : null,
   });
