@@ -169,6 +169,17 @@ def test_text_from_outside_is_shown_as_text(service, open_page):
     assert page.locator("main img").count() == 0
 
 
+@pytest.mark.parametrize(
+    "result", ['{"prediction":null,"probabilities":[[0.5],7]}', '{"prediction":0,"probabilities":[[0.5]]}']
+)
+def test_result_from_outside_that_is_no_classification_is_shown_as_it_is(service, open_page, result):
+    with service.server.client() as client:
+        client.mset({"job:strange:status": "completed", "job:strange:result": result})
+    page = open_page(service, "#/job/strange")
+    page.get_by_role("region", name="Result").locator("summary").click()
+    expect(page.get_by_role("region", name="Result").locator("pre")).to_contain_text("probabilities")
+
+
 def test_lost_connection_is_said_and_the_page_comes_back_by_itself(service, open_page):
     page = open_page(service)
     expect(page.locator("#connection")).to_have_text("Connected")

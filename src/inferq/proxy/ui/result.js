@@ -41,7 +41,10 @@ export function makeJson(value) {
 }
 
 function isClassification(result) {
-  return Array.isArray(result?.probabilities) && "prediction" in result;
+  if (!Array.isArray(result?.probabilities) || !("prediction" in result)) return false;
+  // a program from outside may have stored anything
+  const rows = result.probabilities.filter(Array.isArray).length;
+  return rows === 0 || (rows === result.probabilities.length && Array.isArray(result.prediction));
 }
 
 function makeClasses(result, document) {
