@@ -27,7 +27,10 @@ PRINTED = {
     "quickstart.ja.md": ["setosa", "virginica", "data[0] has 3 values"],
     "guides/own-model.md": ['"outputs":{"y":[[2.0,3.0],[4.0,5.0]]}', '"unavailable":{}'],
     "guides/batching.md": ["setosa", "virginica", '"job_ids"'],
-    "guides/python-client.md": ["[0, 2]", "completed", "['setosa', 'virginica']", "invalid-input"],
+    "guides/python-client.md": [
+        *("[0, 2]", "completed", "['setosa', 'virginica']", "invalid-input"),
+        *("ends: ", "workers needed: ", "would be tried again: 0"),
+    ],
     "operations/metrics.md": ["inferq_redis_up 1.0", 'http_route="/'],
     "guides/other-languages.md": ['"class_name":"virginica"', '"result":[1, 2, 3]'],
     "operations/doctor.md": ["redis-eviction", '"check":"workers","level":"ok"', "is healthy."],
