@@ -63,6 +63,19 @@ def test_form_follows_the_signature_of_the_chosen_model(service, open_page):
     expect(result.locator("td")).to_have_text(["1.5", "4", "0"])
 
 
+def test_model_without_an_example_gets_zeros_where_its_data_is_too_long_to_type(service, open_page):
+    page = open_page(service)
+    document = call("GET", f"{service.url}/models/iris")[1]
+    document["inputs"][0]["shape"] = [-1, 3, 40, 40]
+    del document["example"]
+    page.route("**/models/gather", lambda route: route.fulfill(json=document))
+    page.get_by_label("Model", exact=True).select_option("gather")
+    expect(page.get_by_text("The form sends zeros")).to_be_visible()
+    with page.expect_request("**/predict") as request:
+        page.get_by_role("button", name="Submit").click()
+    assert request.value.post_data_json["data"] == [[[[0] * 40] * 40] * 3]
+
+
 def test_picture_and_figures_follow_what_happens(service, open_page):
     page = open_page(service)
     row = page.locator(".rows .number")

@@ -8,6 +8,7 @@ import { countValues, makeExample, readCells, readShape, writeJson } from "./ten
 
 const MOST_CELLS = 32; // in a row of fields; beyond that, data is JSON
 const MOST_TYPED = 4096; // values of an example that is shown
+const MOST_ZEROS = 4_000_000; // about as many as a request may have
 const MOST_COPIES = 10_000;
 const NUMBERS = /^(FP|INT|UINT)/;
 
@@ -132,14 +133,21 @@ export class PredictForm {
   #showFields(data) {
     const signature = describe(this.#document);
     if (data === null || countValues(data) > MOST_TYPED) {
-      this.#readData = () => data; // without any, the service takes the model's own example
-      const key = data === null ? "form.large.example" : "form.large";
-      put(this.fields, signature, el("p", { class: "note" }, t(key)));
+      this.#showLarge(signature, data);
       return;
     }
     const cells = readCells(this.#document, data, MOST_CELLS);
     if (cells) this.#showCells(signature, cells, data);
     else this.#showJson(signature, data, false);
+  }
+
+  /** Says what is sent in place of data that is too long to show. */
+  #showLarge(signature, data) {
+    const isMade = data === null && !this.#document.sample_shape;
+    const large = isMade ? makeExample(this.#document, MOST_ZEROS) : data;
+    this.#readData = () => large; // without any, the service takes the model's own example
+    const key = isMade ? "form.large.zeros" : data === null ? "form.large.example" : "form.large";
+    put(this.fields, signature, el("p", { class: "note" }, t(key)));
   }
 
   #showCells(signature, { names, input }, rows) {

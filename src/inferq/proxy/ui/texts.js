@@ -84,6 +84,7 @@ export const TEXTS = {
     "form.output": "Output",
     "form.large": "This data is too long to show. It is sent as it is.",
     "form.large.example": "This model's data is too long to type. The form sends the model's own example.",
+    "form.large.zeros": "This model has no example, and its data is too long to type. The form sends zeros.",
     "form.priority": "Priority",
     "form.timeout": "Time limit, s",
     "form.timeout.hint": "default",
@@ -350,6 +351,8 @@ export const TEXTS = {
     "form.large": "データが大きいため表示しません。このまま送信します。",
     "form.large.example":
       "このモデルのデータは手で入力するには大きすぎます。モデル付属の例を送信します。",
+    "form.large.zeros":
+      "このモデルには入力例がなく、データも長いため手では入力できません。すべて 0 のデータを送信します。",
     "form.priority": "優先度",
     "form.timeout": "制限時間（秒）",
     "form.timeout.hint": "既定値",
