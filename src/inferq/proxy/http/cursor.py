@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import json
 from hmac import compare_digest
+from math import isfinite
 
 from inferq.errors import InvalidInputError
 from inferq.queue import Position
@@ -57,8 +58,13 @@ class Cursors:
         content = self._hide(digest, hidden)
         if not compare_digest(digest, self._digest(content)):
             raise _make_invalid_error(cursor)
-        is_ended, model, score, job_id = json.loads(content)
-        return Position(is_ended, model, score, bytes.fromhex(job_id))
+        try:  # where there are no API keys, the secret is none, and anyone can make a cursor
+            match json.loads(content):
+                case [bool(is_ended), str(model), int(score) | float(score), str(job_id)] if isfinite(score):
+                    return Position(is_ended, model, float(score), bytes.fromhex(job_id))
+        except (ValueError, RecursionError, OverflowError) as error:
+            raise _make_invalid_error(cursor) from error
+        raise _make_invalid_error(cursor)
 
     def _digest(self, content: bytes) -> bytes:
         return hashlib.blake2b(content, key=self._key, digest_size=_DIGEST_BYTES).digest()

@@ -45,3 +45,15 @@ def test_cursor_that_was_changed_is_refused():
         changed = sealed[:index] + bytes([sealed[index] ^ 1]) + sealed[index + 1 :]
         with pytest.raises(InvalidInputError):
             cursors().open(base64.urlsafe_b64encode(changed).decode())
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        *[Position("yes", "", 1.0, b""), Position(True, None, 1.0, b""), Position(True, "", "x", b"")],
+        *[Position(True, "", float("nan"), b""), Position(True, "", 10**400, b"")],
+    ],
+)
+def test_cursor_that_a_client_has_made_without_keys_is_refused(forged):
+    with pytest.raises(InvalidInputError):
+        cursors(Settings()).open(cursors(Settings()).seal(forged))
