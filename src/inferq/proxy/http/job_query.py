@@ -1,6 +1,7 @@
 """Which jobs a request is about: the same members in the query of a list and in the body of an action."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
@@ -15,16 +16,18 @@ _LONGEST_TEXT = 256
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt _]\d\d:\d\d")
 
 
-def _refuse_numbers(moment: object) -> object:
-    """Refuses what is no date with a time: `20261128` would be taken for seconds since 1970."""
-    if isinstance(moment, str) and not _DATE_AND_TIME.match(moment):
+def _parse_moment(moment: object) -> object:
+    """Reads a date with a time, and nothing else: `20261128` would be taken for seconds since 1970."""
+    if not isinstance(moment, str):
+        return moment
+    if not _DATE_AND_TIME.match(moment):
         raise ValueError("a time must be RFC 3339, such as 2026-11-28T15:30:00Z")
-    return moment
+    return datetime.fromisoformat(moment)
 
 
 Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_parse_moment)]
 
 
 class JobQuery(BaseModel):

@@ -37,6 +37,15 @@ async def test_waiting_jobs_are_cancelled_and_ended_ones_deleted(client, announc
     assert [(await client.get(f"/job/{one}")).status_code for one in (*waiting, bad)] == [404, 404, 200]
 
 
+@pytest.mark.parametrize("moment", ["2020-01-31T12:00:00Z", "2020-01-31t21:00:00.5+09:00"])
+async def test_jobs_are_found_by_the_time_of_their_end(client, announced, consumer, moment):
+    await failed(client, consumer, 2)
+    for name, found in (("since", 2), ("until", 0)):
+        assert (await act(client, "retry", filter={name: moment}, dry_run=True))["matched"] == found
+        listed = await client.get("/jobs", params={"status": "failed", name: moment})
+        assert len(listed.json()["jobs"]) == found
+
+
 async def test_calls_go_on_from_a_cursor_which_fits_no_other_action(client, announced, consumer, monkeypatch):
     monkeypatch.setattr(bulk_actions, "MOST_CHANGED", 2)
     monkeypatch.setattr(bulk_actions, "_SCANNED_AT_ONCE", 2)
