@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from inferq.queue.redis_client.outage import Outage
     from inferq.queue.redis_client.redis_url import mask_url
     from inferq.queue.redis_client.requirements import LARGEST_VALUE_BYTES, check_server
+    from inferq.queue.redis_client.shared_read import SharedRead
     from inferq.queue.retry_policy import RetryPolicy
     from inferq.queue.schema.ids import show_id
     from inferq.queue.stream_tickets import TICKET_SECONDS, StreamTickets
@@ -81,6 +82,7 @@ __all__ = [
     "RetryPolicy",
     "ServerMemory",
     "ServerReport",
+    "SharedRead",
     "StreamTickets",
     "Submission",
     "WaitResult",
@@ -157,6 +159,7 @@ _NAMES_OF = {
         "LARGEST_VALUE_BYTES",
         "check_server",
     ),
+    "redis_client.shared_read": ("SharedRead",),
     "retry_policy": ("RetryPolicy",),
     "schema.ids": ("show_id",),
     "stream_tickets": (

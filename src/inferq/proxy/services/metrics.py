@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextvars import Context
 from typing import TYPE_CHECKING
 
 from inferq.errors import InvalidSettingError, RedisUnavailableError
 from inferq.observability.metrics import REDIS_UP, Reading
 from inferq.observability.request_metrics import RequestMetrics
 from inferq.proxy.services.service_metrics import describe_service
-from inferq.queue import Producer
+from inferq.queue import Producer, SharedRead
 from inferq.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class MetricsReader:
         self._requests = requests
         self._readers = _parse_names(settings)
         self._process_labels = process_labels
-        self._reading: asyncio.Task[list[Reading]] | None = None
+        self._service = SharedRead(self._read_redis)
 
     def is_open_to(self, owner: str | None) -> bool:
         """Whether a key of this name may read the metrics; None stands for no key."""
@@ -53,7 +52,7 @@ class MetricsReader:
             accept: The request's header; empty if it has none.
             accept_encoding: The request's header; empty if it has none.
         """
-        of_service = await self._read_service()
+        of_service = await self._service.get()
         # in a thread: the first call imports prometheus_client, and a process may have 10,000 files open
         return await asyncio.to_thread(self._write, of_service, accept, accept_encoding)
 
@@ -67,12 +66,6 @@ class MetricsReader:
             of_service=of_service,
             process_labels=self._process_labels,
         )
-
-    async def _read_service(self) -> list[Reading]:
-        """Returns what Redis knows; concurrent scrapes share one read."""
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_redis(), context=Context())
-        return await asyncio.shield(self._reading)
 
     async def _read_redis(self) -> list[Reading]:
         producer = self._producer

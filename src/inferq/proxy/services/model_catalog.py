@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from contextvars import Context
 
 import structlog
 
 from inferq.errors import InvalidModelError, NoWorkerError, RedisUnavailableError
 from inferq.jobs import WorkerInfo
 from inferq.proxy.services.known_models import AnnouncedModel, KnownModels
-from inferq.queue import Producer, find_unavailable
+from inferq.queue import Producer, SharedRead, find_unavailable
 from inferq.settings import Settings
 
 FRESH_SECONDS = 1.0
@@ -33,7 +32,7 @@ class ModelCatalog:
         self._models = KnownModels({}, {}, settings.default_model, settings.default_model)
         self._unreadable: dict[str, bytes] = {}
         self._read_at = -FRESH_SECONDS
-        self._reading: asyncio.Task[None] | None = None
+        self._reading = SharedRead(self._read)
 
     async def read(self) -> KnownModels:
         """Returns all that is known of the models at this moment.
@@ -42,10 +41,7 @@ class ModelCatalog:
             RedisUnavailableError: Redis does not answer in time.
         """
         if not self._is_fresh():
-            # all requests share one read and its failure: one after the other, each would wait for Redis
-            if self._reading is None or self._reading.done():
-                self._reading = asyncio.create_task(self._read(), context=Context())
-            await asyncio.shield(self._reading)
+            await self._reading.get()
         return self._models
 
     async def read_announced(self) -> Mapping[str, AnnouncedModel]:

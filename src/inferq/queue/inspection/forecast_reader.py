@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from contextvars import Context
 from datetime import UTC, datetime
 
 from inferq.errors import RedisUnavailableError
@@ -12,6 +11,7 @@ from inferq.jobs import Job
 from inferq.queue.inspection.forecast import Forecast
 from inferq.queue.inspection.workload import read_workload
 from inferq.queue.redis_client.bounded import BoundedRedis
+from inferq.queue.redis_client.shared_read import SharedRead
 from inferq.settings import Settings
 
 _FRESH_SECONDS = 0.2
@@ -34,7 +34,7 @@ class ForecastReader:
         self._forecast: Forecast | None = None
         self._server_time = 0.0  # less the monotonic clock's
         self._fresh_until = 0.0
-        self._reading: asyncio.Task[Forecast] | None = None
+        self._reading = SharedRead(self._read)
 
     @property
     def now(self) -> float:
@@ -49,9 +49,7 @@ class ForecastReader:
         """
         if self._forecast is not None and time.monotonic() < self._fresh_until:
             return self._forecast
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read(), context=Context())
-        return await asyncio.shield(self._reading)
+        return await self._reading.get()
 
     async def complete(self, jobs: Sequence[Job | None]) -> list[Job | None]:
         """Adds to jobs that wait or run what is expected of them; nothing where Redis does not answer."""
