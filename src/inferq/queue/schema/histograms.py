@@ -10,7 +10,6 @@ behind the others. The scripts have slots and bounds from an include that this m
 
 import struct
 from dataclasses import dataclass
-from textwrap import fill
 from typing import NamedTuple
 
 from inferq.queue.schema.record import LUA_INCLUDES
@@ -78,16 +77,13 @@ def lua_include() -> str:
         names.append(f"{name.upper()}_SLOT")
         slots.append(str(first))
         first += layout.slots
-    every_slot = fill(", ".join(f"'#{slot}'" for slot in range(first)), 110, subsequent_indent="  ")
     return f"""\
 -- Written by `schema/histograms.py`, which says what each histogram is.
 
--- The upper bounds of the buckets, of times in ms; the first slot of each histogram; all slots, as
--- BITFIELD names them.
+-- The upper bounds of the buckets, of times in ms; and the first slot of each histogram.
 local MS_BOUNDS = {{{ms}}}
 local JOBS_BOUNDS = {{{jobs}}}
 local {", ".join(names)} = {", ".join(slots)}
-local SLOTS = {{{every_slot}}}
 """
 
 

@@ -1,12 +1,6 @@
 -- Written by `schema/histograms.py`, which says what each histogram is.
 
--- The upper bounds of the buckets, of times in ms; the first slot of each histogram; all slots, as
--- BITFIELD names them.
+-- The upper bounds of the buckets, of times in ms; and the first slot of each histogram.
 local MS_BOUNDS = {1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, 3600000}
 local JOBS_BOUNDS = {1, 2, 4, 8, 16, 32, 64, 128}
 local WAIT_SLOT, RUN_SLOT, TOTAL_SLOT, BATCH_SLOT = 0, 20, 40, 60
-local SLOTS = {'#0', '#1', '#2', '#3', '#4', '#5', '#6', '#7', '#8', '#9', '#10', '#11', '#12', '#13', '#14', '#15', '#16',
-  '#17', '#18', '#19', '#20', '#21', '#22', '#23', '#24', '#25', '#26', '#27', '#28', '#29', '#30', '#31',
-  '#32', '#33', '#34', '#35', '#36', '#37', '#38', '#39', '#40', '#41', '#42', '#43', '#44', '#45', '#46',
-  '#47', '#48', '#49', '#50', '#51', '#52', '#53', '#54', '#55', '#56', '#57', '#58', '#59', '#60', '#61',
-  '#62', '#63', '#64', '#65', '#66', '#67', '#68', '#69'}

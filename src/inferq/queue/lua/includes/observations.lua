@@ -50,16 +50,13 @@ local function observe_run(queue, owners, run_us, jobs, runs)
   end
 end
 
--- The names of slots are at hand, and the first arguments in place: to make them costs as much as the command.
 local function write_observations()
   for queue, slots in pairs(observed) do
-    local arguments, last = {'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '',
-      'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', '', 'INCRBY', 'i64', '', ''}, 0
+    local arguments, last = {}, 0
     for slot, number in pairs(slots) do
-      arguments[last + 1], arguments[last + 2] = 'INCRBY', 'i64'
-      arguments[last + 3], arguments[last + 4] = SLOTS[slot + 1], number == 1 and '1' or format_int(number)
-      last = last + 4
+      arguments[last + 1], arguments[last + 2], arguments[last + 3] = 'INCRBY', 'i64', '#' .. slot
+      arguments[last + 4], last = format_int(number), last + 4
     end
-    redis.pcall('BITFIELD', queue .. ':histograms', unpack(arguments, 1, last))
+    redis.pcall('BITFIELD', queue .. ':histograms', unpack(arguments))
   end
 end
