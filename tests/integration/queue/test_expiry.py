@@ -9,6 +9,7 @@ from inferq.jobs import Outcome, Status
 from inferq.queue.producer.submission import Submission
 from inferq.queue.schema.keys import Keys
 from tests.records import change_record, record
+from tests.recovery import recover_until_failed
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 DEADLINES = Keys().deadlines("iris")
@@ -60,9 +61,9 @@ async def test_jobs_deep_in_the_queue_expire_in_time(producer, consumer, redis_c
     assert [job.id for job in consumer.claim(10)] == [*waiting, last]
 
 
-async def test_jobs_of_a_model_without_a_worker_expire_in_time(producer, consumer, pass_deadline):
+async def test_jobs_of_a_model_without_a_worker_expire_in_time(producer, consumer, redis_client):
     late = await producer.submit(Submission("other", DATA, expires_in_seconds=0.001))
-    consumer.recover()
+    recover_until_failed(consumer, redis_client, late)
     assert await fetch_end(producer, late) == EXPIRED
 
 

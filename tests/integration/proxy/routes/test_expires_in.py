@@ -10,6 +10,7 @@ from inferq.jobs import Pace, WorkerInfo
 from tests.integration.proxy.answers import DATA, expect_problem
 from tests.integration.proxy.routes.test_websockets import receive
 from tests.records import known, record
+from tests.recovery import recover_until_failed
 
 MINUTE = Pace(0.0, 60.0, 1)
 
@@ -67,9 +68,9 @@ async def test_repeated_request_gets_its_job_though_another_would_be_refused(cli
     expect_problem(other, 422, "idempotency-conflict")
 
 
-async def test_job_whose_time_is_over_fails_as_expired(client, announced, consumer):
+async def test_job_whose_time_is_over_fails_as_expired(client, announced, consumer, redis_client):
     job_id = (await client.post("/predict", json=DATA | {"expires_in": 0.001})).json()["job_id"]
-    consumer.recover()
+    recover_until_failed(consumer, redis_client, job_id)
     job = (await client.get(f"/job/{job_id}")).json()
     assert (job["status"], job["error_kind"], job["attempts"]) == ("failed", "expired", 0)
     assert "within 0.001 s (expires_in)" in job["error"]

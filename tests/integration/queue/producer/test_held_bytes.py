@@ -8,6 +8,7 @@ from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
 from tests.records import record
+from tests.recovery import recover_until_failed
 from tests.servers import wait_until
 
 SMALL, LARGE = b"[[%b]]" % (b"1," * 50 + b"1"), b"[[%b]]" % (b"1," * 20_000 + b"1")
@@ -173,12 +174,7 @@ async def test_jobs_of_a_model_that_nobody_serves_any_more_expire_as_well(settin
     short = settings.model_copy(update={"job_ttl_seconds": 0.2})
     producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
     job_id = await producer.submit(Submission("removed", SMALL))
-
-    def ends():
-        consumer.recover()
-        return redis_client.get(f"job:{job_id}:status") == b"failed"
-
-    wait_until(ends, what="the end of the job")
+    recover_until_failed(consumer, redis_client, job_id)
     job = await producer.read(job_id)
     assert (job.error_kind, await held(producer)) == ("expired", 0)
     consumer.close()

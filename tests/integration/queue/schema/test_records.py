@@ -13,6 +13,7 @@ from inferq.queue.producer.submission import Submission
 from inferq.queue.webhook_outbox import DeliveryOutcome, DeliveryVerdict, OutboxEntry, WebhookOutbox
 from tests.integration.queue.commits import replace_commit
 from tests.records import change_record, known, leased, record, write_record
+from tests.recovery import recover_until_failed
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -240,12 +241,7 @@ async def test_open_job_with_a_corrupt_record_fails_once_recovery_meets_it(
     job_id = await producer.submit(Submission("iris", DATA))
     redis_client.brpop(["queue:iris"])
     redis_client.hset("jobs:records", job_id, corrupt)
-
-    def ends():
-        consumer.recover()
-        return redis_client.get(f"job:{job_id}:status") == b"failed"
-
-    wait_until(ends, what="the end of the job")
+    recover_until_failed(consumer, redis_client, job_id)
     good = await producer.submit(Submission("iris", DATA))
     complete(consumer)
     assert (await producer.read(good)).status is Status.COMPLETED
