@@ -64,7 +64,7 @@ class Periodic(ABC):
             called_at = time.monotonic()
             try:
                 if self.run_once():
-                    self._outage.end(name)
+                    self._outage.end(called_at, name)
                 else:
                     self._outage.forget(name)
             except RedisUnavailableError as error:

@@ -47,7 +47,7 @@ async def test_outage_of_three_seconds_costs_little_and_says_so_once(there):
     assert used < 0.6
     code, log = worker.stop()
     assert code == 0
-    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1, log
 
 
 @pytest.mark.parametrize("word", ["READONLY", "MISCONF"])
@@ -62,7 +62,7 @@ async def test_server_that_takes_no_writes_for_a_while_is_told_of_once(there, wo
     await worker.until_logged("redis_available_again")
     code, log = worker.stop()
     assert code == 0
-    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1, log
 
 
 async def test_idle_worker_told_to_stop_while_redis_is_away_ends_soon_and_in_order(there):

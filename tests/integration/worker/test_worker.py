@@ -160,7 +160,7 @@ async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server
         code, log = worker.stop()
         await producer.close()
     assert code == 0, log
-    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1
+    assert log.count("redis_unavailable") == log.count("redis_available_again") == 1, log
 
 
 async def test_worker_that_is_cut_off_for_a_moment_goes_on(own_redis_server):

@@ -165,7 +165,7 @@ class EventSubscriber:
             elif message["type"] == "subscribe":  # again, too, where redis-py has connected again
                 self._failures = 0
                 self.is_subscribed = True
-                self._outage.end()
+                self._outage.end(time.monotonic())
                 self._is_due.set()
             is_pinged = message is None
 

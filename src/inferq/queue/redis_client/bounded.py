@@ -149,9 +149,9 @@ class BoundedRedis:
         finally:
             if shared is not None:
                 shared.seconds -= time.monotonic() - called_at
-        self._outage.end()
+        self._outage.end(called_at)
         if adds_jobs:
-            self._refusals.end()
+            self._refusals.end(called_at)
 
 
 @asynccontextmanager

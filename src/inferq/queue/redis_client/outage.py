@@ -34,7 +34,7 @@ class Outage:
         self._lock = threading.Lock()
         self._is_on = False
         self._failing: set[str] = set()  # "": the connection; else callers that were refused
-        self._ended_at = 0.0
+        self._began_at = self._ended_at = 0.0
 
     @property
     def available_since(self) -> float:
@@ -51,19 +51,23 @@ class Outage:
         """
         with self._lock:
             is_news = not self._is_on and called_at > self._ended_at
-            self._is_on = self._is_on or is_news
+            if is_news:
+                self._is_on, self._began_at = True, time.monotonic()
             if self._is_on:
                 self._failing.add(caller if isinstance(error.__cause__, ResponseError) else "")
         if is_news:
             log.warning(self._began, reason=error.message)
 
-    def end(self, caller: str = "") -> None:
+    def end(self, called_at: float, caller: str = "") -> None:
         """Notes that a call succeeded; says so if that is news.
 
         Args:
+            called_at: Monotonic time at which it was made. One made before Redis was away tells nothing new.
             caller: Who made it.
         """
         with self._lock:
+            if called_at < self._began_at:
+                return
             self._failing -= {"", caller}
             is_news = self._is_on and not self._failing
             if is_news:
@@ -105,5 +109,5 @@ class Outage:
                     return None
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:
-                self.end(_RETRYING)
+                self.end(called_at, _RETRYING)
                 return answer

@@ -36,12 +36,12 @@ def test_server_that_refuses_some_is_back_once_it_refuses_them_no_more():
     with structlog.testing.capture_logs() as logs:
         for caller in ("heartbeat", "recovery"):
             outage.begin(refused(), time.monotonic(), caller)
-        outage.end("renewal")
-        outage.end("heartbeat")
+        outage.end(time.monotonic(), "renewal")
+        outage.end(time.monotonic(), "heartbeat")
         outage.begin(refused(), time.monotonic(), "heartbeat")
-        outage.end("recovery")
+        outage.end(time.monotonic(), "recovery")
         assert [entry["event"] for entry in logs] == ["redis_unavailable"]
-        outage.end("heartbeat")
+        outage.end(time.monotonic(), "heartbeat")
     assert [entry["event"] for entry in logs] == ["redis_unavailable", "redis_available_again"]
 
 
@@ -49,7 +49,18 @@ def test_connection_that_works_again_is_the_same_for_all():
     outage = Outage()
     with structlog.testing.capture_logs() as logs:
         outage.begin(RedisUnavailableError("gone"), time.monotonic(), "heartbeat")
-        outage.end("recovery")
+        outage.end(time.monotonic(), "recovery")
+    assert [entry["event"] for entry in logs] == ["redis_unavailable", "redis_available_again"]
+
+
+def test_answer_to_a_call_from_before_an_outage_does_not_end_it():
+    outage = Outage()
+    called_at = time.monotonic()
+    with structlog.testing.capture_logs() as logs:
+        outage.begin(RedisUnavailableError("gone"), called_at, "heartbeat")
+        outage.end(called_at, "recovery")
+        assert [entry["event"] for entry in logs] == ["redis_unavailable"]
+        outage.end(time.monotonic(), "recovery")
     assert [entry["event"] for entry in logs] == ["redis_unavailable", "redis_available_again"]
 
 
@@ -58,7 +69,7 @@ def test_who_was_refused_and_asks_no_more_does_not_keep_an_outage_going():
     with structlog.testing.capture_logs() as logs:
         outage.begin(refused(), time.monotonic(), "renewal")
         outage.forget("renewal")
-        outage.end("recovery")
+        outage.end(time.monotonic(), "recovery")
     assert [entry["event"] for entry in logs] == ["redis_unavailable", "redis_available_again"]
 
 
@@ -78,7 +89,7 @@ def test_time_in_which_redis_is_away_is_nobodys_delay():
     outage.begin(RedisUnavailableError("gone"), time.monotonic())
     before = time.monotonic()
     assert before <= outage.available_since <= time.monotonic()
-    outage.end()
+    outage.end(time.monotonic())
     back = outage.available_since
     assert before <= back <= time.monotonic()
     assert outage.available_since == back
