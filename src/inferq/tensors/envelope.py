@@ -1,0 +1,91 @@
+r"""The envelope: named raw tensors and files in one payload.
+
+    \x93INFERQ  version  u32 length of the head  u32 offset of the data  head  padding  data
+
+Numbers are little-endian; the offset is a multiple of 64. No JSON text begins with 0x93. The head is a
+JSON object, such as a request or a response of the Open Inference Protocol: in each entry of `inputs` and
+`outputs` stands either `data`, or `parameters.binary_data_size`; the data of the latter follow each other in
+that order, without gaps. An entry with `parameters.content_type` is a file, such as `image/jpeg`, which has
+no datatype and no shape. A result's head may have `result` besides: its JSON as `GET /job/{id}` shows it.
+"""
+
+import struct
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from inferq.errors import InvalidInputError
+from inferq.tensors.values import Buffer
+
+_START = struct.Struct("<7sBII")
+_MAGIC = b"\x93INFERQ"
+_VERSION = 1
+_ALIGNMENT = 64
+MOST_HEAD_BYTES = 64 * 1024 * 1024
+"""Of a longer head something is wrong: what is that long is data."""
+
+
+class Envelope(NamedTuple):
+    """What an envelope holds.
+
+    Attributes:
+        head: The JSON object.
+        data: The bytes behind it.
+    """
+
+    head: dict[str, Any]
+    data: memoryview
+
+
+def write_prefix(head: bytes) -> bytes:
+    """Returns all of an envelope but its data, which is to follow.
+
+    Args:
+        head: The JSON object.
+    """
+    offset = -(-(_START.size + len(head)) // _ALIGNMENT) * _ALIGNMENT
+    return (_START.pack(_MAGIC, _VERSION, len(head), offset) + head).ljust(offset, b" ")
+
+
+def write_envelope(head: object, data: Iterable[Buffer] = ()) -> bytes:
+    """Writes an envelope.
+
+    Args:
+        head: The JSON object.
+        data: The bytes of each entry that has `binary_data_size`, in order.
+    """
+    return b"".join((write_prefix(to_json(head)), *data))
+
+
+def read_envelope(payload: Buffer) -> Envelope:
+    """Reads an envelope, without a copy of its data.
+
+    Raises:
+        InvalidInputError: It is damaged, or of a later version.
+    """
+    view = memoryview(payload)
+    try:
+        magic, version, length, offset = _START.unpack_from(view)
+    except struct.error as error:
+        raise _make_error("it ends within its first bytes") from error
+    if magic != _MAGIC:
+        raise _make_error("it does not begin as one")
+    if version != _VERSION:
+        raise _make_error(f"it is of version {version}, and only version {_VERSION} is known here")
+    if length > MOST_HEAD_BYTES or not _START.size + length <= offset <= len(view):
+        raise _make_error("the lengths at its begin do not fit")
+    try:
+        head = from_json(view[_START.size : _START.size + length].tobytes(), allow_inf_nan=True)
+    except ValueError as error:
+        raise _make_error(f"its head is no JSON: {error}") from error
+    if not isinstance(head, dict):
+        raise _make_error("its head is no JSON object")
+    return Envelope(head, view[offset:])
+
+
+def _make_error(reason: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"The envelope of raw tensors cannot be read: {reason}. Store it again, as "
+        "the specification describes."
+    )

@@ -1,0 +1,62 @@
+"""Values of inputs and outputs that are not nested lists: raw tensors, and files of pictures or sound."""
+
+from math import prod
+from typing import NamedTuple
+
+from inferq.tensors.signature import Datatype
+
+type Buffer = bytes | bytearray | memoryview
+
+ITEM_BYTES = {
+    Datatype.BOOL: 1,
+    Datatype.UINT8: 1,
+    Datatype.UINT16: 2,
+    Datatype.UINT32: 4,
+    Datatype.UINT64: 8,
+    Datatype.INT8: 1,
+    Datatype.INT16: 2,
+    Datatype.INT32: 4,
+    Datatype.INT64: 8,
+    Datatype.FP16: 2,
+    Datatype.FP32: 4,
+    Datatype.FP64: 8,
+}
+"""How many bytes one value has in a raw tensor; BYTES, whose values differ in length, is not among them."""
+
+
+class RawTensor(NamedTuple):
+    """A tensor as bytes.
+
+    Attributes:
+        datatype: Type of its values.
+        shape: Length of each axis, none of them negative.
+        data: Its values as the Open Inference Protocol has them: row-major, little-endian; BOOL in one byte;
+            of BYTES each value behind its length, a u32.
+        dtype: NumPy's type string of `data`, such as `>f4` or `<U7`, where that is not so; else empty.
+        is_column_major: Whether the first axis changes fastest, as in Fortran.
+    """
+
+    datatype: Datatype
+    shape: tuple[int, ...]
+    data: Buffer
+    dtype: str = ""
+    is_column_major: bool = False
+
+    @property
+    def expected_bytes(self) -> int | None:
+        """How long `data` has to be for the shape; None where only the values tell."""
+        if self.dtype or self.datatype is Datatype.BYTES:
+            return None
+        return prod(self.shape) * ITEM_BYTES[self.datatype]
+
+
+class MediaFile(NamedTuple):
+    """A file of a picture or of sound, as it came.
+
+    Attributes:
+        media_type: What it is, such as `image/jpeg`.
+        data: The whole file.
+    """
+
+    media_type: str
+    data: Buffer
