@@ -45,6 +45,7 @@ async def test_outage_of_three_seconds_costs_little_and_says_so_once(there):
 
     assert job.status is Status.COMPLETED
     assert used < 0.6
+    await worker.until_logged("redis_available_again")
     code, log = worker.stop()
     assert code == 0
     assert log.count("redis_unavailable") == log.count("redis_available_again") == 1, log

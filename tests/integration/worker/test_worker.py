@@ -156,6 +156,7 @@ async def test_worker_survives_redis_going_away_and_coming_back(own_redis_server
         own_redis_server.start()
         job_id = await producer.submit(Submission("iris", DATA))
         assert (await ended(producer, job_id)).status is Status.COMPLETED
+        await worker.until_logged("redis_available_again")  # once each of its threads is served again
     finally:
         code, log = worker.stop()
         await producer.close()
