@@ -90,9 +90,9 @@ def _json_seconds(model: Model, body: bytes) -> float:
     data = to_json(from_json(body)["data"])  # the proxy reads the request and stores its data
     orjson.loads(data)  # the worker reads that
     seconds = time.perf_counter() - began
-    inputs = model.decode(data)
-    outputs, rows = model.run(inputs), [model.count_rows(inputs)]
+    job = model.decode(data)
+    outputs = model.run(job.inputs)
     began = time.perf_counter()
-    [result] = model.encode(outputs, rows)
+    [result] = model.encode(outputs, [job])
     from_json(result)  # the proxy looks whether what it shows is JSON
     return seconds + time.perf_counter() - began

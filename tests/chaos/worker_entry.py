@@ -23,7 +23,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome, Priority
-from inferq.models.model import Inputs, Model
+from inferq.models.decoded_job import DecodedJob
+from inferq.models.model import Model
 from inferq.models.run_handle import RunHandle
 from inferq.queue.consumer import consumer
 from inferq.queue.consumer.access import QueueAccess
@@ -196,28 +197,23 @@ def note_verdicts(verdicts: list[str]) -> None:
             note(f"verdict {verdict}")
 
 
-def dying_decode(model: Model, data: bytes) -> Inputs:
+def dying_decode(model: Model, data: bytes) -> DecodedJob:
     """Reads a job's data, or dies of it."""
     if data == KILLER_DATA:
         die("killer job")
     return _decode(model, data)
 
 
-def dying_decode_together(model: Model, several: Sequence[bytes]) -> list[Inputs] | None:
+def dying_decode_together(model: Model, several: Sequence[bytes]) -> list[DecodedJob] | None:
     """The same for several jobs."""
     if KILLER_DATA in several:
         die("killer job")
     return _decode_together(model, several)
 
 
-def dying_predict(
-    model: Model,
-    jobs: Sequence[Inputs],
-    handle: RunHandle | None = None,
-    rows: Sequence[int] | None = None,
-) -> list[bytes]:
+def dying_predict(model: Model, jobs: Sequence[DecodedJob], handle: RunHandle | None = None) -> list[bytes]:
     """Runs the model, or dies while it runs."""
-    results = _predict(model, jobs, handle, rows)
+    results = _predict(model, jobs, handle)
     maybe_die("during the run")
     return results
 

@@ -11,14 +11,13 @@ import structlog
 from inferq.errors import InvalidInputError, InvalidModelError, ModelError
 from inferq.models.arrays import Array, make_array, make_varied_rows, make_zeros, take_output
 from inferq.models.classifier_encoder import ClassifierEncoder
+from inferq.models.decoded_job import DecodedJob, Inputs
 from inferq.models.encoders import Outputs, ResultEncoder
 from inferq.models.onnx_runtime import RUNTIME_ERRORS, explain_runtime_error
 from inferq.models.run_handle import RunHandle
 from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.forms import read_inputs, read_rows
 from inferq.tensors.signature import ModelDocument
-
-Inputs = dict[str, Array]
 
 log = structlog.get_logger(__name__)
 
@@ -91,35 +90,35 @@ class Model:
 
     def _try_sample(self, handle: RunHandle | None) -> None:
         sample = self.make_sample()
-        outputs = self.run(sample, handle)
-        self.encode(outputs, [self.count_rows(sample)])
+        outputs = self.run(sample.inputs, handle)
+        self.encode(outputs, [sample])
         if self.document.example is not None:
             self._encoder.check_example(outputs)
         if self.document.batched and isinstance(self._encoder, ClassifierEncoder) and self._encoder.label:
             with suppress(ModelError):  # these values need not be any that the model takes
-                varied = {name: make_varied_rows(array) for name, array in sample.items()}
-                self.predict_together([varied], handle)  # rows that differ give more of the labels
+                varied = {name: make_varied_rows(array) for name, array in sample.inputs.items()}
+                self.predict_together(
+                    [self._count_rows(varied)], handle
+                )  # rows that differ give more of the labels
 
-    def make_sample(self) -> Inputs:
-        """Returns inputs to try the model with: its example; else zeros of its sample shape.
+    def make_sample(self) -> DecodedJob:
+        """Returns a job to try the model with: its example; else zeros of its sample shape.
 
         Without a sample shape, each dynamic axis has length 1.
         """
         if self.document.example is not None:
-            return self._make_arrays(self._validator.validate_inputs(self.document.example))
+            return self._make_job(self._validator.validate_inputs(self.document.example))
         shapes = self.document.sample_shape or {}
-        return {tensor.name: make_zeros(tensor, shapes.get(tensor.name)) for tensor in self.document.inputs}
+        return self._count_rows(
+            {tensor.name: make_zeros(tensor, shapes.get(tensor.name)) for tensor in self.document.inputs}
+        )
 
-    def predict_together(
-        self, jobs: Sequence[Inputs], handle: RunHandle | None = None, rows: Sequence[int] | None = None
-    ) -> list[bytes]:
+    def predict_together(self, jobs: Sequence[DecodedJob], handle: RunHandle | None = None) -> list[bytes]:
         """Runs the model once for the rows of several jobs.
 
         Args:
-            jobs: The decoded inputs of each job; several only where `batched` is true and they
-                differ in nothing but their number of rows.
+            jobs: The jobs; several only where they have the same sharing key.
             handle: Lets another thread stop the run.
-            rows: The number of rows of each job; counted if left out.
 
         Returns:
             The JSON of each job's result.
@@ -127,37 +126,38 @@ class Model:
         Raises:
             ModelError: The model failed to run on them, or gave what its signature does not promise.
         """
-        if rows is None:
-            rows = [self.count_rows(job) for job in jobs]
-        return self.encode(self.run(stack(jobs), handle), rows)
+        return self.encode(self.run(stack([job.inputs for job in jobs]), handle), jobs)
 
-    def decode(self, data: bytes) -> Inputs:
-        """Returns the model's inputs from the data of a job, fully validated.
+    def decode(self, data: bytes) -> DecodedJob:
+        """Reads the data of a job, and validates it fully.
 
         The proxy has validated what came through it, but any program that reaches Redis can push a job.
 
         Args:
             data: The data as stored, in any form that `tensors.forms` supports.
 
-        Returns:
-            An array for each input, of its datatype and shape.
-
         Raises:
             InvalidInputError: It cannot be read, or does not fit the signature.
         """
-        return self._make_arrays(read_inputs(data, self._validator))
+        return self._make_job(read_inputs(data, self._validator))
 
-    def _make_arrays(self, values: Mapping[str, object]) -> Inputs:
-        return {name: make_array(value, self._inputs[name]) for name, value in values.items()}
+    def _make_job(self, values: Mapping[str, object]) -> DecodedJob:
+        return self._count_rows(
+            {name: make_array(value, self._inputs[name]) for name, value in values.items()}
+        )
 
-    def decode_together(self, several: Sequence[bytes]) -> list[Inputs] | None:
-        """Returns the model's inputs for each of several jobs, as `decode` does, in less time.
+    def _count_rows(self, inputs: Inputs) -> DecodedJob:
+        rows = len(inputs[self.document.inputs[0].name]) if self.document.batched else 1
+        return DecodedJob(inputs, rows)
+
+    def decode_together(self, several: Sequence[bytes]) -> list[DecodedJob] | None:
+        """Reads the data of several jobs, as `decode` does, in less time.
 
         Args:
             several: The data of each job.
 
         Returns:
-            The inputs of each job, as views of one array; None where that is not possible, or the data of one
+            The jobs, whose inputs are views of one array; None where that is not possible, or the data of one
             job does not fit: then `decode` each.
         """
         read = read_rows(several, self._validator)
@@ -167,20 +167,16 @@ class Model:
         [tensor] = self.document.inputs
         array = make_array(rows, tensor)
         ends = accumulate(counts, initial=0)
-        return [{tensor.name: array[start:end]} for start, end in pairwise(ends)]
+        return [DecodedJob({tensor.name: array[start:end]}, end - start) for start, end in pairwise(ends)]
 
-    def count_rows(self, inputs: Inputs) -> int:
-        """Returns the number of rows in decoded inputs; 1 for a model whose first axes are fixed."""
-        return len(inputs[self.document.inputs[0].name]) if self.document.batched else 1
-
-    def make_sharing_key(self, inputs: Inputs) -> object:
+    def make_sharing_key(self, job: DecodedJob) -> object:
         """Returns a key that jobs must have in common to share a run: the shapes of a row of each input.
 
         A job without rows, or with optional inputs, runs alone: its key equals no other.
         """
-        if len(inputs) > len(self.document.inputs) or not self.count_rows(inputs):
+        if len(job.inputs) > len(self.document.inputs) or not job.rows:
             return object()
-        return tuple([array.shape[1:] for array in inputs.values()])
+        return tuple([array.shape[1:] for array in job.inputs.values()])
 
     def run(self, inputs: Inputs, handle: RunHandle | None = None) -> dict[str, Array]:
         """Runs the model. ONNX Runtime releases the GIL while it does.
@@ -202,18 +198,18 @@ class Model:
         outputs = zip(self.document.outputs, values, strict=True)
         return {tensor.name: take_output(value, tensor) for tensor, value in outputs}
 
-    def encode(self, outputs: Outputs, rows: Sequence[int]) -> list[bytes]:
+    def encode(self, outputs: Outputs, jobs: Sequence[DecodedJob]) -> list[bytes]:
         """Returns the JSON of each job's result.
 
         Args:
             outputs: What `run` returned.
-            rows: Rows of each job, in order.
+            jobs: The jobs that shared the run, in order.
 
         Raises:
             ModelError: The outputs are not what the signature promises.
             InvalidModelError: They are not what model.toml says of them.
         """
-        return self._encoder.encode(outputs, rows if self.document.batched else None)
+        return self._encoder.encode(outputs, [job.rows for job in jobs] if self.document.batched else None)
 
 
 def stack(jobs: Sequence[Inputs]) -> Inputs:

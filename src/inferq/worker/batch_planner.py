@@ -5,13 +5,10 @@ for each row gets one job at a time, so that idle workers share the queue.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from inferq.models.decoded_job import DecodedJob
 from inferq.worker.batch import Batch
 from inferq.worker.run_cost import LinearCost, RunCost
-
-if TYPE_CHECKING:
-    from inferq.models.model import Inputs
 
 MAX_JOBS = 128
 """Most jobs in one claim: with more, Redis serves no other client for milliseconds."""
@@ -25,13 +22,13 @@ class BatchPlanner:
     """Plans the batches of one model.
 
     Args:
-        sharing_key: Returns what jobs must have in common to share a run, from the inputs of one of them.
+        sharing_key: Returns what jobs must have in common to share a run, from one of them.
         budget_seconds: Longest run accepted for the sake of throughput.
         shares_runs: Whether jobs may share a run at all.
     """
 
     def __init__(
-        self, sharing_key: "Callable[[Inputs], object]", budget_seconds: float, *, shares_runs: bool
+        self, sharing_key: Callable[[DecodedJob], object], budget_seconds: float, *, shares_runs: bool
     ) -> None:
         self._sharing_key = sharing_key
         self._budget_seconds = budget_seconds
@@ -60,13 +57,13 @@ class BatchPlanner:
         most_rows = 2 * self._rows_per_run()
         planned: list[Batch] = []
         open_batches: dict[object, Batch] = {}
-        for job, inputs, rows in zip(batch.jobs, batch.inputs, batch.rows, strict=True):
-            key = self._sharing_key(inputs)
+        for job, decoded in zip(batch.jobs, batch.decoded, strict=True):
+            key = self._sharing_key(decoded)
             fitting = open_batches.get(key)
-            if fitting is None or fitting.total_rows + rows > most_rows:
+            if fitting is None or fitting.total_rows + decoded.rows > most_rows:
                 fitting = open_batches[key] = Batch()
                 planned.append(fitting)
-            fitting.add(job, inputs, rows)
+            fitting.add(job, decoded)
         return planned
 
     def add_cost(self, rows: int, seconds: float) -> None:

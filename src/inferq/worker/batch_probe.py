@@ -16,7 +16,8 @@ import numpy as np
 
 from inferq.errors import ModelError
 from inferq.models.arrays import Array
-from inferq.models.model import Inputs, Model, stack
+from inferq.models.decoded_job import Inputs
+from inferq.models.model import Model, stack
 from inferq.models.run_handle import RunHandle
 from inferq.worker import probe_inputs
 
@@ -74,10 +75,10 @@ def probe_model(model: Model, handle: RunHandle | None = None) -> ProbeResult:
         ModelError: It was stopped.
     """
     sample = model.make_sample()
-    rows = max(1, model.count_rows(sample))
+    rows = max(1, sample.rows)
     started_at = time.perf_counter()
     try:
-        model.run(sample, handle)
+        model.run(sample.inputs, handle)
     except ModelError as error:
         if handle is not None and handle.is_stopped:
             raise
@@ -92,7 +93,7 @@ def probe_model(model: Model, handle: RunHandle | None = None) -> ProbeResult:
     if seconds > _LONG_RUN_SECONDS:
         reason = f"it takes {seconds:.2g} s, too long to probe it with several jobs"
         return ProbeResult(may_share_runs=False, reason=reason, costs=costs)
-    found = _compare_within_limit(model, sample, is_large=seconds < _SHORT_RUN_SECONDS)
+    found = _compare_within_limit(model, sample.inputs, is_large=seconds < _SHORT_RUN_SECONDS)
     if found.rows:
         costs = (*costs, (found.rows, found.seconds))
     return ProbeResult(may_share_runs=found.reason is None, reason=found.reason, costs=costs)

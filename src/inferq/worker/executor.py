@@ -133,7 +133,7 @@ class Executor:
         kind: ErrorKind | None = None
         with self._watchdog.guard(batch.jobs, min(map(self.find_timeout, batch.jobs))) as run:
             try:
-                results = model.predict_together(batch.inputs, run.handle, batch.rows)
+                results = model.predict_together(batch.decoded, run.handle)
             except InferqError as error:
                 kind = error.kind
                 if not run.is_cancelled:
@@ -176,7 +176,7 @@ class Executor:
         """Returns the result of the only job of a batch, or how it failed."""
         [job] = batch.jobs
         try:
-            [result] = model.predict_together(batch.inputs, run.handle, batch.rows)
+            [result] = model.predict_together(batch.decoded, run.handle)
             run.handle.rest(run.started_at + self._settings.simulated_run_seconds - time.monotonic())
         except InferqError as error:
             return None, error
@@ -205,14 +205,12 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Ba
     """Returns how those jobs failed whose data cannot be read, and the others with their inputs."""
     together = model.decode_together([job.data for job in jobs]) if len(jobs) > 1 else None
     if together is not None:
-        rows = [model.count_rows(inputs) for inputs in together]
-        return [], Batch(list(jobs), together, rows, sum(rows))
+        return [], Batch(list(jobs), together, sum([one.rows for one in together]))
     failed: list[Outcome] = []
     decoded = Batch()
     for job in jobs:
         try:
-            inputs = model.decode(job.data)
-            decoded.add(job, inputs, model.count_rows(inputs))
+            decoded.add(job, model.decode(job.data))
         except InvalidInputError as error:
             failed.append(Outcome(job, error=error))
         except Exception as error:  # whatever the data does, the worker lives on

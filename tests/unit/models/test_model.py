@@ -29,9 +29,9 @@ def test_a_model_that_is_no_classifier_gives_its_outputs_by_name(tmp_path):
 
 def test_a_fixed_batch_is_one_row(tmp_path):
     model = load_model(onnx_models.write_fixed_batch(tmp_path / "fixed"))
-    inputs = model.decode(b"[[1, 2, 3], [4, 5, 6.5]]")
-    assert model.count_rows(inputs) == 1
-    assert orjson.loads(model.encode(model.run(inputs), [1])[0]) == {
+    job = model.decode(b"[[1, 2, 3], [4, 5, 6.5]]")
+    assert job.rows == 1
+    assert orjson.loads(model.encode(model.run(job.inputs), [job])[0]) == {
         "outputs": {"y": [[2, 4, 6], [8, 10, 13]]}
     }
 
@@ -41,11 +41,13 @@ def test_jobs_decoded_together_are_as_each_alone():
     datas = [b"[[5.1,3.5,1.4,0.2]]", b"[[1,2,3,4],[0.1,1e-40,-3,3e38]]", b" [ [0,0,0,16777217] ] "]
     together = model.decode_together(datas)
     assert together is not None
-    for data, inputs in zip(datas, together, strict=True):
-        [[name, array]] = model.decode(data).items()
-        assert list(inputs) == [name]
-        assert inputs[name].dtype == array.dtype
-        np.testing.assert_array_equal(inputs[name], array)
+    for data, job in zip(datas, together, strict=True):
+        alone = model.decode(data)
+        [[name, array]] = alone.inputs.items()
+        assert list(job.inputs) == [name]
+        assert job.inputs[name].dtype == array.dtype
+        np.testing.assert_array_equal(job.inputs[name], array)
+        assert job.rows == alone.rows == len(array)
 
 
 UNFIT = [
@@ -128,7 +130,7 @@ def test_float32_is_written_as_its_shortest_decimal_beside_words_for_others(tmp_
 )
 def test_missing_and_infinite_values_reach_a_model_of_floats_in_every_spelling(tmp_path, data):
     model = load_model(onnx_models.write_imputer(tmp_path / "imputer"))
-    [array] = model.decode(data).values()
+    [array] = model.decode(data).inputs.values()
     np.testing.assert_array_equal(array, np.array([[math.nan] * 2, [math.inf, -math.inf]], dtype=np.float32))
     assert orjson.loads(predict(model, b"[[null,1]]")) == {"outputs": {"y": [[7, 1]]}}
 
@@ -137,7 +139,7 @@ def test_missing_values_are_decoded_together_with_others(tmp_path):
     model = load_model(onnx_models.write_imputer(tmp_path / "imputer"))
     together = model.decode_together([b"[[1,2]]", b'[[null,"Infinity"]]'])
     assert together is not None
-    np.testing.assert_array_equal(together[1]["x"], np.array([[math.nan, math.inf]], dtype=np.float32))
+    np.testing.assert_array_equal(together[1].inputs["x"], np.array([[math.nan, math.inf]], dtype=np.float32))
 
 
 def test_the_word_nan_is_text_to_a_model_of_strings(tmp_path):
@@ -172,7 +174,7 @@ def test_the_signature_tells_the_axes_that_an_empty_array_does_not(tmp_path, sha
         outputs=[onnx_models.value("y", onnx_models.FP32, [size if size >= 0 else None for size in shape])],
     )
     model = load_model(folder)
-    assert model.decode(orjson.dumps(data))["x"].shape == expected
+    assert model.decode(orjson.dumps(data)).inputs["x"].shape == expected
     assert run_job(folder, data) == {"outputs": {"y": np.zeros(expected).tolist()}}
 
 
@@ -257,18 +259,18 @@ def test_a_sample_shape_stands_for_a_long_example(tmp_path):
     folder = onnx_models.write_image(tmp_path / "image")
     (folder / "model.toml").write_text("sample_shape = [2, 3, 8, 9]")
     model = load_model(folder)
-    assert model.make_sample()["image"].shape == (2, 3, 8, 9)
+    assert model.make_sample().inputs["image"].shape == (2, 3, 8, 9)
     assert np.shape(model.document.make_data()["image"]) == (2, 3, 8, 9)
-    assert not model.decode(orjson.dumps(model.document.make_data()))["image"].any()
+    assert not model.decode(orjson.dumps(model.document.make_data())).inputs["image"].any()
     two = onnx_models.write_two_by_two(tmp_path / "two")
     (two / "model.toml").write_text("sample_shape = {count = [4, 3], price = [4, 3]}")
-    assert {array.shape for array in load_model(two).make_sample().values()} == {(4, 3)}
+    assert {array.shape for array in load_model(two).make_sample().inputs.values()} == {(4, 3)}
 
 
 def test_float32_is_written_with_its_own_shortest_decimal(tmp_path):
     model = load_model(onnx_models.write_fixed_batch(tmp_path / "fixed"))
     outputs = {"y": np.array([0.971, 1e-7], dtype=np.float32), "z": np.array(0.1, dtype=np.float32)}
-    assert model.encode(outputs, [1])[0] == b'{"outputs":{"y":[0.971,1e-7],"z":0.1}}'
+    assert model.encode(outputs, [model.make_sample()])[0] == b'{"outputs":{"y":[0.971,1e-7],"z":0.1}}'
 
 
 @pytest.mark.parametrize(

@@ -110,5 +110,5 @@ def test_an_example_may_hold_numbers_beyond_64_bits_and_none_at_all(tmp_path):
     (folder / "model.toml").write_text("example = [[100000000000000000000, nan, -inf]]")
     model = load_models(tmp_path)["soft"]
     model.warm_up()
-    assert model.make_sample()["scores"][0, 0] == np.float32(1e20)
+    assert model.make_sample().inputs["scores"][0, 0] == np.float32(1e20)
     assert ModelDocument.from_json(model.document.to_json()).example == [[10**20, "NaN", "-Infinity"]]

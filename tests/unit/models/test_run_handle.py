@@ -14,4 +14,4 @@ def test_a_run_can_be_stopped_by_its_handle():
     handle.stop()
     model = load_model(IRIS)
     with pytest.raises(ModelError, match="terminate"):
-        model.run(model.decode(b"[[1, 2, 3, 4]]"), handle)
+        model.run(model.decode(b"[[1, 2, 3, 4]]").inputs, handle)

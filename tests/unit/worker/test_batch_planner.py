@@ -2,9 +2,11 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from inferq.jobs import ClaimedJob
+from inferq.models.decoded_job import DecodedJob
 from inferq.worker.batch import Batch
 from inferq.worker.batch_planner import MAX_JOBS, BatchPlanner, plan_jobs, plan_rows
 from inferq.worker.run_cost import LinearCost, RunCost
@@ -112,13 +114,18 @@ def make_batch(*widths_and_rows):
     """A batch of jobs whose inputs are only a width, each with so many rows."""
     batch = Batch()
     for number, (width, rows) in enumerate(widths_and_rows):
-        batch.add(ClaimedJob(str(number), "m", b"", 1, "token"), width, rows)
+        decoded = DecodedJob({"x": np.zeros((rows, width))}, rows)
+        batch.add(ClaimedJob(str(number), "m", b"", 1, "token"), decoded)
     return batch
+
+
+def get_width(job):
+    return job.inputs["x"].shape[1]
 
 
 def make_planner(*, shares_runs=True, most_rows=100):
     """A planner of a fast model whose runs may have `2 * most_rows` rows."""
-    planner = BatchPlanner(lambda width: width, BUDGET, shares_runs=shares_runs)
+    planner = BatchPlanner(get_width, BUDGET, shares_runs=shares_runs)
     planner.add_cost(most_rows // 4, 1e-6)
     planner.add_cost(1, 1e-6)
     return planner
@@ -129,51 +136,51 @@ def ids(batches):
 
 
 def test_jobs_that_are_alike_share_a_batch():
-    planned = make_planner().plan_batches(make_batch(("a", 1), ("b", 2), ("a", 3)))
+    planned = make_planner().plan_batches(make_batch((1, 1), (2, 2), (1, 3)))
     assert ids(planned) == [["0", "2"], ["1"]]
-    assert [(batch.inputs, batch.rows, batch.total_rows) for batch in planned] == [
-        (["a", "a"], [1, 3], 4),
-        (["b"], [2], 2),
+    assert [([get_width(job) for job in batch.decoded], batch.total_rows) for batch in planned] == [
+        ([1, 1], 4),
+        ([2], 2),
     ]
 
 
 def test_batch_has_at_most_twice_the_rows_of_a_planned_run_unless_one_job_has_more():
     planned = make_planner(most_rows=100).plan_batches(
-        make_batch(("a", 150), ("a", 50), ("a", 1), ("a", 500), ("a", 1))
+        make_batch((1, 150), (1, 50), (1, 1), (1, 500), (1, 1))
     )
     assert ids(planned) == [["0", "1"], ["2"], ["3"], ["4"]]
 
 
 def test_model_whose_jobs_must_not_share_a_run_gets_them_one_by_one():
     planner = make_planner(shares_runs=False)
-    assert ids(planner.plan_batches(make_batch(("a", 1), ("a", 1)))) == [["0"], ["1"]]
+    assert ids(planner.plan_batches(make_batch((1, 1), (1, 1)))) == [["0"], ["1"]]
     assert planner.plan_claim() == MAX_JOBS  # all the same: they are run one after the other
 
 
 def test_planner_of_which_nothing_is_known_claims_one_job():
     for shares_runs in (True, False):
-        assert BatchPlanner(lambda width: width, BUDGET, shares_runs=shares_runs).plan_claim() == 1
+        assert BatchPlanner(get_width, BUDGET, shares_runs=shares_runs).plan_claim() == 1
 
 
 def test_jobs_of_many_rows_are_claimed_fewer_at_a_time():
     planner = make_planner(most_rows=100)
     before = planner.plan_claim()
     for _ in range(50):
-        planner.learn([make_batch(("a", 50), ("a", 50))], 1e-6)
+        planner.learn([make_batch((1, 50), (1, 50))], 1e-6)
     assert planner.plan_claim() < before / 4
 
 
 def test_cost_of_several_runs_is_shared_among_them():
-    planner = BatchPlanner(lambda width: width, BUDGET, shares_runs=False)
-    planner.learn([make_batch(("a", 1))] * 4, 4 * BUDGET / 10)
+    planner = BatchPlanner(get_width, BUDGET, shares_runs=False)
+    planner.learn([make_batch((1, 1))] * 4, 4 * BUDGET / 10)
     assert planner.plan_claim() == 10
 
 
 def test_batch_is_split_into_its_jobs():
-    singles = list(make_batch(("a", 1), ("b", 2)).split())
-    assert [(single.inputs, single.rows, single.total_rows, len(single)) for single in singles] == [
-        (["a"], [1], 1, 1),
-        (["b"], [2], 2, 1),
+    singles = list(make_batch((1, 1), (2, 2)).split())
+    assert [(get_width(*single.decoded), single.total_rows, len(single)) for single in singles] == [
+        (1, 1, 1),
+        (2, 2, 1),
     ]
 
 

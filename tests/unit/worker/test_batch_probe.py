@@ -15,7 +15,7 @@ NONE = ""
 def find_reason(folder, config, *, is_large=True):
     (folder / "model.toml").write_text(config)
     model = load_model(folder)
-    found = compare_runs(model.run, model.make_sample(), is_large=is_large)
+    found = compare_runs(model.run, model.make_sample().inputs, is_large=is_large)
     assert (found.rows > 2 and found.seconds > 0) or found.reason
     return found.reason
 

@@ -1,0 +1,24 @@
+"""What a worker knows of a job once its data is read."""
+
+from typing import NamedTuple
+
+from inferq.models.arrays import Array
+
+Inputs = dict[str, Array]
+"""An array for each input of a model, by name."""
+
+
+class DecodedJob(NamedTuple):
+    """A job whose data is read and checked. A tuple, since every job becomes one.
+
+    Attributes:
+        inputs: The inputs, each of its datatype and shape; of optional ones those that the job has.
+        rows: How many rows they have; 1 for a model whose first axes are fixed.
+        is_json: Whether its data came as JSON, so that its result is JSON too.
+        outputs: Names of the outputs that it asks for; all if there are none.
+    """
+
+    inputs: Inputs
+    rows: int
+    is_json: bool = True
+    outputs: tuple[str, ...] = ()
