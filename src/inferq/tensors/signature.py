@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inferq.errors import InvalidModelError
+from inferq.tensors.media_specs import AudioSpec, DetectionSpec, ImageSpec
 
 
 class Datatype(StrEnum):
@@ -108,6 +109,7 @@ def _is_null(value: object) -> bool:
 
 
 type NonFinite = Literal["null", "string"]
+type Activation = Literal["softmax"]
 
 
 class ModelDocument(BaseModel):
@@ -132,6 +134,11 @@ class ModelDocument(BaseModel):
         example: A value of `data` that the model accepts.
         sample_shape: Shapes of inputs that the model accepts, by name, where there is no example.
         non_finite: How NaN and infinities are written in results: as null, or as strings.
+        image: For which input it takes pictures, and what becomes of them; None where it takes none.
+        image_problem: Why it takes none although there is a description of how pictures are prepared.
+        audio: For which input it takes sound, and what becomes of it; None where it takes none.
+        detections: Which of its outputs holds boxes around objects; None where none does.
+        activation: What makes probabilities of a classifier's output before it is shown.
         timeout_seconds: Longest run of a job without a timeout of its own; None for the worker's setting.
         batch: Whether model.toml and the names of axes let jobs share a run.
     """
@@ -153,6 +160,11 @@ class ModelDocument(BaseModel):
     example: Any = None
     sample_shape: dict[str, list[int]] | None = Field(default=None, exclude_if=_is_unset)
     non_finite: NonFinite = Field(default="null", exclude_if=_is_null)
+    image: ImageSpec | None = Field(default=None, exclude_if=_is_unset)
+    image_problem: str = Field(default="", exclude_if=_is_unset)
+    audio: AudioSpec | None = Field(default=None, exclude_if=_is_unset)
+    detections: DetectionSpec | None = Field(default=None, exclude_if=_is_unset)
+    activation: Activation | None = Field(default=None, exclude_if=_is_unset)
     timeout_seconds: float | None = None
     batch: bool = True
 
