@@ -203,8 +203,7 @@ class Settings(BaseSettings):
     access_log: Literal["off", "errors", "all"] = "off"
     """Which requests a proxy logs: `all`, or those answered with 400 and above (`errors`)."""
     job_log_level: Literal["debug", "info", "off"] = "info"
-    """Level of the line that a worker logs for each job that completes; `off`: none. A failure has one in any
-    case."""
+    """Level of the line for each job that completes; `off`: none. A failure has one in any case."""
 
 
 def load_settings(**overrides: object) -> Settings:

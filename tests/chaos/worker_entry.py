@@ -137,6 +137,7 @@ class DyingConsumer(Consumer):
         worker_id: str,
         models: Sequence[str],
         versions: Mapping[str, str] | None = None,
+        **notes: Any,
     ) -> None:
         haste = float(os.environ.get("CHAOS_HASTE", "1"))
         retries, times = RetryPolicy.for_jobs(settings), RecoveryTimes()
@@ -151,6 +152,7 @@ class DyingConsumer(Consumer):
                 missing_seconds=times.missing_seconds / haste,
                 scan_round_seconds=times.scan_round_seconds / haste,
             ),
+            **notes,
         )
         self._lists = [
             Keys(settings.key_prefix).list(model, priority) for priority in Priority for model in models

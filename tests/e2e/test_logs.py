@@ -26,7 +26,7 @@ def receiver():
 
 @pytest.fixture
 def service(start, outside_server, tmp_path):
-    """A proxy and a worker that log all they can; the worker has iris, and a model that fails on data."""
+    """A proxy, and what starts workers, which log all they can: iris, and a model that fails on data."""
     with outside_server.client() as client:
         client.config_set("requirepass", PASSWORD)
     shutil.copytree("models/iris", tmp_path / "iris")
@@ -45,13 +45,23 @@ def service(start, outside_server, tmp_path):
         "max_attempts": 1,
     }
     proxy = start("inferq", "proxy", "--port", port, **settings)
-    worker = start("inferq.worker.main", **settings)
-    wait_until_healthy(f"http://127.0.0.1:{port}")
-    return f"http://127.0.0.1:{port}", proxy, worker
+    return f"http://127.0.0.1:{port}", proxy, lambda: start("inferq.worker.main", **settings)
+
+
+def read_lines(program):
+    return [json.loads(line) for line in list(program.lines)]
+
+
+def find(program, event, **members):
+    return [
+        line for line in read_lines(program) if line["event"] == event and members.items() <= line.items()
+    ]
 
 
 def test_logs_follow_a_request_and_hold_neither_data_nor_secrets(service, receiver):
-    url, proxy, worker = service
+    url, proxy, start_worker = service
+    worker = start_worker()
+    wait_until_healthy(url)
     headers = {"Authorization": f"Bearer {KEY}", "X-Secret": "5ecret-header"}
 
     def submit(request_id, body, expected=202):
@@ -68,14 +78,6 @@ def test_logs_follow_a_request_and_hold_neither_data_nor_secrets(service, receiv
     submit("no-webhook", {"data": [[1, 2, 3, 4]], "webhook": bad_webhook}, 422)
     httpx.get(f"{url}/queue", headers={"Authorization": "Bearer 5ecret-wrong"}, timeout=30)
 
-    def read_lines(program):
-        return [json.loads(line) for line in list(program.lines)]
-
-    def find(program, event, **members):
-        return [
-            line for line in read_lines(program) if line["event"] == event and members.items() <= line.items()
-        ]
-
     wait_until(
         lambda: find(worker, "webhook_given_up", job_id=good, request_id="good"), what="the webhook's end"
     )
@@ -90,3 +92,50 @@ def test_logs_follow_a_request_and_hold_neither_data_nor_secrets(service, receiv
     for program in (proxy, worker):
         for secret in ("5ecret", SECRET, SECRET.removeprefix("whsec_"), "55501", "5550199"):
             assert secret not in program.output
+
+
+def test_every_job_that_ends_in_no_run_has_one_line(service):
+    url, proxy, start_worker = service
+    worker = start_worker()
+    wait_until_healthy(url)
+    worker.stop()
+    headers = {"Authorization": f"Bearer {KEY}"}
+
+    def call(method, path, request_id, **options):
+        own = headers | {"X-Request-ID": request_id}
+        answer = httpx.request(method, f"{url}{path}", headers=own, timeout=30, **options)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def submit(name, **members):
+        return call("POST", "/predict", name, json={"data": [[5.55501, 3.5, 1.4, 0.2]]} | members)["job_id"]
+
+    late = submit("late", expires_in=0.01)
+    one, found = submit("one"), submit("found")
+    waiting = submit("waiting", model="table", data=[5550199])
+    call("DELETE", f"/job/{one}", "order-1")
+    call("POST", "/jobs/actions", "order-2", json={"action": "cancel", "filter": {"id_prefix": found}})
+    call("DELETE", "/jobs?model=table&status=pending", "order-3")
+    second = start_worker()
+    wait_until(lambda: find(second, "job_ended"), what="the end of the job that expired")
+    last = submit("last")
+    wait_until(lambda: find(second, "job_ended", job_id=last), what="the end of the last job")
+
+    def list_ends(program):
+        lines = find(program, "job_ended")
+        return [
+            (line["job_id"], line["model"], line["request_id"], line["outcome"], line.get("error_kind"))
+            for line in lines
+        ]
+
+    assert list_ends(proxy) == [
+        (one, "iris", "one", "failed", "cancelled"),
+        (found, "iris", "found", "failed", "cancelled"),
+        (waiting, "table", "waiting", "failed", "cancelled"),
+    ]
+    assert list_ends(second) == [
+        (late, "iris", "late", "failed", "expired"), (last, "iris", "last", "completed", None),
+    ]  # fmt: skip
+    for program in (proxy, worker, second):
+        assert "55501" not in program.output
+        assert "5ecret" not in program.output

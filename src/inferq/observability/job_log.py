@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from inferq.errors import InvalidInputError, ModelError
-from inferq.jobs import ClaimedJob, Outcome
+from inferq.errors import ErrorKind, InvalidInputError, ModelError
+from inferq.jobs import ClaimedJob, Job, Outcome, Status
 from inferq.observability.logs import is_level_logged, writes_json
 from inferq.settings import Settings
 
@@ -17,6 +17,9 @@ _ENDED = ("completed", "late", "failed")
 """Verdicts with which the job has ended."""
 _QUOTING = (InvalidInputError, ModelError)
 """Errors whose words may quote the job's data: these are read in the job alone."""
+_QUOTING_KINDS = tuple(error.kind for error in _QUOTING)
+_BY_CLIENTS = (ErrorKind.INVALID_INPUT, ErrorKind.CANCELLED)
+"""Failures that clients have caused: no warnings."""
 
 log = structlog.get_logger()
 
@@ -24,12 +27,12 @@ log = structlog.get_logger()
 class JobLog:
     """Logs how attempts ended: failures as warnings, all others at the level that a setting chooses.
 
-    A failure that its client is to blame for, `invalid-input`, is no warning but `info`. As JSON, the lines
-    of attempts that went well are written together, without structlog: 1 µs each instead of 10.
+    A failure that its client has caused, `invalid-input` or `cancelled`, is no warning but `info`. As JSON,
+    the lines of attempts that went well are written together, without structlog: 1 µs each instead of 10.
 
     Args:
         settings: Form and levels of the log.
-        versions: Version of each model that this worker serves, by name.
+        versions: Version of each model that this worker serves, by name; none of a process that runs no jobs.
     """
 
     def __init__(self, settings: Settings, versions: Mapping[str, str]) -> None:
@@ -52,13 +55,26 @@ class JobLog:
         if len(good) < len(ends):
             for outcome, verdict in ends:
                 if outcome.error is not None:
-                    level = "info" if isinstance(outcome.error, InvalidInputError) else "warning"
-                    self._log(level, outcome, verdict, now)
+                    self._log(_choose_level(outcome.error.kind), outcome, verdict, now)
         if self._level and self._writes_json and good:
             structlog.get_config()["logger_factory"]().msg("\n".join(self._format(good, now)))
         elif self._level:
             for outcome, verdict in good:
                 self._log(self._level, outcome, verdict, now)
+
+    def note_ended(self, jobs: Sequence[Job]) -> None:
+        """Logs the ends of jobs that no worker reports, since no run of it has ended them.
+
+        The lines have what those of other ends have, without what tells of the run.
+
+        Args:
+            jobs: The jobs as they have ended.
+        """
+        for job in jobs:
+            is_failed = job.status is Status.FAILED
+            level = _choose_level(job.error_kind) if is_failed else self._level
+            if level:
+                getattr(log, level)("job_ended", **_describe_end(job))
 
     def _log(self, level: str, outcome: Outcome, verdict: str, now: datetime) -> None:
         job, error = outcome.job, outcome.error
@@ -105,6 +121,37 @@ class JobLog:
             request_id = quote(job.request_id) if job.request_id else "null"
             lines.append(f'{{"job_id": {quote(job.id)}{middle}{waited}, "request_id": {request_id}{tail}')
         return lines
+
+
+def _choose_level(kind: ErrorKind | None) -> str:
+    return "info" if kind in _BY_CLIENTS else "warning"
+
+
+def _describe_end(job: Job) -> dict[str, Any]:
+    details: dict[str, Any] = {"job_id": job.id, "model": job.model}
+    if job.attempts:
+        details |= {"version": job.model_version, "attempt": job.attempts}
+    details |= {
+        "outcome": job.status.value,
+        "waited_seconds": _measure_wait_of_ended(job),
+        "request_id": job.request_id or None,
+    }
+    if job.status is Status.FAILED:
+        details["error_kind"] = job.error_kind.value if job.error_kind else "outside"
+        if job.error and job.error_kind not in _QUOTING_KINDS:
+            details["error"] = job.error
+    return details
+
+
+def _measure_wait_of_ended(job: Job) -> float | None:
+    """Returns the seconds from a job's submission to its end, without those since a worker has taken it."""
+    if job.submitted_at is None or job.finished_at is None:
+        return None
+    waited_until = job.finished_at
+    latest = job.history[-1] if job.history else None
+    if latest and latest.started_at and latest.finished_at == job.finished_at:
+        waited_until = latest.started_at
+    return round((waited_until - job.submitted_at).total_seconds(), 3)
 
 
 def _measure_wait(outcome: Outcome, now: datetime) -> float | None:

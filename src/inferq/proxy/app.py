@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from inferq.errors import ErrorKind
+from inferq.observability.job_log import JobLog
 from inferq.observability.logs import configure_logging
 from inferq.observability.observer import NO_OBSERVER, RequestObserver, RequestObservers
 from inferq.observability.request_metrics import RequestMetrics
@@ -140,7 +141,7 @@ def _find_open_paths(settings: Settings) -> list[str]:
 
 def _make_services(settings: Settings, requests: RequestMetrics, *, shares_port: bool) -> Services:
     """Makes what the endpoints share."""
-    producer = Producer.from_settings(settings)
+    producer = Producer.from_settings(settings, JobLog(settings, {}).note_ended)
     return Services(
         settings=settings,
         producer=producer,

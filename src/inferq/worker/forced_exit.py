@@ -11,6 +11,7 @@ import structlog
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome
 from inferq.observability.log_context import log_jobs
+from inferq.observability.observer import JobObserver
 from inferq.queue import Consumer
 from inferq.worker.executor import make_timeout_error
 from inferq.worker.processor import Processor
@@ -30,15 +31,22 @@ class ForcedExit:
         processor: Who holds the jobs.
         worker_id: This worker's id, for the log.
         shutdown_seconds: The grace period.
+        observer: Is told of a job that fails.
     """
 
     def __init__(
-        self, consumer: Consumer, processor: Processor, worker_id: str, shutdown_seconds: float
+        self,
+        consumer: Consumer,
+        processor: Processor,
+        worker_id: str,
+        shutdown_seconds: float,
+        observer: JobObserver,
     ) -> None:
         self._consumer = consumer
         self._processor = processor
         self._worker_id = worker_id
         self._shutdown_seconds = shutdown_seconds
+        self._observer = observer
 
     def stop_within_grace_period(self) -> None:
         """Lets the run under way finish within the grace period, then ends the process. Does not return."""
@@ -69,12 +77,15 @@ class ForcedExit:
         if len(run.jobs) == 1 and not run.is_cancelled:
             seconds = time.monotonic() - run.started_at
             failed = Outcome(run.jobs[0], None, make_timeout_error(run), seconds, 1, is_first_of_run=True)
-            try_last_call(lambda: self._consumer.finish([failed]), "fail the job")
+            try_last_call(lambda: self._finish(failed), "fail the job")
         try_last_call(lambda: self._consumer.requeue(others), "requeue jobs")
         try_last_call(self._consumer.retire, "retire")
         if self._processor.stopping.is_set():
             os._exit(0)
         replace_process()
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._observer.jobs_ended([outcome], self._consumer.finish([outcome]))
 
 
 def exit_after(seconds: float) -> None:

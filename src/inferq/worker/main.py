@@ -73,10 +73,20 @@ class Worker:
         self._info = _describe(versions, left_out)
         self._documents = {name: model.document.to_json() for name, model in models.items()}
         self._outage = outage = Outage()
-        observers = JobObservers([observer, JobLog(settings, versions)])
-        self._consumer = consumer = Consumer(settings, self._info.id, list(models), versions)
+        job_log = JobLog(settings, versions)
+        observers = JobObservers([observer, job_log])
+        self._consumer = consumer = Consumer(
+            settings,
+            self._info.id,
+            list(models),
+            versions,
+            note_ended=job_log.note_ended,
+            note_settled=observers.jobs_ended,
+        )
         self._processor = processor = Processor(consumer, executor, outage, observers)
-        self._forced_exit = ForcedExit(consumer, processor, self._info.id, settings.shutdown_seconds)
+        self._forced_exit = ForcedExit(
+            consumer, processor, self._info.id, settings.shutdown_seconds, observers
+        )
         policy = UrlPolicy.from_settings(settings)
         webhooks = WebhookDelivery(settings, policy, outage) if policy else None
         heartbeat = Heartbeat(

@@ -43,8 +43,8 @@ def start_processor():
     """Starts processors, each in a thread of its own."""
     ends = []
 
-    def start(settings):
-        consumer = Consumer(settings, "worker-1", ["iris"])
+    def start(settings, **notes):
+        consumer = Consumer(settings, "worker-1", ["iris"], **notes)
         processor = Processor(consumer, Sized(), Outage())
         thread = threading.Thread(target=processor.run)
         thread.start()
@@ -113,9 +113,12 @@ async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redi
         client.config_set("client-output-buffer-limit", f"normal {2 * MB} 0 0")
     data = (b"10", b"2" + b" " * 3 * MB, b"20" + b" " * 20_000, b"30")
     ids = [await producer.submit(Submission("iris", each)) for each in data]
-    start_processor(settings)
+    settled = []
+    start_processor(settings, note_settled=lambda *ends: settled.append(ends))
     jobs = [await ended(producer, job_id) for job_id in ids]
     assert [job.error_kind for job in jobs] == [None, ErrorKind.INVALID_INPUT, None, None]
+    [([outcome], verdicts)] = settled
+    assert (outcome.job.id, verdicts) == (ids[1], ["failed"])
     assert "client-output-buffer-limit" in jobs[1].error
 
 

@@ -243,6 +243,9 @@ async def test_run_that_does_not_stop_is_contained_and_the_service_goes_on(start
     assert (code, worker.process.pid) == (0, pid)
     assert log.count("worker_replaces_itself") == 1
     assert log.count("worker_ready") == 2
+    [line] = [line for line in log.splitlines() if "job_ended" in line]
+    assert f"job_id={job.id} " in line
+    assert "error_kind=timed-out" in line
 
 
 async def test_cancelled_run_is_stopped_and_the_worker_takes_the_next(start_worker, producer, redis_client):

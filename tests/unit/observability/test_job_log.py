@@ -7,8 +7,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from inferq.errors import InvalidInputError, ModelError, TimedOutError
-from inferq.jobs import ClaimedJob, Outcome
+from inferq.errors import ErrorKind, InvalidInputError, ModelError, TimedOutError
+from inferq.jobs import Attempt, ClaimedJob, Job, Outcome, Status
 from inferq.observability.job_log import JobLog
 from inferq.observability.logs import configure_logging
 from inferq.settings import Settings
@@ -106,3 +106,62 @@ def test_failure_is_logged_in_any_case_without_words_that_may_quote_data(error, 
     assert (line["event"], line["log_level"], line["outcome"]) == (event, level, verdict)
     assert (line["error_kind"], line.get("error")) == (error.kind, words)
     assert "secret" not in str(line)
+
+
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def ended_job(status=Status.FAILED, kind=None, error=None, **fields):
+    usual = {"submitted_at": AT, "finished_at": AT + timedelta(seconds=5), "request_id": "r-1"}
+    return Job("a", status, error=error, error_kind=kind, model="iris", **(usual | fields))
+
+
+def note_ended(job, **chosen):
+    settings = Settings(log_format="json", **chosen)
+    configure_logging(settings)
+    JobLog(settings, {}).note_ended([job])
+
+
+def test_end_in_no_run_is_the_same_line_without_what_tells_of_a_run(capsys):
+    note_ended(ended_job(kind=ErrorKind.EXPIRED, error="Too late."))
+    line = json.loads(capsys.readouterr().err)
+    del line["timestamp"]
+    assert line == {
+        "job_id": "a", "model": "iris", "outcome": "failed", "waited_seconds": 5.0, "request_id": "r-1",
+        "error_kind": "expired", "error": "Too late.", "event": "job_ended", "level": "warning",
+    }  # fmt: skip
+
+
+def test_job_that_was_stopped_has_waited_until_it_was_taken(capsys):
+    started_at, finished_at = AT + timedelta(seconds=2), AT + timedelta(seconds=5)
+    attempts = (
+        Attempt(1, AT, AT + timedelta(seconds=1), "worker-1", ErrorKind.CRASHED),
+        Attempt(2, started_at, finished_at, "worker-2", ErrorKind.CANCELLED),
+    )
+    note_ended(ended_job(kind=ErrorKind.CANCELLED, history=attempts, attempts=2, model_version="9f2c"))
+    line = json.loads(capsys.readouterr().err)
+    assert (line["waited_seconds"], line["attempt"], line["version"]) == (2.0, 2, "9f2c")
+    note_ended(ended_job(kind=ErrorKind.CANCELLED, history=attempts[:1], attempts=1))
+    assert json.loads(capsys.readouterr().err)["waited_seconds"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("job", "level", "kind", "words"),
+    [
+        (ended_job(kind=ErrorKind.CANCELLED, error="By order."), "info", "cancelled", "By order."),
+        (ended_job(kind=ErrorKind.CRASHED, error="Dead."), "warning", "crashed", "Dead."),
+        (ended_job(kind=ErrorKind.INVALID_INPUT, error="secret"), "info", "invalid-input", None),
+        (ended_job(submitted_at=None), "warning", "outside", None),
+    ],
+)
+def test_failure_in_no_run_is_logged_in_any_case(job, level, kind, words):
+    with capture_logs() as logged:
+        JobLog(Settings(job_log_level="off"), {}).note_ended([job])
+    [line] = logged
+    assert (line["log_level"], line["error_kind"], line.get("error")) == (level, kind, words)
+
+
+@pytest.mark.parametrize(("job_log_level", "lines"), [("info", 1), ("debug", 0), ("off", 0)])
+def test_setting_chooses_the_level_of_jobs_that_complete_outside(capsys, job_log_level, lines):
+    note_ended(ended_job(Status.COMPLETED), job_log_level=job_log_level)
+    assert capsys.readouterr().err.count('"outcome": "completed"') == lines

@@ -12,7 +12,7 @@ from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.claim import Claimer, Limit, Popped, new_token
 from inferq.queue.consumer.claim_order import ClaimOrder
 from inferq.queue.consumer.in_doubt import InDoubtClaim
-from inferq.queue.consumer.settle import Settler, read_verdicts
+from inferq.queue.consumer.settle import Settler
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import REPEATABLE, pack
@@ -163,7 +163,7 @@ class BlockingClaimer:
 
     def _receive_verdicts(self, outcomes: Sequence[Outcome], sent_on: Any) -> list[str]:  # noqa: ANN401 - as above
         try:
-            return read_verdicts(self._access.pipelined.receive(1, sent_on)[0])
+            return self._settler.read_verdicts(self._access.pipelined.receive(1, sent_on)[0])
         except REPEATABLE:
             return self._settler.finish(outcomes)
 

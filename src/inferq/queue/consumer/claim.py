@@ -10,6 +10,7 @@ from inferq.jobs import ClaimedJob, Priority
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.claim_order import ClaimOrder
 from inferq.queue.consumer.large_data import LargeData
+from inferq.queue.ended_jobs import NoteEnded, decode_ended
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import REPEATABLE
@@ -21,6 +22,10 @@ from inferq.queue.schema.times import to_milliseconds
 
 type Limit = int | Mapping[str, int]
 """Most jobs to claim, at least 1; or the same for each model."""
+
+
+_PARTS = 8
+"""So many parts has the answer of a claim that has ended no job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Claimer:
         large_data: Fetches what does not pass through a script.
         worker_id: Who claims.
         versions: The version of each model, which its jobs are to show; none for one that is left out.
+        note_ended: Is told of jobs that are ended instead of being leased.
     """
 
     def __init__(
@@ -63,12 +69,14 @@ class Claimer:
         large_data: LargeData,
         worker_id: str,
         versions: Mapping[str, str],
+        note_ended: NoteEnded,
     ) -> None:
         self._access = access
         self._order = order
         self._large_data = large_data
         self._worker_id = worker_id
         self._versions = versions
+        self._note_ended = note_ended
 
     def claim(self, limit: Limit, popped: Popped | None = None, token: str = "") -> list[ClaimedJob]:
         """Leases waiting jobs of one model to this worker.
@@ -132,12 +140,15 @@ class Claimer:
         """The jobs that a claim brings, with all their data.
 
         Args:
-            answer: What the claim script answers.
+            answer: What the claim script answers. Ends at its end are taken out and told, so that nobody is
+                told of them again if it is read again.
             token: The claim's fencing token.
 
         Raises:
             RedisError: Large data could not be fetched, as the server is away.
         """
+        if len(answer) > _PARTS:
+            self._note_ended(decode_ended(answer.pop()))
         model, _, found, *_, solo_priority = answer
         if solo_priority:
             self._order.solo_priority = Priority(solo_priority.decode())

@@ -7,7 +7,7 @@ from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.blocking_claim import BLOCK_SECONDS, BlockingClaimer, WaitResult
 from inferq.queue.consumer.claim import Claimer, Limit, Popped
 from inferq.queue.consumer.claim_order import ClaimOrder
-from inferq.queue.consumer.large_data import LargeData
+from inferq.queue.consumer.large_data import LargeData, NoteSettled, ignore_settled
 from inferq.queue.consumer.lease import renew_leases
 from inferq.queue.consumer.orphans import OrphanScan
 from inferq.queue.consumer.prefetch import PrefetchedClaim, Prefetcher, PrefetchResult
@@ -15,6 +15,7 @@ from inferq.queue.consumer.recovery import USUAL_TIMES, Recovered, Recovery, Rec
 from inferq.queue.consumer.registry import WorkerRegistry
 from inferq.queue.consumer.result_upload import ResultUpload
 from inferq.queue.consumer.settle import Settler
+from inferq.queue.ended_jobs import NoteEnded, ignore_ended
 from inferq.queue.redis_client.requirements import check_server
 from inferq.queue.retry_policy import RetryPolicy
 from inferq.settings import Settings
@@ -33,6 +34,8 @@ class Consumer:
         versions: The version of each of them, which its jobs are to show; none for one that is left out.
         retries: When a failed job runs again, and how often; the policy for jobs if left out.
         times: How long recovery waits before it acts.
+        note_ended: Is told of each job that it ends, or finds to have ended outside, and has not run.
+        note_settled: Is told of attempts that it ends itself, as their data cannot be fetched.
 
     Attributes:
         access: The server.
@@ -47,17 +50,19 @@ class Consumer:
         *,
         retries: RetryPolicy | None = None,
         times: RecoveryTimes = USUAL_TIMES,
+        note_ended: NoteEnded = ignore_ended,
+        note_settled: NoteSettled = ignore_settled,
     ) -> None:
         retries = retries or RetryPolicy.for_jobs(settings)
         self.access = access = QueueAccess(settings)
         self._order = ClaimOrder(access.keys, models, settings.lower_priority_share)
-        self._settler = Settler(access, retries)
-        self._large_data = LargeData(access, self._settler)
-        self._claimer = Claimer(access, self._order, self._large_data, worker_id, versions or {})
+        self._settler = Settler(access, retries, note_ended)
+        self._large_data = LargeData(access, self._settler, note_settled)
+        self._claimer = Claimer(access, self._order, self._large_data, worker_id, versions or {}, note_ended)
         self._blocking = BlockingClaimer(access, self._order, self._claimer, self._settler)
         self._prefetcher = Prefetcher(access, self._order, self._claimer, self._settler)
         self._registry = WorkerRegistry(access, worker_id)
-        self._recovery = Recovery(access, models, retries, times)
+        self._recovery = Recovery(access, models, retries, times, note_ended)
         self._orphans = OrphanScan(access, models, times)
 
     @property

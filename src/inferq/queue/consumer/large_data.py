@@ -1,6 +1,6 @@
 """Fetches data that is too large to pass through a script."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -12,8 +12,15 @@ from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.settle import Settler
 from inferq.queue.schema.ids import encode_id
 
+type NoteSettled = Callable[[Sequence[Outcome], Sequence[str]], None]
+"""Is told how attempts ended, and for each what became of it, as `Settler.finish` says."""
+
 _FETCHES = 3
 """How often data is asked for by itself that was cut off, although the server answers."""
+
+
+def ignore_settled(outcomes: Sequence[Outcome], verdicts: Sequence[str]) -> None:
+    """Tells nobody."""
 
 
 class LargeData:
@@ -22,14 +29,16 @@ class LargeData:
     Args:
         access: The server.
         settler: Fails the jobs whose data cannot be fetched.
+        note_settled: Is told of these.
 
     Attributes:
         awaiting: Jobs whose data is on its way at this moment: their leases have to be renewed.
     """
 
-    def __init__(self, access: QueueAccess, settler: Settler) -> None:
+    def __init__(self, access: QueueAccess, settler: Settler, note_settled: NoteSettled) -> None:
         self._access = access
         self._settler = settler
+        self._note_settled = note_settled
         self.awaiting: Sequence[ClaimedJob] = ()
 
     def fetch_into(self, jobs: Sequence[ClaimedJob], indexes: Sequence[int]) -> list[ClaimedJob]:
@@ -54,7 +63,7 @@ class LargeData:
             else:
                 complete[index] = jobs[index]._replace(data=data)
         if unreadable:
-            self._settler.finish(unreadable)
+            self._note_settled(unreadable, self._settler.finish(unreadable))
         self.awaiting = ()
         return list(complete.values())
 

@@ -14,7 +14,7 @@ from inferq.jobs import ClaimedJob, Outcome
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.claim import Claimer, Limit, new_token, read_leased
 from inferq.queue.consumer.claim_order import ClaimOrder
-from inferq.queue.consumer.settle import Settler, read_verdicts
+from inferq.queue.consumer.settle import Settler
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.error_replies import is_lasting_refusal
 from inferq.queue.redis_client.pipelined import PipelinedConnection, pack
@@ -235,7 +235,7 @@ class Prefetcher:
 
     def _read(self, replies: list[Any], token: str) -> PrefetchResult:
         verdicts, claimed = replies
-        return PrefetchResult(read_verdicts(verdicts), self._claimer.read(claimed, token))
+        return PrefetchResult(self._settler.read_verdicts(verdicts), self._claimer.read(claimed, token))
 
     def _call_together(self, calls: Sequence[ScriptCall], staged: Mapping[bytes, bytes]) -> list[Any]:
         """The answers of several scripts in one round trip, after large results were staged."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.ended_jobs import NoteEnded, decode_ended
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.retry_policy import RetryPolicy
@@ -61,15 +62,22 @@ class Recovery:
         models: Names of the models that this worker serves.
         retries: How often a job may crash its worker, and the longest pause before a retry.
         times: How long to wait.
+        note_ended: Is told of each job that it ends, or finds to have ended outside.
     """
 
     def __init__(
-        self, access: QueueAccess, models: Sequence[str], retries: RetryPolicy, times: RecoveryTimes
+        self,
+        access: QueueAccess,
+        models: Sequence[str],
+        retries: RetryPolicy,
+        times: RecoveryTimes,
+        note_ended: NoteEnded,
     ) -> None:
         self._access = access
         self._models = models
         self._retries = retries
         self._times = times
+        self._note_ended = note_ended
         self._foreign_model = b""  # the one whose ended jobs were removed last
 
     def recover(self) -> Recovered:
@@ -95,11 +103,12 @@ class Recovery:
         for model in self._models:
             for _ in range(_MOST_PASSES):
                 with redis_errors():
-                    *found, has_more, models = self._access.call(
+                    *found, has_more, models, ended = self._access.call(
                         scripts.RECOVER, [self._access.keys.queue(model)], arguments
                     )
                 total = [sum(pair) for pair in zip(total, found, strict=True)]
                 kept.update(models)
+                self._tell(ended)
                 if not has_more:
                     break
         self._forget_next(kept.difference(map(encode_id, self._models)))
@@ -117,4 +126,9 @@ class Recovery:
             to_milliseconds(self._access.settings.job_ttl_seconds), RECOVER_LIMIT,
         ]  # fmt: skip
         with redis_errors():
-            self._access.call(scripts.PURGE, [queue], arguments)
+            ended = self._access.call(scripts.PURGE, [queue], arguments)
+        self._tell(ended)
+
+    def _tell(self, ended: Sequence[Sequence[Any]]) -> None:
+        if ended:
+            self._note_ended(decode_ended(ended))

@@ -10,6 +10,7 @@ from inferq.jobs import ClaimedJob, Outcome
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.result_upload import ResultUpload
 from inferq.queue.consumer.staged_results import STAGED_MS, StagedResults
+from inferq.queue.ended_jobs import NoteEnded, decode_ended
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.script_calls import ScriptCall
@@ -44,14 +45,16 @@ class Settler:
     Args:
         access: The server.
         retries: Which failed jobs run again, and when.
+        note_ended: Is told of jobs that a worker from outside has ended.
 
     Attributes:
         staged_results: Writes large results.
     """
 
-    def __init__(self, access: QueueAccess, retries: RetryPolicy) -> None:
+    def __init__(self, access: QueueAccess, retries: RetryPolicy, note_ended: NoteEnded) -> None:
         self._access = access
         self._retries = retries
+        self._note_ended = note_ended
         self.staged_results = StagedResults(access)
 
     def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
@@ -79,7 +82,7 @@ class Settler:
                     else outcome
                     for outcome in outcomes
                 )
-            return read_verdicts(self._access.call(*call))
+            return self.read_verdicts(self._access.call(*call))
 
     def prepare(self, outcomes: Iterable[Outcome]) -> PreparedFinish:
         """Makes a finish that is sent later."""
@@ -111,7 +114,7 @@ class Settler:
             payload or b"null",
             key=self.staged_results.make_key(job),
             ttl_ms=STAGED_MS,
-            finish=lambda: read_verdicts(self._access.call(*call))[0],
+            finish=lambda: self.read_verdicts(self._access.call(*call))[0],
         )
 
     def requeue(self, jobs: Sequence[ClaimedJob]) -> list[str]:
@@ -133,7 +136,21 @@ class Settler:
         if not settled:
             return []
         with redis_errors():
-            return read_verdicts(self._access.call(*self._call(settled)))[::-1]
+            return self.read_verdicts(self._access.call(*self._call(settled)))[::-1]
+
+    def read_verdicts(self, answer: list[Any]) -> list[str]:
+        """Returns a verdict for each job of a finish.
+
+        Args:
+            answer: What the script answers: verdicts, and how many jobs in a row got each. Ends behind them
+                are taken out and told, so that nobody is told of them again if it is read again.
+        """
+        if len(answer) % 2:
+            self._note_ended(decode_ended(answer.pop()))
+        verdicts: list[str] = []
+        for verdict, count in batched(answer, 2, strict=True):
+            verdicts += [verdict.decode()] * count
+        return verdicts
 
     def _call(self, settled: Iterable[_Settlement]) -> ScriptCall:
         arguments: list[Any] = [self._access.result_ttl_ms, self._retries.max_attempts]
@@ -143,14 +160,6 @@ class Settler:
             arguments += (verdict, token, *run, len(details))
             arguments += chain.from_iterable(details)
         return ScriptCall(scripts.FINISH, [self._access.keys.models], arguments)
-
-
-def read_verdicts(answer: list[Any]) -> list[str]:
-    """A verdict for each job, of verdicts and how many jobs in a row got each."""
-    verdicts: list[str] = []
-    for verdict, count in batched(answer, 2, strict=True):
-        verdicts += [verdict.decode()] * count
-    return verdicts
 
 
 def _encode_message(error: InferqError) -> bytes:

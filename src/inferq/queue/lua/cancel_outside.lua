@@ -9,7 +9,7 @@
 -- ARGV[5]  how many ids, from the next to be taken on, to pass over
 -- ARGV[6]  most ids to read
 --
--- Returns  {jobs ended, how many ids the next call is to pass over; '' if those were all}
+-- Returns  {jobs ended, how many ids the next call is to pass over; '' if those were all; ends, see `ends`}
 
 --- @include "base"
 --- @include "cancellation"
@@ -50,4 +50,4 @@ for i = #ids, 1, -1 do
 end
 write_counts(now)
 publish_events()
-return {cancelled_count, #ids < limit and '' or format_int(kept)}
+return {cancelled_count, #ids < limit and '' or format_int(kept), unreported}

@@ -10,7 +10,7 @@
 -- ARGV[6]  greatest sequence number
 -- ARGV[7]  most jobs to read
 --
--- Returns  {jobs ended, the least sequence number of the next call; '' if that were all}
+-- Returns  {jobs ended, the least sequence number of the next call; '' if that were all; ends, see `ends`}
 
 --- @include "base"
 --- @include "cancellation"
@@ -42,6 +42,6 @@ local found = call('ZRANGEBYSCORE', open_key(queue, priority), ARGV[5], ARGV[6],
 for i = 1, #found, 2 do cancel(found[i]) end
 write_counts(now)
 publish_events()
-if #found < 2 * ARGV[7] then return {cancelled_count, ''} end
+if #found < 2 * ARGV[7] then return {cancelled_count, '', unreported} end
 -- jobs from outside share the number 0; what was ended of them is not found again
-return {cancelled_count, found[#found] == '0' and has_ended and '-inf' or '(' .. found[#found]}
+return {cancelled_count, found[#found] == '0' and has_ended and '-inf' or '(' .. found[#found], unreported}

@@ -16,7 +16,8 @@
 -- Returns  {model or '', ids, data of each or false; joined by commas: when each was submitted in ms since 1970, request ids,
 --          traceparents;
 --          {index among these, attempt, longest run in ms or ''; of each job that is not at its first, or has one of its own},
---          priority of the list in which a job that must run alone stood in the way, or ''}
+--          priority of the list in which a job that must run alone stood in the way, or '',
+--          and, only if any, ends, see `ends`}
 
 --- @include "base"
 --- @include "claim_again"

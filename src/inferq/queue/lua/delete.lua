@@ -7,7 +7,8 @@
 -- ARGV[3]  lifetime of an ended job, ms
 -- ARGV[4]  lifetime of a job that has not ended, ms
 --
--- Returns  'deleted', its public status (it has not ended: nothing changed), or false (no such job)
+-- Returns  {'deleted', or its public status (it has not ended: nothing changed); its end, if only noticed here, see `ends`}, or
+--          false (no such job)
 
 --- @include "base"
 --- @include "clock"
@@ -25,11 +26,12 @@ local status = call('GET', job_key(id, 'status'))
 
 if not job then -- from outside, and no script of ours has seen it
   if status ~= 'completed' and status ~= 'failed' then
-    return status or (call('EXISTS', job_key(id, 'data')) == 1 and 'pending')
+    status = status or (call('EXISTS', job_key(id, 'data')) == 1 and 'pending')
+    return status and {status, {}}
   end
 elseif job.state ~= 'ended' then
   local now = now_ms()
-  if not notice_outside_end(queue_key(job.model), id, job, ttl_ms, now) then return status or 'pending' end
+  if not notice_outside_end(queue_key(job.model), id, job, ttl_ms, now) then return {status or 'pending', {}} end
   write_counts(now)
   publish_events()
 end
@@ -43,4 +45,4 @@ if job then
   if not job.token and not remove_from_list(queue, id, job.priority) then call('SET', job_key(id, 'deleted'), '1', 'PX', ARGV[4]) end
 end
 redis.pcall('ZREM', prefix .. 'webhooks', id)
-return 'deleted'
+return {'deleted', unreported}

@@ -15,7 +15,8 @@
 --     and, unless it has completed: error kind; delay, ms
 --
 -- Returns  verdicts, and after each how many jobs in a row got it: 'completed', 'late' (completed, though the lease had passed
---          on), 'failed', 'retrying', 'requeued', or 'stale' (nothing changed: another worker has it, or it had ended)
+--          on), 'failed', 'retrying', 'requeued', or 'stale' (nothing changed: another worker has it, or it had ended);
+--          then, if any, ends that a worker from outside has made, see `ends`
 
 --- @include "attempts"
 --- @include "base"
@@ -193,7 +194,7 @@ local function finish_job(id, token, verdict, payload, kind, delay_ms)
     return 'retrying'
   end
   if attempts > 1 then payload = payload .. ' (after ' .. attempts .. ' attempts)' end
-  fail_job(queue, id, job, ttl_ms, now, kind, payload)
+  fail_job(queue, id, job, ttl_ms, now, kind, payload, true)
   observe_end(queue, job, now)
   return 'failed'
 end
@@ -257,4 +258,5 @@ end
 write_counts(now)
 write_observations()
 publish_events()
+if #unreported > 0 then answers[#answers + 1] = unreported end
 return answers

@@ -9,7 +9,7 @@
 -- ARGV[4]  how long a job may wait before it has expired, ms
 -- ARGV[5]  most jobs of each priority to end
 --
--- Returns  nothing
+-- Returns  ends, see `ends`
 
 --- @include "clock"
 --- @include "counters"
@@ -25,3 +25,4 @@ expire_unstarted(KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[4]), ttl_ms, now)
 purge_queue(KEYS[1], ARGV[2], now, ttl_ms)
 write_counts(now)
 publish_events()
+return unreported

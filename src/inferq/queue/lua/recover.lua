@@ -14,7 +14,7 @@
 -- ARGV[8]  longest pause before a retry, ms
 --
 -- Returns  {jobs reclaimed, retries requeued, missing jobs requeued, jobs failed, 1 if more have not started in time or else 0,
---           models of which jobs are kept}
+--           models of which jobs are kept, ends, see `ends`}
 
 --- @include "attempts"
 --- @include "base"
@@ -205,4 +205,4 @@ local models = read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}
 if read_held_bytes() > 0 and not has_open_jobs(models) then add_held_bytes(-read_held_bytes()) end -- records were changed from outside
 keep_records(job_ttl_ms + ttl_ms)
 publish_events()
-return {lapsed_count, due_count, missing_count, failed_count, has_more and 1 or 0, models}
+return {lapsed_count, due_count, missing_count, failed_count, has_more and 1 or 0, models, unreported}

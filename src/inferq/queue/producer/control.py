@@ -6,6 +6,7 @@ from typing import Any
 
 from inferq.errors import JobStateError
 from inferq.jobs import Priority, Status
+from inferq.queue.ended_jobs import NoteEnded, decode_ended
 from inferq.queue.inspection.job_reader import JobReader, job_not_found
 from inferq.queue.producer.refusals import raise_if_refused
 from inferq.queue.redis_client import scripts
@@ -30,15 +31,24 @@ class JobControl:
         server: What the server can take.
         jobs: Reads jobs.
         settings: Lifetimes and limits.
+        note_ended: Is told of each job that it ends.
     """
 
-    def __init__(self, redis: BoundedRedis, server: ServerCheck, jobs: JobReader, settings: Settings) -> None:
+    def __init__(
+        self,
+        redis: BoundedRedis,
+        server: ServerCheck,
+        jobs: JobReader,
+        settings: Settings,
+        note_ended: NoteEnded,
+    ) -> None:
         self._redis = redis
         self._server = server
         self._jobs = jobs
         self._open_ttl_ms = get_open_job_ttl_ms(settings)
         self._result_ttl_ms = to_milliseconds(settings.result_ttl_seconds)
         self._max_queued = settings.max_queued
+        self._note_ended = note_ended
 
     async def cancel(self, job_id: str) -> Status:
         """Ends a job that has not ended. A waiting one never runs; a running one is stopped.
@@ -56,8 +66,10 @@ class JobControl:
         """
         arguments = [encode_id(job_id), self._result_ttl_ms, new_call_token()]
         async with self._redis.limit_time():
-            state = await self._run(scripts.CANCEL, self._redis.keys.models, arguments)
-        if state is None or state == b"ended":
+            answer = await self._run(scripts.CANCEL, self._redis.keys.models, arguments)
+        state, ended = answer or (b"ended", [])
+        self._tell(ended)
+        if state == b"ended":
             job = await self._jobs.read(job_id)
             raise JobStateError(
                 f"Job {job_id!r} has ended already: it is {job.status}. There is nothing to cancel."
@@ -89,14 +101,16 @@ class JobControl:
             while cursor:
                 arguments = [self._result_ttl_ms, owner or "", priority, cursor, last, CANCELLED_AT_ONCE]
                 async with self._redis.limit_time():
-                    ended, cursor = await self._run(scripts.CANCEL_WAITING, queue, arguments)
-                count += ended
+                    cancelled, cursor, ended = await self._run(scripts.CANCEL_WAITING, queue, arguments)
+                count += cancelled
+                self._tell(ended)
             cursor = b"0"
             while cursor:
                 arguments = [self._result_ttl_ms, model, priority, cursor, CANCELLED_AT_ONCE]
                 async with self._redis.limit_time():
-                    ended, cursor = await self._run(scripts.CANCEL_OUTSIDE, queue, arguments)
-                count += ended
+                    cancelled, cursor, ended = await self._run(scripts.CANCEL_OUTSIDE, queue, arguments)
+                count += cancelled
+                self._tell(ended)
         return count
 
     async def retry(self, job_id: str) -> None:
@@ -138,11 +152,17 @@ class JobControl:
         """
         async with self._redis.limit_time():
             arguments = [encode_id(job_id), self._result_ttl_ms, self._open_ttl_ms]
-            status = await self._run(scripts.DELETE, self._redis.keys.models, arguments)
-        if status is None:
+            answer = await self._run(scripts.DELETE, self._redis.keys.models, arguments)
+        if answer is None:
             raise job_not_found(job_id)
+        status, ended = answer
+        self._tell(ended)
         if status != b"deleted":
             raise JobStateError(f"Job {job_id!r} is {decode_text(status)}; cancel it first.")
+
+    def _tell(self, ended: Sequence[Sequence[Any]]) -> None:
+        if ended:
+            self._note_ended(decode_ended(ended))
 
     async def _run(self, script: Script, key: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as it answers
         return await self._redis.run(ScriptCall(script, [key], arguments))

@@ -5,6 +5,7 @@ from typing import Self
 
 import redis.asyncio
 
+from inferq.queue.ended_jobs import NoteEnded, ignore_ended
 from inferq.queue.inspection.error_groups import ErrorGrouping
 from inferq.queue.inspection.forecast_reader import ForecastReader
 from inferq.queue.inspection.history import read_history
@@ -38,6 +39,7 @@ class Producer:
     Args:
         client: An asynchronous client that answers in bytes.
         settings: Limits, lifetimes and the key prefix.
+        note_ended: Is told of each job that it ends: that is cancelled, or found to have ended outside.
 
     Attributes:
         redis: The server, as all parts use it.
@@ -48,7 +50,9 @@ class Producer:
         stream_tickets: Issues and redeems tickets for event streams.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: Settings, note_ended: NoteEnded = ignore_ended
+    ) -> None:
         self.redis = BoundedRedis(client, settings)
         forecasts = ForecastReader(self.redis, settings)
         self.jobs = JobReader(self.redis, forecasts)
@@ -59,7 +63,7 @@ class Producer:
         server, durable = ServerCheck(self.redis, settings), DurableScripts(self.redis, settings)
         start_check = StartCheck(self.redis, forecasts)
         submit = JobSubmit(self.redis, server, durable, start_check, settings)
-        control = JobControl(self.redis, server, self.jobs, settings)
+        control = JobControl(self.redis, server, self.jobs, settings, note_ended)
         registry = ServiceRegistry(self.redis)
 
         self.share_time_limit = self.redis.share_time_limit
@@ -92,9 +96,9 @@ class Producer:
         self.read_server_report = partial(read_server_report, self.redis, settings)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings, note_ended: NoteEnded = ignore_ended) -> Self:
         """A producer for the server that the settings name; connects when first used."""
-        return cls(connect_async(settings), settings)
+        return cls(connect_async(settings), settings, note_ended)
 
     async def close(self) -> None:
         """Closes the connections."""

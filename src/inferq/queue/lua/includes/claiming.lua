@@ -204,8 +204,10 @@ local function claim_from_queue(queue, model, limit)
 end
 
 local function answer_claim(model)
-  return {model, claimed, data_of_claimed, table.concat(submitted_of_claimed, ','), table.concat(request_ids, ','),
+  local answer = {model, claimed, data_of_claimed, table.concat(submitted_of_claimed, ','), table.concat(request_ids, ','),
     table.concat(traceparents, ','), unusual, blocked_in}
+  if #unreported > 0 then answer[#answer + 1] = unreported end
+  return answer
 end
 
 -- Gives the claimed jobs their lease, and ends the script.

@@ -23,6 +23,7 @@ local function find_job(id)
   return is_fine and job or nil
 end
 
+-- Returns the record.
 local function save_job(id, job)
   local values, more = {}, {}
   for name, value in pairs(job) do more[name] = value end
@@ -31,5 +32,7 @@ local function save_job(id, job)
     values[i], more[name] = type(value) == 'number' and format_int(value) or value, nil
   end
   local rest = next(more) and cjson.encode(more) or ''
-  call('HSET', RECORDS, id, table.concat(values, '|') .. '|' .. rest)
+  local record = table.concat(values, '|') .. '|' .. rest
+  call('HSET', RECORDS, id, record)
+  return record
 end
