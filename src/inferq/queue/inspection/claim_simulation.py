@@ -5,10 +5,11 @@ as they have told. So a few hundred claims are simulated one by one; how long th
 wait follows from how fast the workers are together. Nothing here waits or asks a clock.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from math import inf
 from statistics import fmean
 from typing import NamedTuple
 
@@ -60,7 +61,12 @@ class _List:
         return count
 
     def count_taken_by(self, moment: float) -> int:
-        claims = bisect_right(self.starts, moment)
+        return self._count_taken(bisect_right(self.starts, moment))
+
+    def count_taken_at(self, moment: float) -> int:
+        return self.count_taken_by(moment) - self._count_taken(bisect_left(self.starts, moment))
+
+    def _count_taken(self, claims: int) -> int:
         return self.taken[claims - 1] if claims else 0
 
 
@@ -76,6 +82,22 @@ class _Worker:
     paces: dict[str, Pace]
     weights: WeightedPriorities
     busy_until: float
+
+
+class _SimulatedClaim(NamedTuple):
+    """A claim that was simulated.
+
+    Attributes:
+        at: When it is made.
+        worker: Index of its worker.
+        began: When the run of its jobs begins.
+        priority: Priority of the jobs that it was made for; those behind come along.
+    """
+
+    at: float
+    worker: int
+    began: float
+    priority: Priority
 
 
 class ClaimSimulation:
@@ -107,6 +129,7 @@ class ClaimSimulation:
             self._add_worker(worker, claims.get(worker.id, ()))
         heapify(self._due)
         self._claims_left = _MOST_CLAIMS
+        self._simulated: list[_SimulatedClaim] = []  # the earliest first
         self._contention: Contention | None = None
         self._free_at: dict[str, float] = {}  # when the workers of a model are free, on average
 
@@ -144,7 +167,10 @@ class ClaimSimulation:
             jobs = self._lists[model, priority] = _List()
         missing = index + 1 - jobs.taken_count - jobs.left
         if missing > 0:
+            is_empty = not jobs.left
             jobs.left += missing
+            if is_empty:
+                self._take_late(model, priority, now)
             for at, number in self._idle:
                 heappush(self._due, (max(at, now), number))
             self._idle.clear()
@@ -186,18 +212,19 @@ class ClaimSimulation:
         worker = self._workers[number]
         order = worker.weights.next_order()
         lists = self._lists
-        model = next(
+        found = next(
             (
-                model
+                (model, priority)
                 for priority in order
                 for model in worker.paces
                 if (jobs := lists.get((model, priority))) is not None and jobs.left
             ),
             None,
         )
-        if model is None:
+        if found is None:
             self._idle.append((at, number))
             return
+        model, priority = found
         self._claims_left -= 1
         pace = worker.paces[model] = worker.paces.pop(model)  # its next turn comes after the others'
         used = [lists[model, priority] for priority in order if (model, priority) in lists]
@@ -209,8 +236,27 @@ class ClaimSimulation:
         for jobs, count in zip(used, counts, strict=True):
             if count:
                 jobs.ends.append(worker.busy_until)
+        insort(self._simulated, _SimulatedClaim(at, number, began, priority))
         is_full = 1 < pace.most_jobs == sum(counts)
         heappush(self._due, (began if is_full else worker.busy_until, number))
+
+    def _take_late(self, model: str, priority: Priority, now: float) -> None:
+        """Lets simulated claims take jobs that have come since to a list that was empty.
+
+        Their model has the next turn of each of its workers. That others have theirs later for it, the next
+        workload tells.
+        """
+        jobs = self._lists[model, priority]
+        earliest = max(now, jobs.starts[-1]) if jobs.starts else now
+        idle_at = min((at for at, number in self._idle if model in self._workers[number].paces), default=inf)
+        for claim in self._simulated[bisect_left(self._simulated, (earliest,)) :]:
+            if not jobs.left or claim.at >= idle_at:
+                return
+            pace = self._workers[claim.worker].paces.get(model)
+            if pace is None or claim.priority in HIGHER_THAN[priority]:
+                continue
+            if count := jobs.take(pace.most_jobs - jobs.count_taken_at(claim.at), claim.at):
+                jobs.ends.append(claim.began + pace.estimate_seconds(count))
 
     def _estimate(self, model: str, priority: Priority, before: int, now: float) -> Span | None:
         """Estimates the same behind all simulated claims, where so many jobs of the list come first."""

@@ -107,6 +107,24 @@ def test_jobs_that_have_come_since_are_expected_behind_the_others():
     assert expect_in(idle, pending(1)) == (0, 1)
 
 
+def test_jobs_that_have_come_since_have_the_turn_of_their_model_among_claims_expected_already():
+    paces = {"heavy": SECOND, "light": Pace(0.0, 0.125, 4)}
+    found = forecast({"heavy": load(9, [("w0", 0.5, 1)])}, paces)
+    assert expect_in(found, pending(9, "heavy")) == (8.5, 9.5)
+    late = [expect_in(found, pending(n, "light"), NOW + 0.25) for n in (1, 2, 4, 5)]
+    assert late == [(0.25, 0.375), (0.25, 0.375), (0.25, 0.5), (1.25, 1.375)]
+    assert expect_in(found, pending(2, "light"), NOW + 0.75) == (0.75, 0.875)
+    assert expect_in(found, pending(10, "heavy"), NOW + 0.25)[0] == pytest.approx(9.25, abs=1)
+
+
+def test_jobs_that_have_come_since_are_expected_behind_higher_priorities():
+    paces = {"heavy": SECOND, "light": Pace(0.0, 0.125, 4)}
+    found = forecast({"heavy": load(5, high=3)}, paces)
+    assert expect_in(found, pending(8, "heavy"))[0] == 7
+    assert expect_in(found, pending(1, "light"), NOW + 0.25)[0] == 2.75
+    assert expect_in(found, pending(1, "light", Priority.HIGH), NOW + 0.25)[0] == 0.75
+
+
 def running(started=0.4, worker="w0", **fields):
     at = datetime.fromtimestamp(NOW - started, UTC)
     attempt = Attempt(1, at, fields.pop("finished_at", None), worker, fields.pop("kind", None))
