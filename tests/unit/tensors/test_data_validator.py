@@ -81,7 +81,7 @@ def test_data_that_fits_passes_and_decodes_to_the_same_numbers(case):
     document, data = case
     tensor = document.inputs[0]
     rows = DataValidator(document, max_rows=100).validate(data)
-    [array] = decoder(document).decode(json.dumps(data).encode()).values()
+    [array] = decoder(document).decode(json.dumps(data).encode()).inputs.values()
     assert rows == (len(data) if tensor.shape[:1] == [-1] else 1)
     np.testing.assert_array_equal(array, np.array(data, dtype=array.dtype).reshape(array.shape))
     assert len(array.shape) == len(tensor.shape)

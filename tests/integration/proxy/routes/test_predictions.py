@@ -60,7 +60,7 @@ async def test_missing_and_infinite_values_are_stored_as_json(
         answer = await client.post("/predict", content=b'{"data": ' + written + b"}")
         data = redis_client.get(f"job:{answer.json()['job_id']}:data")
         assert orjson.loads(data) == [stored]
-        assert iris.decode(data)["features"].shape == (1, 4)
+        assert iris.decode(data).inputs["features"].shape == (1, 4)
 
 
 @pytest.mark.parametrize("is_announced", [True, False])
