@@ -172,7 +172,7 @@ class ClaimedJob(NamedTuple):
     Attributes:
         id: Job id.
         model: Model to run.
-        data: The JSON of the request's `data`.
+        data: What the request has as `data`, in the form in which it came.
         attempt: 1 for the first.
         token: The lease's fencing token: a worker with another one can no longer fail or renew the job.
         submitted_at: When it was accepted, UTC; when it was first seen, if another program pushed it.
@@ -197,7 +197,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         job: The claimed job.
-        result: JSON of the result, if the run succeeded.
+        result: JSON or an envelope of raw tensors, if the run succeeded.
         error: What went wrong, if it failed.
         run_seconds: How long the run took, the whole of it if other jobs shared it; 0.0 if the job never ran.
         batch_jobs: How many jobs shared that run, this one included; 0 if it never ran.

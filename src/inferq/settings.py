@@ -136,8 +136,8 @@ class Settings(BaseSettings):
     max_rows: Annotated[int, Field(gt=0)] = 100_000
     """Most rows in one job."""
     max_result_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
-    """Longest result of a job, in bytes of its JSON; beyond it the job fails as `result-too-large`. Redis
-    itself takes at most `proto-max-bulk-len`, 512 MB."""
+    """Longest result of a job, in bytes, as JSON or raw tensors; beyond it the job fails as
+    `result-too-large`. Redis itself takes at most `proto-max-bulk-len`, 512 MB."""
     max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Longest time that a request may ask to wait for a job's end."""
 

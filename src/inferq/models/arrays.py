@@ -1,4 +1,4 @@
-"""Arrays: from nested lists to inputs of ONNX Runtime, and from its outputs to what orjson writes.
+"""Arrays: from the values of inputs to what ONNX Runtime takes, and from its outputs to what orjson writes.
 
 An output that is no tensor becomes an array too. A sequence of maps becomes a table, `MapRows`, with a row
 for each map. Any other sequence, a map, or an absent optional output becomes an array without axes that holds
@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inferq.models.raw_arrays import read_tensor
 from inferq.tensors.nested_arrays import name_non_finite
 from inferq.tensors.signature import Datatype, NonFinite, Tensor
+from inferq.tensors.values import RawTensor
 
 Array = npt.NDArray[Any]
 
@@ -74,7 +76,9 @@ def find_datatype(onnx_type: str) -> Datatype | None:
 
 
 def make_array(value: object, tensor: Tensor) -> Array:
-    """Returns validated nested lists as an array of the datatype and shape of an input."""
+    """Returns validated nested lists, or a raw tensor, as an array of the datatype and shape of an input."""
+    if isinstance(value, RawTensor):
+        return read_tensor(value, _NUMPY_DTYPES[tensor.datatype])
     array = np.array(value, dtype=_NUMPY_DTYPES[tensor.datatype])
     if not array.size:  # an empty list does not tell the lengths of its inner axes
         array = array.reshape(*array.shape, *(max(size, 0) for size in tensor.shape[array.ndim :]))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class ClassifierEncoder:
         non_finite: Whether NaN and infinities become null or strings.
     """
 
+    gives_outputs: ClassVar[bool] = False
     class_names: list[str]
     label: str | None
     probabilities: str | None

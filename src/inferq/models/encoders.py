@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from types import EllipsisType
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from inferq.errors import ModelError
 from inferq.models.arrays import Array, make_jsonable
@@ -18,7 +17,12 @@ class ResultEncoder(Protocol):
     """Turns the outputs of one model into JSON.
 
     NaN and infinities, which JSON lacks, become null, or strings where model.toml says so.
+
+    Attributes:
+        gives_outputs: Whether that JSON is the outputs themselves, as nested lists, and nothing more.
     """
+
+    gives_outputs: ClassVar[bool]
 
     def encode(self, outputs: Outputs, rows: Sequence[int] | None) -> list[bytes]:
         """Returns the JSON of the result of each job in a run.
@@ -48,32 +52,42 @@ class TensorEncoder:
         non_finite: Whether NaN and infinities become null or strings.
     """
 
+    gives_outputs: ClassVar[bool] = True
     non_finite: NonFinite = "null"
 
     def encode(self, outputs: Outputs, rows: Sequence[int] | None) -> list[bytes]:
         """Returns the JSON of each job's result; see `ResultEncoder`."""
-        if rows is None or len(rows) == 1:
-            return [self._dump(outputs, ...)]
-        total = sum(rows)
-        for name, array in outputs.items():
-            if array.shape[:1] != (total,):
-                raise ModelError(
-                    f"Output {name!r} has shape {list(array.shape)} for {total} rows of data; it must have "
-                    "one entry for each, or the rows of several jobs cannot be told apart."
-                )
-        return [self._dump(outputs, part) for part in slice_rows(rows)]
+        return [self._dump(part) for part in split_outputs(outputs, rows)]
 
     def check_example(self, outputs: Outputs) -> None:
         """Accepts all outputs."""
 
-    def _dump(self, outputs: Outputs, part: slice | EllipsisType) -> bytes:
+    def _dump(self, outputs: Outputs) -> bytes:
         return write_arrays(
-            {
-                "outputs": {
-                    name: make_jsonable(array[part], self.non_finite) for name, array in outputs.items()
-                }
-            }
+            {"outputs": {name: make_jsonable(array, self.non_finite) for name, array in outputs.items()}}
         )
+
+
+def split_outputs(outputs: Outputs, rows: Sequence[int] | None) -> list[Outputs]:
+    """Returns the outputs of each job in a run, as views.
+
+    Args:
+        outputs: The model's outputs, by name.
+        rows: Number of rows of each job, in order; None for a single job whose outputs are not by row.
+
+    Raises:
+        ModelError: Several jobs shared the run, and an output has not one entry for each of their rows.
+    """
+    if rows is None or len(rows) == 1:
+        return [outputs]
+    total = sum(rows)
+    for name, array in outputs.items():
+        if array.shape[:1] != (total,):
+            raise ModelError(
+                f"Output {name!r} has shape {list(array.shape)} for {total} rows of data; it must have "
+                "one entry for each, or the rows of several jobs cannot be told apart."
+            )
+    return [{name: array[part] for name, array in outputs.items()} for part in slice_rows(rows)]
 
 
 def slice_rows(rows: Sequence[int]) -> list[slice]:

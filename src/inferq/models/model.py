@@ -12,11 +12,12 @@ from inferq.errors import InvalidInputError, InvalidModelError, ModelError
 from inferq.models.arrays import Array, make_array, make_varied_rows, make_zeros, take_output
 from inferq.models.classifier_encoder import ClassifierEncoder
 from inferq.models.decoded_job import DecodedJob, Inputs
-from inferq.models.encoders import Outputs, ResultEncoder
+from inferq.models.encoders import Outputs, ResultEncoder, split_outputs
 from inferq.models.onnx_runtime import RUNTIME_ERRORS, explain_runtime_error
 from inferq.models.run_handle import RunHandle
+from inferq.models.tensor_result import write_tensors
 from inferq.tensors.data_validator import DataValidator
-from inferq.tensors.forms import read_inputs, read_rows
+from inferq.tensors.forms import JSON, detect_form, read_inputs, read_rows
 from inferq.tensors.signature import ModelDocument
 
 log = structlog.get_logger(__name__)
@@ -49,7 +50,7 @@ class Model:
         self._session = session
         self._encoder = encoder
         self._validator = DataValidator(document, max_rows)
-        self._output_names = [tensor.name for tensor in document.outputs]
+        self._outputs = {tensor.name: tensor for tensor in document.outputs}
         self._inputs = {tensor.name: tensor for tensor in (*document.inputs, *document.optional_inputs)}
 
     @property
@@ -121,7 +122,7 @@ class Model:
             handle: Lets another thread stop the run.
 
         Returns:
-            The JSON of each job's result.
+            The result of each, as `encode` writes it.
 
         Raises:
             ModelError: The model failed to run on them, or gave what its signature does not promise.
@@ -139,7 +140,8 @@ class Model:
         Raises:
             InvalidInputError: It cannot be read, or does not fit the signature.
         """
-        return self._make_job(read_inputs(data, self._validator))
+        job = self._make_job(read_inputs(data, self._validator))
+        return job if detect_form(data) is JSON else job._replace(is_json=False)
 
     def _make_job(self, values: Mapping[str, object]) -> DecodedJob:
         return self._count_rows(
@@ -192,14 +194,14 @@ class Model:
             ModelError: ONNX Runtime could not run the model on them.
         """
         try:
-            values = self._session.run(self._output_names, inputs, handle and handle.options)
+            values = self._session.run([*self._outputs], inputs, handle and handle.options)
         except RUNTIME_ERRORS as error:
             raise ModelError(f"The model {self.name!r} failed: {explain_runtime_error(error)}") from error
-        outputs = zip(self.document.outputs, values, strict=True)
-        return {tensor.name: take_output(value, tensor) for tensor, value in outputs}
+        outputs = zip(self._outputs.items(), values, strict=True)
+        return {name: take_output(value, tensor) for (name, tensor), value in outputs}
 
     def encode(self, outputs: Outputs, jobs: Sequence[DecodedJob]) -> list[bytes]:
-        """Returns the JSON of each job's result.
+        """Writes each job's result: as JSON, or as an envelope of raw tensors where the data was not JSON.
 
         Args:
             outputs: What `run` returned.
@@ -209,7 +211,22 @@ class Model:
             ModelError: The outputs are not what the signature promises.
             InvalidModelError: They are not what model.toml says of them.
         """
-        return self._encoder.encode(outputs, [job.rows for job in jobs] if self.document.batched else None)
+        rows = [job.rows for job in jobs] if self.document.batched else None
+        if all(job.is_json for job in jobs):
+            return self._encoder.encode(outputs, rows)
+        parts = split_outputs(outputs, rows)
+        if self._encoder.gives_outputs:
+            return [
+                self._encoder.encode(part, None)[0] if job.is_json else self._write_tensors(job, part)
+                for job, part in zip(jobs, parts, strict=True)
+            ]
+        return [
+            text if job.is_json else self._write_tensors(job, part, text)
+            for job, part, text in zip(jobs, parts, self._encoder.encode(outputs, rows), strict=True)
+        ]
+
+    def _write_tensors(self, job: DecodedJob, outputs: Outputs, shown: bytes | None = None) -> bytes:
+        return write_tensors(outputs, [self._outputs[name] for name in job.outputs or self._outputs], shown)
 
 
 def stack(jobs: Sequence[Inputs]) -> Inputs:

@@ -221,7 +221,7 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Ba
 
 def _make_size_error(result: bytes, most: int) -> ResultTooLargeError:
     return ResultTooLargeError(
-        f"The result has {len(result):,} bytes of JSON; at most {most:,} are stored "
+        f"The result has {len(result):,} bytes; at most {most:,} are stored "
         "(INFERQ_MAX_RESULT_BYTES). Ask for less in one job."
     )
 

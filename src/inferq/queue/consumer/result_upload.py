@@ -37,7 +37,7 @@ class ResultUpload:
         client: The server.
         prefix: The key prefix.
         job: The job.
-        result: JSON of its result.
+        result: Its result.
         key: Where to put it for `finish`.
         ttl_ms: How long it is kept there, ms.
         finish: Ends the job with what lies there; returns what became of it.

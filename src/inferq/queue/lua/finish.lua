@@ -11,7 +11,7 @@
 --   µs that their run took, jobs that shared it, and of how many such runs the first job is here; all 0 if they never ran
 --   number of these jobs, and for each:
 --     id
---     payload    JSON of the result ('' if staged under job:{id}:result:{token}); or the error message
+--     payload    the result ('' if staged under job:{id}:result:{token}); or the error message
 --     and, unless it has completed: error kind; delay, ms
 --
 -- Returns  verdicts, and after each how many jobs in a row got it: 'completed', 'late' (completed, though the lease had passed
