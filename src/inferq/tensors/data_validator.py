@@ -9,6 +9,9 @@ The rules for values, none of which converts anything silently:
   64-bit integer, so accepting it would let a rounded id through.
 - BOOL takes `true` and `false`, not 0 and 1; BYTES takes strings.
 
+Raw tensors have the very datatype of their input; so `x.astype("float32")` for FP32, where NumPy has FP64.
+Floats may be NaN or infinite there. BOOL has bytes 0 and 1, BYTES is UTF-8.
+
 The rules for arrays: they are nested as deep as the shape is long. An axis of fixed length has that length. A
 dynamic axis has any length, also 0, and the same throughout (not ragged). The axes inside an empty array have
 their fixed length, or 0.
@@ -21,8 +24,10 @@ from typing import Any, cast
 
 from inferq.errors import InvalidInputError
 from inferq.tensors.input_validator import InputValidator
+from inferq.tensors.input_values import is_base64_object, unwrap
 from inferq.tensors.nested_arrays import describe, quote
 from inferq.tensors.signature import ModelDocument
+from inferq.tensors.values import MediaFile, RawTensor, count_rows
 
 
 class DataValidator:
@@ -38,6 +43,9 @@ class DataValidator:
         self._max_rows = max_rows
         names = document.feature_names if len(document.inputs) == 1 else None
         self._required = [tensor.name for tensor in document.inputs]
+        self._datatypes = {
+            tensor.name: tensor.datatype for tensor in (*document.inputs, *document.optional_inputs)
+        }
         self._inputs = {
             tensor.name: InputValidator(tensor, document, names) for tensor in document.inputs
         } | {tensor.name: InputValidator(tensor, document, None) for tensor in document.optional_inputs}
@@ -46,8 +54,9 @@ class DataValidator:
         """Checks that `data` can be turned into the model's inputs.
 
         Args:
-            data: Parsed data: nested lists for a model of one input, a mapping of input names to nested lists
-                for any model, an empty one of either kind for a model without inputs.
+            data: Parsed data: the value of the only input that is required, or a mapping of input names to
+                values for any model, or an empty list for one without inputs. A value is nested lists, or one
+                of `values`, or what JSON has for it (see `input_values`).
 
         Returns:
             The number of rows; 1 for a model whose batch axis is fixed.
@@ -56,17 +65,23 @@ class DataValidator:
             InvalidInputError: It does not fit; the message says where, what was expected and what was got.
         """
         named = self.validate_inputs(data)
-        return len(next(iter(named.values()))) if self._document.batched else 1
+        return count_rows(next(iter(named.values()))) if self._document.batched else 1
 
     def validate_inputs(self, data: object) -> dict[str, Any]:
         """Checks `data` as `validate` does, and returns the value of each input by name.
+
+        Returns:
+            Nested lists, raw tensors, or files of pictures or sound.
 
         Raises:
             InvalidInputError: It does not fit.
         """
         named = self._name_inputs(data)
+        is_named = isinstance(data, dict) and not self._is_one_value(data)
         for name, value in named.items():
-            where = f"data[{quote(name)}]" if isinstance(data, dict) else "data"
+            where = f"data[{quote(name)}]" if is_named else "data"
+            if type(value) is not list:
+                named[name] = value = unwrap(value, where, self._datatypes[name])
             self._inputs[name].validate(value, where, self._max_rows)
         if self._document.batched and len(self._required) > 1:
             self._check_same_rows(named)
@@ -102,7 +117,7 @@ class DataValidator:
         Raises:
             InvalidInputError: An input is missing or unknown, or the inputs are not named.
         """
-        if not isinstance(data, dict):
+        if not isinstance(data, dict) or self._is_one_value(data):
             if len(self._required) == 1:
                 return {self._required[0]: data}
             if not self._required and data == []:
@@ -111,9 +126,14 @@ class DataValidator:
                 raise InvalidInputError(
                     f"model {self._document.name!r} takes no inputs, got {describe(data)}. Send [] or {{}}."
                 )
+            remedy = (
+                " Send an .npz archive or multipart/form-data, with each input under its name."
+                if isinstance(data, RawTensor | MediaFile)
+                else ""
+            )
             raise InvalidInputError(
                 f"data must be an object with {self._describe_inputs()}, got {describe(data)}. "
-                "Name each input."
+                f"Name each input.{remedy}"
             )
         for name in data:
             if name not in self._inputs:
@@ -126,8 +146,12 @@ class DataValidator:
                 raise InvalidInputError(f"data lacks the input {name!r}. Expected {self._describe_inputs()}.")
         return {name: data[name] for name in self._inputs if name in data}
 
+    def _is_one_value(self, data: dict[str, Any]) -> bool:
+        """Whether an object is the value of an input, not a mapping of names to values."""
+        return "b64" in data and is_base64_object(data) and "b64" not in self._inputs
+
     def _check_same_rows(self, named: dict[str, Any]) -> None:
-        rows = {name: len(named[name]) for name in self._required}
+        rows = {name: count_rows(named[name]) for name in self._required}
         if len(set(rows.values())) > 1:
             counts = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
             raise InvalidInputError(f"Every input needs the same number of rows, but {counts}.")

@@ -1,62 +1,59 @@
 """The forms of a job's data, told apart by its first bytes and by nothing else.
 
-A new form is a codec, a module like `json_codec`, and its entry in the table `_OTHERS`.
+A new form is a file type in `file_types`, and a codec: a module with `read_data`, and its entry here.
 """
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from inferq.errors import InvalidInputError
-from inferq.tensors import json_codec
+from inferq.tensors import envelope_codec, file_types, json_codec, npy_codec, npz_codec
 from inferq.tensors.data_validator import DataValidator
+from inferq.tensors.file_types import FileType, detect_file_type
+from inferq.tensors.file_values import read_file
+from inferq.tensors.values import Buffer
 
 
-class Codec(Protocol):
-    """Reads data of one form; a module will do. `json_codec` says what each function takes and returns."""
-
-    def read_inputs(self, payload: bytes, validator: DataValidator) -> dict[str, Any]:
-        """Reads the data of a job: the value of each input by name, checked against the signature."""
-
-    def read_rows(
-        self, payloads: Sequence[bytes], validator: DataValidator
-    ) -> tuple[list[Any], list[int]] | None:
-        """Reads the data of several jobs in one pass; None where that is not possible."""
+def _read_media(payload: Buffer) -> Any:  # noqa: ANN401 - see `Form`
+    return read_file(payload, "The job's data")
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """A form of data.
 
     Attributes:
-        name: What errors call it.
-        codec: Reads it; None for a form that is known, but not supported.
-        media_type: What HTTP calls it.
-        suffix: How names of such files end.
+        file_type: What it is called.
+        read_data: Reads a payload: the value of the only input that is required, or a mapping of input names
+            to values. Values are nested lists, or one of `values`; they are not yet checked.
     """
 
-    name: str
-    codec: Codec | None = None
-    media_type: str = "application/octet-stream"
-    suffix: str = ".bin"
+    file_type: FileType
+    read_data: Callable[[Any], Any]
+
+    @property
+    def media_type(self) -> str:
+        """What HTTP calls it."""
+        return self.file_type.media_type
+
+    @property
+    def suffix(self) -> str:
+        """How names of such files end."""
+        return self.file_type.suffix
 
 
-JSON = Form("JSON", json_codec, "application/json", ".json")
+JSON = Form(FileType("JSON", "application/json", ".json"), json_codec.read_data)
 
-_OTHERS = (
-    (re.compile(rb"\x93INFERQ"), Form("an envelope of raw tensors")),
-    (re.compile(rb"\x93NUMPY"), Form("a NumPy array (.npy)", suffix=".npy")),
-    (re.compile(rb"PK\x03\x04"), Form("a zip archive (.npz)", None, "application/zip", ".npz")),
-    (re.compile(rb"\x89PNG"), Form("a PNG image", None, "image/png", ".png")),
-    (re.compile(rb"\xff\xd8\xff"), Form("a JPEG image", None, "image/jpeg", ".jpg")),
-    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), Form("a WebP image", None, "image/webp", ".webp")),
-    (re.compile(rb"GIF8"), Form("a GIF image", None, "image/gif", ".gif")),
-)
-"""How payloads of each other form begin. None of them begins a JSON text."""
+_FORMS = {
+    form.file_type: form
+    for form in (
+        Form(file_types.ENVELOPE, envelope_codec.read_data),
+        Form(file_types.NPY, npy_codec.read_data),
+        Form(file_types.NPZ, npz_codec.read_data),
+        *(Form(file_type, _read_media) for file_type in file_types.MEDIA),
+    )
+}
 
 
-def detect_form(first_bytes: bytes) -> Form:
+def detect_form(first_bytes: Buffer) -> Form:
     """Returns the form of a payload; what begins like no other form is taken for JSON.
 
     Args:
@@ -64,27 +61,29 @@ def detect_form(first_bytes: bytes) -> Form:
     """
     if first_bytes[:1] in (b"[", b"{"):
         return JSON
-    return next((form for start, form in _OTHERS if start.match(first_bytes)), JSON)
+    file_type = detect_file_type(first_bytes)
+    return JSON if file_type is None else _FORMS[file_type]
 
 
-def read_inputs(payload: bytes, validator: DataValidator) -> dict[str, Any]:
-    """Reads the data of a job, whatever its form; see `json_codec.read_inputs`.
+def read_inputs(payload: Buffer, validator: DataValidator) -> dict[str, Any]:
+    """Reads the data of a job, whatever its form.
+
+    Args:
+        payload: The data.
+        validator: Checks it against the model's signature.
+
+    Returns:
+        The value of each input by name: nested lists, or a single value for a shape without axes; a raw
+        tensor; or a file of a picture or sound.
 
     Raises:
-        InvalidInputError: Its form is not supported, it cannot be read, or it does not fit the signature.
+        InvalidInputError: It cannot be read, or does not fit the signature.
     """
-    form = detect_form(payload)
-    if form.codec is None:
-        raise InvalidInputError(
-            f"The job's data is {form.name}, a form that is not supported. Expected the JSON of an array, or "
-            "of an object of named inputs."
-        )
-    return form.codec.read_inputs(payload, validator)
+    return validator.validate_inputs(detect_form(payload).read_data(payload))
 
 
 def read_rows(payloads: Sequence[bytes], validator: DataValidator) -> tuple[list[Any], list[int]] | None:
     """Reads the data of several jobs of one form in one pass; see `json_codec.read_rows`."""
-    if not validator.joins_rows:
+    if not validator.joins_rows or detect_form(payloads[0]) is not JSON:
         return None
-    codec = detect_form(payloads[0]).codec
-    return None if codec is None else codec.read_rows(payloads, validator)
+    return json_codec.read_rows(payloads, validator)

@@ -1,4 +1,4 @@
-"""Validation of the value of one input: nested lists, or a single value.
+"""Validation of the value of one input: nested lists, a single value, or a raw tensor.
 
 A pydantic-core schema built once per input does nearly all of it: 100,000 rows of 4 take about 40 ms, with
 numbers that are not finite among them up to 130 ms more.
@@ -11,12 +11,12 @@ from pydantic_core import ValidationError
 from inferq.errors import InvalidInputError
 from inferq.tensors.array_schemas import make_array_validator, make_float_schema, make_value_schema
 from inferq.tensors.nested_arrays import describe, measure
-from inferq.tensors.signature import Datatype, ModelDocument, Tensor
+from inferq.tensors.raw_tensors import MOST_AXES, check_tensor, name_numpy_type
+from inferq.tensors.signature import Datatype, ModelDocument, Tensor, shape_fits
+from inferq.tensors.values import MediaFile, RawTensor
 
 _LONGEST_EXAMPLE = 200
 """Characters of an example that an error shows."""
-_MOST_AXES = 32
-"""Of an input of unknown rank."""
 _HALF_A_SURROGATE_PAIR = "holds a string with half a surrogate pair, which is no text. Send valid Unicode."
 
 
@@ -52,15 +52,20 @@ class InputValidator:
         """Checks a value.
 
         Args:
-            value: Nested lists, or a single value for a shape without axes.
+            value: Nested lists, or a single value for a shape without axes; or a raw tensor or a file.
             where: The path of the value, for errors, such as `data["x"]`.
             max_rows: Most rows in one job; None for no limit.
 
         Raises:
             InvalidInputError: It does not fit.
         """
+        if isinstance(value, MediaFile):
+            raise self._make_file_error(value, where)
         if self._tensor.is_unranked or self._shape[:1] == [-1]:
             check_rows(value, where, max_rows)
+        if isinstance(value, RawTensor):
+            self._validate_tensor(value, where)
+            return
         if self._tensor.is_unranked:
             self._fix_rank(_count_axes(value, where)).validate(value, where, None)
             return
@@ -77,6 +82,31 @@ class InputValidator:
         self._check_axes(value, where)
         if self._tensor.datatype is Datatype.BYTES:
             check_text(measure(value, where)[1], where)
+
+    def _validate_tensor(self, value: RawTensor, where: str) -> None:
+        datatype = self._tensor.datatype
+        if value.datatype is not datatype:
+            raise InvalidInputError(
+                f"{where} is {value.datatype}, but model {self._document.name!r} expects {datatype}. Nothing "
+                f'is converted silently: send x.astype("{name_numpy_type(datatype)}"), as NumPy has it.'
+            )
+        if not (self._tensor.is_unranked or shape_fits(value.shape, self._shape)):
+            remedy = (
+                " Add the axis of rows, such as x[None]."
+                if self._shape[:1] in ([-1], [1]) and shape_fits((1, *value.shape), self._shape)
+                else ""
+            )
+            raise InvalidInputError(
+                f"{where} has the shape {list(value.shape)}, but model {self._document.name!r} expects "
+                f"{self._shape}{self._list_features(len(self._shape) - 1)}, -1 for any length.{remedy}"
+            )
+        check_tensor(value, where)
+
+    def _make_file_error(self, value: MediaFile, where: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"{where} is {value}, but model {self._document.name!r} takes neither pictures nor sound as "
+            f"files. Send the tensor {self._tensor} itself, as a NumPy array (.npy) or in JSON."
+        )
 
     def is_valid(self, value: object) -> bool:
         """Whether a value is certainly valid; some valid values are only recognized by `validate`."""
@@ -143,16 +173,19 @@ def check_rows(value: object, where: str, max_rows: int | None) -> None:
     """Refuses an array of too many rows.
 
     Args:
-        value: The array; anything else has no rows.
+        value: Nested lists or a raw tensor; anything else has no rows.
         where: Its path, for the error.
         max_rows: Most rows in one job; None for no limit.
 
     Raises:
         InvalidInputError: It has more.
     """
-    if max_rows is not None and isinstance(value, list) and len(value) > max_rows:
+    rows = len(value) if isinstance(value, list) else 0
+    if isinstance(value, RawTensor) and value.shape:
+        rows = value.shape[0]
+    if max_rows is not None and rows > max_rows:
         raise InvalidInputError(
-            f"{where} has {len(value)} rows, but one job may have at most {max_rows} (INFERQ_MAX_ROWS). "
+            f"{where} has {rows} rows, but one job may have at most {max_rows} (INFERQ_MAX_ROWS). "
             "Split it into several jobs."
         )
 
@@ -177,8 +210,8 @@ def _count_axes(value: object, where: str) -> int:
     axes = 0
     while isinstance(value, list):
         axes += 1
-        if axes > _MOST_AXES:
-            raise InvalidInputError(f"{where} is nested deeper than {_MOST_AXES} arrays. Send fewer axes.")
+        if axes > MOST_AXES:
+            raise InvalidInputError(f"{where} is nested deeper than {MOST_AXES} arrays. Send fewer axes.")
         value = value[0] if value else None
     return axes
 

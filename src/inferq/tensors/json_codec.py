@@ -17,27 +17,22 @@ except ImportError:  # every worker has it; it reads arrays twice as fast, and w
 _loads: Callable[[bytes], Any] = from_json if orjson is None else orjson.loads
 
 
-def read_inputs(payload: bytes, validator: DataValidator) -> dict[str, Any]:
+def read_data(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """Reads the data of a job.
 
     Args:
         payload: JSON, UTF-8. The words NaN, Infinity and -Infinity are taken, as Python's `json` writes them.
-        validator: Checks it against the model's signature.
-
-    Returns:
-        The value of each input by name: nested lists, or a single value for a shape without axes.
 
     Raises:
-        InvalidInputError: It is not JSON, or does not fit the signature.
+        InvalidInputError: It is not JSON.
     """
     try:
-        data = _parse(payload)
+        return _parse(payload)
     except ValueError as error:
         raise InvalidInputError(
             f"The job's data is not JSON that can be read: {error}. Expected the JSON of an array, or of "
             "an object of named inputs."
         ) from error
-    return validator.validate_inputs(data)
 
 
 def read_rows(payloads: Sequence[bytes], validator: DataValidator) -> tuple[list[Any], list[int]] | None:

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 from inferq.errors import InvalidInputError
+from inferq.tensors.values import ListedTensor, MediaFile, RawTensor
 
 _LONGEST_QUOTE = 40
 
@@ -79,6 +80,8 @@ def describe(value: object) -> str:
             return f"an array of {len(value)}" if value else "an empty array"
         case dict():
             return "an object"
+        case RawTensor() | ListedTensor() | MediaFile():
+            return str(value)
         case _:
             return f"a {type(value).__name__}"
 

@@ -83,10 +83,7 @@ class Tensor(BaseModel):
 
     def takes_shape(self, shape: Sequence[int]) -> bool:
         """Whether an array of this shape fits."""
-        return self.is_unranked or (
-            len(shape) == len(self.shape)
-            and all(size in (-1, length) for size, length in zip(self.shape, shape, strict=True))
-        )
+        return self.is_unranked or shape_fits(shape, self.shape)
 
     def make_zeros(self, shape: Sequence[int] | None = None) -> Any:  # noqa: ANN401 - nested lists, or a value
         """Returns zeros (false, empty strings) as `data` has them.
@@ -102,6 +99,13 @@ class Tensor(BaseModel):
     def __str__(self) -> str:
         shape = "any shape" if self.is_unranked else f"shape {self.shape}"
         return f"{self.name!r} ({self.onnx_type or self.datatype}, {shape})"
+
+
+def shape_fits(shape: Sequence[int], expected: Sequence[int]) -> bool:
+    """Whether an array of this shape is one of the expected shape, in which -1 stands for any length."""
+    return len(shape) == len(expected) and all(
+        size in (-1, length) for size, length in zip(expected, shape, strict=True)
+    )
 
 
 def _is_null(value: object) -> bool:

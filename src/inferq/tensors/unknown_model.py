@@ -9,14 +9,17 @@ from pydantic_core import SchemaValidator, core_schema
 from inferq.errors import InvalidInputError
 from inferq.tensors.array_schemas import NON_FINITE_WORDS, make_array_validator
 from inferq.tensors.input_validator import check_rows, check_text
+from inferq.tensors.input_values import is_base64_object, unwrap
 from inferq.tensors.nested_arrays import describe, measure, quote
+from inferq.tensors.raw_tensors import check_tensor
+from inferq.tensors.values import MediaFile, RawTensor
 
 
 def check_unknown_model_data(data: object, max_rows: int | None = None) -> None:
     """Refuses data that no model could take.
 
     Args:
-        data: Parsed data.
+        data: Parsed data, as `DataValidator.validate` takes it.
         max_rows: Most rows in one job; None for no limit.
 
     Raises:
@@ -25,18 +28,23 @@ def check_unknown_model_data(data: object, max_rows: int | None = None) -> None:
     """
     if _are_plain_rows(data, max_rows):
         return
-    if not isinstance(data, list | dict):
+    if not isinstance(data, list | dict | RawTensor | MediaFile):
         raise InvalidInputError(
             f"data must be an array, or an object of named inputs, got {describe(data)}. "
             "Send one array for each row, such as [[1.0, 2.0]]."
         )
     named = (
         {f"data[{quote(str(name))}]": value for name, value in data.items()}
-        if isinstance(data, dict)
+        if isinstance(data, dict) and not is_base64_object(data)
         else {"data": data}
     )
-    for where, value in named.items():
+    for where, wrapped in named.items():
+        value = unwrap(wrapped, where)
         check_rows(value, where, max_rows)
+        if isinstance(value, RawTensor):
+            check_tensor(value, where)
+        if isinstance(value, RawTensor | MediaFile):
+            continue
         _, values = measure(value, where)
         _check_values(values, where)
 

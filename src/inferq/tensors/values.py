@@ -1,7 +1,7 @@
 """Values of inputs and outputs that are not nested lists: raw tensors, and files of pictures or sound."""
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inferq.tensors.signature import Datatype
 
@@ -43,11 +43,36 @@ class RawTensor(NamedTuple):
     is_column_major: bool = False
 
     @property
+    def item_bytes(self) -> int | None:
+        """How many bytes each value has; None where they differ."""
+        if self.dtype:
+            return int(self.dtype[2:]) * (4 if self.dtype[1] == "U" else 1)
+        return ITEM_BYTES.get(self.datatype)
+
+    @property
     def expected_bytes(self) -> int | None:
         """How long `data` has to be for the shape; None where only the values tell."""
-        if self.dtype or self.datatype is Datatype.BYTES:
-            return None
-        return prod(self.shape) * ITEM_BYTES[self.datatype]
+        return None if self.item_bytes is None else prod(self.shape) * self.item_bytes
+
+    def __str__(self) -> str:
+        return f"a tensor ({self.datatype}, shape {list(self.shape)})"
+
+
+class ListedTensor(NamedTuple):
+    """A tensor whose values are listed in JSON, as the Open Inference Protocol has it.
+
+    Attributes:
+        datatype: Type of its values.
+        shape: Length of each axis, none of them negative.
+        data: Its values, nested or in one list, row-major; not yet checked.
+    """
+
+    datatype: Datatype
+    shape: tuple[int, ...]
+    data: Any
+
+    def __str__(self) -> str:
+        return f"a tensor ({self.datatype}, shape {list(self.shape)})"
 
 
 class MediaFile(NamedTuple):
@@ -60,3 +85,13 @@ class MediaFile(NamedTuple):
 
     media_type: str
     data: Buffer
+
+    def __str__(self) -> str:
+        return f"a file ({self.media_type})"
+
+
+def count_rows(value: Any) -> int:  # noqa: ANN401 - the value of an input
+    """Returns how many rows the value of an input has: its first axis, or 1 for a file."""
+    if isinstance(value, MediaFile):
+        return 1
+    return int(value.shape[0]) if isinstance(value, RawTensor) else len(value)

@@ -1,15 +1,24 @@
 import io
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from inferq.errors import InvalidInputError
 from inferq.tensors.data_validator import DataValidator
+from inferq.tensors.envelope import write_envelope
 from inferq.tensors.forms import JSON, detect_form, read_inputs, read_rows
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor
+from tests.unit.tensors.arrays import make_raw_tensor
 
-IMAGES = {
+FILES = {
+    "a NumPy array (.npy)": b"\x93NUMPY\1\0",
+    "a zip archive (.npz)": b"PK\3\4",
+    "an envelope of raw tensors": b"\x93INFERQ\1{}",
+    "a WAV file": b"RIFF\x24\n\0\0WAVEfmt ",
+    "a TIFF image": b"II*\0\x08\0\0\0",
+    "a BMP image": b"BM\x36\0\x0c\0\0\0\0\0",
     "a PNG image": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
     "a JPEG image": b"\xff\xd8\xff\xe0\0\x10JFIF\0",
     "a WebP image": b"RIFF\x24\n\0\0WEBPVP8 ",
@@ -30,27 +39,44 @@ def save(write, *arrays) -> bytes:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"[[1]]", b'{"a":[1]}', b" \n[1]", b"7", b"-1", b'"a"', b"null", b"NaN", b"", b"\xff", b"RIFF"],
+    [
+        b"[[1]]",
+        b'{"a":[1]}',
+        b" \n[1]",
+        b"7",
+        b"-1",
+        b'"a"',
+        b"null",
+        b"NaN",
+        b"",
+        b"\xff",
+        b"RIFF",
+        b"BM",
+        b"II",
+    ],
 )
 def test_what_begins_like_no_other_form_is_taken_for_json(payload):
     assert detect_form(payload) is JSON
 
 
-@pytest.mark.parametrize(
-    ("name", "payload"),
-    [
-        ("a NumPy array (.npy)", save(np.save, np.zeros((1, 4)))),
-        ("a zip archive (.npz)", save(np.savez, np.zeros((1, 4)))),
-        ("an envelope of raw tensors", b"\x93INFERQ\x01{}"),
-        *IMAGES.items(),
-    ],
-)
-def test_data_of_a_form_that_is_not_supported_is_refused_by_its_name(name, payload):
-    with pytest.raises(InvalidInputError) as caught:
-        read_inputs(payload, make_validator([-1, 4]))
-    assert (
-        f"The job's data is {name}, a form that is not supported. Expected the JSON" in caught.value.message
-    )
+@pytest.mark.parametrize(("name", "payload"), FILES.items())
+def test_each_form_is_told_by_its_first_bytes(name, payload):
+    assert detect_form(payload[:16]).file_type.name == name
+
+
+def test_arrays_are_read_as_the_values_of_inputs():
+    array = np.ones((1, 4), "f4")
+    expected = {"x0": make_raw_tensor(array)}
+    entry = {"name": "x0", "datatype": "FP32", "shape": [1, 4], "parameters": {"binary_data_size": 16}}
+    envelope = write_envelope({"inputs": [entry]}, [array.tobytes()])
+    for payload in (save(np.save, array), save(partial(np.savez, x0=array)), envelope):
+        assert read_inputs(payload, make_validator([-1, 4])) == expected
+        assert read_rows([payload], make_validator([-1, 4])) is None
+
+
+def test_picture_for_a_model_that_takes_none_is_refused():
+    with pytest.raises(InvalidInputError, match="takes neither pictures nor sound"):
+        read_inputs(FILES["a PNG image"], make_validator([-1, 4]))
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"[1,", b"\x93", b"PK"])

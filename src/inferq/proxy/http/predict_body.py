@@ -81,7 +81,9 @@ def parse_object(raw: bytes, example: str, noun: str = "request body") -> dict[s
             ) from error
         form = detect_form(raw)
         if form is not JSON:
-            raise InvalidJsonError(f"The {noun} is {form.name}. Send a JSON object. {example}") from error
+            raise InvalidJsonError(
+                f"The {noun} is {form.file_type.name}. Send a JSON object. {example}"
+            ) from error
         raise InvalidJsonError(f"The {noun} is not valid JSON: {error}. {example}") from error
     if not isinstance(body, dict):
         raise InvalidJsonError(f"The {noun} must be a JSON object. {example}")

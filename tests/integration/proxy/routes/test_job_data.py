@@ -35,7 +35,7 @@ async def test_data_of_a_failed_job_is_kept_and_that_of_a_completed_one_is_not(c
     ("stored", "media_type", "suffix"),
     [
         (b"<html><script>alert(1)</script>", "application/json", "json"),
-        (b"\x93NUMPY\x01", "application/octet-stream", "npy"),
+        (b"\x93NUMPY\x01", "application/x-npy", "npy"),
         (b"\x89PNG\r\n", "image/png", "png"),
     ],
 )

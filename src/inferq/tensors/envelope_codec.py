@@ -1,0 +1,101 @@
+"""The envelope as the data of a job: its head is a request of the Open Inference Protocol."""
+
+from typing import Any
+
+from inferq.errors import InvalidInputError
+from inferq.tensors.envelope import read_envelope
+from inferq.tensors.file_types import NPY
+from inferq.tensors.file_values import read_file
+from inferq.tensors.nested_arrays import describe, quote
+from inferq.tensors.raw_tensors import read_datatype, read_shape
+from inferq.tensors.values import Buffer, ListedTensor, MediaFile, RawTensor
+
+
+def read_data(payload: Buffer) -> dict[str, RawTensor | ListedTensor | MediaFile]:
+    """Reads the data of a job: the value of each input by name, without a copy.
+
+    Raises:
+        InvalidInputError: The envelope is damaged, or its head is no request of that protocol.
+    """
+    envelope = read_envelope(payload)
+    values: dict[str, RawTensor | ListedTensor | MediaFile] = {}
+    rest = envelope.data
+    for number, entry in enumerate(_read_list(envelope.head, "inputs")):
+        name = _read_name(entry, f"inputs[{number}]")
+        if name in values:
+            raise InvalidInputError(f"inputs has {quote(name)} twice. Send each input once.")
+        size = read_size(entry, f"inputs[{quote(name)}]")
+        values[name] = _read_value(
+            entry, f"inputs[{quote(name)}]", rest if size is None else rest[:size], size
+        )
+        rest = rest[size or 0 :]
+    if len(rest):
+        raise InvalidInputError(
+            f"{len(rest):,} bytes follow the last tensor. Say with binary_data_size of each input how many "
+            "are its own."
+        )
+    return values
+
+
+def read_outputs(head: dict[str, Any]) -> list[str]:
+    """Returns the names of the outputs that a request asks for; none where it asks for all.
+
+    Raises:
+        InvalidInputError: `outputs` is no list of objects with a name.
+    """
+    return [
+        _read_name(entry, f"outputs[{number}]") for number, entry in enumerate(_read_list(head, "outputs"))
+    ]
+
+
+def read_size(entry: dict[str, Any], where: str) -> int | None:
+    """Returns how many of the bytes behind the head an entry has; None where its values are in the head.
+
+    Raises:
+        InvalidInputError: `binary_data_size` is no whole number from 0.
+    """
+    parameters = entry.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise InvalidInputError(f"The parameters of {where} must be an object, got {describe(parameters)}.")
+    size = parameters.get("binary_data_size")
+    if size is not None and (type(size) is not int or size < 0):
+        raise InvalidInputError(
+            f"The binary_data_size of {where} must be a whole number from 0, got {describe(size)}."
+        )
+    return size
+
+
+def _read_value(
+    entry: dict[str, Any], where: str, data: memoryview, size: int | None
+) -> RawTensor | ListedTensor | MediaFile:
+    if (size is None) == ("data" not in entry):
+        raise InvalidInputError(
+            f"{where} must have either data, or parameters.binary_data_size, and not both."
+        )
+    if size is not None and len(data) < size:
+        raise InvalidInputError(f"{where} has {size:,} bytes, but only {len(data):,} follow. Send all of it.")
+    content_type = (entry.get("parameters") or {}).get("content_type")
+    if size is not None and content_type is not None:
+        value = read_file(data, where)
+        if isinstance(value, RawTensor) and content_type not in (NPY.media_type, "application/npy"):
+            raise InvalidInputError(f"{where} is a NumPy array, but says it is {describe(content_type)}.")
+        return value
+    datatype = read_datatype(entry.get("datatype"), where)
+    shape = read_shape(entry.get("shape"), where)
+    if size is None:
+        return ListedTensor(datatype, shape, entry["data"])
+    return RawTensor(datatype, shape, data)
+
+
+def _read_list(head: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    entries = head.get(name) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InvalidInputError(f"{name} must be an array of objects, got {describe(entries)}.")
+    return entries
+
+
+def _read_name(entry: dict[str, Any], where: str) -> str:
+    name = entry.get("name")
+    if not isinstance(name, str):
+        raise InvalidInputError(f"{where} must have a name, a string, got {describe(name)}.")
+    return name

@@ -1,0 +1,157 @@
+import base64
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferq.errors import InvalidInputError
+from inferq.tensors.data_validator import DataValidator
+from inferq.tensors.envelope import write_envelope
+from inferq.tensors.forms import read_inputs
+from inferq.tensors.input_values import unwrap
+from inferq.tensors.signature import Datatype
+from inferq.tensors.unknown_model import check_unknown_model_data
+from inferq.tensors.values import MediaFile, RawTensor
+from tests.unit.tensors.arrays import arrays_of_any_layout, make_numpy_array, make_raw_tensor, save
+from tests.unit.tensors.strategies import fitting, make_document
+
+ONE = make_document(("FP32", [-1, 2]))
+TWO = make_document(("FP32", [-1, 2]), ("BYTES", [-1]))
+ROW = np.array([[1, 2]], "f4")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def wrap(array: np.ndarray) -> dict:
+    raw = make_raw_tensor(array)
+    return {"b64": encode(raw.data), "datatype": raw.datatype, "shape": list(raw.shape)}
+
+
+def refusal(data: object, document=ONE) -> str:
+    with pytest.raises(InvalidInputError) as caught:
+        read_inputs(json.dumps(data).encode(), DataValidator(document))
+    return caught.value.message
+
+
+@given(arrays_of_any_layout())
+def test_tensor_in_base64_is_the_same_tensor(array):
+    document = make_document((make_raw_tensor(array).datatype, list(array.shape)))
+    for data in (wrap(array), {"x0": wrap(array)}):
+        found = read_inputs(json.dumps(data).encode(), DataValidator(document))
+        np.testing.assert_array_equal(make_numpy_array(found["x0"]), array)
+        check_unknown_model_data(data)
+
+
+def test_tensor_in_base64_stands_beside_lists():
+    data = json.dumps({"x0": wrap(ROW), "x1": ["data:text/plain,a"]}).encode()
+    found = read_inputs(data, DataValidator(TWO))
+    assert make_numpy_array(found["x0"]).tolist() == [[1, 2]]
+    assert found["x1"] == ["data:text/plain,a"]
+
+
+def test_base64_in_lines_is_read():
+    data = {**wrap(ROW), "b64": base64.encodebytes(ROW.tobytes() * 20).decode(), "shape": [20, 2]}
+    assert make_numpy_array(unwrap(data, "x")).tolist() == [[1, 2]] * 20
+
+
+def test_file_in_base64_is_told_by_its_first_bytes():
+    assert make_numpy_array(unwrap({"b64": encode(save(ROW))}, "x")).tolist() == [[1, 2]]
+    assert unwrap({"b64": encode(PNG)}, "x") == MediaFile("image/png", PNG)
+    assert unwrap(f"data:image/png;base64,{encode(PNG)}", "x", Datatype.FP32) == MediaFile("image/png", PNG)
+
+
+def test_what_may_be_text_stays_text():
+    text = f"data:image/png;base64,{encode(PNG)}"
+    assert unwrap(text, "x", Datatype.BYTES) == unwrap(text, "x") == text
+
+
+def test_input_may_be_called_b64():
+    tensor = make_document(("BYTES", [])).inputs[0].model_copy(update={"name": "b64"})
+    document = ONE.model_copy(update={"inputs": [tensor]})
+    assert DataValidator(document).validate_inputs({"b64": "text"}) == {"b64": "text"}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"b64": "AB=C"}, "data is not base64: "),
+        ({"b64": "é"}, "data is not base64: "),
+        ({"b64": "AA=="}, "data is a file of an unknown type"),
+        ({"b64": encode(b"PK\3\4")}, "data is a file a zip archive (.npz), which cannot be the value of one"),
+        ({"b64": encode(bytes(8)), "datatype": "FP32"}, "The shape of data must be an array"),
+        ({"b64": encode(bytes(8)), "shape": [1, 2]}, "data has the datatype null"),
+        ({"b64": encode(bytes(7)), "datatype": "FP32", "shape": [1, 2]}, "data has 7 bytes, but FP32"),
+        ({"b64": encode(bytes(8)), "type": "FP32"}, 'data names "b64", which is no input'),
+        ({"x0": {"b64": 1}}, 'data["x0"] must be an array'),
+        ({"x0": "data:image/png,abc"}, 'data["x0"] is a data: URL that is not in base64'),
+        ({"x0": f"data:image/png;base64,{encode(PNG)}"}, 'data["x0"] is a file (image/png), but model'),
+        ("data:", "data is a data: URL that is not in base64"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_reason(value, reason):
+    assert reason in refusal(value)
+
+
+def read_listed(document, data, shape, datatype=None):
+    entry = {"name": "x0", "datatype": datatype or document.inputs[0].datatype, "shape": shape, "data": data}
+    return read_inputs(write_envelope({"inputs": [entry]}), DataValidator(document))["x0"]
+
+
+def flatten(value: object) -> list:
+    return [leaf for item in value for leaf in flatten(item)] if isinstance(value, list) else [value]
+
+
+@given(fitting(shortest=1))
+def test_listed_tensor_may_be_nested_or_flat(found):
+    document, data = found
+    shape = list(np.array(data, object).shape)
+    nested = read_listed(document, data, shape)
+    assert json.dumps(nested) == json.dumps(read_listed(document, flatten(data), shape))
+
+
+@pytest.mark.parametrize("shape", [[0], [2, 0], [0, 10**12], [10**9, 0]])
+def test_listed_tensor_without_values_keeps_its_shape(shape):
+    document = make_document(("FP32", [-1] * len(shape)))
+    found = read_listed(document, [], shape)
+    assert found in ([], RawTensor(Datatype.FP32, tuple(shape), b""))
+
+
+@pytest.mark.parametrize(
+    ("data", "shape", "reason"),
+    [
+        ([1, 2, 3], [1, 2], "has an array of 3 for the shape [1, 2], which has 2 values"),
+        ([[1, 2]], [2, 1], "has the shape [1, 2], but says that it is [2, 1]"),
+        ([[1], [2, 3]], [2, 2], "Every row needs the same length"),
+        ([], [1, 2], "has an empty array for the shape [1, 2]"),
+        ({}, [1, 2], "has the shape [], but says that it is [1, 2]"),
+        ([{}, 1], [1, 2], "must be a number"),
+    ],
+)
+def test_listed_tensor_of_another_shape_is_refused(data, shape, reason):
+    with pytest.raises(InvalidInputError) as caught:
+        read_listed(ONE, data, shape)
+    assert reason in caught.value.message
+
+
+def test_listed_tensor_of_another_datatype_is_refused():
+    with pytest.raises(InvalidInputError, match="is INT64, expected FP32"):
+        read_listed(ONE, [1, 2], [1, 2], "INT64")
+
+
+@given(
+    st.recursive(
+        st.none() | st.text(max_size=3),
+        lambda inner: st.dictionaries(st.sampled_from(["b64", "datatype", "shape", "x0"]), inner),
+        max_leaves=4,
+    )
+)
+def test_nothing_else_than_a_refusal_comes_of_any_json(data):
+    for check in (DataValidator(ONE).validate, check_unknown_model_data):
+        with suppress(InvalidInputError):
+            check(data)
