@@ -25,8 +25,9 @@ from typing import Any, cast
 from inferq.errors import InvalidInputError
 from inferq.tensors.input_validator import InputValidator
 from inferq.tensors.input_values import is_base64_object, unwrap
+from inferq.tensors.media_inputs import check_media_input, find_media_input
 from inferq.tensors.nested_arrays import describe, quote
-from inferq.tensors.signature import ModelDocument
+from inferq.tensors.signature import Datatype, ModelDocument
 from inferq.tensors.values import MediaFile, RawTensor, count_rows
 
 
@@ -46,6 +47,7 @@ class DataValidator:
         self._datatypes = {
             tensor.name: tensor.datatype for tensor in (*document.inputs, *document.optional_inputs)
         }
+        self._media_inputs = {spec.input for spec in (document.image, document.audio) if spec is not None}
         self._inputs = {
             tensor.name: InputValidator(tensor, document, names) for tensor in document.inputs
         } | {tensor.name: InputValidator(tensor, document, None) for tensor in document.optional_inputs}
@@ -78,10 +80,16 @@ class DataValidator:
         """
         named = self._name_inputs(data)
         is_named = isinstance(data, dict) and not self._is_one_value(data)
-        for name, value in named.items():
+        for name, wrapped in named.items():
+            value = wrapped
             where = f"data[{quote(name)}]" if is_named else "data"
             if type(value) is not list:
-                named[name] = value = unwrap(value, where, self._datatypes[name])
+                takes_text = self._datatypes[name] is Datatype.BYTES and name not in self._media_inputs
+                value = unwrap(value, where, self._datatypes[name], takes_text=takes_text)
+                named[name] = value
+            if isinstance(value, MediaFile):
+                check_media_input(self._document, name, value.media_type)
+                continue
             self._inputs[name].validate(value, where, self._max_rows)
         if self._document.batched and len(self._required) > 1:
             self._check_same_rows(named)
@@ -117,6 +125,8 @@ class DataValidator:
         Raises:
             InvalidInputError: An input is missing or unknown, or the inputs are not named.
         """
+        if isinstance(data, MediaFile):
+            return {find_media_input(self._document, data.media_type): data}
         if not isinstance(data, dict) or self._is_one_value(data):
             if len(self._required) == 1:
                 return {self._required[0]: data}
@@ -128,7 +138,7 @@ class DataValidator:
                 )
             remedy = (
                 " Send an .npz archive or multipart/form-data, with each input under its name."
-                if isinstance(data, RawTensor | MediaFile)
+                if isinstance(data, RawTensor)
                 else ""
             )
             raise InvalidInputError(

@@ -13,7 +13,7 @@ from inferq.tensors.array_schemas import make_array_validator, make_float_schema
 from inferq.tensors.nested_arrays import describe, measure
 from inferq.tensors.raw_tensors import MOST_AXES, check_tensor, name_numpy_type
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor, shape_fits
-from inferq.tensors.values import MediaFile, RawTensor
+from inferq.tensors.values import RawTensor
 
 _LONGEST_EXAMPLE = 200
 """Characters of an example that an error shows."""
@@ -52,15 +52,13 @@ class InputValidator:
         """Checks a value.
 
         Args:
-            value: Nested lists, or a single value for a shape without axes; or a raw tensor or a file.
+            value: Nested lists, or a single value for a shape without axes; or a raw tensor.
             where: The path of the value, for errors, such as `data["x"]`.
             max_rows: Most rows in one job; None for no limit.
 
         Raises:
             InvalidInputError: It does not fit.
         """
-        if isinstance(value, MediaFile):
-            raise self._make_file_error(value, where)
         if self._tensor.is_unranked or self._shape[:1] == [-1]:
             check_rows(value, where, max_rows)
         if isinstance(value, RawTensor):
@@ -101,12 +99,6 @@ class InputValidator:
                 f"{self._shape}{self._list_features(len(self._shape) - 1)}, -1 for any length.{remedy}"
             )
         check_tensor(value, where)
-
-    def _make_file_error(self, value: MediaFile, where: str) -> InvalidInputError:
-        return InvalidInputError(
-            f"{where} is {value}, but model {self._document.name!r} takes neither pictures nor sound as "
-            f"files. Send the tensor {self._tensor} itself, as a NumPy array (.npy) or in JSON."
-        )
 
     def is_valid(self, value: object) -> bool:
         """Whether a value is certainly valid; some valid values are only recognized by `validate`."""

@@ -22,17 +22,18 @@ def is_base64_object(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("b64"), str) and value.keys() <= _MEMBERS
 
 
-def unwrap(value: object, where: str, datatype: Datatype | None = None) -> object:
+def unwrap(value: object, where: str, datatype: Datatype | None = None, *, takes_text: bool = True) -> object:
     """Returns the value of an input without what JSON or a protocol has wrapped it in.
 
     Args:
         value: Of an input, not yet checked.
         where: Its path, for errors.
-        datatype: That of the input; None where it is not known, when every string may be text.
+        datatype: That of the input; None where it is not known.
+        takes_text: Whether a string is a value of it by itself.
 
     Returns:
         A raw tensor or a file where `value` is an object with `b64`, or a `data:` URL for an input that takes
-        no text; nested lists where it is a listed tensor; else `value` itself.
+            no text; nested lists where it is a listed tensor; else `value` itself.
 
     Raises:
         InvalidInputError: It cannot be read, or is not what it says.
@@ -41,7 +42,7 @@ def unwrap(value: object, where: str, datatype: Datatype | None = None) -> objec
         return _read_base64_object(cast("dict[str, Any]", value), where)
     if isinstance(value, ListedTensor):
         return _nest(value, where, datatype)
-    if isinstance(value, str) and datatype not in (None, Datatype.BYTES) and value[:5].lower() == "data:":
+    if isinstance(value, str) and not takes_text and value[:5].lower() == "data:":
         return _read_data_url(value, where)
     return value
 

@@ -75,7 +75,7 @@ def test_arrays_are_read_as_the_values_of_inputs():
 
 
 def test_picture_for_a_model_that_takes_none_is_refused():
-    with pytest.raises(InvalidInputError, match="takes neither pictures nor sound"):
+    with pytest.raises(InvalidInputError, match="takes no pictures"):
         read_inputs(FILES["a PNG image"], make_validator([-1, 4]))
 
 

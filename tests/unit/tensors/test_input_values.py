@@ -12,6 +12,7 @@ from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.envelope import write_envelope
 from inferq.tensors.forms import read_inputs
 from inferq.tensors.input_values import unwrap
+from inferq.tensors.media_specs import ImageSpec
 from inferq.tensors.signature import Datatype
 from inferq.tensors.unknown_model import check_unknown_model_data
 from inferq.tensors.values import MediaFile, RawTensor
@@ -63,12 +64,24 @@ def test_base64_in_lines_is_read():
 def test_file_in_base64_is_told_by_its_first_bytes():
     assert make_numpy_array(unwrap({"b64": encode(save(ROW))}, "x")).tolist() == [[1, 2]]
     assert unwrap({"b64": encode(PNG)}, "x") == MediaFile("image/png", PNG)
-    assert unwrap(f"data:image/png;base64,{encode(PNG)}", "x", Datatype.FP32) == MediaFile("image/png", PNG)
+    url = f"data:image/png;base64,{encode(PNG)}"
+    assert unwrap(url, "x", takes_text=False) == MediaFile("image/png", PNG)
 
 
 def test_what_may_be_text_stays_text():
     text = f"data:image/png;base64,{encode(PNG)}"
     assert unwrap(text, "x", Datatype.BYTES) == unwrap(text, "x") == text
+    assert DataValidator(TWO).validate_inputs({"x0": [[1, 2]], "x1": [text]})["x1"] == [text]
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "BYTES"])
+def test_file_is_the_value_of_the_input_that_takes_pictures(datatype):
+    document = make_document((datatype, [-1]), image=ImageSpec(source="graph", input="x0"))
+    validator, picture = DataValidator(document), MediaFile("image/png", PNG)
+    url = f"data:image/png;base64,{encode(PNG)}"
+    for data in (picture, {"x0": picture}, {"b64": encode(PNG)}, {"x0": url}, url):
+        assert validator.validate_inputs(data) == {"x0": picture}
+        assert validator.validate(data) == 1
 
 
 def test_input_may_be_called_b64():
@@ -90,7 +103,10 @@ def test_input_may_be_called_b64():
         ({"b64": encode(bytes(8)), "type": "FP32"}, 'data names "b64", which is no input'),
         ({"x0": {"b64": 1}}, 'data["x0"] must be an array'),
         ({"x0": "data:image/png,abc"}, 'data["x0"] is a data: URL that is not in base64'),
-        ({"x0": f"data:image/png;base64,{encode(PNG)}"}, 'data["x0"] is a file (image/png), but model'),
+        (
+            {"x0": f"data:image/png;base64,{encode(PNG)}"},
+            "The model 'm' takes no pictures for its input 'x0'",
+        ),
         ("data:", "data is a data: URL that is not in base64"),
     ],
 )

@@ -130,7 +130,7 @@ def test_strings_of_a_shape_without_end_are_refused_at_once():
 
 def test_file_for_a_model_that_takes_none_is_refused():
     message = refusal(MediaFile("image/jpeg", b""))
-    assert message.startswith("data is a file (image/jpeg), but model 'm' takes neither pictures nor sound")
+    assert message.startswith("The model 'm' takes no pictures.")
     check_unknown_model_data(MediaFile("image/jpeg", b""))
 
 
