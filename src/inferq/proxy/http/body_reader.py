@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from io import BytesIO
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -16,13 +17,24 @@ WHOLE_BODY = "inferq.body"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-async def read_body(request: Request, share: BodyShare, settings: Settings) -> bytes:
-    """Reads the request body, decompressed, without a byte order mark.
+async def read_text(request: Request, share: BodyShare, settings: Settings) -> bytes:
+    """Reads a request body that is a text: as `read_body` does, without a byte order mark."""
+    return drop_byte_order_mark(await read_body(request, share, settings))
+
+
+def drop_byte_order_mark(text: bytes) -> bytes:
+    """Returns a text without the mark by which some programs begin UTF-8."""
+    return text.removeprefix(_BYTE_ORDER_MARK)
+
+
+async def read_body(request: Request, share: BodyShare, settings: Settings, prefix: bytes = b"") -> bytes:
+    """Reads the request body, decompressed.
 
     Args:
         request: The request.
         share: Counts the body if it is long.
         settings: How long and how slow it may be.
+        prefix: What the body is put behind.
 
     Raises:
         BodyTooLargeError: It is longer than `max_body_bytes`; the rest is not read.
@@ -34,7 +46,7 @@ async def read_body(request: Request, share: BodyShare, settings: Settings) -> b
     """
     whole: bytes | None = request.scope.get(WHOLE_BODY)
     if whole is not None:
-        return whole.removeprefix(_BYTE_ORDER_MARK)
+        return prefix + whole if prefix else whole
     limit = settings.max_body_bytes
     codings = []
     for name, value in request.scope["headers"]:
@@ -49,17 +61,22 @@ async def read_body(request: Request, share: BodyShare, settings: Settings) -> b
             f"Content-Encoding {named!r} is not known. Send the body as it is, or compressed with gzip or "
             "deflate."
         )
-    raw = await _receive(request, share, limit, settings.request_timeout_seconds)
-    if codings:  # in a thread: zlib releases the interpreter's lock
-        raw = await asyncio.to_thread(_decompress, raw, codings[0], limit)
-        share.take(len(raw))
-    return raw.removeprefix(_BYTE_ORDER_MARK)
+    if not codings:
+        return await _receive(request, share, limit, settings.request_timeout_seconds, prefix)
+    packed = await _receive(request, share, limit, settings.request_timeout_seconds)
+    # in a thread: zlib releases the interpreter's lock
+    raw = await asyncio.to_thread(_decompress, packed, codings[0], limit)
+    share.take(len(raw))
+    return prefix + raw if prefix else raw
 
 
-async def _receive(request: Request, share: BodyShare, limit: int, timeout_seconds: float) -> bytes:
+async def _receive(
+    request: Request, share: BodyShare, limit: int, timeout_seconds: float, prefix: bytes = b""
+) -> bytes:
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout_seconds
-    chunks = []
+    received = BytesIO()  # grows in place, and gives its value without a copy
+    received.write(prefix)
     length = 0
     while True:
         try:
@@ -76,12 +93,12 @@ async def _receive(request: Request, share: BodyShare, limit: int, timeout_secon
         length += len(chunk)
         if length > limit:
             raise _make_too_large_error(limit)
-        chunks.append(chunk)
+        received.write(chunk)
         is_last = not message.get("more_body")
         if length > SMALL_BYTES or not is_last:
             share.take(len(chunk))
         if is_last:
-            return b"".join(chunks)
+            return received.getvalue()
         deadline = compute_deadline(deadline, clock(), timeout_seconds, len(chunk))
 
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from inferq.proxy.http.body_reader import read_body
+from inferq.proxy.http.body_reader import read_text
 from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, REFUSALS, X_REQUEST_ID, document_answers
 from inferq.proxy.http.queue_schemas import BatchRequest, SubmittedBatch
 from inferq.proxy.http.responses import JSON, JsonResponse
@@ -37,11 +37,11 @@ async def predict_batch(request: Request) -> Response:
     services = get_services(request)
     producer = services.producer
     with services.body_budget.open_share() as share:
-        raw = await read_body(request, share, services.settings)
+        raw = await read_text(request, share, services.settings)
         size = len(raw) + _BYTES_PER_JOB * raw.count(b'"data"')
         with producer.share_time_limit(size):
             submissions = await run_check(request, check_batch, raw)
-            idempotency = read_idempotency(request, submissions, is_batch=True)
+            idempotency = await read_idempotency(request, submissions, is_batch=True)
             with trace_submission(request, submissions):
                 ids = await producer.submit_batch(submissions, idempotency)
     return JsonResponse(to_json({"job_ids": ids}), 202)

@@ -5,7 +5,7 @@ from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
 from inferq.proxy.http.action_body import ActionRequest, parse_action
-from inferq.proxy.http.body_reader import read_body
+from inferq.proxy.http.body_reader import read_text
 from inferq.proxy.http.cursor import Cursors
 from inferq.proxy.http.openapi import BODY_REFUSALS, document_answers, make_body_schema
 from inferq.proxy.http.queue_schemas import ActionResult
@@ -34,7 +34,7 @@ async def act_on_jobs(request: Request) -> Response:
     """Retries, cancels or deletes the jobs that a filter finds, or counts them, some thousand in a call."""
     services = get_services(request)
     with services.body_budget.open_share() as share:
-        asked = parse_action(await read_body(request, share, services.settings))
+        asked = parse_action(await read_text(request, share, services.settings))
     owner, query = get_owner(request), asked.filter
     cursors = Cursors(services.settings, owner, asked.action, query.model_dump_json(exclude_defaults=True))
     report = await services.producer.act_on_jobs(

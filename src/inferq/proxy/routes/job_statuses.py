@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from inferq.errors import ErrorKind
 from inferq.jobs import Job
 from inferq.proxy.http.batch_body import parse_ids
-from inferq.proxy.http.body_reader import read_body
+from inferq.proxy.http.body_reader import read_text
 from inferq.proxy.http.openapi import BODY_REFUSALS, document_answers
 from inferq.proxy.http.queue_schemas import JobStatuses, StatusRequest
 from inferq.proxy.http.responses import JSON
@@ -60,7 +60,7 @@ async def read_jobs(request: Request) -> Response:
 async def _read_ids(request: Request) -> list[str]:
     services = get_services(request)
     with services.body_budget.open_share() as share:
-        raw = await read_body(request, share, services.settings)
+        raw = await read_text(request, share, services.settings)
         if len(raw) <= LONGEST_ON_LOOP_BYTES:
             return parse_ids(raw)
         return await services.process_pool.call(parse_ids, raw)

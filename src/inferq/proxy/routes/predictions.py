@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from inferq.errors import ErrorKind, UnknownModelError
-from inferq.proxy.http.body_reader import read_body
+from inferq.proxy.http.body_reader import drop_byte_order_mark, read_body
 from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
 from inferq.proxy.http.openapi import (
     IDEMPOTENCY_KEY,
@@ -41,7 +41,7 @@ async def predict(request: Request) -> Response:
     """Accepts data for a model; a worker runs it in the background. Answers at once, or waits if asked to."""
     services = get_services(request)
     with services.body_budget.open_share() as share:
-        raw = await read_body(request, share, services.settings)
+        raw = drop_byte_order_mark(await read_body(request, share, services.settings))
         with services.producer.share_time_limit(len(raw)):
             job_id = await _submit(request, await run_check(request, check_predict, raw))
     return await answer_accepted(request, job_id)
@@ -82,7 +82,7 @@ async def predict_test(
 
 
 async def _submit(request: Request, submission: Submission) -> str:
-    idempotency = read_idempotency(request, (submission,))
+    idempotency = await read_idempotency(request, (submission,))
     with trace_submission(request, (submission,)):
         job_id = await get_services(request).producer.submit(submission, idempotency)
     request.scope["state"]["job_id"] = job_id  # for the log

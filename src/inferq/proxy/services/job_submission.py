@@ -1,5 +1,7 @@
 """Requests that submit jobs: checking them, and recognising repeated ones."""
 
+import asyncio
+import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +17,7 @@ from inferq.proxy.services.known_models import KnownModels
 from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
 from inferq.proxy.services.request_checks import RequestCheck, check_in_process
 from inferq.queue import Idempotency, Submission
+from inferq.tensors.values import Buffer
 
 _KEY = re.compile(IDEMPOTENCY_KEY.encode())
 
@@ -60,7 +63,7 @@ def trace_submission(
     return get_services(connection).traces.send(submissions)
 
 
-def read_idempotency(
+async def read_idempotency(
     request: Request, submissions: Sequence[Submission], *, is_batch: bool = False
 ) -> Idempotency | None:
     """Reads by what a repeated request is recognised; None if the request has no Idempotency-Key.
@@ -82,12 +85,23 @@ def read_idempotency(
         raise InvalidInputError(
             "Idempotency-Key must be one header of 1 to 255 visible ASCII characters, such as a UUID."
         )
-    parts = [b"batch"] if is_batch else []
+    parts: list[Buffer] = [b"batch"] if is_batch else []
     for one in submissions:
         timeout = None if one.timeout_seconds is None else float(one.timeout_seconds)
         parts += (to_json([one.model, one.priority, timeout, one.webhook]), one.data)
         if one.expires_in_seconds is not None:
             parts.append(to_json(float(one.expires_in_seconds)))
+    if sum(map(len, parts)) <= LONGEST_ON_LOOP_BYTES:
+        fingerprint = _hash(parts)
+    else:  # hashlib releases the interpreter's lock
+        fingerprint = await asyncio.to_thread(_hash, parts)
     return Idempotency(
-        keys[0].decode("ascii"), b"".join(parts), get_services(request).settings.idempotency_ttl_seconds
+        keys[0].decode("ascii"), fingerprint, get_services(request).settings.idempotency_ttl_seconds
     )
+
+
+def _hash(parts: Sequence[Buffer]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

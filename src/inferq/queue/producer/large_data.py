@@ -6,7 +6,7 @@ from inferq.queue.redis_client.scripts import INLINE_BYTES
 from inferq.queue.schema.keys import Keys
 
 
-def split_data(submission: Submission, keys: Keys, ttl_ms: int) -> tuple[bytes, list[Command]]:
+def split_data(submission: Submission, keys: Keys, ttl_ms: int) -> tuple[bytes | memoryview, list[Command]]:
     """Splits a job's data off, if it is large.
 
     Args:

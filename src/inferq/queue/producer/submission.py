@@ -33,7 +33,7 @@ class Submission:
 
     Attributes:
         model: Name of the model to run.
-        data: JSON of the request's `data`.
+        data: What the job is to be run on: JSON, or another form of `tensors.forms`.
         priority: Which list it waits in.
         timeout_seconds: Longest run; None for the model's own.
         owner: Name of the API key that may read it; empty for none.
@@ -45,7 +45,7 @@ class Submission:
     """
 
     model: str
-    data: bytes
+    data: bytes | memoryview
     priority: Priority = Priority.NORMAL
     timeout_seconds: float | None = None
     owner: str = ""
@@ -77,19 +77,20 @@ class Idempotency:
 
     Attributes:
         key: What the client chose; another owner's key is another key.
-        request: What the request asks for, whole: with another one the same key is refused.
+        fingerprint: SHA-256 of all that the request asks for, in hex: with another one the same key is
+            refused.
         ttl_seconds: How long the key is remembered.
     """
 
     key: str
-    request: bytes
+    fingerprint: str
     ttl_seconds: float
 
     def to_option(self, owner: str) -> dict[str, str | int]:
-        """Returns what `lua/submit.lua` reads of it: neither key nor request appears as it was sent."""
+        """Returns what `lua/submit.lua` reads of it: the key does not appear as it was sent."""
         return {
             "key": hashlib.sha256(f"{owner}\0{self.key}".encode()).hexdigest(),
-            "fingerprint": hashlib.sha256(self.request).hexdigest(),
+            "fingerprint": self.fingerprint,
             "ttl_ms": to_milliseconds(self.ttl_seconds),
         }
 

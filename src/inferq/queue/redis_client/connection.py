@@ -8,7 +8,7 @@ An ACL user needs `~{prefix}* &{prefix}events +@read +@write +@connection +@tran
 +subscribe +unsubscribe +time +info +dbsize`, and for `INFERQ_DURABILITY=fsync` also `+waitaof +config|get`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ from redis.retry import Retry
 
 from inferq.errors import InvalidSettingError, RedisUnavailableError
 from inferq.queue.redis_client.error_replies import describe_error, is_lasting_refusal
+from inferq.queue.redis_client.pipelined import CHUNK_BYTES, split_in_chunks
 from inferq.queue.redis_client.redis_url import SENTINEL_SCHEME, SentinelUrl, check_database, mask_url
 from inferq.settings import Settings
 
@@ -64,14 +65,49 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
             sentinel: Any = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
                 parts.sentinels, sentinel_kwargs=_sentinel_options(settings, AsyncRetry)
             )
-            return cast(
-                "redis.asyncio.Redis", sentinel.master_for(parts.service, **parts.credentials, **options)
-            )
+            client: redis.asyncio.Redis = sentinel.master_for(parts.service, **parts.credentials, **options)
+            _send_in_chunks(client.connection_pool)
+            return client
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             url, max_connections=POOL_CONNECTIONS, timeout=settings.redis_timeout_seconds, **options
         )
         _check_options(pool, url)
+    _send_in_chunks(pool)
     return redis.asyncio.Redis.from_pool(pool)
+
+
+class _ChunkedSend:
+    """Sends what is long in chunks, each of which has the socket's timeout; its replies have longer.
+
+    redis-py gives all of it together that time, in which a large value may not pass a slow network.
+    """
+
+    socket_timeout: float
+    _more_seconds = 0.0
+
+    async def send_packed_command(
+        self, command: bytes | Iterable[bytes | memoryview], check_health: bool = True
+    ) -> None:
+        send: Any = super().send_packed_command  # type: ignore[misc]
+        self.socket_timeout -= self._more_seconds
+        self._more_seconds = 0.0
+        parts = [command] if isinstance(command, bytes) else list(command)
+        if max(map(len, parts), default=0) <= CHUNK_BYTES:
+            await send(parts, check_health)
+            return
+        for part in parts:
+            for chunk in split_in_chunks(part):
+                await send([chunk], check_health)
+                check_health = False
+        # what is sent is not yet received: systems buffer it
+        self._more_seconds = transfer_seconds(sum(map(len, parts)))
+        self.socket_timeout += self._more_seconds
+
+
+def _send_in_chunks(pool: redis.asyncio.ConnectionPool) -> None:
+    """Lets the connections that a pool will make send large values in chunks."""
+    own = pool.connection_class
+    pool.connection_class = type(own.__name__, (_ChunkedSend, own), {})
 
 
 async def close_async(client: redis.asyncio.Redis) -> None:

@@ -27,7 +27,7 @@ def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
     return b"".join(map(hiredis.pack_command, commands))
 
 
-def split_in_chunks(packed: bytes) -> Iterable[bytes | memoryview]:
+def split_in_chunks(packed: bytes | memoryview) -> Iterable[bytes | memoryview]:
     """Splits packed commands in chunks of `CHUNK_BYTES`."""
     if len(packed) <= CHUNK_BYTES:
         return (packed,)

@@ -23,7 +23,7 @@ async def test_every_way_in_counts_and_every_way_out_frees(producer, consumer, r
     size = len(data)
     one = await producer.submit(Submission("iris", data))
     assert await held(producer) == size
-    key = Idempotency("k", b"r", 60)
+    key = Idempotency("k", "5f" * 32, 60)
     many = [Submission("iris", data, Priority.LOW) for _ in range(3)]
     ids = await producer.submit_batch(many, key)
     assert await producer.submit_batch([Submission("iris", data)] * 3, key) == ids

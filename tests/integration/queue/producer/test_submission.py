@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
 from tests.integration.queue.commits import replace_commit
+from tests.servers import Wire
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -16,7 +18,7 @@ LARGE = json.dumps([[float(i)] * 4 for i in range(2000)]).encode()
 
 
 def key(text="k", request=b"r", ttl_seconds=60.0):
-    return Idempotency(text, request, ttl_seconds)
+    return Idempotency(text, hashlib.sha256(request).hexdigest(), ttl_seconds)
 
 
 @pytest.mark.parametrize("data", [DATA, LARGE])
@@ -211,3 +213,18 @@ async def test_many_jobs_are_on_disk_before_they_are_accepted(settings, redis_cl
     finally:
         redis_client.config_set("appendfsync", "everysec")
         await producer.close()
+
+
+async def test_large_data_passes_a_network_that_needs_longer_for_it_than_for_an_answer(
+    redis_server, settings, redis_client
+):
+    wire = Wire(redis_server.port, bytes_per_second=4_000_000)
+    slow = settings.model_copy(update={"redis_url": wire.url, "redis_timeout_seconds": 1.0})
+    producer = Producer.from_settings(slow)
+    data = memoryview(b"[" + b"1," * 5_000_000 + b"1]")
+    try:
+        job_id = await producer.submit(Submission("iris", data))
+    finally:
+        await producer.close()
+        wire.close()
+    assert redis_client.strlen(f"job:{job_id}:data") == len(data)
