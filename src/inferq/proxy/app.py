@@ -22,6 +22,7 @@ from inferq.proxy.http.auth import Authenticator
 from inferq.proxy.http.body_budget import BodyBudget
 from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.http.http_rules import HttpRules
+from inferq.proxy.http.inference_schemas import ProtocolProblem
 from inferq.proxy.http.openapi import add_problem
 from inferq.proxy.http.request_ids import RequestIdentification
 from inferq.proxy.http.request_observation import RequestObservation
@@ -53,6 +54,11 @@ _TAGS = [
         'that `ref`; or `{"event": "error", "ref", "problem": {...}}`.',
     },
     {"name": "models", "description": "What can be run."},
+    {
+        "name": "inference protocol",
+        "description": "The same as the Open Inference Protocol has it: clients of Triton and KServe work as "
+        "they are.",
+    },
     {"name": "health", "description": "How the service is."},
     {"name": "about", "description": "What this is."},
 ]
@@ -133,6 +139,7 @@ def _find_open_paths(settings: Settings) -> list[str]:
     """Returns the paths that need no key, nor do those below them."""
     is_open = {
         "/health": True,
+        "/v2/health": True,
         "/metrics": not settings.metrics_keys,
         "/ui": settings.ui != "off",  # static files; the page asks for a key itself
     }
@@ -199,7 +206,8 @@ def _make_openapi(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
             routes=app.routes,
         )
-        document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        for schema in (Problem, ProtocolProblem):
+            document["components"]["schemas"][schema.__name__] = schema.model_json_schema()
         document["components"]["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer"},
             "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
@@ -227,7 +235,7 @@ def _drop_framework_errors(document: dict[str, Any]) -> dict[str, Any]:
     for operations in document["paths"].values():
         for operation in operations.values():
             content = operation["responses"].get("422", {}).get("content", {})
-            if JSON in content:
+            if content.get(JSON, {}).get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
                 del operation["responses"]["422"]
     return document
 

@@ -149,13 +149,13 @@ def add_problem(documented: Answers, kind: ErrorKind, path: str, status: int | N
     """Adds a problem; under another status than usual if one is given."""
     status = status or TYPES[kind].status
     title = TYPES[kind].title
-    content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}
+    media_type, schema, example = problems.MEDIA_TYPE, "Problem", problems.make_example(kind, path, status)
+    if path.startswith("/v2"):
+        media_type, schema, example = JSON, "ProtocolProblem", {"error": example["detail"], **example}
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "examples": {}}}
     answer = documented.setdefault(status, {"description": "", "content": content})
     answer["description"] = f"{answer['description']} {title}.".lstrip()
-    answer["content"][problems.MEDIA_TYPE]["examples"][kind.value] = {
-        "summary": title,
-        "value": problems.make_example(kind, path, status),
-    }
+    answer["content"][media_type]["examples"][kind.value] = {"summary": title, "value": example}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         answer["headers"] = {
             "Retry-After": {

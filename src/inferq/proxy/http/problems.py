@@ -1,4 +1,8 @@
-"""Errors as `application/problem+json`, as RFC 9457 describes it."""
+"""Errors as `application/problem+json`, as RFC 9457 describes it.
+
+Below `/v2` the same document is `application/json` and has the member `error` besides, by which clients of
+the Open Inference Protocol know it.
+"""
 
 import math
 from http import HTTPStatus
@@ -17,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from inferq.errors import ErrorKind, InferqError
 from inferq.proxy.http.problem_types import TYPES
 from inferq.proxy.http.request_ids import read_id_headers
+from inferq.proxy.http.responses import JSON
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1.0
@@ -52,11 +57,11 @@ class Refusal:
         """Refuses a request."""
         if scope["type"] == "websocket" and _HTTP_RESPONSE not in scope.get("extensions", {}):
             return await send({"type": "websocket.close", "code": 4000 + self._status, "reason": self._title})
-        return await self.answer(scope["path"])(scope, receive, send)
+        return await self.answer(scope)(scope, receive, send)
 
-    def answer(self, path: str) -> Response:
-        """Makes the answer to a request for a path."""
-        return make_problem(path, self._status, self._kind, self._title, self._detail, self._headers)
+    def answer(self, scope: Scope) -> Response:
+        """Makes the answer to a request, of which the path is enough."""
+        return make_problem(scope, self._status, self._kind, self._title, self._detail, self._headers)
 
 
 def _name_kind(status: int) -> str:
@@ -64,19 +69,33 @@ def _name_kind(status: int) -> str:
 
 
 def make_problem(
-    path: str, status: int, kind: str, title: str, detail: str, headers: dict[str, str] | None = None
+    scope: Scope, status: int, kind: str, title: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
     """Makes the answer for a problem.
 
     Args:
-        path: The path of the request, not escaped.
+        scope: Of the request, with its path.
         status: HTTP status.
         kind: Name of the problem type; it becomes a URN.
         title: The type in a few words.
         detail: What is wrong and what to do, in a sentence.
         headers: Further headers.
     """
-    return Response(to_json(_document(path, status, kind, title, detail)), status, headers, MEDIA_TYPE)
+    return _respond(scope, _document(scope["path"], status, kind, title, detail), headers)
+
+
+def _respond(scope: Scope, document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    media_type = MEDIA_TYPE
+    if is_of_inference_protocol(scope):
+        # exactly this type: the client of KServe shows the error of no other
+        document, media_type = {"error": document["detail"], **document}, JSON
+    return Response(to_json(document), document["status"], headers, media_type)
+
+
+def is_of_inference_protocol(scope: Scope) -> bool:
+    """Whether a request is one of the Open Inference Protocol."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path == "/v2" or path.startswith("/v2/")
 
 
 def make_document(path: str, error: InferqError) -> dict[str, str | int]:
@@ -133,7 +152,9 @@ async def _answer_inferq_error(request: Request, error: Exception) -> Response:
     if shape.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or RETRY_AFTER_SECONDS))
     document = make_document(request.scope["path"], error)
-    return Response(to_json(document), shape.status, headers, MEDIA_TYPE)
+    if error.kind is ErrorKind.UNKNOWN_MODEL and is_of_inference_protocol(request.scope):
+        document["status"] = HTTPStatus.NOT_FOUND.value  # there the path names it
+    return _respond(request.scope, document, headers)
 
 
 async def _answer_invalid_parameters(request: Request, error: Exception) -> Response:
@@ -141,7 +162,7 @@ async def _answer_invalid_parameters(request: Request, error: Exception) -> Resp
     sentences = [f"{' '.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in details]
     kind = ErrorKind.INVALID_INPUT
     return make_problem(
-        request.scope["path"], TYPES[kind].status, kind, TYPES[kind].title, "; ".join(sentences) + "."
+        request.scope, TYPES[kind].status, kind, TYPES[kind].title, "; ".join(sentences) + "."
     )
 
 
@@ -157,7 +178,7 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         detail = f"{path} does not take {request.method}; it takes {headers['allow']}."
     else:
         detail = str(getattr(error, "detail", title))
-    return make_problem(path, status, _name_kind(status), title, detail, headers)
+    return make_problem(request.scope, status, _name_kind(status), title, detail, headers)
 
 
 def _find_methods(request: Request) -> set[str]:
@@ -183,4 +204,4 @@ async def _answer_outermost(request: Request, error: Exception) -> Response:
 async def answer_unexpected(request: Request, error: Exception) -> Response:
     """Logs an unexpected error and makes the answer for it."""
     described = log_unexpected(request.scope["path"], request.method, error)
-    return Response(to_json(described), 500, media_type=MEDIA_TYPE)
+    return _respond(request.scope, described)

@@ -20,6 +20,9 @@ from inferq.proxy.routes import (
     queue,
     queue_history,
     stream_tickets,
+    v2_models,
+    v2_repository,
+    v2_server,
     websockets,
 )
 from inferq.proxy.transport import FastRoute
@@ -44,6 +47,9 @@ for one in (
     activity.router,
     stream_tickets.router,
     models.router,
+    v2_server.router,
+    v2_models.router,
+    v2_repository.router,
     about.router,
     health.router,
     metrics.router,

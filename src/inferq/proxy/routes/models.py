@@ -68,5 +68,5 @@ async def model_metadata(request: Request, name: str) -> Response:
         model = await get_services(request).catalog.find(name)
     except UnknownModelError as error:
         title = TYPES[error.kind].title
-        return problems.make_problem(request.scope["path"], 404, error.kind, title, error.message)
+        return problems.make_problem(request.scope, 404, error.kind, title, error.message)
     return JsonResponse(model.document.to_json())

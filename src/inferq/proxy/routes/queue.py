@@ -66,7 +66,7 @@ async def model_queue(
     if numbers is None:
         kind = ErrorKind.UNKNOWN_MODEL
         detail = f"No worker has announced a model {model[:80]!r}, and none of its jobs is kept."
-        return problems.make_problem(request.scope["path"], 404, kind, TYPES[kind].title, detail)
+        return problems.make_problem(request.scope, 404, kind, TYPES[kind].title, detail)
     backlogs = await _measure_backlogs(request, {model: numbers}, target_wait_seconds)
     return JsonResponse(to_json(describe_queue(numbers, backlogs[model])))
 

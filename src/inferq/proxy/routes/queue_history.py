@@ -45,7 +45,7 @@ async def queue_history(
         detail = (
             f"There is no model {model[:80]!r}, nor are there jobs of it. GET /queue lists those that are."
         )
-        return problems.make_problem(request.scope["path"], 404, ErrorKind.UNKNOWN_MODEL, title, detail)
+        return problems.make_problem(request.scope, 404, ErrorKind.UNKNOWN_MODEL, title, detail)
     history = await get_services(request).producer.read_history([model], minutes)
     body = {
         "minutes": [

@@ -52,6 +52,7 @@ class KnownModels:
         default_name: The model of a request that names none.
         default_model: The setting. A model of this name is accepted before any has been announced.
         error: Why nothing is known; None where something is.
+        served: Names of the models that live workers serve; None where that is not known.
     """
 
     announced: Mapping[str, AnnouncedModel]
@@ -59,6 +60,7 @@ class KnownModels:
     default_name: str
     default_model: str
     error: InferqError | None = None
+    served: frozenset[str] | None = None
 
     @classmethod
     def make_unreadable(cls, default_model: str, error: InferqError) -> "KnownModels":

@@ -93,20 +93,21 @@ class ModelCatalog:
 
     async def _read(self) -> None:
         documents, workers = await asyncio.gather(self._producer.read_models(), self._read_workers())
-        announced, unavailable = self._parse_all(documents), find_unavailable(workers)
+        announced, unavailable = self._parse_all(documents), find_unavailable(workers or ())
         names = {*announced, *unavailable}
         default = self._settings.default_model
         is_set = "default_model" in self._settings.model_fields_set
         named = names.pop() if len(names) == 1 and not is_set else default
-        self._models = KnownModels(announced, unavailable, named, default)
+        served = None if workers is None else frozenset(name for one in workers for name in one.models)
+        self._models = KnownModels(announced, unavailable, named, default, served=served)
         self._read_at = time.monotonic()
 
-    async def _read_workers(self) -> list[WorkerInfo]:
-        """The live workers; none where another program has overwritten their keys: requests must go on."""
+    async def _read_workers(self) -> list[WorkerInfo] | None:
+        """The live workers; None where another program has overwritten their keys: requests must go on."""
         try:
             return await self._producer.read_workers()
         except RedisUnavailableError:
-            return []
+            return None
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._read_at < FRESH_SECONDS

@@ -225,7 +225,7 @@ class LimitedProtocol(HttpToolsProtocol):
             cycle.disconnected = cycle.response_complete = True  # this is the request that is refused
             cycle.message_event.set()
         path = self.url.partition(b"?")[0].decode("latin-1")[:_LONGEST_INSTANCE]
-        answer = problems.Refusal(status, detail).answer(path)
+        answer = problems.Refusal(status, detail).answer({"path": path})
         ids = choose_id_headers(self.headers or ())
         headers = (*self.server_state.default_headers, *answer.raw_headers, *ids, (b"connection", b"close"))
         head = [STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers)]
