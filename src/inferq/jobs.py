@@ -217,17 +217,29 @@ class Pace(NamedTuple):
 
     Attributes:
         fixed_seconds: Seconds of any claim.
-        job_seconds: Seconds for each of its jobs.
+        job_seconds: Seconds for each of its jobs, if these are of mean size.
         most_jobs: How many jobs one claim takes where as many wait.
+        byte_seconds: Seconds for each byte that a job's data has more.
+        job_bytes: That mean size: bytes of data.
     """
 
     fixed_seconds: float
     job_seconds: float
     most_jobs: int
+    byte_seconds: float = 0.0
+    job_bytes: float = 0.0
 
-    def estimate_seconds(self, jobs: float) -> float:
-        """Returns how long the worker takes for a claim of so many jobs."""
-        return self.fixed_seconds + self.job_seconds * jobs
+    def estimate_seconds(self, jobs: float, first_bytes: float | None = None) -> float:
+        """Returns how long the worker takes for a claim.
+
+        Args:
+            jobs: How many jobs it has.
+            first_bytes: Bytes of data of one of them, if that is known.
+        """
+        seconds = self.fixed_seconds + self.job_seconds * jobs
+        if first_bytes is None:
+            return seconds
+        return max(0.0, seconds + self.byte_seconds * (first_bytes - self.job_bytes))
 
 
 @dataclass(frozen=True, slots=True)

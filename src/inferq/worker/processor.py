@@ -164,9 +164,10 @@ class Processor:
 
     def _run_batch(self, jobs: list[ClaimedJob]) -> list[Outcome]:
         log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
+        size = sum([len(job.data) for job in jobs])
         began = time.perf_counter()
         outcomes = self._executor.run(jobs)
-        self._pace.note_run(jobs[0].model, len(jobs), began, time.perf_counter())
+        self._pace.note_run(jobs[0].model, len(jobs), size, began, time.perf_counter())
         self.jobs_done += len(jobs)
         self._held.note_finished(outcome.job for outcome in outcomes)
         if len(outcomes) < len(jobs):  # the others were cancelled, and have ended with that

@@ -193,7 +193,7 @@ class ClaimSimulation:
             pace = paces.get(model)
             if pace is not None:
                 paces[model] = paces.pop(model)  # its next turn comes after the others'
-            seconds = pace.estimate_seconds(claim.jobs) if pace else 0.0
+            seconds = pace.estimate_seconds(claim.jobs, claim.first_bytes) if pace else 0.0
             if number == 0:  # the next claim is made when a run begins
                 began = held[min(1, len(held) - 1)][1].started_ms / 1000
                 end = correct_end(began, seconds, at)

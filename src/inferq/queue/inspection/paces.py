@@ -22,6 +22,8 @@ def average_paces(workers: Iterable[LiveWorker]) -> dict[str, Pace]:
             fmean(pace.fixed_seconds for pace in paces),
             fmean(pace.job_seconds for pace in paces),
             max(1, round(fmean(pace.most_jobs for pace in paces))),
+            fmean(pace.byte_seconds for pace in paces),
+            fmean(pace.job_bytes for pace in paces),
         )
         for model, paces in known.items()
     }

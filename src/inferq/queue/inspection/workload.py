@@ -12,6 +12,9 @@ from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.schema.decoding import decode_paces, decode_text
 from inferq.queue.schema.ids import decode_id
 
+_MOST_DIGITS = 15
+"""No job has data of more bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunningClaim:
@@ -21,11 +24,13 @@ class RunningClaim:
         worker: Id of the worker.
         started_ms: When it claimed them, ms since 1970.
         jobs: How many are left.
+        first_bytes: Bytes of data of the first that is left; None where its record does not tell.
     """
 
     worker: str
     started_ms: int
     jobs: int
+    first_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,12 @@ def _decode_load(high: int, normal: int, low: int, claims: list[Any]) -> ModelLo
     return ModelLoad(
         dict(zip(Priority, (high, normal, low), strict=True)),
         [
-            RunningClaim(decode_id(worker), int(started_ms), jobs)
-            for worker, started_ms, jobs in batched(claims, 3, strict=True)
+            RunningClaim(decode_id(worker), int(started_ms), jobs, _decode_size(size))
+            for worker, started_ms, jobs, size in batched(claims, 4, strict=True)
             if started_ms.isdigit()
         ],
     )
+
+
+def _decode_size(size: bytes) -> int | None:
+    return int(size) if size.isdigit() and len(size) <= _MOST_DIGITS else None

@@ -7,7 +7,8 @@
 --
 -- Returns  {the server's time in ms,
 --           {for each model of which anything waits or runs: name, waiting at high, at normal, at low priority,
---            {for each claim that is leased: worker, when it was made in ms, jobs left of it}},
+--            {for each claim that is leased: worker, when it was made in ms, jobs left of it,
+--             bytes of data of the first of these, or ''}},
 --           {for each live worker: id, its models, their paces; as its heartbeat has written them, or false}}
 
 --- @include "base"
@@ -28,7 +29,7 @@ local function add_claim(claims, token)
   if not job or job.token ~= token then return end
   local count = #claims
   claims[count + 1], claims[count + 2] = job.worker or '', job.started_ms or ''
-  claims[count + 3] = (read_safely('LLEN', claim_key(token)) or 1) - 1
+  claims[count + 3], claims[count + 4] = (read_safely('LLEN', claim_key(token)) or 1) - 1, job.bytes or ''
 end
 
 local function read_model(model)

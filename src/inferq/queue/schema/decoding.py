@@ -25,6 +25,7 @@ from inferq.queue.schema.record import parse_record
 _LONGEST_HISTORY = 1000
 _LONGEST_CLAIM_SECONDS = 1e9
 _MOST_JOBS_IN_CLAIM = 1_000_000
+_MOST_BYTES = 1e15
 _MOMENTS = 1024
 """So many times are kept: jobs that were stored, claimed or ended together share them."""
 # looked up here, a word takes a tenth of the time that it takes an enumeration
@@ -120,9 +121,14 @@ def decode_paces(stored: str | bytes) -> dict[str, Pace]:
 
 def _is_pace(pace: Pace) -> bool:
     """Whether these are numbers that a worker may have measured."""
-    *seconds, most_jobs = pace
+    fixed_seconds, job_seconds, most_jobs, byte_seconds, job_bytes = pace
     return (
-        all(isinstance(one, int | float) and 0 <= one <= _LONGEST_CLAIM_SECONDS for one in seconds)
+        all(
+            isinstance(one, int | float) and 0 <= one <= _LONGEST_CLAIM_SECONDS
+            for one in (fixed_seconds, job_seconds, byte_seconds)
+        )
+        and isinstance(job_bytes, int | float)
+        and 0 <= job_bytes <= _MOST_BYTES
         and isinstance(most_jobs, int)
         and 1 <= most_jobs <= _MOST_JOBS_IN_CLAIM
     )

@@ -34,6 +34,7 @@ async def test_workload_is_what_waits_what_runs_and_who_works(producer, consumer
     [claim] = read.models["iris"].claims
     started_at = (await producer.read(jobs[0].id)).started_at
     assert (claim.worker, claim.jobs, claim.started_ms / 1000) == ("worker-1", 3, started_at.timestamp())
+    assert claim.first_bytes == len(DATA)
 
 
 async def test_waiting_and_running_jobs_tell_when_they_will_start_and_end(producer, consumer, beat):
@@ -47,6 +48,15 @@ async def test_waiting_and_running_jobs_tell_when_they_will_start_and_end(produc
     assert (last.expected_end_at - waits.expected_start_at).total_seconds() == pytest.approx(60)
 
 
+async def test_a_larger_job_that_runs_is_expected_to_end_later(producer, consumer, beat):
+    beat(iris=Pace(0.0, 30.0, 1, byte_seconds=1.0, job_bytes=len(DATA) - 12))
+    first, second = await producer.submit_batch([Submission("iris", DATA) for _ in range(2)])
+    consumer.claim(1)
+    runs, waits = await producer.read(first), await producer.read(second)
+    assert (runs.expected_end_at - runs.started_at).total_seconds() == pytest.approx(42)
+    assert waits.expected_start_at == runs.expected_end_at
+
+
 async def test_nothing_is_expected_before_a_run_and_of_a_job_that_has_ended(producer, beat):
     beat()
     job_id = await producer.submit(Submission("iris", DATA))
@@ -58,7 +68,11 @@ async def test_nothing_is_expected_before_a_run_and_of_a_job_that_has_ended(prod
 
 
 @pytest.mark.parametrize(
-    "paces", ["odd", "[]", '{"iris":[1]}', '{"iris":[-1,0,1]}', '{"iris":[1,"x",1]}', '{"iris":[1,NaN,1]}']
+    "paces",
+    [
+        *("odd", "[]", '{"iris":[1]}', '{"iris":[-1,0,1]}', '{"iris":[1,"x",1]}', '{"iris":[1,NaN,1]}'),
+        *('{"iris":[1,1,1,-1,1]}', '{"iris":[1,1,1,1,1e400]}'),
+    ],
 )
 async def test_corrupt_keys_break_no_read(producer, beat, redis_client, paces):
     beat(iris=PACE)

@@ -15,7 +15,7 @@ SECOND = Pace(0.0, 1.0, 1)
 def load(normal=0, claims=(), high=0, low=0):
     waiting = {Priority.HIGH: high, Priority.NORMAL: normal, Priority.LOW: low}
     return ModelLoad(
-        waiting, [RunningClaim(worker, round(1000 * (NOW - age)), n) for worker, age, n in claims]
+        waiting, [RunningClaim(worker, round(1000 * (NOW - age)), *more) for worker, age, *more in claims]
     )
 
 
@@ -92,6 +92,16 @@ def test_a_run_that_is_late_is_expected_to_take_as_long_again_as_it_is_late():
     assert expect_in(found, pending(1)) == (0.25, 1.25)
     found = forecast({"iris": load(1, [("w0", 60, 1)])}, {"iris": SECOND})
     assert expect_in(found, pending(1)) == (1, 2)
+
+
+def test_a_run_is_expected_to_last_by_the_size_of_its_job_and_by_no_less_than_nothing():
+    sized = Pace(0.0, 1.0, 1, byte_seconds=0.01, job_bytes=100)
+    for size, seconds in ((100, 1.0), (500, 5.0), (50, 0.5), (0, 0.0)):
+        found = forecast({"iris": load(2, [("w0", 0.0, 1, size)])}, {"iris": sized})
+        assert expect_in(found, pending(1)) == (seconds, seconds + 1.0)  # the size of what waits is not known
+    batch = sized._replace(most_jobs=8)
+    found = forecast({"iris": load(1, [("w0", 0.0, 4, 150)])}, {"iris": batch})
+    assert expect_in(found, pending(1))[0] == 4.5  # of the others only the mean
 
 
 def test_what_has_been_taken_since_the_workload_was_read_is_reckoned_with():
