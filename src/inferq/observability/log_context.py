@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from inferq.jobs import ClaimedJob
+from inferq.jobs import ClaimedJob, Job
 
 _NAMES = ("job_id", "job_ids", "request_id", "request_ids")
 _about: ContextVar[dict[str, Any] | None] = ContextVar("inferq_log_about", default=None)
@@ -35,7 +35,7 @@ def add_log_job(job_id: str) -> None:
 
 
 @contextmanager
-def log_jobs(jobs: Sequence[ClaimedJob]) -> Iterator[None]:
+def log_jobs(jobs: Sequence[ClaimedJob | Job]) -> Iterator[None]:
     """Lets lines carry the ids of jobs, and of the requests that asked for them, while the context lasts.
 
     Args:

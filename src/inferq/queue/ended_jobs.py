@@ -19,8 +19,13 @@ def ignore_ended(jobs: Sequence[Job]) -> None:
     """Tells nobody."""
 
 
-def decode_ended(answer: Sequence[Sequence[Any]]) -> list[Job]:
-    """Makes jobs of the ends that a script answers; see `lua/includes/ends.lua`."""
+def decode_changed(answer: Sequence[Sequence[Any]]) -> list[Job]:
+    """Makes jobs of what a script answers of those that it has changed.
+
+    Args:
+        answer: Of each job its id, public status, error or an empty text, and record; ends are so answered,
+            see `lua/includes/ends.lua`.
+    """
     jobs = []
     for job_id, status, message, record in answer:
         job = decode_job(decode_id(job_id), [status, None, message or None, False, record, None])

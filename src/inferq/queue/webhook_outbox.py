@@ -50,11 +50,12 @@ class OutboxLease(NamedTuple):
 
     Attributes:
         entries: The entries, the longest due first.
-        expired: How many were removed, since their job's keys have expired.
+        expired: Ids, as they are shown, of the jobs of those that were removed, since their job's keys have
+            expired.
     """
 
     entries: list[OutboxEntry]
-    expired: int
+    expired: list[str]
 
 
 class DeliveryVerdict(StrEnum):
@@ -119,7 +120,7 @@ class WebhookOutbox:
             OutboxEntry(job_id, url.decode("utf-8", "replace"), *numbers)
             for job_id, url, *numbers in batched(parts, 5, strict=True)
         ]
-        return OutboxLease(entries, expired)
+        return OutboxLease(entries, [show_id(decode_id(job_id)) for job_id in expired])
 
     def read_jobs(self, entries: Sequence[OutboxEntry]) -> list[Job | None]:
         """Reads the jobs of entries as they are now; None for one that is gone.

@@ -131,7 +131,7 @@ class WebhookSender:
                 f"The receiver did not answer: {str(error) or type(error).__name__}."
             )
         except Exception:  # the others must go on, and `done` must be called
-            log.exception("webhook_not_sent", job_id=job.id)
+            log.exception("webhook_not_sent", job_id=job.id, request_id=job.request_id or None)
             delivery = _fail_without_answer("Not sent: a fault of this service, which is in its log.")
         done(delivery)
 

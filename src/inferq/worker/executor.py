@@ -214,7 +214,8 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Ba
         except InvalidInputError as error:
             failed.append(Outcome(job, error=error))
         except Exception as error:  # whatever the data does, the worker lives on
-            log.exception("data_not_readable", job_id=job.id, model=job.model)
+            with log_jobs((job,)):
+                log.exception("data_not_readable", model=job.model)
             failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
     return failed, decoded
 

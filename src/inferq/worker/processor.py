@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from inferq.jobs import ClaimedJob, Outcome, Pace
+from inferq.observability.log_context import log_jobs
 from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.queue import Consumer, Outage, PrefetchedClaim, WaitResult
 from inferq.worker.executor import Executor
@@ -163,7 +164,8 @@ class Processor:
         self._outage.retry_until_available(self._consumer.requeue_in_doubt, self.given_up, _LAST_CALL_SECONDS)
 
     def _run_batch(self, jobs: list[ClaimedJob]) -> list[Outcome]:
-        log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
+        with log_jobs(jobs):
+            log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
         size = sum([len(job.data) for job in jobs])
         began = time.perf_counter()
         outcomes = self._executor.run(jobs)

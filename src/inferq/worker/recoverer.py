@@ -1,7 +1,10 @@
 """Recovery: jobs whose worker has died, and orphans that are in no list at all, are queued again."""
 
+from contextlib import nullcontext
+
 import structlog
 
+from inferq.observability.log_context import log_jobs
 from inferq.queue import Consumer, Outage
 from inferq.worker.periodic import Periodic
 
@@ -33,12 +36,13 @@ class Recoverer(Periodic):
     def _recover(self) -> None:
         recovered = self._consumer.recover()
         if recovered.lapsed or recovered.missing or recovered.failed:
-            log.warning(
-                "jobs_recovered",
-                lapsed=recovered.lapsed,
-                missing=recovered.missing,
-                failed=recovered.failed,
-            )
+            with log_jobs(recovered.requeued) if recovered.requeued else nullcontext():
+                log.warning(
+                    "jobs_recovered",
+                    lapsed=recovered.lapsed,
+                    missing=recovered.missing,
+                    failed=recovered.failed,
+                )
 
     def _requeue_orphans(self) -> None:
         if self._consumer.acquire_scan_step() and (orphans := self._consumer.requeue_orphans()):

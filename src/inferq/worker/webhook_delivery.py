@@ -85,7 +85,7 @@ class WebhookDelivery(Periodic):
         lease_seconds = self._settings.webhook_timeout_seconds + LEASE_SLACK_SECONDS
         entries, expired = self._outbox.lease(room, lease_seconds)
         if expired:
-            log.warning("webhooks_expired", count=expired)
+            log.warning("webhooks_expired", count=len(expired), job_ids=expired)
             self.run_soon()
         if entries:
             self._begin(entries)

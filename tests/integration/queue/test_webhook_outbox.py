@@ -30,8 +30,8 @@ async def webhook_of(producer, job_id):
 
 async def test_entry_is_leased_to_one_worker_until_its_lease_ends(outbox, ended, redis_client):
     [entry], expired = outbox.lease(10, 60)
-    assert (entry.job_id, entry.url, entry.attempts, expired) == (ended, URL, 0, 0)
-    assert outbox.lease(10, 60) == ([], 0)
+    assert (entry.job_id, entry.url, entry.attempts, expired) == (ended, URL, 0, [])
+    assert outbox.lease(10, 60) == ([], [])
     redis_client.zadd("webhooks", {ended: 1})  # the lease has ended
     [again], _ = outbox.lease(10, 61)  # of another length, as both may be handed out in one millisecond
     assert (again.id, again.ended_ms) == (entry.id, entry.ended_ms)
@@ -113,7 +113,7 @@ async def test_entry_of_a_job_that_has_expired_is_removed_and_nothing_comes_back
         assert outbox.ack([DeliveryOutcome(entry, verdict, "No.")]) == ["stale"]
     redis_client.zadd("webhooks", {ended: 1, "nosuch": 1, b"\xff:": 1})  # all are due
     redis_client.hset("jobs:records", "nosuch", "no record")
-    assert outbox.lease(10, 60)[1] == 3
+    assert sorted(outbox.lease(10, 60).expired) == sorted([ended, "nosuch", "\ufffd:"])
     assert redis_client.keys("*webhooks*") == redis_client.keys(f"job:{ended}:*") == []
 
 
@@ -138,7 +138,7 @@ async def test_job_retried_while_its_entry_waits_is_not_reported_before_it_ends(
     job_id = await producer.submit(Submission("iris", DATA, webhook=URL))
     await producer.cancel(job_id)
     await producer.retry(job_id)
-    assert outbox.lease(1, 60) == ([], 0)
+    assert outbox.lease(1, 60) == ([], [])
 
 
 async def test_large_result_is_read(outbox, producer, consumer):

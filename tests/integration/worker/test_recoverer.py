@@ -3,6 +3,7 @@ import asyncio
 from structlog.testing import capture_logs
 
 from inferq.jobs import Status
+from inferq.observability.log_context import add_log_ids
 from inferq.queue import Submission
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.redis_client.outage import Outage
@@ -12,12 +13,13 @@ DATA = b"[[5.1,3.5,1.4,0.2]]"
 
 
 async def test_recoverer_requeues_jobs_whose_lease_has_ended(settings, producer, consumer):
-    job_id = await producer.submit(Submission("iris", DATA))
+    job_id = await producer.submit(Submission("iris", DATA, request_id="r-1"))
     dead = Consumer(settings.model_copy(update={"lease_seconds": 0.01}), "worker-2", ["iris"])
     assert dead.claim(1)
     dead.close()
     await asyncio.sleep(0.02)
-    with capture_logs() as logged:
+    with capture_logs(processors=[add_log_ids]) as logged:
         assert Recoverer(consumer, Outage()).run_once()
     assert (await producer.read(job_id)).status is Status.PENDING
-    assert ("jobs_recovered", 1) in [(line["event"], line.get("lapsed")) for line in logged]
+    [line] = [line for line in logged if line["event"] == "jobs_recovered"]
+    assert (line["lapsed"], line["job_id"], line["request_id"]) == (1, job_id, "r-1")

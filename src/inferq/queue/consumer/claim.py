@@ -10,7 +10,7 @@ from inferq.jobs import ClaimedJob, Priority
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.claim_order import ClaimOrder
 from inferq.queue.consumer.large_data import LargeData
-from inferq.queue.ended_jobs import NoteEnded, decode_ended
+from inferq.queue.ended_jobs import NoteEnded, decode_changed
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import REPEATABLE
@@ -148,7 +148,7 @@ class Claimer:
             RedisError: Large data could not be fetched, as the server is away.
         """
         if len(answer) > _PARTS:
-            self._note_ended(decode_ended(answer.pop()))
+            self._note_ended(decode_changed(answer.pop()))
         model, _, found, *_, solo_priority = answer
         if solo_priority:
             self._order.solo_priority = Priority(solo_priority.decode())

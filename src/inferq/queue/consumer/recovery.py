@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inferq.jobs import Job
 from inferq.queue.consumer.access import QueueAccess
-from inferq.queue.ended_jobs import NoteEnded, decode_ended
+from inferq.queue.ended_jobs import NoteEnded, decode_changed
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.retry_policy import RetryPolicy
@@ -46,12 +47,14 @@ class Recovered:
         due: Jobs whose retry was due.
         missing: Jobs found that were popped but never claimed.
         failed: Jobs that failed for good because their worker died too often.
+        requeued: Those that had lapsed or were missing, as they wait again.
     """
 
     lapsed: int = 0
     due: int = 0
     missing: int = 0
     failed: int = 0
+    requeued: tuple[Job, ...] = ()
 
 
 class Recovery:
@@ -92,7 +95,7 @@ class Recovery:
         Raises:
             RedisUnavailableError: Redis is away.
         """
-        total, kept = [0, 0, 0, 0], set[bytes]()
+        total, kept, requeued = [0, 0, 0, 0], set[bytes](), list[Job]()
         settings, times = self._access.settings, self._times
         arguments: list[Any] = [
             RECOVER_LIMIT, to_milliseconds(times.missing_seconds), self._access.result_ttl_ms,
@@ -103,16 +106,18 @@ class Recovery:
         for model in self._models:
             for _ in range(_MOST_PASSES):
                 with redis_errors():
-                    *found, has_more, models, ended = self._access.call(
+                    *found, has_more, models, ended, again = self._access.call(
                         scripts.RECOVER, [self._access.keys.queue(model)], arguments
                     )
                 total = [sum(pair) for pair in zip(total, found, strict=True)]
                 kept.update(models)
                 self._tell(ended)
+                requeued += decode_changed(again)
                 if not has_more:
                     break
         self._forget_next(kept.difference(map(encode_id, self._models)))
-        return Recovered(*total)
+        lapsed, due, missing, failed = total
+        return Recovered(lapsed, due, missing, failed, tuple(requeued))
 
     def _forget_next(self, models: Collection[bytes]) -> None:
         """Removes ended jobs of the next of the models of others."""
@@ -131,4 +136,4 @@ class Recovery:
 
     def _tell(self, ended: Sequence[Sequence[Any]]) -> None:
         if ended:
-            self._note_ended(decode_ended(ended))
+            self._note_ended(decode_changed(ended))

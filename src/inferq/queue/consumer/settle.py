@@ -10,7 +10,7 @@ from inferq.jobs import ClaimedJob, Outcome
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.result_upload import ResultUpload
 from inferq.queue.consumer.staged_results import STAGED_MS, StagedResults
-from inferq.queue.ended_jobs import NoteEnded, decode_ended
+from inferq.queue.ended_jobs import NoteEnded, decode_changed
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.script_calls import ScriptCall
@@ -146,7 +146,7 @@ class Settler:
                 are taken out and told, so that nobody is told of them again if it is read again.
         """
         if len(answer) % 2:
-            self._note_ended(decode_ended(answer.pop()))
+            self._note_ended(decode_changed(answer.pop()))
         verdicts: list[str] = []
         for verdict, count in batched(answer, 2, strict=True):
             verdicts += [verdict.decode()] * count

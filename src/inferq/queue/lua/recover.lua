@@ -14,7 +14,8 @@
 -- ARGV[8]  longest pause before a retry, ms
 --
 -- Returns  {jobs reclaimed, retries requeued, missing jobs requeued, jobs failed, 1 if more have not started in time or else 0,
---           models of which jobs are kept, ends, see `ends`}
+--           models of which jobs are kept, ends, see `ends`; of each job reclaimed or missing a list of its id, 'pending', ''
+--           and its record}
 
 --- @include "attempts"
 --- @include "base"
@@ -43,6 +44,7 @@ local longest_lease_ms, longest_pause_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
 local leases, retries = queue .. ':leases', queue .. ':retries'
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
+local requeued = {} -- jobs that were reclaimed or missing
 local model = queue:sub(#queue_key('') + 1)
 
 -- Entries of an index later than any that can be made now: they were made before the clock was set back.
@@ -90,15 +92,18 @@ local function reclaim(id, token)
     return nil
   end
   job.state, job.alone, job.token = 'queued', '1', nil
-  save_job(id, job)
+  local record = save_job(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   add_event(id, 'pending')
-  return {id = id, priority = job.priority, sequence = tonumber(job.sequence)}
+  return {id = id, priority = job.priority, sequence = tonumber(job.sequence), record = record}
 end
 
 local function requeue(jobs)
   table.sort(jobs, function(a, b) return a.sequence > b.sequence end) -- the oldest is pushed last, so it is next
-  for _, job in ipairs(jobs) do call('RPUSH', list_key(queue, job.priority), job.id) end
+  for _, job in ipairs(jobs) do
+    call('RPUSH', list_key(queue, job.priority), job.id)
+    requeued[#requeued + 1] = {job.id, 'pending', '', job.record}
+  end
   lapsed_count = lapsed_count + #jobs
   if #jobs > 0 then add_count(queue, 'recovered', #jobs) end
 end
@@ -124,10 +129,11 @@ local function reconcile_queued(id, job, priority)
     save_job(id, job)
   elseif math.abs(now - tonumber(job.missing_ms)) >= grace_ms then -- the clock may have been set back
     job.missing_ms = nil
-    save_job(id, job)
+    local record = save_job(id, job)
     if not call('LPOS', list_key(queue, priority), id, 'RANK', -1, 'MAXLEN', 5000) then
       call('RPUSH', list_key(queue, priority), id)
       missing_count = missing_count + 1
+      requeued[#requeued + 1] = {id, 'pending', '', record}
       add_count(queue, 'recovered', 1)
     end
   end
@@ -205,4 +211,4 @@ local models = read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}
 if read_held_bytes() > 0 and not has_open_jobs(models) then add_held_bytes(-read_held_bytes()) end -- records were changed from outside
 keep_records(job_ttl_ms + ttl_ms)
 publish_events()
-return {lapsed_count, due_count, missing_count, failed_count, has_more and 1 or 0, models, unreported}
+return {lapsed_count, due_count, missing_count, failed_count, has_more and 1 or 0, models, unreported, requeued}

@@ -6,7 +6,7 @@ from typing import Any
 
 from inferq.errors import JobStateError
 from inferq.jobs import Priority, Status
-from inferq.queue.ended_jobs import NoteEnded, decode_ended
+from inferq.queue.ended_jobs import NoteEnded, decode_changed
 from inferq.queue.inspection.job_reader import JobReader, job_not_found
 from inferq.queue.producer.refusals import raise_if_refused
 from inferq.queue.redis_client import scripts
@@ -162,7 +162,7 @@ class JobControl:
 
     def _tell(self, ended: Sequence[Sequence[Any]]) -> None:
         if ended:
-            self._note_ended(decode_ended(ended))
+            self._note_ended(decode_changed(ended))
 
     async def _run(self, script: Script, key: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as it answers
         return await self._redis.run(ScriptCall(script, [key], arguments))
