@@ -1,13 +1,17 @@
-"""What is shown of a job, and of the queues: JSON bytes, with the result exactly as its worker stored it."""
+"""What is shown of a job, and of the queues: JSON bytes, with a result in JSON exactly as it is stored."""
 
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from pydantic_core import from_json, to_json
 
+from inferq.errors import InvalidInputError
 from inferq.jobs import Job, Webhook
 from inferq.queue import show_id
+from inferq.tensors.envelope import is_envelope
+from inferq.tensors.result_tensors import write_result_view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,14 +151,24 @@ def _describe_webhook(webhook: Webhook | None) -> dict[str, object] | None:
 
 
 def _write_result(job: Job) -> bytes:
-    """Returns the stored result; what a worker from outside wrote that is no JSON becomes a string."""
+    """Returns the stored result, of tensors their JSON; what a worker from outside wrote becomes a string."""
     stored = job.result
     if stored is None:
         return b"null"
+    if is_envelope(stored):
+        try:
+            return write_result_view(stored, make_result_path(job.id))
+        except InvalidInputError:
+            return to_json(stored.decode("utf-8", "replace"))
     # any program may overwrite our worker's result later, so that a small one is parsed in any case
-    if (job.is_json_known and len(stored) > _SMALL_BYTES) or is_json(stored):
+    if (job.is_form_known and len(stored) > _SMALL_BYTES) or is_json(stored):
         return stored
     return to_json(stored.decode("utf-8", "replace"))
+
+
+def make_result_path(job_id: str) -> str:
+    """Returns the path at which the result of a job can be read in each form."""
+    return f"/job/{quote(job_id.encode('utf-8', 'surrogateescape'), safe='')}/result"
 
 
 def is_json(stored: bytes) -> bool:

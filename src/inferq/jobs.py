@@ -108,7 +108,8 @@ class Job(NamedTuple):
     Attributes:
         id: The ticket: 128 random bits in hex; of a job from outside, whatever its producer chose.
         status: The public state.
-        result: Exactly what the worker wrote, mostly JSON; present once completed, unless it is large.
+        result: Exactly what the worker wrote, JSON or an envelope of tensors; present once completed, unless
+            it is large.
         error: What went wrong, for a person; present once failed.
         error_kind: The same for programs; None for jobs that an outside worker ended.
         model: Model name; None where nothing in Redis tells it.
@@ -123,8 +124,8 @@ class Job(NamedTuple):
         webhook: Where its end is reported; None for nowhere.
         model_version: Version of the model that the latest attempt ran with; None before the first.
         large_result: What stands for a large result, which is still to be read; None for any other.
-        is_json_known: Whether the result is known to be JSON, as a worker of inferq stored it. What a worker
-            from outside stored may be anything.
+        is_form_known: Whether the result is known to be JSON, or an envelope of tensors, as a worker of
+            inferq stored it. What a worker from outside stored may be anything.
         request_id: Of the request that submitted it; empty if it had none.
         traceparent: Its trace context, as W3C Trace Context writes it; empty if it has none.
         expected_start_at: When it will probably be taken; only while pending, None where that cannot be told.
@@ -149,7 +150,7 @@ class Job(NamedTuple):
     webhook: Webhook | None = None
     model_version: str | None = None
     large_result: LargeResult | None = None
-    is_json_known: bool = False
+    is_form_known: bool = False
     request_id: str = ""
     traceparent: str = ""
     expected_start_at: datetime | None = None

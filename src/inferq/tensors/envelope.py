@@ -19,6 +19,9 @@ from inferq.errors import InvalidInputError
 from inferq.tensors.values import Buffer
 
 _START = struct.Struct("<7sBII")
+HEAD_START = _START.size
+"""Where the head begins."""
+
 _MAGIC = b"\x93INFERQ"
 _VERSION = 1
 _ALIGNMENT = 64
@@ -58,6 +61,48 @@ def write_envelope(head: object, data: Iterable[Buffer] = ()) -> bytes:
     return b"".join((write_prefix(to_json(head)), *data))
 
 
+def is_envelope(payload: Buffer) -> bool:
+    """Whether bytes begin as an envelope does."""
+    return bytes(payload[: len(_MAGIC)]) == _MAGIC
+
+
+def read_lengths(first_bytes: Buffer) -> tuple[int, int]:
+    """Returns where the head ends, which begins at `HEAD_START`, and where the data begins.
+
+    Args:
+        first_bytes: At least `HEAD_START` of them.
+
+    Raises:
+        InvalidInputError: It is damaged, or of a later version.
+    """
+    try:
+        magic, version, length, offset = _START.unpack_from(first_bytes)
+    except struct.error as error:
+        raise _make_error("it ends within its first bytes") from error
+    if magic != _MAGIC:
+        raise _make_error("it does not begin as one")
+    if version != _VERSION:
+        raise _make_error(f"it is of version {version}, and only version {_VERSION} is known here")
+    if length > MOST_HEAD_BYTES or HEAD_START + length > offset:
+        raise _make_error("the lengths at its begin do not fit")
+    return HEAD_START + length, offset
+
+
+def read_head(head: Buffer) -> dict[str, Any]:
+    """Reads the head.
+
+    Raises:
+        InvalidInputError: It is no JSON object.
+    """
+    try:
+        found = from_json(bytes(head), allow_inf_nan=True)
+    except ValueError as error:
+        raise _make_error(f"its head is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise _make_error("its head is no JSON object")
+    return found
+
+
 def read_envelope(payload: Buffer) -> Envelope:
     """Reads an envelope, without a copy of its data.
 
@@ -65,23 +110,10 @@ def read_envelope(payload: Buffer) -> Envelope:
         InvalidInputError: It is damaged, or of a later version.
     """
     view = memoryview(payload)
-    try:
-        magic, version, length, offset = _START.unpack_from(view)
-    except struct.error as error:
-        raise _make_error("it ends within its first bytes") from error
-    if magic != _MAGIC:
-        raise _make_error("it does not begin as one")
-    if version != _VERSION:
-        raise _make_error(f"it is of version {version}, and only version {_VERSION} is known here")
-    if length > MOST_HEAD_BYTES or not _START.size + length <= offset <= len(view):
+    end, offset = read_lengths(view)
+    if offset > len(view):
         raise _make_error("the lengths at its begin do not fit")
-    try:
-        head = from_json(view[_START.size : _START.size + length].tobytes(), allow_inf_nan=True)
-    except ValueError as error:
-        raise _make_error(f"its head is no JSON: {error}") from error
-    if not isinstance(head, dict):
-        raise _make_error("its head is no JSON object")
-    return Envelope(head, view[offset:])
+    return Envelope(read_head(view[HEAD_START:end]), view[offset:])
 
 
 def _make_error(reason: str) -> InvalidInputError:

@@ -20,8 +20,8 @@ def read_data(payload: Buffer) -> dict[str, RawTensor | ListedTensor | MediaFile
     envelope = read_envelope(payload)
     values: dict[str, RawTensor | ListedTensor | MediaFile] = {}
     rest = envelope.data
-    for number, entry in enumerate(_read_list(envelope.head, "inputs")):
-        name = _read_name(entry, f"inputs[{number}]")
+    for number, entry in enumerate(read_list(envelope.head, "inputs")):
+        name = read_name(entry, f"inputs[{number}]")
         if name in values:
             raise InvalidInputError(f"inputs has {quote(name)} twice. Send each input once.")
         size = read_size(entry, f"inputs[{quote(name)}]")
@@ -43,9 +43,7 @@ def read_outputs(head: dict[str, Any]) -> list[str]:
     Raises:
         InvalidInputError: `outputs` is no list of objects with a name.
     """
-    return [
-        _read_name(entry, f"outputs[{number}]") for number, entry in enumerate(_read_list(head, "outputs"))
-    ]
+    return [read_name(entry, f"outputs[{number}]") for number, entry in enumerate(read_list(head, "outputs"))]
 
 
 def read_size(entry: dict[str, Any], where: str) -> int | None:
@@ -63,6 +61,30 @@ def read_size(entry: dict[str, Any], where: str) -> int | None:
             f"The binary_data_size of {where} must be a whole number from 0, got {describe(size)}."
         )
     return size
+
+
+def read_list(head: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Returns the entries of a head, inputs or outputs; none where it has none.
+
+    Raises:
+        InvalidInputError: They are no array of objects.
+    """
+    entries = head.get(name) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InvalidInputError(f"{name} must be an array of objects, got {describe(entries)}.")
+    return entries
+
+
+def read_name(entry: dict[str, Any], where: str) -> str:
+    """Returns the name of an entry.
+
+    Raises:
+        InvalidInputError: It has none.
+    """
+    name = entry.get("name")
+    if not isinstance(name, str):
+        raise InvalidInputError(f"{where} must have a name, a string, got {describe(name)}.")
+    return name
 
 
 def _read_value(
@@ -85,17 +107,3 @@ def _read_value(
     if size is None:
         return ListedTensor(datatype, shape, entry["data"])
     return RawTensor(datatype, shape, data)
-
-
-def _read_list(head: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    entries = head.get(name) or []
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InvalidInputError(f"{name} must be an array of objects, got {describe(entries)}.")
-    return entries
-
-
-def _read_name(entry: dict[str, Any], where: str) -> str:
-    name = entry.get("name")
-    if not isinstance(name, str):
-        raise InvalidInputError(f"{where} must have a name, a string, got {describe(name)}.")
-    return name

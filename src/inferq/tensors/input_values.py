@@ -2,13 +2,12 @@
 
 import binascii
 import re
-from itertools import batched
 from math import prod
 from typing import Any, cast
 
 from inferq.errors import InvalidInputError
 from inferq.tensors.file_values import read_file
-from inferq.tensors.nested_arrays import describe, measure
+from inferq.tensors.nested_arrays import describe, measure, nest
 from inferq.tensors.raw_tensors import read_datatype, read_shape
 from inferq.tensors.signature import Datatype
 from inferq.tensors.values import ListedTensor, MediaFile, RawTensor
@@ -97,9 +96,4 @@ def _nest_flat(values: list[Any], tensor: ListedTensor, where: str) -> object:
         )
     if not count:  # nested lists could not tell the axes behind the empty one
         return RawTensor(tensor.datatype, tensor.shape, b"")
-    if not tensor.shape:
-        return values[0]
-    level: list[Any] = values
-    for size in reversed(tensor.shape[1:]):
-        level = [list(part) for part in batched(level, size, strict=True)]
-    return level
+    return nest(values, tensor.shape)

@@ -2,7 +2,8 @@
 
 import json
 import math
-from itertools import chain
+from collections.abc import Sequence
+from itertools import batched, chain
 from typing import Any
 
 from inferq.errors import InvalidInputError
@@ -51,6 +52,24 @@ def measure(value: Any, where: str, axes: int | None = None) -> tuple[list[int],
         lengths.append(length)
         level = list(chain.from_iterable(level))
     return lengths, level
+
+
+def nest(values: list[Any], shape: Sequence[int]) -> Any:  # noqa: ANN401 - a single value where there is no axis
+    """Returns values in row-major order as nested lists.
+
+    Args:
+        values: As many as the shape has.
+        shape: Length of each axis. Behind an empty axis nothing is nested.
+    """
+    if not shape:
+        return values[0]
+    if 0 in shape:
+        first, *rest = shape
+        return [nest([], rest) for _ in range(first)]
+    level = values
+    for size in reversed(shape[1:]):
+        level = [list(part) for part in batched(level, size, strict=True)]
+    return level
 
 
 def format_path(index: int, lengths: list[int]) -> str:

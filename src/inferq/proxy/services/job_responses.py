@@ -23,7 +23,7 @@ async def make_job_response(producer: Producer, job: Job) -> Response:
     """
     if job.large_result is None:
         return JsonResponse(write_job_json(job))
-    view = await LargeJobView.open(producer.large_results, job, job.large_result)
+    view = await LargeJobView.open(producer.large_results, job)
     return StreamedResponse(view.read(), view.length)
 
 
@@ -37,7 +37,7 @@ async def read_view_parts(producer: Producer, job: Job) -> AsyncIterator[bytes]:
     if job.large_result is None:
         yield write_job_json(job)
         return
-    view = await LargeJobView.open(producer.large_results, job, job.large_result)
+    view = await LargeJobView.open(producer.large_results, job)
     async for part in view.read():
         yield part
 

@@ -70,7 +70,7 @@ def decode_job(job_id: str, answer: list[Any]) -> Job | None:
         large_result=LargeResult(result, read_end(record))
         if status is Status.COMPLETED and isinstance(result, int)
         else None,
-        is_json_known=_is_ended_by_us(fields),
+        is_form_known=_is_ended_by_us(fields),
         request_id=fields.get("request_id", ""),
         traceparent=fields.get("traceparent", ""),
         first_submitted_at=decode_time(fields.get("first_submitted_ms")),

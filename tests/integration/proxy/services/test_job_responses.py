@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 
 from inferq.jobs import Outcome
 from inferq.queue.inspection.large_results import PART_BYTES, PARTS_AT_ONCE, LargeResults
+from inferq.tensors.envelope import write_envelope
 from tests.integration.proxy.answers import DATA
 from tests.integration.proxy.http.test_prefer import submitted
 from tests.integration.proxy.routes.test_events import Stream
@@ -143,6 +144,33 @@ async def test_result_from_outside_too_long_to_be_parsed_is_known_by_its_ends(
         [job_id] = await submitted(client)
         end_outside(redis_client, job_id, stored)
         assert isinstance((await client.get(f"/job/{job_id}")).json()["result"], shown)
+
+
+@pytest.mark.parametrize("values", [100, 10_000, 1_000_000])
+async def test_tensors_are_shown_the_same_by_every_way_of_reading(client, consumer, values):
+    [job_id] = await submitted(client)
+    entry = {"name": "y", "datatype": "UINT8", "shape": [values], "parameters": {"binary_data_size": values}}
+    finish(consumer, write_envelope({"outputs": [entry]}, [bytes(values)]))
+    view = (await client.get(f"/job/{job_id}")).json()
+    described = {"datatype": "UINT8", "shape": [values], "bytes": values}
+    assert view["result"] == (
+        {"outputs": {"y": [0] * values}}
+        if values <= 10_000
+        else {"outputs": {"y": described}, "href": f"/job/{job_id}/result"}
+    )
+    assert (await client.post("/jobs/status", json={"job_ids": [job_id]})).json() == {"jobs": [view]}
+    async with client.stream("GET", f"/job/{job_id}/events") as response:
+        assert json.loads((await Stream(response).rest())[-1]["data"]) == view
+
+
+async def test_large_result_that_begins_like_an_envelope_and_is_none_is_shown_as_a_string(
+    client, consumer, redis_client
+):
+    [job_id] = await submitted(client)
+    finish(consumer, b"1")
+    redis_client.set(f"job:{job_id}:result", b"\x93INFERQ" + b"x" * 200_000)
+    shown = (await client.get(f"/job/{job_id}")).json()["result"]
+    assert shown == "\ufffdINFERQ" + "x" * 200_000
 
 
 async def test_large_result_is_never_whole_in_the_proxy(proxy, client, consumer):

@@ -20,7 +20,7 @@ async def test_result_that_our_worker_stored_is_known_to_be_json(producer, consu
     job_id = await producer.submit(Submission("iris", b"[1]"))
     consumer.finish([Outcome(job, result=result_of(size)) for job in consumer.claim(1)])
     job = await producer.read(job_id)
-    assert (job.status, job.is_json_known) == (Status.COMPLETED, True)
+    assert (job.status, job.is_form_known) == (Status.COMPLETED, True)
 
 
 async def test_result_of_a_job_that_was_retried_is_known_to_be_json(producer, settings):
@@ -34,7 +34,7 @@ async def test_result_of_a_job_that_was_retried_is_known_to_be_json(producer, se
     consumer.finish([Outcome(job, result=b"1")])
     consumer.close()
     job = await producer.read(job_id)
-    assert (job.status, job.attempts, job.is_json_known) == (Status.COMPLETED, 2, True)
+    assert (job.status, job.attempts, job.is_form_known) == (Status.COMPLETED, 2, True)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -51,7 +51,7 @@ async def test_result_that_a_worker_from_outside_stored_is_not(
         consumer.finish([Outcome(job, result=b"1") for job in claimed] or [])
         consumer.recover()
     job = await producer.read(job_id)
-    assert (job.status, job.is_json_known) == (Status.COMPLETED, False)
+    assert (job.status, job.is_form_known) == (Status.COMPLETED, False)
 
 
 async def test_result_that_was_stored_beside_a_failure_of_ours_is_not(producer, consumer, redis_client):
@@ -60,4 +60,4 @@ async def test_result_that_was_stored_beside_a_failure_of_ours_is_not(producer, 
     redis_client.set(f"job:{job_id}:result", "late")
     redis_client.set(f"job:{job_id}:status", "completed")
     job = await producer.read(job_id)
-    assert (job.result, job.is_json_known) == (b"late", False)
+    assert (job.result, job.is_form_known) == (b"late", False)

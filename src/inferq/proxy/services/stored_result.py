@@ -1,0 +1,72 @@
+"""The result of a job as it is stored, read where it is asked for: no process holds a whole large one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from inferq.jobs import Job
+from inferq.queue import LargeResults
+from inferq.tensors.envelope import is_envelope
+from inferq.tensors.result_tensors import ResultHead, check_length, measure_head, read_result_head
+
+_LONGEST_ON_LOOP_BYTES = 65536
+"""A longer head is parsed in a thread."""
+
+
+class StoredResult:
+    """The result of a completed job.
+
+    Args:
+        results: Reads large results.
+        job: The job, which has a result.
+    """
+
+    def __init__(self, results: LargeResults, job: Job) -> None:
+        self._results, self._job = results, job
+        self._first = b""
+        self.length = job.result_bytes
+
+    async def read_first(self) -> bytes:
+        """Returns the first part; all of a short result.
+
+        Raises:
+            JobNotFoundError: The result has gone since the job was read.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        if not self._first and self.length:
+            self._first = await self._read_part(0)
+        return self._first
+
+    async def read_parts(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yields the bytes from one to another, part by part, each when it is asked for; see `read_first`."""
+        stop = self.length if end is None else end
+        first = await self.read_first()
+        while start < stop:
+            part = first[start:] if start < len(first) else await self._read_part(start)
+            part = part[: stop - start]
+            start += len(part)
+            yield part
+
+    async def read(self, start: int = 0, end: int | None = None) -> bytes:
+        """Returns the bytes from one to another at once; see `read_first`."""
+        return b"".join([part async for part in self.read_parts(start, end)])
+
+    async def read_head(self) -> ResultHead | None:
+        """Returns what the head of an envelope says; None where the result is none. See `read_first`.
+
+        Raises:
+            InvalidInputError: It is damaged.
+        """
+        first = await self.read_first()
+        if not is_envelope(first):
+            return None
+        length = measure_head(first)
+        if length > _LONGEST_ON_LOOP_BYTES:
+            head = await asyncio.to_thread(read_result_head, await self.read(0, length))
+        else:
+            head = read_result_head(first)
+        check_length(head, self.length)
+        return head
+
+    async def _read_part(self, start: int) -> bytes:
+        whole = self._job.result
+        return await self._results.read_part(self._job, start) if whole is None else whole[start:]

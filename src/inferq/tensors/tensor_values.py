@@ -1,0 +1,68 @@
+"""The values of raw tensors as Python's own, which JSON can hold, without NumPy."""
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from inferq.tensors.raw_tensors import read_strings
+from inferq.tensors.signature import Datatype
+from inferq.tensors.values import ITEM_BYTES, Buffer, RawTensor
+
+_CODES = {
+    Datatype.UINT8: "B",
+    Datatype.UINT16: "H",
+    Datatype.UINT32: "I",
+    Datatype.UINT64: "Q",
+    Datatype.INT8: "b",
+    Datatype.INT16: "h",
+    Datatype.INT32: "i",
+    Datatype.INT64: "q",
+    Datatype.FP16: "e",
+    Datatype.FP32: "f",
+    Datatype.FP64: "d",
+}
+_DIGITS = {Datatype.FP16: (3, 4, 5), Datatype.FP32: (6, 7, 8, 9)}
+"""With so many significant digits some values are told from all others; with the last number, all are."""
+
+
+def list_values(datatype: Datatype, data: Buffer) -> list[Any]:
+    """Returns the values of a tensor, or of a part of it, in their order.
+
+    Floats of less than 64 bits become those that print as their own shortest decimal: 0.1, not
+    0.10000000149011612. A million of FP32 takes about a second.
+
+    Args:
+        datatype: Any but BYTES.
+        data: The values as a raw tensor has them.
+    """
+    if datatype is Datatype.BOOL:
+        return [value != 0 for value in bytes(data)]
+    values = list(struct.unpack(f"<{len(data) // ITEM_BYTES[datatype]}{_CODES[datatype]}", data))
+    return _shorten(values, datatype) if datatype in _DIGITS else values
+
+
+def list_all_values(tensor: RawTensor) -> list[Any]:
+    """Returns all values of a tensor as the Open Inference Protocol has it, of any datatype.
+
+    Raises:
+        InvalidInputError: It is of BYTES, and they are not what its shape promises.
+    """
+    if tensor.datatype is Datatype.BYTES:
+        return read_strings(tensor, "The tensor")
+    return list_values(tensor.datatype, tensor.data)
+
+
+def _shorten(values: list[float], datatype: Datatype) -> list[float]:
+    fewest, *more = _DIGITS[datatype]
+    short = [float(f"{value:.{fewest}g}") for value in values]
+    left: Sequence[int] = range(len(values))
+    for digits in more:
+        form = f"<{len(left)}{_CODES[datatype]}"
+        again = struct.unpack(form, struct.pack(form, *[short[index] for index in left]))
+        # what is not a number stays as it is
+        left = [
+            index for index, value in zip(left, again, strict=True) if value != values[index] == values[index]
+        ]
+        for index in left:
+            short[index] = float(f"{values[index]:.{digits}g}")
+    return short
