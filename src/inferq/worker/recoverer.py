@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import structlog
 
 from inferq.observability.log_context import log_jobs
-from inferq.queue import Consumer, Outage
+from inferq.queue import Consumer, Outage, show_id
 from inferq.worker.periodic import Periodic
 
 PAUSE_SECONDS = 1.0
@@ -43,6 +43,8 @@ class Recoverer(Periodic):
                     missing=recovered.missing,
                     failed=recovered.failed,
                 )
+        if recovered.lost:
+            log.warning("jobs_lost", job_ids=list(map(show_id, recovered.lost)))
 
     def _requeue_orphans(self) -> None:
         if self._consumer.acquire_scan_step() and (orphans := self._consumer.requeue_orphans()):

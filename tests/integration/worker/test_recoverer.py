@@ -8,6 +8,7 @@ from inferq.queue import Submission
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.redis_client.outage import Outage
 from inferq.worker.recoverer import Recoverer
+from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
@@ -23,3 +24,15 @@ async def test_recoverer_requeues_jobs_whose_lease_has_ended(settings, producer,
     assert (await producer.read(job_id)).status is Status.PENDING
     [line] = [line for line in logged if line["event"] == "jobs_recovered"]
     assert (line["lapsed"], line["job_id"], line["request_id"]) == (1, job_id, "r-1")
+
+
+async def test_job_whose_record_was_deleted_is_named_once(producer, consumer, redis_client):
+    job_id = await producer.submit(Submission("iris", DATA))
+    redis_client.brpop("queue:iris")
+    redis_client.hdel("jobs:records", job_id)
+    redis_client.delete(f"job:{job_id}:data")  # else it is an orphan
+    recoverer = Recoverer(consumer, Outage())
+    with capture_logs() as logged:
+        wait_until(lambda: (recoverer.run_once(), logged)[1], what="a line")
+        recoverer.run_once()
+    assert [(line["event"], line.get("job_ids")) for line in logged] == [("jobs_lost", [job_id])]

@@ -48,6 +48,7 @@ class Recovered:
         missing: Jobs found that were popped but never claimed.
         failed: Jobs that failed for good because their worker died too often.
         requeued: Those that had lapsed or were missing, as they wait again.
+        lost: Ids of jobs that had not ended and whose record another program has deleted: nothing is left.
     """
 
     lapsed: int = 0
@@ -55,6 +56,7 @@ class Recovered:
     missing: int = 0
     failed: int = 0
     requeued: tuple[Job, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class Recovery:
@@ -95,7 +97,8 @@ class Recovery:
         Raises:
             RedisUnavailableError: Redis is away.
         """
-        total, kept, requeued = [0, 0, 0, 0], set[bytes](), list[Job]()
+        total, kept = [0, 0, 0, 0], set[bytes]()
+        requeued, lost = list[Job](), list[str]()
         settings, times = self._access.settings, self._times
         arguments: list[Any] = [
             RECOVER_LIMIT, to_milliseconds(times.missing_seconds), self._access.result_ttl_ms,
@@ -106,18 +109,19 @@ class Recovery:
         for model in self._models:
             for _ in range(_MOST_PASSES):
                 with redis_errors():
-                    *found, has_more, models, ended, again = self._access.call(
+                    *found, has_more, models, ended, again, vanished = self._access.call(
                         scripts.RECOVER, [self._access.keys.queue(model)], arguments
                     )
                 total = [sum(pair) for pair in zip(total, found, strict=True)]
                 kept.update(models)
                 self._tell(ended)
                 requeued += decode_changed(again)
+                lost += map(decode_id, vanished)
                 if not has_more:
                     break
         self._forget_next(kept.difference(map(encode_id, self._models)))
         lapsed, due, missing, failed = total
-        return Recovered(lapsed, due, missing, failed, tuple(requeued))
+        return Recovered(lapsed, due, missing, failed, tuple(requeued), tuple(lost))
 
     def _forget_next(self, models: Collection[bytes]) -> None:
         """Removes ended jobs of the next of the models of others."""

@@ -15,7 +15,7 @@
 --
 -- Returns  {jobs reclaimed, retries requeued, missing jobs requeued, jobs failed, 1 if more have not started in time or else 0,
 --           models of which jobs are kept, ends, see `ends`; of each job reclaimed or missing a list of its id, 'pending', ''
---           and its record}
+--           and its record, ids of jobs whose record has vanished}
 
 --- @include "attempts"
 --- @include "base"
@@ -44,7 +44,7 @@ local longest_lease_ms, longest_pause_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
 local leases, retries = queue .. ':leases', queue .. ':retries'
 local lapsed_count, due_count, missing_count, failed_count = 0, 0, 0, 0
-local requeued = {} -- jobs that were reclaimed or missing
+local requeued, lost = {}, {} -- jobs that were reclaimed or missing; that have no record any more
 local model = queue:sub(#queue_key('') + 1)
 
 -- Entries of an index later than any that can be made now: they were made before the clock was set back.
@@ -145,7 +145,10 @@ local unleased = {} -- whose lease has been lost
 local function reconcile(id, priority)
   local job = read_job(id)
   if not job or job.state == 'ended' then
-    if call('ZREM', open_key(queue, priority), id) == 1 and not call('HGET', RECORDS, id) then add_count(queue, 'lost', 1) end
+    if call('ZREM', open_key(queue, priority), id) == 1 and not call('HGET', RECORDS, id) then
+      add_count(queue, 'lost', 1)
+      lost[#lost + 1] = id
+    end
   elseif job.state == 'leased' then
     if not call('ZSCORE', leases, job.token) then unleased[#unleased + 1] = reclaim(id, job.token) end
   elseif job.state == 'retrying' then
@@ -211,4 +214,4 @@ local models = read_safely('SMEMBERS', prefix .. 'jobs:queues') or {}
 if read_held_bytes() > 0 and not has_open_jobs(models) then add_held_bytes(-read_held_bytes()) end -- records were changed from outside
 keep_records(job_ttl_ms + ttl_ms)
 publish_events()
-return {lapsed_count, due_count, missing_count, failed_count, has_more and 1 or 0, models, unreported, requeued}
+return {lapsed_count, due_count, missing_count, failed_count, has_more and 1 or 0, models, unreported, requeued, lost}
