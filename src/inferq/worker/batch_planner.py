@@ -4,7 +4,8 @@ A model that is fast, or whose runs have a high fixed cost, is given many rows a
 for each row gets one job at a time, so that idle workers share the queue.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 from inferq.models.decoded_job import DecodedJob
 from inferq.worker.batch import Batch
@@ -16,6 +17,28 @@ _MAX_GROWTH = 4
 """How many times more rows than ever seen a run may be given: beyond, the learned cost is a guess."""
 _NEW_SHARE = 0.1
 """How much the latest jobs count in the mean of rows per job."""
+MOST_OUTPUT_BYTES = 32 * 1024 * 1024
+"""Of one run's outputs and one claim's results, unless a single job has more."""
+_CLAIM_DATA_BYTES = 16 * 1024 * 1024
+"""Data that a claim is to bring at most: half of what the script hands out, as jobs differ in size."""
+
+
+class Work(NamedTuple):
+    """What came of a claim.
+
+    Attributes:
+        jobs: How many jobs were run, at least one.
+        rows: How many rows they had.
+        runs: In how many runs.
+        data_bytes: How much data they had.
+        result_bytes: How long their results are.
+    """
+
+    jobs: int
+    rows: int
+    runs: int
+    data_bytes: int = 0
+    result_bytes: int = 0
 
 
 class BatchPlanner:
@@ -25,23 +48,39 @@ class BatchPlanner:
         sharing_key: Returns what jobs must have in common to share a run, from one of them.
         budget_seconds: Longest run accepted for the sake of throughput.
         shares_runs: Whether jobs may share a run at all.
+        output_bytes: How many bytes of outputs a row has.
     """
 
     def __init__(
-        self, sharing_key: Callable[[DecodedJob], object], budget_seconds: float, *, shares_runs: bool
+        self,
+        sharing_key: Callable[[DecodedJob], object],
+        budget_seconds: float,
+        *,
+        shares_runs: bool,
+        output_bytes: float = 0.0,
     ) -> None:
         self._sharing_key = sharing_key
         self._budget_seconds = budget_seconds
         self._shares_runs = shares_runs
         self._cost = RunCost()
         self._rows_per_job = 1.0
+        self._output_bytes = output_bytes  # of a row
+        self._data_bytes = 0.0  # of a job
 
     def plan_claim(self) -> int:
         """Returns how many jobs to claim at once, in view of what runs have cost so far; at least 1."""
+        return max(1, min(self._plan_by_cost(), self._plan_by_bytes()))
+
+    def _plan_by_cost(self) -> int:
         if self._shares_runs:
             return plan_jobs(self._rows_per_run(), self._rows_per_job)
         seconds_per_job = self._cost.estimate().seconds(self._rows_per_job)
         return plan_jobs(int(self._budget_seconds / seconds_per_job), 1.0) if seconds_per_job else 1
+
+    def _plan_by_bytes(self) -> int:
+        result_bytes = self._output_bytes * self._rows_per_job
+        most = MAX_JOBS * max(self._data_bytes / _CLAIM_DATA_BYTES, result_bytes / MOST_OUTPUT_BYTES)
+        return int(MAX_JOBS / max(most, 1.0))
 
     def plan_batches(self, batch: Batch) -> list[Batch]:
         """Divides jobs into batches that can share a run.
@@ -54,7 +93,7 @@ class BatchPlanner:
         """
         if not self._shares_runs:
             return list(batch.split())
-        most_rows = 2 * self._rows_per_run()
+        most_rows = min(2.0 * self._rows_per_run(), MOST_OUTPUT_BYTES / max(self._output_bytes, 1.0))
         planned: list[Batch] = []
         open_batches: dict[object, Batch] = {}
         for job, decoded in zip(batch.jobs, batch.decoded, strict=True):
@@ -75,17 +114,17 @@ class BatchPlanner:
         """
         self._cost.add(max(1, rows), seconds)
 
-    def learn(self, batches: Sequence[Batch], seconds: float) -> None:
-        """Notes what the runs of some batches have cost.
+    def learn(self, work: Work, seconds: float) -> None:
+        """Notes what came of a claim.
 
         Args:
-            batches: At least one.
+            work: Its jobs, and how they were run.
             seconds: How long all took, with reading data and writing results.
         """
-        jobs = sum(len(batch) for batch in batches)
-        rows = sum(batch.total_rows for batch in batches)
-        self._rows_per_job += _NEW_SHARE * (rows / jobs - self._rows_per_job)
-        self.add_cost(rows // len(batches), seconds / len(batches))
+        self._rows_per_job += _NEW_SHARE * (work.rows / work.jobs - self._rows_per_job)
+        self._data_bytes = _follow(self._data_bytes, work.data_bytes / work.jobs)
+        self._output_bytes = _follow(self._output_bytes, work.result_bytes / max(work.rows, work.jobs))
+        self.add_cost(work.rows // work.runs, seconds / work.runs)
 
     def _rows_per_run(self) -> int:
         return plan_rows(self._cost.estimate(), self._cost.most_rows, self._budget_seconds)
@@ -115,3 +154,8 @@ def plan_rows(cost: LinearCost, most_rows: float, budget_seconds: float) -> int:
 def plan_jobs(rows: int, rows_per_job: float) -> int:
     """Returns how many jobs have about so many rows together: 1 to `MAX_JOBS`."""
     return max(1, min(MAX_JOBS, int(rows / max(1.0, rows_per_job))))
+
+
+def _follow(before: float, latest: float) -> float:
+    """A mean that rises at once, since memory is at stake, and falls slowly."""
+    return max(latest, before + _NEW_SHARE * (latest - before))

@@ -5,6 +5,7 @@ take its scale from all of them. Jobs may share a run where each gets the result
 the graph of the model does not tell, runs of jobs with different values do.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,10 @@ _MANY_JOBS = 12
 """Jobs like the sample in a large probe, for models that search for neighbours, duplicates or outliers."""
 _MANY_LABEL_JOBS = 48
 """The same of a model that gives labels alone: few of them change with a scale."""
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of inputs and outputs of jobs in a probe: ONNX Runtime keeps the memory of its largest run."""
+_FEWEST_ROWS = 3
+"""In a probe with several jobs: two that differ, and one of large values."""
 _RELATIVE, _OF_LARGEST, _ABSOLUTE = 1e-2, 1e-3, 1e-6
 """How much may change with the number of rows, since ONNX Runtime chooses its kernels by it."""
 
@@ -42,11 +47,13 @@ class ProbeResult:
         may_share_runs: Whether jobs may share a run.
         reason: Why not, as a clause; None where they may, and for a model whose batch axis is fixed.
         costs: Rows and seconds of each run that was measured.
+        output_bytes: How many bytes of outputs a row has; 0 where the model does not take the sample.
     """
 
     may_share_runs: bool
     reason: str | None = None
     costs: tuple[tuple[int, float], ...] = ()
+    output_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,57 +85,90 @@ def probe_model(model: Model, handle: RunHandle | None = None) -> ProbeResult:
     rows = max(1, sample.rows)
     started_at = time.perf_counter()
     try:
-        model.run(sample.inputs, handle)
+        outputs = model.run(sample.inputs, handle)
     except ModelError as error:
         if handle is not None and handle.is_stopped:
             raise
         return ProbeResult(may_share_runs=False, reason=error.message)
     seconds = time.perf_counter() - started_at
     costs: tuple[tuple[int, float], ...] = ((rows, seconds),)
-    if model.dependence:
-        reason = f"{model.dependence}; batch = true in model.toml passes over that"
-        return ProbeResult(may_share_runs=False, reason=reason, costs=costs)
-    if not model.document.batched:
-        return ProbeResult(may_share_runs=False, costs=costs)
-    if seconds > _LONG_RUN_SECONDS:
-        reason = f"it takes {seconds:.2g} s, too long to probe it with several jobs"
-        return ProbeResult(may_share_runs=False, reason=reason, costs=costs)
-    found = _compare_within_limit(model, sample.inputs, is_large=seconds < _SHORT_RUN_SECONDS)
+    output_bytes = _count_bytes(outputs) / rows
+    most_rows = int(_MOST_BYTES / max(output_bytes + _count_bytes(sample.inputs) / rows, 1.0))
+    del outputs
+    reason = _find_obstacle(model, seconds, most_rows)
+    if reason is not None or not model.document.batched:
+        return ProbeResult(may_share_runs=False, reason=reason, costs=costs, output_bytes=output_bytes)
+    found = _compare_within_limit(
+        model, sample.inputs, is_large=seconds < _SHORT_RUN_SECONDS, most_rows=most_rows
+    )
     if found.rows:
         costs = (*costs, (found.rows, found.seconds))
-    return ProbeResult(may_share_runs=found.reason is None, reason=found.reason, costs=costs)
+    return ProbeResult(
+        may_share_runs=found.reason is None, reason=found.reason, costs=costs, output_bytes=output_bytes
+    )
 
 
-def _compare_within_limit(model: Model, sample: Inputs, *, is_large: bool) -> Comparison:
+def _find_obstacle(model: Model, seconds: float, most_rows: int) -> str | None:
+    """Returns why jobs are not even tried together, as a clause; None if nothing is known against it."""
+    if model.dependence:
+        return f"{model.dependence}; batch = true in model.toml passes over that"
+    if not model.document.batched:
+        return None
+    if seconds > _LONG_RUN_SECONDS:
+        return f"it takes {seconds:.2g} s, too long to probe it with several jobs"
+    if most_rows < _FEWEST_ROWS:
+        return f"a row's inputs and outputs have more than {_MOST_BYTES // _FEWEST_ROWS // 1_000_000} MB"
+    return None
+
+
+def _count_bytes(arrays: Inputs) -> int:
+    return sum(array.nbytes for array in arrays.values())
+
+
+def _compare_within_limit(model: Model, sample: Inputs, *, is_large: bool, most_rows: int) -> Comparison:
     handle = RunHandle()
     timer = threading.Timer(_LONGEST_PROBE_SECONDS, handle.stop)  # made-up values may make a loop endless
     timer.start()
     try:
-        found = compare_runs(partial(model.run, handle=handle), sample, is_large=is_large)
+        run = partial(model.run, handle=handle)
+        found = compare_runs(run, sample, is_large=is_large, most_rows=most_rows)
     finally:
         timer.cancel()
     return Comparison("the probe took too long") if handle.is_stopped else found
 
 
-def compare_runs(run: Callable[[Inputs], Inputs], sample: Inputs, *, is_large: bool) -> Comparison:
+def compare_runs(
+    run: Callable[[Inputs], Inputs], sample: Inputs, *, is_large: bool, most_rows: float = math.inf
+) -> Comparison:
     """Runs jobs one by one and together, and compares their results.
 
     Args:
         run: Runs the model, whose inputs all have rows; raises ModelError where it fails.
         sample: Inputs of a job. Those that are all zeros show nothing, so that others are made up.
         is_large: Whether there is time for a few dozen runs.
+        most_rows: Most rows of all jobs together; there are two jobs at least, and one of large values.
     """
     values = {name: probe_inputs.fill_zeros(array) for name, array in sample.items()}
+    count = _count_rows(values)
+    if count > 1 and 3 * count + 1 > most_rows:  # itself, others made of it, a single row
+        count = max(1, int(most_rows) // 3)
+        values = {name: array[:count] for name, array in values.items()}
     row = {name: array[:1] for name, array in values.items()}
-    jobs, results = [], []
-    for job in (values, row, *_vary(values)):
+    most_rows -= count  # for the last one
+    jobs: list[Inputs] = []
+    results: list[Inputs] = []
+    for job in (values, row, *_vary(values)) if count > 1 else (values, *_vary(values), row):
+        if len(jobs) > 1 and sum(map(_count_rows, [*jobs, job])) > most_rows:
+            break
         try:
             results.append(run(job))
             jobs.append(job)
         except ModelError as error:  # the model need not accept made-up values
-            if job is row and jobs:
+            if job is row and jobs and count > 1:
                 return Comparison(f"it does not take a single row: {error.message}")
     for job in _make_many(values, results) if is_large else ():
+        if sum(map(_count_rows, [*jobs, job])) > most_rows:
+            break
         with suppress(ModelError):
             results.append(run(job))
             jobs.append(job)
@@ -142,10 +182,14 @@ def compare_runs(run: Callable[[Inputs], Inputs], sample: Inputs, *, is_large: b
     except ModelError as error:
         return Comparison(f"it fails with several: {error.message}")
     seconds = time.perf_counter() - started_at
-    rows = [len(next(iter(job.values()))) for job in (*jobs, *last)]
+    rows = [_count_rows(job) for job in (*jobs, *last)]
     output = _find_difference(together, results, rows)
     reason = output and f"jobs change each other's {output!r}, or it has not one entry for each row"
     return Comparison(reason, sum(rows), seconds)
+
+
+def _count_rows(job: Inputs) -> int:
+    return len(next(iter(job.values())))
 
 
 def _are_equal(job: Inputs, other: Inputs) -> bool:
@@ -161,7 +205,7 @@ def _runs(run: Callable[[Inputs], Inputs], job: Inputs) -> bool:
 
 
 def _vary(values: Inputs) -> list[Inputs]:
-    changes = (probe_inputs.reverse, probe_inputs.negate, probe_inputs.make_zeros_like)
+    changes = (probe_inputs.negate, probe_inputs.reverse, probe_inputs.make_zeros_like)
     return [{name: change(array) for name, array in values.items()} for change in changes]
 
 

@@ -22,7 +22,7 @@ from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.observability.traces import Traces
 from inferq.settings import Settings
 from inferq.worker.batch import Batch
-from inferq.worker.batch_planner import BatchPlanner
+from inferq.worker.batch_planner import BatchPlanner, Work
 from inferq.worker.batch_probe import probe_model
 from inferq.worker.watchdog import Watchdog, WatchedRun
 
@@ -72,7 +72,10 @@ class Executor:
         if probe.reason:
             log.info("model_runs_jobs_one_by_one", model=model.name, reason=probe.reason)
         planner = BatchPlanner(
-            model.make_sharing_key, self._settings.batch_budget_seconds, shares_runs=probe.may_share_runs
+            model.make_sharing_key,
+            self._settings.batch_budget_seconds,
+            shares_runs=probe.may_share_runs,
+            output_bytes=probe.output_bytes,
         )
         for rows, seconds in probe.costs:
             planner.add_cost(rows, seconds)
@@ -110,7 +113,7 @@ class Executor:
             outcomes += self._run_batch(model, batch)
         if batches:  # learned when the next limits are asked for, since clients wait for the outcomes
             seconds = time.perf_counter() - started_at
-            self._learn_latest = partial(planner.learn, batches, seconds)
+            self._learn_latest = partial(planner.learn, _measure_work(jobs, batches, outcomes), seconds)
         return outcomes
 
     def _learn(self) -> None:
@@ -218,6 +221,16 @@ def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Ba
                 log.exception("data_not_readable", model=job.model)
             failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
     return failed, decoded
+
+
+def _measure_work(jobs: Sequence[ClaimedJob], batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> Work:
+    return Work(
+        jobs=sum([len(batch) for batch in batches]),
+        rows=sum([batch.total_rows for batch in batches]),
+        runs=len(batches),
+        data_bytes=sum([len(job.data) for job in jobs]),
+        result_bytes=sum([len(outcome.result or b"") for outcome in outcomes]),
+    )
 
 
 def _make_size_error(result: bytes, most: int) -> ResultTooLargeError:

@@ -25,8 +25,16 @@ class HeldJobs:
             self._jobs[job.token, job.id] = job
 
     def note_finished(self, jobs: Iterable[ClaimedJob]) -> None:
-        """Notes that the runs of these jobs are over: their ends may be stored at any moment."""
-        self._finished.update((job.token, job.id) for job in jobs)
+        """Notes that the runs of these jobs are over: their ends may be stored at any moment.
+
+        Args:
+            jobs: The jobs; what they lack of their data is not kept here either.
+        """
+        for job in jobs:
+            lease = job.token, job.id
+            self._finished.add(lease)
+            if not job.data and lease in self._jobs:
+                self._jobs[lease] = job
 
     def is_unfinished(self, job: ClaimedJob) -> bool:
         """Whether a job is held and its run is not over."""

@@ -17,6 +17,8 @@ from inferq.worker.finisher import Finisher
 from inferq.worker.held_jobs import HeldJobs
 from inferq.worker.pace_meter import PaceMeter
 
+_LARGE_DATA_BYTES = 64 * 1024
+"""Longer data is not kept once its run is over."""
 _LAST_CALL_SECONDS = 2.0
 """How long an idle worker that is told to stop waits for a server that is away."""
 
@@ -164,17 +166,23 @@ class Processor:
         self._outage.retry_until_available(self._consumer.requeue_in_doubt, self.given_up, _LAST_CALL_SECONDS)
 
     def _run_batch(self, jobs: list[ClaimedJob]) -> list[Outcome]:
+        """Runs the jobs of a claim, and empties the list: who called this may have it for long.
+
+        Returns:
+            How they ended; with the jobs, but without their data where it is long.
+        """
         with log_jobs(jobs):
             log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
         size = sum([len(job.data) for job in jobs])
         began = time.perf_counter()
-        outcomes = self._executor.run(jobs)
+        outcomes = [*map(_drop_data, self._executor.run(jobs))]
         self._pace.note_run(jobs[0].model, len(jobs), size, began, time.perf_counter())
         self.jobs_done += len(jobs)
         self._held.note_finished(outcome.job for outcome in outcomes)
         if len(outcomes) < len(jobs):  # the others were cancelled, and have ended with that
             kept = {outcome.job.id for outcome in outcomes}
             self._held.discard(job for job in jobs if job.id not in kept)
+        jobs.clear()
         return outcomes
 
     def _wait_and_claim(self, outcomes: list[Outcome]) -> tuple[list[ClaimedJob], list[Outcome]]:
@@ -276,3 +284,9 @@ class Processor:
     def _requeue(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
             self._outage.retry_until_available(lambda: self._consumer.requeue(jobs), self.given_up)
+
+
+def _drop_data(outcome: Outcome) -> Outcome:
+    """The same with a job that has no data, if its data is long: while it is stored, nobody needs that."""
+    job = outcome.job
+    return outcome._replace(job=job._replace(data=b"")) if len(job.data) > _LARGE_DATA_BYTES else outcome

@@ -8,7 +8,7 @@ import pytest
 from inferq.jobs import ClaimedJob
 from inferq.models.decoded_job import DecodedJob
 from inferq.worker.batch import Batch
-from inferq.worker.batch_planner import MAX_JOBS, BatchPlanner, plan_jobs, plan_rows
+from inferq.worker.batch_planner import MAX_JOBS, MOST_OUTPUT_BYTES, BatchPlanner, Work, plan_jobs, plan_rows
 from inferq.worker.run_cost import LinearCost, RunCost
 
 BUDGET = 0.05
@@ -166,13 +166,36 @@ def test_jobs_of_many_rows_are_claimed_fewer_at_a_time():
     planner = make_planner(most_rows=100)
     before = planner.plan_claim()
     for _ in range(50):
-        planner.learn([make_batch((1, 50), (1, 50))], 1e-6)
+        planner.learn(Work(jobs=2, rows=100, runs=1), 1e-6)
     assert planner.plan_claim() < before / 4
+
+
+@pytest.mark.parametrize("shares_runs", [True, False])
+def test_jobs_with_much_data_or_long_results_are_claimed_fewer_at_a_time(shares_runs):
+    for heavy in ({"data_bytes": 40_000_000}, {"result_bytes": 80_000_000}):
+        planner = make_planner(shares_runs=shares_runs)
+        planner.learn(Work(jobs=100, rows=100, runs=1, data_bytes=1_000, result_bytes=1_000), 1e-6)
+        assert planner.plan_claim() == MAX_JOBS
+        planner.learn(Work(jobs=20, rows=20, runs=1, **heavy), 1e-6)
+        assert planner.plan_claim() == 8  # 16 MiB of data, 32 MiB of results
+        planner.learn(Work(jobs=1, rows=1, runs=1, data_bytes=2**40, result_bytes=2**40), 1e-6)
+        assert planner.plan_claim() == 1
+        for _ in range(300):
+            planner.learn(Work(jobs=100, rows=100, runs=1, data_bytes=1_000, result_bytes=1_000), 1e-6)
+        assert planner.plan_claim() == MAX_JOBS
+
+
+def test_run_has_no_more_rows_than_their_outputs_allow_unless_one_job_has_more():
+    planner = BatchPlanner(get_width, BUDGET, shares_runs=True, output_bytes=MOST_OUTPUT_BYTES / 3)
+    planner.add_cost(100, 1e-6)
+    assert planner.plan_claim() == 3
+    planned = planner.plan_batches(make_batch((1, 1), (1, 1), (1, 1), (1, 1), (1, 5), (1, 1)))
+    assert ids(planned) == [["0", "1", "2"], ["3"], ["4"], ["5"]]
 
 
 def test_cost_of_several_runs_is_shared_among_them():
     planner = BatchPlanner(get_width, BUDGET, shares_runs=False)
-    planner.learn([make_batch((1, 1))] * 4, 4 * BUDGET / 10)
+    planner.learn(Work(jobs=4, rows=4, runs=4), 4 * BUDGET / 10)
     assert planner.plan_claim() == 10
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inferq.models.model_folder import load_model
-from inferq.worker.batch_probe import compare_runs
+from inferq.worker.batch_probe import compare_runs, probe_model
 from tests import onnx_models
 
 VALUES = "example = [[3.0, 1.0, 2.0], [2.0, 5.0, 4.0]]"
@@ -115,6 +115,36 @@ def made_up_from(array):
 
     assert compare_runs(run, {"x": array}, is_large=True).reason is None
     return tried[5:-2]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+@pytest.mark.parametrize("example", [1, 2, 9])
+@pytest.mark.parametrize("most_rows", [3, 4, 8])
+def test_probe_has_no_more_rows_together_than_memory_allows(dtype, example, most_rows):
+    shapes = []
+
+    def run(job):
+        shapes.append(len(job["x"]))
+        return {"y": job["x"] - shift * job["x"].mean(axis=0, dtype=dtype)}
+
+    array = np.arange(1, example * 4 + 1, dtype=dtype).reshape(example, 4)
+    for shift in (0, 1):
+        found = compare_runs(run, {"x": array}, is_large=True, most_rows=most_rows)
+        assert bool(found.reason) == bool(shift)
+        assert 2 < found.rows <= most_rows
+        assert max(shapes) == found.rows
+
+
+def test_jobs_are_not_tried_together_whose_outputs_fill_the_memory(tmp_path):
+    folder = onnx_models.write_widths(tmp_path / "wide")
+    (folder / "model.toml").write_text("sample_shape = [1, 1_500_000]")
+    model, rows = load_model(folder), []
+    run = model.run
+    model.run = lambda inputs, handle=None: rows.append(len(inputs["x"])) or run(inputs, handle)
+    found = probe_model(model)
+    assert "more than 11 MB" in found.reason
+    assert found.output_bytes == 6_000_000
+    assert rows == [1]
 
 
 def test_jobs_must_not_share_runs_of_a_model_that_takes_its_rows_in_pairs(tmp_path):

@@ -155,8 +155,8 @@ class Claimer:
         jobs = read_leased(answer, token)
         if not jobs:
             return []
-        if None in found:
-            jobs = self._large_data.fetch_into(jobs, [i for i, data in enumerate(found) if data is None])
+        if large := {index: length for index, length in enumerate(found) if type(length) is int}:
+            jobs = self._large_data.fetch_into(jobs, large)
         self._order.move_back(model.decode())
         return jobs
 
@@ -174,7 +174,16 @@ def read_leased(answer: list[Any], token: str) -> list[ClaimedJob]:
     if not ids:
         return []
     jobs = [
-        ClaimedJob(decode_id(job_id), model, data or b"", 1, token, decode_time(ms), request_id, traceparent)
+        ClaimedJob(
+            decode_id(job_id),
+            model,
+            data if type(data) is bytes else b"",
+            1,
+            token,
+            decode_time(ms),
+            request_id,
+            traceparent,
+        )
         for job_id, data, ms, request_id, traceparent in zip(
             ids,
             found,

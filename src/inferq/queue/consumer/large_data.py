@@ -1,6 +1,6 @@
 """Fetches data that is too large to pass through a script."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -15,6 +15,8 @@ from inferq.queue.schema.ids import encode_id
 type NoteSettled = Callable[[Sequence[Outcome], Sequence[str]], None]
 """Is told how attempts ended, and for each what became of it, as `Settler.finish` says."""
 
+_MOST_TOGETHER_BYTES = 4 * 1024 * 1024
+"""Of data that one command asks for, unless a single job has more: meanwhile Redis serves nobody else."""
 _FETCHES = 3
 """How often data is asked for by itself that was cut off, although the server answers."""
 
@@ -41,12 +43,12 @@ class LargeData:
         self._note_settled = note_settled
         self.awaiting: Sequence[ClaimedJob] = ()
 
-    def fetch_into(self, jobs: Sequence[ClaimedJob], indexes: Sequence[int]) -> list[ClaimedJob]:
+    def fetch_into(self, jobs: Sequence[ClaimedJob], large: Mapping[int, int]) -> list[ClaimedJob]:
         """Returns the jobs with the data of some of them.
 
         Args:
             jobs: The jobs of one claim.
-            indexes: Which of them want their data.
+            large: The index of each job that wants its data, and how many bytes that has.
 
         Returns:
             The jobs in the same order, without those whose data cannot be fetched: they have failed.
@@ -57,11 +59,12 @@ class LargeData:
         self.awaiting = jobs
         complete: dict[int, ClaimedJob] = dict(enumerate(jobs))
         unreadable: list[Outcome] = []
-        for index, data in zip(indexes, self._fetch([jobs[i] for i in indexes]), strict=True):
-            if isinstance(data, InferqError):
-                unreadable.append(Outcome(complete.pop(index), error=data))
-            else:
-                complete[index] = jobs[index]._replace(data=data)
+        for indexes in _split(large):
+            for index, data in zip(indexes, self._fetch([jobs[i] for i in indexes]), strict=True):
+                if isinstance(data, InferqError):
+                    unreadable.append(Outcome(complete.pop(index), error=data))
+                else:
+                    complete[index] = jobs[index]._replace(data=data)
         if unreadable:
             self._note_settled(unreadable, self._settler.finish(unreadable))
         self.awaiting = ()
@@ -90,3 +93,16 @@ class LargeData:
             f"The data of this job cannot be read from Redis, though that answers: {reason} "
             "Its limits are client-output-buffer-limit and maxmemory-clients."
         )
+
+
+def _split(large: Mapping[int, int]) -> Iterator[list[int]]:
+    """The indexes in groups that are not too large, in order."""
+    group, size = list[int](), 0
+    for index, length in large.items():
+        if group and size + length > _MOST_TOGETHER_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(index)
+        size += length
+    if group:
+        yield group

@@ -13,7 +13,7 @@
 -- ARGV[9]  1: also a job that must run alone, since a worker died with it; 0: not now
 -- ARGV[10…] for each queue in KEYS: its model, the model's version, most jobs to lease of it
 --
--- Returns  {model or '', ids, data of each or false; joined by commas: when each was submitted in ms since 1970, request ids,
+-- Returns  {model or '', ids, data of each or its length; joined by commas: when each was submitted in ms since 1970, request ids,
 --          traceparents;
 --          {index among these, attempt, longest run in ms or ''; of each job that is not at its first, or has one of its own},
 --          priority of the list in which a job that must run alone stood in the way, or '',

@@ -21,6 +21,7 @@
 
 local lease_ms, worker, token = tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local MOST_BYTES = 32 * 1024 * 1024 -- of data in one claim, unless a single job has more
 local order = {}
 for priority in ARGV[8]:gmatch('%a+') do order[#order + 1] = priority end
 local now = now_ms()
@@ -28,6 +29,7 @@ local started_ms = format_int(now)
 local claimed, data_of_claimed, submitted_of_claimed, unusual = {}, {}, {}, {}
 local request_ids, traceparents = {}, {} -- of the claimed
 local takes_alone, blocked_in = true, ''
+local large_bytes = 0 -- data of those of the claimed whose records are not plain
 local version, leased_head = '', '' -- of the model whose jobs are leased
 
 -- Chooses the model whose jobs are leased.
@@ -36,10 +38,13 @@ local function choose_model(model_version)
   leased_head = LEASED_HEAD:format(started_ms, token, worker, version)
 end
 
--- The data, or false where there is too much of it; and whether there is any.
+-- The data, or its length where there is too much of it; and the length.
 local function read_data(id)
-  local data = call('GETRANGE', job_key(id, 'data'), 0, inline_bytes)
-  return #data <= inline_bytes and data, #data > 0
+  local key = job_key(id, 'data')
+  local data = call('GETRANGE', key, 0, inline_bytes)
+  if #data <= inline_bytes then return data, #data end
+  local length = call('STRLEN', key)
+  return length, length
 end
 
 -- The fields of a record that have no comma, unless another program wrote it; those of all claimed jobs are joined by commas.
@@ -103,15 +108,16 @@ local function claim_job(queue, model, id, list_priority)
     blocked_in = list_priority
     return 'back'
   end
-  local data, has_data = read_data(id)
+  local data, length = read_data(id)
   local expiry = find_expiry(job, job_ttl_ms, now)
-  if not has_data or expiry then
+  if length == 0 or expiry then
     if notice_outside_end(queue, id, job, result_ttl_ms, now) then return 'next' end
     local message = expiry or 'The job has no data: it expired, or its producer pushed the id before it set job:' .. id ..
       ':data. Submit it again.'
     fail_job(queue, id, job, result_ttl_ms, now, 'expired', message)
     return 'next'
   end
+  if #claimed > 0 and large_bytes + length > MOST_BYTES then return 'back' end
   local status = call('SET', job_key(id, 'status'), 'processing', 'KEEPTTL', 'GET')
   if status == 'completed' or status == 'failed' then
     call('SET', job_key(id, 'status'), status, 'KEEPTTL')
@@ -123,6 +129,7 @@ local function claim_job(queue, model, id, list_priority)
   save_job(id, job)
   local request_id, traceparent = read_origin(job)
   add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms, request_id, traceparent)
+  large_bytes = large_bytes + length
   return alone and 'stop' or 'next'
 end
 
