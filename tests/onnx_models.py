@@ -293,6 +293,41 @@ def write_imputer(folder: Path) -> Path:
     )
 
 
+def write_every_type(folder: Path) -> Path:
+    """Each datatype, [n, 2], to the same: inputs `x_FP32` … and outputs `y_FP32` …"""
+    types = {
+        "BOOL": BOOL,
+        "UINT8": UINT8,
+        "UINT16": TensorProto.UINT16,
+        "UINT32": TensorProto.UINT32,
+        "UINT64": TensorProto.UINT64,
+        "INT8": TensorProto.INT8,
+        "INT16": TensorProto.INT16,
+        "INT32": TensorProto.INT32,
+        "INT64": INT64,
+        "FP16": FP16,
+        "FP32": FP32,
+        "FP64": FP64,
+        "BYTES": STRING,
+    }
+    return write(
+        folder,
+        [helper.make_node("Identity", [f"x_{name}"], [f"y_{name}"]) for name in types],
+        inputs=[value(f"x_{name}", element, ["n", 2]) for name, element in types.items()],
+        outputs=[value(f"y_{name}", element, ["n", 2]) for name, element in types.items()],
+    )
+
+
+def write_large_copy(folder: Path) -> Path:
+    """FP32 [n, m] to [n, m]: the same again."""
+    return write(
+        folder,
+        [helper.make_node("Identity", ["x"], ["y"])],
+        inputs=[value("x", FP32, ["n", "m"])],
+        outputs=[value("y", FP32, ["n", "m"])],
+    )
+
+
 def value(name: str, element: int, shape: Shape | None) -> onnx.ValueInfoProto:
     """Describes an input or output; a shape of None is left open."""
     return helper.make_tensor_value_info(name, element, shape)

@@ -51,6 +51,19 @@ def write_prefix(head: bytes) -> bytes:
     return (_START.pack(_MAGIC, _VERSION, len(head), offset) + head).ljust(offset, b" ")
 
 
+def write_begin(head_bytes: int) -> bytes:
+    """Returns what makes an envelope of a head and its data that follow each other without a gap.
+
+    Spaces before the head take the place of the padding behind it: to JSON they mean nothing.
+
+    Args:
+        head_bytes: How long the head is.
+    """
+    padding = -(_START.size + head_bytes) % _ALIGNMENT
+    length = padding + head_bytes
+    return _START.pack(_MAGIC, _VERSION, length, _START.size + length) + b" " * padding
+
+
 def write_envelope(head: object, data: Iterable[Buffer] = ()) -> bytes:
     """Writes an envelope.
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from inferq.errors import InvalidInputError
-from inferq.tensors.envelope import read_envelope
+from inferq.tensors.envelope import Envelope, read_envelope
 from inferq.tensors.file_types import NPY
 from inferq.tensors.file_values import read_file
 from inferq.tensors.nested_arrays import describe, quote
@@ -17,7 +17,15 @@ def read_data(payload: Buffer) -> dict[str, RawTensor | ListedTensor | MediaFile
     Raises:
         InvalidInputError: The envelope is damaged, or its head is no request of that protocol.
     """
-    envelope = read_envelope(payload)
+    return read_values(read_envelope(payload))
+
+
+def read_values(envelope: Envelope) -> dict[str, RawTensor | ListedTensor | MediaFile]:
+    """Reads the same of an envelope whose head is parsed already.
+
+    Raises:
+        InvalidInputError: Its head is no request of the protocol.
+    """
     values: dict[str, RawTensor | ListedTensor | MediaFile] = {}
     rest = envelope.data
     for number, entry in enumerate(read_list(envelope.head, "inputs")):

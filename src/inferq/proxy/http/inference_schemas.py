@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID
 from inferq.proxy.http.service_schemas import EXAMPLE_MODEL, Problem
 
 _NAME, _VERSION = EXAMPLE_MODEL["name"], EXAMPLE_MODEL["version"]
@@ -178,3 +179,79 @@ class RepositoryQuery(BaseModel):
     """Which models are listed."""
 
     ready: bool = Field(default=False, description="Only those that are ready.")
+
+
+class InferenceInput(InferenceTensor):
+    """A tensor of a request: its values are in `data`, or behind the JSON."""
+
+    data: list[Any] | None = Field(default=None, description="Nested, or all values in one list.")
+    parameters: dict[str, Any] = Field(
+        default={}, description="`binary_data_size`: how many bytes behind the JSON are its own."
+    )
+
+
+class InferenceWish(BaseModel):
+    """An output that is asked for."""
+
+    name: str
+    parameters: dict[str, Any] = Field(
+        default={},
+        description="`binary_data`: whether it is answered as bytes; `classification`: how many classes "
+        "are to be named.",
+    )
+
+
+class InferenceRequest(BaseModel):
+    """Inputs of a model, and what is asked of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "1",
+                    "inputs": [
+                        {
+                            "name": "features",
+                            "datatype": "FP32",
+                            "shape": [1, 4],
+                            "data": [5.1, 3.5, 1.4, 0.2],
+                        }
+                    ],
+                    "outputs": [{"name": "label"}],
+                }
+            ]
+        }
+    )
+
+    id: str | None = None
+    inputs: list[InferenceInput]
+    outputs: list[InferenceWish] = []
+    parameters: dict[str, Any] = Field(
+        default={},
+        description="`binary_data_output`: whether outputs are answered as bytes; `priority`: 1 is the "
+        "highest; `timeout`: µs.",
+    )
+
+
+class InferenceResponse(BaseModel):
+    """The outputs of a model."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model_name": _NAME,
+                    "model_version": _VERSION,
+                    "id": "1",
+                    "parameters": {"job_id": EXAMPLE_JOB_ID},
+                    "outputs": [{"name": "label", "datatype": "INT64", "shape": [1], "data": [0]}],
+                }
+            ]
+        }
+    )
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    parameters: dict[str, Any]
+    outputs: list[dict[str, Any]]

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 from inferq import jobs
 from inferq.errors import ErrorKind
 from inferq.proxy.http import problems
-from inferq.proxy.http.problem_types import TYPES
+from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID
+from inferq.proxy.http.problem_types import JOB_FAILURES, TYPES
 from inferq.proxy.http.responses import JSON
 
 Answers = dict[int | str, dict[str, Any]]
@@ -145,21 +146,34 @@ def add_not_found(documented: Answers, kind: ErrorKind, path: str) -> Answers:
     return documented
 
 
+def add_job_failures(documented: Answers, path: str) -> Answers:
+    """Adds why a request that waits for the outputs of its job may get none."""
+    for kind, failure in JOB_FAILURES.items():
+        example = {**problems.describe_example(kind, failure, path), "job_id": EXAMPLE_JOB_ID}
+        _add_example(documented, kind, failure.title, example)
+    return documented
+
+
 def add_problem(documented: Answers, kind: ErrorKind, path: str, status: int | None = None) -> None:
     """Adds a problem; under another status than usual if one is given."""
-    status = status or TYPES[kind].status
-    title = TYPES[kind].title
-    media_type, schema, example = problems.MEDIA_TYPE, "Problem", problems.make_example(kind, path, status)
-    if path.startswith("/v2"):
-        media_type, schema, example = JSON, "ProtocolProblem", {"error": example["detail"], **example}
-    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "examples": {}}}
-    answer = documented.setdefault(status, {"description": "", "content": content})
-    answer["description"] = f"{answer['description']} {title}.".lstrip()
-    answer["content"][media_type]["examples"][kind.value] = {"summary": title, "value": example}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        answer["headers"] = {
+    example = problems.make_example(kind, path, status)
+    _add_example(documented, kind, TYPES[kind].title, example)
+    if example["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+        documented[example["status"]]["headers"] = {
             "Retry-After": {
                 "schema": {"type": "integer"},
                 "description": "Seconds to wait before trying again.",
             }
         }
+
+
+def _add_example(documented: Answers, kind: str, title: str, example: dict[str, Any]) -> None:
+    is_of_protocol = "error" in example
+    media_type = JSON if is_of_protocol else problems.MEDIA_TYPE
+    schema = "ProtocolProblem" if is_of_protocol else "Problem"
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "examples": {}}}
+    answer = documented.setdefault(example["status"], {"description": "", "content": content})
+    answer["description"] = f"{answer['description']} {title}.".lstrip()
+    examples = answer["content"][media_type]["examples"]
+    name = kind if kind not in examples else f"{kind}-of-job"
+    examples[name] = {"summary": title, "value": example}

@@ -1,8 +1,8 @@
-"""How long a request asks to wait: `?wait=` and the preference `wait` (RFC 7240)."""
+"""How long a request asks to wait: `?wait=`, and the preferences `wait` and `respond-async` (RFC 7240)."""
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qs
 
 from inferq.errors import InvalidInputError
@@ -10,6 +10,7 @@ from inferq.errors import InvalidInputError
 _LONGEST_HEADER = 1000
 _BETWEEN_COMMAS = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*")+')
 _WAIT = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9}(?:\.\d{1,9})?)\1\s*(?:;.*)?', re.IGNORECASE | re.ASCII)
+_ASYNC = re.compile(r"\s*respond-async\s*(?:;.*)?", re.IGNORECASE)
 _ANY_WAIT = re.compile(r"\s*wait\s*(?:[=;]|$)", re.IGNORECASE)
 
 
@@ -40,6 +41,15 @@ def parse_query_wait(query: bytes, longest: float) -> float:
     return seconds
 
 
+def prefers_async(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request's `Prefer` headers have the preference `respond-async`.
+
+    Args:
+        headers: Names in lower case, and values.
+    """
+    return any(_ASYNC.fullmatch(preference) for preference in _find_preferences(headers))
+
+
 def parse_preferred_wait(headers: Iterable[tuple[bytes, bytes]], longest: float) -> float | None:
     """Reads the preference `wait` of a request's `Prefer` headers.
 
@@ -50,10 +60,14 @@ def parse_preferred_wait(headers: Iterable[tuple[bytes, bytes]], longest: float)
     Returns:
         Seconds, of the first such preference; None where there is none, or it cannot be read.
     """
+    for preference in _find_preferences(headers):
+        if _ANY_WAIT.match(preference):
+            found = _WAIT.fullmatch(preference)
+            return min(float(found[2]), longest) if found else None
+    return None
+
+
+def _find_preferences(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
     for name, value in headers:
         if name == b"prefer" and len(value) <= _LONGEST_HEADER:
-            for preference in _BETWEEN_COMMAS.findall(value.decode("latin-1")):
-                if _ANY_WAIT.match(preference):
-                    found = _WAIT.fullmatch(preference)
-                    return min(float(found[2]), longest) if found else None
-    return None
+            yield from _BETWEEN_COMMAS.findall(value.decode("latin-1"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from inferq.errors import ErrorKind
+from inferq.errors import ErrorKind, FailureKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,9 @@ class ProblemType:
     example: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
+
+PROTOCOL_STATUSES: dict[str, int] = {ErrorKind.INVALID_INPUT: 400, ErrorKind.UNKNOWN_MODEL: 404}
+"""Statuses of the Open Inference Protocol, where they differ: there the path names the model."""
 
 TYPES = {
     ErrorKind.INVALID_JSON: ProblemType(
@@ -107,3 +110,34 @@ TYPES = {
         "No worker has announced the model 'iris' yet. Start one and try again.",
     ),
 }
+
+JOB_FAILURES: dict[str, ProblemType] = {
+    FailureKind.INVALID_INPUT: ProblemType(
+        400, "The input does not fit", "data has a value that is not UTF-8 text, the 1. in row-major order."
+    ),
+    FailureKind.MODEL_ERROR: ProblemType(
+        500, "The model has failed", "The model 'iris' failed: an index is out of bounds."
+    ),
+    FailureKind.INVALID_MODEL: ProblemType(
+        500, "The model cannot be used", "The model answered with class 7, which class_names does not have."
+    ),
+    FailureKind.CRASHED: ProblemType(
+        500, "The job has ended its worker", "3 attempts ended with their worker's process."
+    ),
+    FailureKind.RESULT_TOO_LARGE: ProblemType(
+        500, "The result is too large", "The result has 300000000 bytes, more than INFERQ_MAX_RESULT_BYTES."
+    ),
+    FailureKind.CANCELLED: ProblemType(409, "The job was cancelled", "The job was cancelled."),
+    FailureKind.TIMED_OUT: ProblemType(
+        504, "The run took too long", "The run took longer than 0.5 s, its timeout."
+    ),
+    FailureKind.EXPIRED: ProblemType(
+        504, "The job did not start in time", "No worker has taken the job within 0.5 s."
+    ),
+    ErrorKind.NOT_ENDED: ProblemType(
+        504,
+        "The job has not ended in time",
+        "The job has not ended within 60 s. It goes on.",
+    ),
+}
+"""Why a request that waits for the outputs of its job may get none, by kind of error."""

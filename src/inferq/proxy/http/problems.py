@@ -5,7 +5,9 @@ the Open Inference Protocol know it.
 """
 
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -18,8 +20,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from inferq.errors import ErrorKind, InferqError
-from inferq.proxy.http.problem_types import TYPES
+from inferq.errors import ErrorKind, InferqError, InvalidInputError
+from inferq.proxy.http.problem_types import PROTOCOL_STATUSES, TYPES, ProblemType
 from inferq.proxy.http.request_ids import read_id_headers
 from inferq.proxy.http.responses import JSON
 
@@ -69,7 +71,13 @@ def _name_kind(status: int) -> str:
 
 
 def make_problem(
-    scope: Scope, status: int, kind: str, title: str, detail: str, headers: dict[str, str] | None = None
+    scope: Scope,
+    status: int,
+    kind: str,
+    title: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    members: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
     """Makes the answer for a problem.
 
@@ -80,16 +88,23 @@ def make_problem(
         title: The type in a few words.
         detail: What is wrong and what to do, in a sentence.
         headers: Further headers.
+        members: Further members.
     """
-    return _respond(scope, _document(scope["path"], status, kind, title, detail), headers)
+    return _respond(scope, {**_document(scope["path"], status, kind, title, detail), **members}, headers)
 
 
 def _respond(scope: Scope, document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    media_type = MEDIA_TYPE
-    if is_of_inference_protocol(scope):
-        # exactly this type: the client of KServe shows the error of no other
-        document, media_type = {"error": document["detail"], **document}, JSON
-    return Response(to_json(document), document["status"], headers, media_type)
+    # exactly this type below `/v2`: the client of KServe shows the error of no other
+    media_type = JSON if is_of_inference_protocol(scope) else MEDIA_TYPE
+    return Response(to_json(_add_error(scope, document)), document["status"], headers, media_type)
+
+
+def _add_error(scope: Scope, document: dict[str, Any]) -> dict[str, Any]:
+    return {"error": document["detail"], **document} if is_of_inference_protocol(scope) else document
+
+
+def _find_status(scope: Scope, kind: str, shape: ProblemType) -> int:
+    return PROTOCOL_STATUSES.get(kind, shape.status) if is_of_inference_protocol(scope) else shape.status
 
 
 def is_of_inference_protocol(scope: Scope) -> bool:
@@ -112,10 +127,16 @@ def log_unexpected(path: str, method: str, error: Exception) -> dict[str, str | 
     return _document(path, 500, "internal", "Internal error", _UNEXPECTED)
 
 
-def make_example(kind: ErrorKind, path: str, status: int | None = None) -> dict[str, str | int]:
+def make_example(kind: ErrorKind, path: str, status: int | None = None) -> dict[str, Any]:
     """Returns a problem of this kind as the documentation shows it."""
-    shape = TYPES[kind]
-    return _document(path, status or shape.status, kind, shape.title, shape.example)
+    return describe_example(kind, TYPES[kind], path, status)
+
+
+def describe_example(kind: str, shape: ProblemType, path: str, status: int | None = None) -> dict[str, Any]:
+    """Returns a problem of any type as the documentation shows it."""
+    scope = {"path": path}
+    document = _document(path, status or _find_status(scope, kind, shape), kind, shape.title, shape.example)
+    return _add_error(scope, document)
 
 
 def _document(path: str, status: int, kind: str, title: str, detail: str) -> dict[str, str | int]:
@@ -152,18 +173,14 @@ async def _answer_inferq_error(request: Request, error: Exception) -> Response:
     if shape.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or RETRY_AFTER_SECONDS))
     document = make_document(request.scope["path"], error)
-    if error.kind is ErrorKind.UNKNOWN_MODEL and is_of_inference_protocol(request.scope):
-        document["status"] = HTTPStatus.NOT_FOUND.value  # there the path names it
+    document["status"] = _find_status(request.scope, error.kind, shape)
     return _respond(request.scope, document, headers)
 
 
 async def _answer_invalid_parameters(request: Request, error: Exception) -> Response:
     details: list[Any] = list(error.errors()) if isinstance(error, RequestValidationError) else []
     sentences = [f"{' '.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in details]
-    kind = ErrorKind.INVALID_INPUT
-    return make_problem(
-        request.scope, TYPES[kind].status, kind, TYPES[kind].title, "; ".join(sentences) + "."
-    )
+    return await _answer_inferq_error(request, InvalidInputError("; ".join(sentences) + "."))
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

@@ -41,6 +41,21 @@ class JsonResponse(Response):
             self.raw_headers.append((b"location", location.encode("ascii")))
 
 
+class PreparedResponse(Response):
+    """A response with a body and headers that are written already.
+
+    Args:
+        body: The body.
+        headers: All headers but its length.
+    """
+
+    def __init__(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), *headers]
+
+
 class StreamedResponse(Response):
     """A response whose body is sent while it is read.
 

@@ -20,6 +20,7 @@ from inferq.proxy.routes import (
     queue,
     queue_history,
     stream_tickets,
+    v2_inference,
     v2_models,
     v2_repository,
     v2_server,
@@ -47,6 +48,7 @@ for one in (
     activity.router,
     stream_tickets.router,
     models.router,
+    v2_inference.fast_router,
     v2_server.router,
     v2_models.router,
     v2_repository.router,
@@ -58,7 +60,13 @@ for one in (
 
 fast_routes = [
     route
-    for one in (events.fast_router, job_data.fast_router, predictions.fast_router, jobs.fast_router)
+    for one in (
+        events.fast_router,
+        job_data.fast_router,
+        predictions.fast_router,
+        jobs.fast_router,
+        v2_inference.fast_router,
+    )
     for route in one.routes
     if isinstance(route, FastRoute)
 ]

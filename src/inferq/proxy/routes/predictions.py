@@ -18,11 +18,10 @@ from inferq.proxy.http.openapi import (
 from inferq.proxy.http.predict_body import PredictBody
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_submission import read_idempotency, run_check, trace_submission
+from inferq.proxy.services.job_submission import run_check, submit_job
 from inferq.proxy.services.job_waiting import answer_accepted
 from inferq.proxy.services.request_checks import check_predict, make_submission
 from inferq.proxy.transport import ProtocolRoute
-from inferq.queue import Submission
 
 fast_router = APIRouter(tags=["jobs"], route_class=ProtocolRoute)
 router = APIRouter(tags=["jobs"])
@@ -43,7 +42,7 @@ async def predict(request: Request) -> Response:
     with services.body_budget.open_share() as share:
         raw = drop_byte_order_mark(await read_body(request, share, services.settings))
         with services.producer.share_time_limit(len(raw)):
-            job_id = await _submit(request, await run_check(request, check_predict, raw))
+            job_id = await submit_job(request, await run_check(request, check_predict, raw))
     return await answer_accepted(request, job_id)
 
 
@@ -78,12 +77,4 @@ async def predict_test(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
     submission = make_submission(PredictBody(data), name, get_owner(request) or "")
-    return await answer_accepted(request, await _submit(request, submission))
-
-
-async def _submit(request: Request, submission: Submission) -> str:
-    idempotency = await read_idempotency(request, (submission,))
-    with trace_submission(request, (submission,)):
-        job_id = await get_services(request).producer.submit(submission, idempotency)
-    request.scope["state"]["job_id"] = job_id  # for the log
-    return job_id
+    return await answer_accepted(request, await submit_job(request, submission))

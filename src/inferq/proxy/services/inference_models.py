@@ -4,12 +4,11 @@ from typing import Any
 
 from fastapi import Request
 
-from inferq.errors import NoWorkerError, UnknownModelError
+from inferq.errors import NoWorkerError
 from inferq.proxy.services.dependencies import get_services
+from inferq.proxy.services.inference_checks import check_version, split_version
 from inferq.proxy.services.known_models import AnnouncedModel, KnownModels
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor
-
-_VERSIONS = "/versions/"
 
 
 async def find_inference_model(request: Request, path: str) -> AnnouncedModel:
@@ -29,25 +28,6 @@ async def find_inference_model(request: Request, path: str) -> AnnouncedModel:
     model = await get_services(request).catalog.find(name)
     check_version(model.document, version)
     return model
-
-
-def split_version(path: str) -> tuple[str, str | None]:
-    """Splits what a path has of a model into its name and its version, None where it has none."""
-    name, mark, version = path.partition(_VERSIONS)
-    return name, version if mark else None
-
-
-def check_version(document: ModelDocument, version: str | None) -> None:
-    """Refuses a version of a model that is not its present one.
-
-    Raises:
-        UnknownModelError: It is another.
-    """
-    if version is not None and version != document.version:
-        raise UnknownModelError(
-            f"Model {document.name!r} has no version {version[:80]!r}. Its only version is "
-            f"{document.version!r}; leave the version out for the present one."
-        )
 
 
 def check_served(models: KnownModels, name: str) -> None:

@@ -22,26 +22,50 @@ from inferq.tensors.values import Buffer
 _KEY = re.compile(IDEMPOTENCY_KEY.encode())
 
 
-async def run_check[T](connection: HTTPConnection, check: RequestCheck[T], raw: bytes) -> T:
+async def run_check[T](
+    connection: HTTPConnection, check: RequestCheck[T], raw: bytes, *, is_quick: bool = False
+) -> T:
     """Checks what a client sent; a long body is checked in another process.
 
     Args:
         connection: The client's request or WebSocket. The jobs will belong to its API key.
         check: One of the functions of `request_checks`.
         raw: The body as it was received.
+        is_quick: Whether the check takes no time even of a long body.
 
     Raises:
         InferqError: It is refused, or cannot be checked now.
     """
-    services = get_services(connection)
-    try:
-        models = await services.catalog.read()
-    except RedisUnavailableError as error:
-        models = KnownModels.make_unreadable(services.request_rules.default_model, error)
+    services, models = get_services(connection), await read_models(connection)
     rules, owner = services.request_rules, get_owner(connection) or ""
-    if len(raw) <= LONGEST_ON_LOOP_BYTES:
+    if is_quick or len(raw) <= LONGEST_ON_LOOP_BYTES:
         return check(raw, rules, models, owner)
     return await services.process_pool.call(check_in_process, check, raw, rules, models.to_message(), owner)
+
+
+async def read_models(connection: HTTPConnection) -> KnownModels:
+    """Returns what is known of the models; while they cannot be read, what stands for them."""
+    services = get_services(connection)
+    try:
+        return await services.catalog.read()
+    except RedisUnavailableError as error:
+        return KnownModels.make_unreadable(services.request_rules.default_model, error)
+
+
+async def submit_job(request: Request, submission: Submission) -> str:
+    """Puts the job that a request asks for into the queue.
+
+    Returns:
+        The job's id; of a repeated request the id that it got first.
+
+    Raises:
+        InferqError: It is refused; see `Producer.submit` and `read_idempotency`.
+    """
+    idempotency = await read_idempotency(request, (submission,))
+    with trace_submission(request, (submission,)):
+        job_id = await get_services(request).producer.submit(submission, idempotency)
+    request.scope["state"]["job_id"] = job_id  # for the log
+    return job_id
 
 
 def trace_submission(

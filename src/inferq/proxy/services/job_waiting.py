@@ -48,18 +48,19 @@ async def answer_accepted(request: Request, job_id: str) -> Response:
     services = get_services(request)
     seconds = parse_preferred_wait(request.scope["headers"], services.settings.max_wait_seconds)
     if seconds is None:
-        return _make_accepted(request, job_id)
+        return make_accepted(request, job_id)
     response: Response | None = None
     with suppress(RedisUnavailableError, JobNotFoundError):  # the job was accepted all the same
         job = await wait_for_end(request, job_id, seconds) if seconds else None
         if job is not None and job.status.is_final:
             response = await make_job_response(services.producer, job)
-    response = response or _make_accepted(request, job_id)
+    response = response or make_accepted(request, job_id)
     response.raw_headers.append((b"preference-applied", b"wait=%b" % f"{seconds:.9g}".encode()))
     return response
 
 
-def _make_accepted(request: Request, job_id: str) -> JsonResponse:
+def make_accepted(request: Request, job_id: str) -> JsonResponse:
+    """Makes the ticket of a job that was put into the queue."""
     root = request.scope.get("root_path", "")
     if root:
         root = quote(root)

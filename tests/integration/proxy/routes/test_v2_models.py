@@ -132,7 +132,7 @@ async def test_repository_index_takes_an_empty_body_and_is_a_bare_array(client, 
     lost = {"name": "resnet", "version": "", "state": "UNAVAILABLE", "reason": "No such file."}
     assert (await client.post("/v2/repository/index", json={})).json() == [entry, lost]
     assert (await client.post("/v2/repository/index", json={"ready": True})).json() == [entry]
-    expect_error(await client.post("/v2/repository/index", json={"ready": 1}), 422)
+    expect_error(await client.post("/v2/repository/index", json={"ready": 1}), 400)
     expect_error(await client.post("/v2/repository/index", content=b"["), 400)
 
 

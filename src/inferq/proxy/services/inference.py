@@ -1,0 +1,86 @@
+"""Inference requests: a job like any other, and a client that waits for its end."""
+
+from contextlib import suppress
+from functools import partial
+
+from fastapi import Request
+
+from inferq.errors import JobNotFoundError, JobStateError, NotEndedError, RedisUnavailableError
+from inferq.jobs import Job
+from inferq.proxy.http.body_budget import BodyShare
+from inferq.proxy.http.body_reader import drop_byte_order_mark, read_body
+from inferq.proxy.http.inference_protocol import read_head_length
+from inferq.proxy.services.dependencies import get_services
+from inferq.proxy.services.inference_checks import CheckedInference, check_inference
+from inferq.proxy.services.job_submission import run_check
+from inferq.proxy.services.job_subscription import JobSubscription
+from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
+from inferq.tensors.envelope import write_begin
+
+
+async def receive_inference(request: Request, share: BodyShare, path: str) -> CheckedInference:
+    """Receives the body of an inference request, and checks it.
+
+    What is stored of it is the body itself, behind what makes an envelope of it.
+
+    Args:
+        request: The request.
+        share: Counts the body if it is long.
+        path: What its path has of the model.
+
+    Raises:
+        InferqError: It is refused, or cannot be checked now.
+        ClientDisconnect: The client has disconnected.
+    """
+    head_bytes = read_head_length(request.scope["headers"])
+    begin = write_begin(head_bytes) if head_bytes else b""
+    raw = await read_body(request, share, get_services(request).settings, begin)
+    if head_bytes is None:
+        raw, is_quick = drop_byte_order_mark(raw), False
+    else:
+        # of tensors only the lengths are checked, but of texts each
+        is_quick = head_bytes <= LONGEST_ON_LOOP_BYTES and b"BYTES" not in raw[: len(begin) + head_bytes]
+    check = partial(check_inference, path=path, head_bytes=head_bytes, is_wrapped=bool(begin))
+    return await run_check(request, check, raw, is_quick=is_quick)
+
+
+async def wait_for_outputs(
+    request: Request, subscription: JobSubscription, job_id: str, seconds: float, *, is_async: bool
+) -> Job:
+    """Waits until a job has ended. If the client goes away meanwhile, the job is cancelled.
+
+    It is not where the client will ask for it again: with an `Idempotency-Key`, or since it wants a ticket.
+
+    Args:
+        request: The request that has submitted it.
+        subscription: To that job.
+        job_id: Its id.
+        seconds: Longest wait.
+        is_async: Whether the client takes a ticket, too.
+
+    Raises:
+        NotEndedError: The time is up, this process is about to stop, or the client has gone.
+        JobNotFoundError: The job was deleted meanwhile.
+        RedisUnavailableError: Redis does not answer in time.
+    """
+    job = None
+    if seconds:
+        with subscription.watch_client(request.receive):
+            job = await subscription.wait_for_end(seconds)
+    if subscription.has_left and not is_async and not _has_idempotency_key(request):
+        with suppress(JobNotFoundError, JobStateError, RedisUnavailableError):  # it has ended, or goes on
+            await get_services(request).producer.cancel(job_id)
+        raise NotEndedError("The client has gone, and its job was cancelled.", job_id)
+    if job is None and (seconds or not is_async):
+        job = await subscription.read()
+    if job is None or not job.status.is_final:
+        raise NotEndedError(
+            f"Job {job_id} has not ended within {seconds:g} s, the longest that this request waits (at most "
+            f"INFERQ_MAX_WAIT_SECONDS). It goes on: GET /job/{job_id} tells how it is.",
+            job_id,
+        )
+    return job
+
+
+def _has_idempotency_key(request: Request) -> bool:
+    return any(name == b"idempotency-key" for name, _ in request.scope["headers"])
