@@ -135,6 +135,8 @@ class Settings(BaseSettings):
     """Longest time that a client may take to send the head of a request, or pause while it sends the body."""
     max_rows: Annotated[int, Field(gt=0)] = 100_000
     """Most rows in one job."""
+    max_image_pixels: Annotated[int, Field(gt=0)] = 50_000_000
+    """Most pixels of a picture, before and after it is resized; checked before it is decoded."""
     max_result_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
     """Longest result of a job, in bytes, as JSON or raw tensors; beyond it the job fails as
     `result-too-large`. Redis itself takes at most `proto-max-bulk-len`, 512 MB."""

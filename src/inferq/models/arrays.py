@@ -69,6 +69,11 @@ class MapRows(np.ndarray[Any, Any]):
         self.keys = getattr(origin, "keys", [])
 
 
+def get_dtype(datatype: Datatype) -> np.dtype[Any]:
+    """Returns NumPy's type of a datatype."""
+    return _NUMPY_DTYPES[datatype]
+
+
 def find_datatype(onnx_type: str) -> Datatype | None:
     """Returns the datatype of the values in a type of ONNX Runtime, or None where JSON cannot carry them."""
     innermost = _INNERMOST.search(onnx_type)

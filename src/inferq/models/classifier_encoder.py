@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from inferq.errors import InvalidModelError, ModelError
+from inferq.media.geometry import Frame
 from inferq.models.arrays import Array, MapRows, make_jsonable
 from inferq.models.encoders import Outputs, slice_rows
 from inferq.tensors.json_codec import write_arrays
-from inferq.tensors.signature import NonFinite
+from inferq.tensors.signature import Activation, NonFinite
 
 _NEGLIGIBLE_SHARE = 1e-3
 """Share of the largest probability by which another may be less and still be called the largest."""
@@ -33,6 +34,7 @@ class ClassifierEncoder:
         class_labels: The model's label of each class, by index; None where it is the index or the name. As a
             label is easily taken for an index, labels must then agree with the probabilities.
         non_finite: Whether NaN and infinities become null or strings.
+        activation: What makes probabilities of that output, where it holds logits.
     """
 
     gives_outputs: ClassVar[bool] = False
@@ -41,8 +43,11 @@ class ClassifierEncoder:
     probabilities: str | None
     class_labels: list[int | str] | None = None
     non_finite: NonFinite = "null"
+    activation: Activation | None = None
 
-    def encode(self, outputs: Outputs, rows: Sequence[int] | None) -> list[bytes]:
+    def encode(
+        self, outputs: Outputs, rows: Sequence[int] | None, _frames: Sequence[Frame | None] = (), /
+    ) -> list[bytes]:
         """Returns the JSON of each job's result; see `ResultEncoder`."""
         probabilities, keys = self._read_probabilities(outputs)
         classes = self._read_classes(outputs, probabilities, keys)
@@ -102,7 +107,7 @@ class ClassifierEncoder:
                 f"{expected} names and expects one probability for each. Correct model.toml."
             )
         if not keys:
-            return probabilities, []
+            return (probabilities if self.activation is None else compute_softmax(probabilities)), []
         names = self.class_labels or self.class_names
         if set(keys) == set(names):
             return probabilities[:, [keys.index(name) for name in names]], [*names]
@@ -170,6 +175,15 @@ class ClassifierEncoder:
             "In model.toml, write class_names as a table from each label to its name, in the order of the "
             f'probabilities if there are any, such as class_names = {{"{label}" = "a name", …}}.'
         )
+
+
+def compute_softmax(logits: Array) -> Array:
+    """Returns probabilities of logits, [rows, classes], as FP32 or FP64."""
+    values = logits.astype(np.result_type(logits, np.float32))
+    with np.errstate(invalid="ignore"):  # of infinities
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+    probabilities: Array = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def enumerate_labels(labels: Sequence[int | str]) -> str:

@@ -1,5 +1,6 @@
 """The configuration of a model: what its `model.toml` says that the ONNX file does not."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from inferq.errors import InvalidModelError
-from inferq.tensors.signature import NonFinite
+from inferq.models.audio_table import AudioTable
+from inferq.models.detection_table import DetectionTable
+from inferq.models.image_table import ImageTable
+from inferq.tensors.signature import Activation, NonFinite
 
 
 class ModelConfig(BaseModel):
@@ -23,10 +27,14 @@ class ModelConfig(BaseModel):
             input, or a table by input.
         label_output: Name of the classifier's output with the class of each row if it is not found by itself.
         probabilities_output: Name of the output with a probability for each class; empty where there is none.
+        activation: What makes probabilities of that output, where it holds logits.
         non_finite: How NaN and infinities are written in results: as null, or as strings.
         timeout_seconds: Longest run of a job without a timeout of its own.
         batch: Whether jobs may share a run. False: never. True: unless the probe at start shows that they
             change each other's results. None: unless the probe or the graph shows it.
+        image: How pictures become an input.
+        audio: How sound becomes an input.
+        detections: Which boxes of a detector are shown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -41,6 +49,15 @@ class ModelConfig(BaseModel):
     non_finite: NonFinite = "null"
     timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     batch: bool | None = None
+    activation: Activation | None = None
+    image: ImageTable | None = None
+    audio: AudioTable | None = None
+    detections: DetectionTable | None = None
+
+
+_TABLES: dict[str, type[BaseModel]] = {"image": ImageTable, "audio": AudioTable, "detections": DetectionTable}
+_FORM = re.compile(r"\[|^(constrained-)?(int|float|str)$|^literal$")
+"""How pydantic names one of several forms that a value may have."""
 
 
 def read_config(path: Path) -> ModelConfig:
@@ -70,7 +87,9 @@ def read_config(path: Path) -> ModelConfig:
 def _explain(error: ValidationError) -> str:
     # for a key that takes a list or a table, the deepest error belongs to the form that was meant
     deepest = max(error.errors(include_url=False), key=lambda one: len(one["loc"]))
-    key = ".".join(str(part) for part in deepest["loc"] if "[" not in str(part))
+    key = ".".join(str(part) for part in deepest["loc"] if not _FORM.search(str(part)))
     if deepest["type"] == "extra_forbidden":
-        return f"{key!r} is no key of a model.toml. Known keys: {', '.join(ModelConfig.model_fields)}."
+        table = _TABLES.get(str(deepest["loc"][0]), ModelConfig)
+        where = "" if table is ModelConfig else f"[{deepest['loc'][0]}] in "
+        return f"{key!r} is no key of {where}a model.toml. Known keys: {', '.join(table.model_fields)}."
     return f"{key!r} is not valid: {deepest['msg']}. Correct it there."

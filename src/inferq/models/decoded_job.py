@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from inferq.media.geometry import Frame
 from inferq.models.arrays import Array
 
 Inputs = dict[str, Array]
@@ -16,9 +17,11 @@ class DecodedJob(NamedTuple):
         rows: How many rows they have; 1 for a model whose first axes are fixed.
         is_json: Whether its data came as JSON, so that its result is JSON too.
         outputs: Names of the outputs that it asks for; all if there are none.
+        frame: How the picture of it lies in its input, for boxes in the picture's own pixels.
     """
 
     inputs: Inputs
     rows: int
     is_json: bool = True
     outputs: tuple[str, ...] = ()
+    frame: Frame | None = None

@@ -17,8 +17,10 @@ def choose_encoder(outputs: list[Tensor], config: ModelConfig) -> ResultEncoder:
             names outputs without class names.
     """
     if config.class_names is None:
-        if config.label_output or config.probabilities_output:
-            raise InvalidModelError("label_output and probabilities_output need class_names. Add them.")
+        if config.label_output or config.probabilities_output or config.activation:
+            raise InvalidModelError(
+                "label_output, probabilities_output and activation need class_names. Add them."
+            )
         return TensorEncoder(config.non_finite)
     count = len(config.class_names)
     label = _find_output(outputs, config.label_output, _holds_labels)
@@ -33,10 +35,13 @@ def choose_encoder(outputs: list[Tensor], config: ModelConfig) -> ResultEncoder:
             f"of shape [-1], or floats of shape [-1, {count}], got {found}. Name one as label_output or "
             "probabilities_output, or remove class_names."
         )
-    if isinstance(config.class_names, list):
-        return ClassifierEncoder(config.class_names, label, probabilities, None, config.non_finite)
-    labels = _read_labels(config.class_names, label, probabilities, outputs)
-    return ClassifierEncoder([*config.class_names.values()], label, probabilities, labels, config.non_finite)
+    if probabilities is None and config.activation:
+        raise InvalidModelError("activation needs an output of logits. Name it as probabilities_output.")
+    names, labels = config.class_names, None
+    if isinstance(names, dict):
+        labels = _read_labels(names, label, probabilities, outputs)
+        names = [*names.values()]
+    return ClassifierEncoder(names, label, probabilities, labels, config.non_finite, config.activation)
 
 
 def _find_output(outputs: list[Tensor], name: str | None, fits: Callable[[Tensor], bool]) -> str | None:

@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import ClassVar, Protocol
 
 from inferq.errors import ModelError
+from inferq.media.geometry import Frame
 from inferq.models.arrays import Array, make_jsonable
 from inferq.tensors.json_codec import write_arrays
 from inferq.tensors.signature import NonFinite
@@ -24,12 +25,15 @@ class ResultEncoder(Protocol):
 
     gives_outputs: ClassVar[bool]
 
-    def encode(self, outputs: Outputs, rows: Sequence[int] | None) -> list[bytes]:
+    def encode(
+        self, outputs: Outputs, rows: Sequence[int] | None, frames: Sequence[Frame | None] = (), /
+    ) -> list[bytes]:
         """Returns the JSON of the result of each job in a run.
 
         Args:
             outputs: The model's outputs, by name.
             rows: Number of rows of each job, in order; None for a single job whose outputs are not by row.
+            frames: How the picture of each job lies in its input; None where it came as an array.
 
         Raises:
             ModelError: The outputs are not what the signature promises.
@@ -55,7 +59,9 @@ class TensorEncoder:
     gives_outputs: ClassVar[bool] = True
     non_finite: NonFinite = "null"
 
-    def encode(self, outputs: Outputs, rows: Sequence[int] | None) -> list[bytes]:
+    def encode(
+        self, outputs: Outputs, rows: Sequence[int] | None, _frames: Sequence[Frame | None] = (), /
+    ) -> list[bytes]:
         """Returns the JSON of each job's result; see `ResultEncoder`."""
         return [self._dump(part) for part in split_outputs(outputs, rows)]
 

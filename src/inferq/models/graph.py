@@ -4,14 +4,24 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
 from inferq.models.onnx_file import OnnxFile
-from inferq.models.onnx_graph import Value
+from inferq.models.onnx_graph import Graph, Node, Value
 from inferq.models.row_dependence import find_dependence
 
 log = structlog.get_logger(__name__)
+
+_EXTENSION_DOMAINS = ("com.microsoft.extensions", "ai.onnx.contrib")
+_DECODERS: dict[str, Literal["image", "audio"]] = {
+    "DecodeImage": "image",
+    "ImageDecoder": "image",
+    "AudioDecoder": "audio",
+}
+_FILE_AXIS = "num_bytes"
+"""What the tools of onnxruntime-extensions call the axis of an input that takes a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,9 @@ class GraphSummary:
         unranked: Inputs and outputs whose number of axes the file leaves open. (ONNX Runtime shows them with
             the shape [], like a single value.)
         overridable: Inputs with a default value in the file.
+        file_inputs: Inputs that take the bytes of a file, since a node decodes them, or their axis is called
+            so: name to `image` or `audio`.
+        needs_extensions: Whether an operator of onnxruntime-extensions is among its nodes.
     """
 
     dependence: str | None = None
@@ -36,6 +49,8 @@ class GraphSummary:
     axis_names: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     unranked: frozenset[str] = frozenset()
     overridable: frozenset[str] = frozenset()
+    file_inputs: Mapping[str, Literal["image", "audio"]] = field(default_factory=dict)
+    needs_extensions: bool = False
 
 
 def read_graph(path: Path) -> GraphSummary:
@@ -52,16 +67,35 @@ def read_graph(path: Path) -> GraphSummary:
         return GraphSummary()
     values = [*file.graph.inputs, *file.graph.outputs]
     names = file.graph.find_row_names()
+    file_inputs = _find_file_inputs(file.graph)
     return GraphSummary(
         dependence=_find_dependence(path, file, names),
-        is_batch=len(names) < 2,
+        is_batch=len(names) < 2 and not file_inputs,
         external_files=tuple(files),
         axis_names={value.name: _list_axis_names(value) for value in values if value.shape is not None},
         unranked=frozenset(value.name for value in values if value.shape is None),
         overridable=frozenset(
             value.name for value in file.graph.inputs if value.name in file.graph.constants
         ),
+        file_inputs=file_inputs,
+        needs_extensions=any(node.domain in _EXTENSION_DOMAINS for node in file.graph.nodes),
     )
+
+
+def _find_file_inputs(graph: Graph) -> dict[str, Literal["image", "audio"]]:
+    """Returns inputs of one dynamic axis whose bytes are those of a file."""
+    decoders = {node.inputs[0]: _DECODERS[node.operator] for node in graph.nodes if _is_decoder(node)}
+    found: dict[str, Literal["image", "audio"]] = {}
+    for value in graph.free_inputs:
+        if value.shape is not None and len(value.shape) == 1 and not isinstance(value.shape[0], int):
+            kind = decoders.get(value.name, "image" if value.shape[0] == _FILE_AXIS else None)
+            if kind is not None:
+                found[value.name] = kind
+    return found
+
+
+def _is_decoder(node: Node) -> bool:
+    return node.operator in _DECODERS and bool(node.inputs)
 
 
 def _list_axis_names(value: Value) -> tuple[str | None, ...]:

@@ -9,16 +9,19 @@ import onnxruntime as ort
 import structlog
 
 from inferq.errors import InvalidInputError, InvalidModelError, ModelError
+from inferq.media.geometry import Frame
 from inferq.models.arrays import Array, make_array, make_varied_rows, make_zeros, take_output
 from inferq.models.classifier_encoder import ClassifierEncoder
 from inferq.models.decoded_job import DecodedJob, Inputs
 from inferq.models.encoders import Outputs, ResultEncoder, split_outputs
+from inferq.models.media_reader import MediaReader
 from inferq.models.onnx_runtime import RUNTIME_ERRORS, explain_runtime_error
 from inferq.models.run_handle import RunHandle
 from inferq.models.tensor_result import write_tensors
 from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.forms import JSON, detect_form, read_inputs, read_rows
 from inferq.tensors.signature import ModelDocument
+from inferq.tensors.values import MediaFile
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,7 @@ class Model:
         session: ONNX Runtime's session for its file.
         encoder: Turns its outputs into JSON.
         max_rows: Most rows in one job; None for no limit.
+        max_image_pixels: Most pixels of a picture; None for no limit.
         dependence: Why jobs must not share a run, as a clause, if its graph says so and model.toml does not
             set `batch`.
     """
@@ -44,12 +48,14 @@ class Model:
         encoder: ResultEncoder,
         max_rows: int | None = None,
         dependence: str | None = None,
+        max_image_pixels: int | None = None,
     ) -> None:
         self.document = document
         self.dependence = dependence
         self._session = session
         self._encoder = encoder
         self._validator = DataValidator(document, max_rows)
+        self._media = MediaReader(document, max_image_pixels)
         self._outputs = {tensor.name: tensor for tensor in document.outputs}
         self._inputs = {tensor.name: tensor for tensor in (*document.inputs, *document.optional_inputs)}
 
@@ -144,9 +150,15 @@ class Model:
         return job if detect_form(data) is JSON else job._replace(is_json=False)
 
     def _make_job(self, values: Mapping[str, object]) -> DecodedJob:
-        return self._count_rows(
-            {name: make_array(value, self._inputs[name]) for name, value in values.items()}
-        )
+        inputs: Inputs = {}
+        frame: Frame | None = None
+        for name, value in values.items():
+            if isinstance(value, MediaFile):
+                inputs[name], frame = self._media.read(value, self._inputs[name])
+            else:
+                inputs[name] = make_array(value, self._inputs[name])
+        job = self._count_rows(inputs)
+        return job if frame is None else job._replace(frame=frame)
 
     def _count_rows(self, inputs: Inputs) -> DecodedJob:
         rows = len(inputs[self.document.inputs[0].name]) if self.document.batched else 1
@@ -212,8 +224,9 @@ class Model:
             InvalidModelError: They are not what model.toml says of them.
         """
         rows = [job.rows for job in jobs] if self.document.batched else None
+        frames = [job.frame for job in jobs]
         if all(job.is_json for job in jobs):
-            return self._encoder.encode(outputs, rows)
+            return self._encoder.encode(outputs, rows, frames)
         parts = split_outputs(outputs, rows)
         if self._encoder.gives_outputs:
             return [
@@ -222,7 +235,7 @@ class Model:
             ]
         return [
             text if job.is_json else self._write_tensors(job, part, text)
-            for job, part, text in zip(jobs, parts, self._encoder.encode(outputs, rows), strict=True)
+            for job, part, text in zip(jobs, parts, self._encoder.encode(outputs, rows, frames), strict=True)
         ]
 
     def _write_tensors(self, job: DecodedJob, outputs: Outputs, shown: bytes | None = None) -> bytes:

@@ -4,13 +4,17 @@ import math
 import re
 from pathlib import Path
 
+import structlog
+
 from inferq.errors import InvalidInputError, InvalidModelError
 from inferq.models.arrays import find_datatype
 from inferq.models.classifier_encoder import ClassifierEncoder
 from inferq.models.config import ModelConfig, read_config
-from inferq.models.encoder_choice import choose_encoder
+from inferq.models.detection_encoder import DetectionEncoder
 from inferq.models.execution_providers import DEFAULT_EXECUTION, ExecutionConfig
 from inferq.models.graph import read_graph
+from inferq.models.media_encoder_choice import choose_media_encoder
+from inferq.models.media_resolution import make_sample_shape, resolve_media
 from inferq.models.model import Model
 from inferq.models.model_version import read_version
 from inferq.models.onnx_runtime import describe_inputs, describe_outputs, open_session
@@ -18,12 +22,19 @@ from inferq.settings import MODEL_NAME_PATTERN
 from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.signature import ModelDocument, Tensor
 
+log = structlog.get_logger(__name__)
+
+_NAMED = (ClassifierEncoder, DetectionEncoder)
 _MOST_SAMPLE_VALUES = 5_000_000
 """In each input: `POST /predict/test` makes JSON of them."""
 
 
 def load_model(
-    folder: Path, execution: ExecutionConfig = DEFAULT_EXECUTION, *, max_rows: int | None = None
+    folder: Path,
+    execution: ExecutionConfig = DEFAULT_EXECUTION,
+    *,
+    max_rows: int | None = None,
+    max_image_pixels: int | None = None,
 ) -> Model:
     """Loads the model in one folder of a repository.
 
@@ -31,6 +42,7 @@ def load_model(
         folder: The folder, whose name is the model's.
         execution: Execution providers and session options.
         max_rows: Most rows in one job; None for no limit.
+        max_image_pixels: Most pixels of a picture; None for no limit.
 
     Raises:
         InvalidModelError: It cannot be served.
@@ -43,13 +55,15 @@ def load_model(
     file, config = folder / "model.onnx", read_config(folder / "model.toml")
     graph = read_graph(file)
     version = read_version(file, graph.external_files)
-    session = open_session(file, execution)
+    session = open_session(file, execution, needs_extensions=graph.needs_extensions)
     inputs = describe_inputs(file, session.get_inputs(), graph)
     optional = [node for node in session.get_overridable_initializers() if find_datatype(node.type)]
     outputs = describe_outputs(file, session.get_outputs(), graph)
     try:
         _check_feature_names(config, inputs)
-        encoder = choose_encoder(outputs, config)
+        metadata = session.get_modelmeta().custom_metadata_map
+        media = resolve_media(folder, config, graph, metadata, inputs, outputs)
+        encoder = choose_media_encoder(outputs, config, media)
         document = ModelDocument(
             name=folder.name,
             version=version,
@@ -58,20 +72,28 @@ def load_model(
             inputs=inputs,
             optional_inputs=describe_inputs(file, optional, graph),
             outputs=outputs,
-            class_names=encoder.class_names if isinstance(encoder, ClassifierEncoder) else None,
+            class_names=encoder.class_names if isinstance(encoder, _NAMED) else None,
             class_labels=encoder.class_labels if isinstance(encoder, ClassifierEncoder) else None,
             feature_names=config.feature_names,
             example=config.example,
-            sample_shape=_read_sample_shape(config, inputs),
+            sample_shape=_read_sample_shape(config, inputs) or make_sample_shape(media.image, inputs),
             non_finite=config.non_finite,
+            image=media.image,
+            image_problem=media.image_problem,
+            audio=media.audio,
+            detections=encoder.spec if isinstance(encoder, DetectionEncoder) else None,
+            activation=encoder.activation if isinstance(encoder, ClassifierEncoder) else None,
             timeout_seconds=config.timeout_seconds,
-            batch=graph.is_batch if config.batch is None else config.batch,
+            # the bytes of a file are no rows, whatever model.toml says
+            batch=not graph.file_inputs and (graph.is_batch if config.batch is None else config.batch),
         )
         _check_example(document)
     except InvalidModelError as error:
         raise InvalidModelError(f"{folder / 'model.toml'}: {error.message}") from error
+    if media.image_problem:
+        log.warning("pictures_not_taken", model=folder.name, reason=media.image_problem)
     dependence = graph.dependence if config.batch is None else None
-    return Model(document, session, encoder, max_rows, dependence)
+    return Model(document, session, encoder, max_rows, dependence, max_image_pixels)
 
 
 def _check_feature_names(config: ModelConfig, inputs: list[Tensor]) -> None:

@@ -26,18 +26,24 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
 """What a session raises when it cannot load or run a model."""
 
 
-def open_session(path: Path, execution: ExecutionConfig) -> ort.InferenceSession:
+def open_session(
+    path: Path, execution: ExecutionConfig, *, needs_extensions: bool = False
+) -> ort.InferenceSession:
     """Loads an ONNX file.
 
     Args:
         path: The file; weights in external files are found beside it.
         execution: Execution providers and session options.
+        needs_extensions: Whether it has operators of onnxruntime-extensions.
 
     Raises:
         InvalidModelError: ONNX Runtime cannot load it.
     """
+    options = make_session_options(execution)
+    if needs_extensions:
+        _register_extensions(path, options)
     try:
-        return ort.InferenceSession(path, make_session_options(execution), providers=[*execution.providers])
+        return ort.InferenceSession(path, options, providers=[*execution.providers])
     except RUNTIME_ERRORS as error:
         explained = explain_runtime_error(error)
         remedy = "Export the model again, or copy the file whole."
@@ -47,6 +53,17 @@ def open_session(path: Path, execution: ExecutionConfig) -> ort.InferenceSession
                 "export the model without it."
             )
         raise InvalidModelError(f"{path} cannot be loaded: {explained} {remedy}") from error
+
+
+def _register_extensions(path: Path, options: ort.SessionOptions) -> None:
+    try:
+        from onnxruntime_extensions import get_library_path
+    except ImportError as error:
+        raise InvalidModelError(
+            f"{path} has operators of onnxruntime-extensions, which is not installed. Install it where the "
+            "worker runs: pip install 'inferq[extensions]'."
+        ) from error
+    options.register_custom_ops_library(get_library_path())
 
 
 def describe_inputs(path: Path, nodes: Sequence[ort.NodeArg], graph: GraphSummary) -> list[Tensor]:

@@ -49,7 +49,7 @@ class ImagePreprocessing(BaseModel):
     color: Color = "RGB"
     background: tuple[int, int, int] | None = Field(default=None, exclude_if=_is_none)
     resize: Resize = "none"
-    size: tuple[int] | tuple[int, int] | None = None
+    size: tuple[int, ...] | None = None
     interpolation: Interpolation = "bilinear"
     antialias: bool = True
     pad_color: tuple[int, ...] = (0, 0, 0)
@@ -65,7 +65,7 @@ class ImagePreprocessing(BaseModel):
         """Height and width that every picture gets; None where they depend on the picture."""
         if self.crop is not None:
             return self.crop
-        return self.size if self.size is not None and len(self.size) == 2 else None
+        return (self.size[0], self.size[1]) if self.size is not None and len(self.size) == 2 else None
 
 
 class ImageSpec(BaseModel):

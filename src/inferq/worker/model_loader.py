@@ -211,7 +211,7 @@ def prepare(folder: Path, settings: Settings, executor: Executor, handle: RunHan
 
     Args:
         folder: The model's folder.
-        settings: Threads, and the most rows of a job.
+        settings: Threads, and the most rows and pixels of a job.
         executor: Probes the model, and is to run it.
         handle: Lets another thread stop that.
 
@@ -219,7 +219,12 @@ def prepare(folder: Path, settings: Settings, executor: Executor, handle: RunHan
         InvalidModelError: It cannot be served.
         ModelError: It was stopped.
     """
-    model = load_model(folder, read_execution_config(settings), max_rows=settings.max_rows)
+    model = load_model(
+        folder,
+        read_execution_config(settings),
+        max_rows=settings.max_rows,
+        max_image_pixels=settings.max_image_pixels,
+    )
     model.warm_up(handle)
     executor.add(model, handle)
     return model
