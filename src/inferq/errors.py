@@ -22,6 +22,7 @@ class ErrorKind(StrEnum):
     QUEUE_FULL = "queue-full"
     EXPIRES_TOO_SOON = "expires-too-soon"
     REDIS_UNAVAILABLE = "redis-unavailable"
+    STORE_UNAVAILABLE = "store-unavailable"
     NO_WORKER = "no-worker"
     MODEL_UNAVAILABLE = "model-unavailable"
     # a job failed; so can `invalid-input` and `invalid-model` be: what only the worker can see
@@ -163,6 +164,16 @@ class RedisUnavailableError(InferqError):
     """Redis does not answer, or cannot take writes."""
 
     kind = ErrorKind.REDIS_UNAVAILABLE
+
+
+class StoreUnavailableError(InferqError):
+    """The blob store cannot be used now, or not by this process."""
+
+    kind = ErrorKind.STORE_UNAVAILABLE
+
+
+class BlobNotFoundError(StoreUnavailableError):
+    """The blob store has not what a reference names: it was removed, or only a part of it was written."""
 
 
 class NoWorkerError(InferqError):

@@ -96,10 +96,12 @@ class LargeResult(NamedTuple):
     Attributes:
         length: Its length, bytes.
         end: What tells its end from another end of the same job.
+        blob: The reference to it, where it is in the blob store; empty: it is in Redis.
     """
 
     length: int
     end: bytes
+    blob: bytes = b""
 
 
 class Job(NamedTuple):
@@ -180,6 +182,7 @@ class ClaimedJob(NamedTuple):
         request_id: Of the request that submitted it; empty if it had none.
         traceparent: Its trace context, as W3C Trace Context writes it; empty if it has none.
         timeout_seconds: Longest run that its request asked for; None for the model's own.
+        blob_key: Where its data is in the blob store; empty: nowhere.
     """
 
     id: str
@@ -191,6 +194,11 @@ class ClaimedJob(NamedTuple):
     request_id: str = ""
     traceparent: str = ""
     timeout_seconds: float | None = None
+    blob_key: str = ""
+
+    def __hash__(self) -> int:
+        """Hashes what tells it from all others, not its data, which may be long."""
+        return hash((self.id, self.token))
 
 
 class Outcome(NamedTuple):
@@ -203,6 +211,8 @@ class Outcome(NamedTuple):
         run_seconds: How long the run took, the whole of it if other jobs shared it; 0.0 if the job never ran.
         batch_jobs: How many jobs shared that run, this one included; 0 if it never ran.
         is_first_of_run: Whether it is the one by which that run is counted.
+        offloaded_at: Monotonic time at which the result was put into the blob store, so that `result` is the
+            reference to it; None if it was not.
     """
 
     job: ClaimedJob
@@ -211,6 +221,7 @@ class Outcome(NamedTuple):
     run_seconds: float = 0.0
     batch_jobs: int = 0
     is_first_of_run: bool = False
+    offloaded_at: float | None = None
 
 
 class Pace(NamedTuple):
@@ -261,6 +272,7 @@ class WorkerInfo:
         sent_at: When it sent its last heartbeat, by its own machine's clock, UTC; None if it does not tell.
         open_circuits: Receivers of webhooks that it does not call for a while, since they did not answer.
         paces: Name to pace of the models of which it has run jobs.
+        blob_store: Id of the blob store that it can read and write; empty if there is none.
     """
 
     id: str
@@ -276,3 +288,4 @@ class WorkerInfo:
     sent_at: datetime | None = None
     open_circuits: int = 0
     paces: Mapping[str, Pace] = field(default_factory=dict)
+    blob_store: str = ""

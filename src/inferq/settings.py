@@ -83,7 +83,20 @@ class Settings(BaseSettings):
     """How long a worker may take to load, warm up and try one model before it leaves that one out."""
 
     data_dir: Path = Path(".inferq")
-    """Where `inferq up` keeps the embedded server's data."""
+    """Where `inferq up` keeps the embedded server's data, and its blob store unless `INFERQ_BLOB_STORE` names
+    another."""
+
+    # where bytes live
+
+    blob_store: Annotated[str, Field(pattern="^(file:///.+)?$")] = ""
+    """Where data and results above `INFERQ_BLOB_BYTES` are kept instead of in Redis: a folder that proxies
+    and workers share, as `file:///var/lib/inferq/blobs`; empty: nowhere, so Redis holds all."""
+    blob_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024
+    """Longest data or result that Redis holds where there is a blob store, in bytes."""
+    blob_reserve_bytes: Annotated[int, Field(ge=0)] = 1024 * 1024 * 1024
+    """Free space of its disk that the blob store leaves, in bytes; with less, the proxy answers 503."""
+    blob_grace_seconds: Annotated[float, Field(ge=1)] = 3600.0
+    """How old something in the blob store must be that no key in Redis names before a worker removes it."""
 
     # access
 

@@ -21,6 +21,7 @@ EXIT_CODES = {
     ErrorKind.NOT_ENDED: 4,
     ErrorKind.UNREACHABLE: 5,
     ErrorKind.REDIS_UNAVAILABLE: 5,
+    ErrorKind.STORE_UNAVAILABLE: 5,
     ErrorKind.QUEUE_FULL: 5,
     ErrorKind.EXPIRES_TOO_SOON: 5,
     ErrorKind.OVERLOADED: 5,

@@ -31,6 +31,7 @@ _ERRORS: dict[str, type[InferqError]] = {
         errors.QueueFullError,
         errors.ExpiresTooSoonError,
         errors.RedisUnavailableError,
+        errors.StoreUnavailableError,
         errors.NoWorkerError,
         errors.ModelUnavailableError,
     )

@@ -42,6 +42,7 @@ def _make_environment(plan: ServicePlan) -> dict[str, str]:
     environment = os.environ | {
         "INFERQ_REDIS_URL": settings.redis_url,
         "INFERQ_MODELS_DIR": str(settings.models_dir),
+        "INFERQ_BLOB_STORE": settings.blob_store,
         "INFERQ_SHUTDOWN_SECONDS": str(min(_WORKER_STOP_SECONDS, settings.shutdown_seconds)),
         "PYTHONUNBUFFERED": "1",
     }

@@ -34,11 +34,13 @@ class DataDirectory:
 
     Attributes:
         server_folder: Where the server's files are.
+        blob_folder: Where the blob store is, unless another is named.
         lock: File descriptor that holds the lock. The server inherits it, so that no second one ever writes
             to the same append-only file, even if `inferq up` was killed and its server lives on.
     """
 
     server_folder: Path
+    blob_folder: Path
     lock: int
 
 
@@ -80,7 +82,7 @@ def lock_data_directory(folder: Path) -> Iterator[DataDirectory]:
         _acquire(lock, folder)
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
-        yield DataDirectory(server_folder, lock)
+        yield DataDirectory(server_folder, folder / "blobs", lock)
     finally:
         os.close(lock)
 

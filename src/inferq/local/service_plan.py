@@ -54,11 +54,13 @@ def make_plan(
     proxies: int,
     data_directory: DataDirectory | None,
 ) -> ServicePlan:
-    """Chooses what is still open: the embedded server's port, and so its URL; the default model."""
+    """Chooses what is still open: port, URL and blob store of the embedded server; the default model."""
     redis_port = _find_free_port(excluded=port) if data_directory else 0
     chosen: dict[str, object] = {"models_dir": models.repository}
     if data_directory:
         chosen["redis_url"] = f"redis://127.0.0.1:{redis_port}/0"
+        if not settings.blob_store:
+            chosen["blob_store"] = data_directory.blob_folder.absolute().as_uri()
     if models.only_model:
         chosen["default_model"] = models.only_model
     settings = settings.model_copy(update=chosen)

@@ -6,7 +6,9 @@ from enum import StrEnum
 from itertools import batched
 from typing import Any, NamedTuple
 
+from inferq.errors import StoreUnavailableError
 from inferq.jobs import Job
+from inferq.queue.blob_access import BlobAccess
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import connect, redis_errors
 from inferq.queue.redis_client.script_calls import ScriptCall, ScriptRunner
@@ -16,6 +18,7 @@ from inferq.queue.schema.ids import decode_id, encode_id, show_id
 from inferq.queue.schema.keys import Keys
 from inferq.queue.schema.times import to_milliseconds
 from inferq.settings import Settings
+from inferq.tensors.envelope import read_reference
 
 LONGEST_RESULT_BYTES = 1_000_000
 """A longer result is not sent with the end of its job: many a receiver takes no body beyond 1 MiB."""
@@ -100,6 +103,7 @@ class WebhookOutbox:
         self._keys = Keys(settings.key_prefix)
         self._redis = connect(settings)
         self._scripts = ScriptRunner(self._redis, settings.key_prefix)
+        self._blobs = BlobAccess(settings)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -135,7 +139,21 @@ class WebhookOutbox:
             for entry, answer in zip(entries, answers, strict=True):
                 if isinstance(answer[1], int) and answer[1] <= LONGEST_RESULT_BYTES:
                     answer[1] = self._redis.get(self._result_key(entry))
-        return [decode_job(entry.job_id, answer) for entry, answer in zip(entries, answers, strict=True)]
+        return [
+            self._fetch_blob(decode_job(entry.job_id, answer))
+            for entry, answer in zip(entries, answers, strict=True)
+        ]
+
+    def _fetch_blob(self, job: Job | None) -> Job | None:
+        """Returns the job with its result, if that lies in the blob store and is not too long."""
+        large = job.large_result if job else None
+        if job is None or large is None or not large.blob or large.length > LONGEST_RESULT_BYTES:
+            return job
+        try:
+            result = bytes(self._blobs.read(read_reference(large.blob)))
+        except StoreUnavailableError:  # the receiver is told where to read it
+            return job
+        return job._replace(result=result, large_result=None)
 
     def ack(self, outcomes: Sequence[DeliveryOutcome]) -> list[str]:
         """Notes how deliveries went. May be repeated if an answer was lost.

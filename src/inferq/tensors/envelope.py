@@ -7,6 +7,9 @@ JSON object, such as a request or a response of the Open Inference Protocol: in 
 `outputs` stands either `data`, or `parameters.binary_data_size`; the data of the latter follow each other in
 that order, without gaps. An entry with `parameters.content_type` is a file, such as `image/jpeg`, which has
 no datatype and no shape. A result's head may have `result` besides: its JSON as `GET /job/{id}` shows it.
+
+Version 2 is a reference: it stands for a payload that lies in a blob store. Its head is `{"key", "bytes",
+"store"}`, and its data are the first bytes of that payload, which tell its form.
 """
 
 import struct
@@ -23,8 +26,12 @@ HEAD_START = _START.size
 """Where the head begins."""
 
 _MAGIC = b"\x93INFERQ"
-_VERSION = 1
+_VERSION, _REFERENCE_VERSION = 1, 2
 _ALIGNMENT = 64
+_BEGIN_BYTES = 64
+_REFERENCE_START = _MAGIC + bytes([_REFERENCE_VERSION])
+MOST_REFERENCE_BYTES = 1024
+"""No reference is longer."""
 MOST_HEAD_BYTES = 64 * 1024 * 1024
 """Of a longer head something is wrong: what is that long is data."""
 
@@ -41,14 +48,34 @@ class Envelope(NamedTuple):
     data: memoryview
 
 
+class BlobReference(NamedTuple):
+    """What stands for a payload that lies in a blob store.
+
+    Attributes:
+        key: Its key in the store: `{job id}/{data|result}/{random}`.
+        size: Its length, bytes.
+        store: Id of the store.
+        begin: Its first bytes, by which `detect_form` knows its form.
+    """
+
+    key: str
+    size: int
+    store: str
+    begin: bytes
+
+
 def write_prefix(head: bytes) -> bytes:
     """Returns all of an envelope but its data, which is to follow.
 
     Args:
         head: The JSON object.
     """
+    return _write_prefix(head, _VERSION)
+
+
+def _write_prefix(head: bytes, version: int) -> bytes:
     offset = -(-(_START.size + len(head)) // _ALIGNMENT) * _ALIGNMENT
-    return (_START.pack(_MAGIC, _VERSION, len(head), offset) + head).ljust(offset, b" ")
+    return (_START.pack(_MAGIC, version, len(head), offset) + head).ljust(offset, b" ")
 
 
 def write_begin(head_bytes: int) -> bytes:
@@ -88,14 +115,18 @@ def read_lengths(first_bytes: Buffer) -> tuple[int, int]:
     Raises:
         InvalidInputError: It is damaged, or of a later version.
     """
+    return _read_lengths(first_bytes, _VERSION)
+
+
+def _read_lengths(first_bytes: Buffer, expected: int) -> tuple[int, int]:
     try:
         magic, version, length, offset = _START.unpack_from(first_bytes)
     except struct.error as error:
         raise _make_error("it ends within its first bytes") from error
     if magic != _MAGIC:
         raise _make_error("it does not begin as one")
-    if version != _VERSION:
-        raise _make_error(f"it is of version {version}, and only version {_VERSION} is known here")
+    if version != expected:
+        raise _make_error(f"it is of version {version}, and only version {expected} is known here")
     if length > MOST_HEAD_BYTES or HEAD_START + length > offset:
         raise _make_error("the lengths at its begin do not fit")
     return HEAD_START + length, offset
@@ -122,8 +153,42 @@ def read_envelope(payload: Buffer) -> Envelope:
     Raises:
         InvalidInputError: It is damaged, or of a later version.
     """
+    return _read(payload, _VERSION)
+
+
+def write_reference(key: str, payload: Buffer, store: str) -> bytes:
+    """Writes the reference to a payload.
+
+    Args:
+        key: Its key in the store.
+        payload: The payload.
+        store: Id of the store.
+    """
+    head = to_json({"key": key, "bytes": len(payload), "store": store})
+    return _write_prefix(head, _REFERENCE_VERSION) + bytes(payload[:_BEGIN_BYTES])
+
+
+def is_reference(payload: Buffer) -> bool:
+    """Whether what stands in a key is a reference, and not the payload itself."""
+    return payload[: len(_REFERENCE_START)] == _REFERENCE_START
+
+
+def read_reference(payload: Buffer) -> BlobReference:
+    """Reads a reference.
+
+    Raises:
+        InvalidInputError: It is damaged, or none.
+    """
+    head, begin = _read(payload, _REFERENCE_VERSION)
+    key, size, store = head.get("key"), head.get("bytes"), head.get("store")
+    if not (isinstance(key, str) and isinstance(size, int) and size >= 0 and isinstance(store, str)):
+        raise _make_error('its head has not "key", "bytes" and "store"')
+    return BlobReference(key, size, store, bytes(begin))
+
+
+def _read(payload: Buffer, expected: int) -> Envelope:
     view = memoryview(payload)
-    end, offset = read_lengths(view)
+    end, offset = _read_lengths(view, expected)
     if offset > len(view):
         raise _make_error("the lengths at its begin do not fit")
     return Envelope(read_head(view[HEAD_START:end]), view[offset:])

@@ -68,11 +68,12 @@ class Finisher:
             self.note_stored(outcomes, verdicts)
 
     def store_large(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """Stores large results, each by itself, and before them the other outcomes.
+        """Puts long results into the blob store; stores other large ones, each by itself, after the rest.
 
         Returns:
             What is still to be stored: all if no result is large, else how those failed that were refused.
         """
+        outcomes = self._consumer.offload_results(outcomes)
         large = [outcome for outcome in outcomes if len(outcome.result or b"") > LARGE_RESULT_BYTES]
         if not large:
             return outcomes
@@ -87,6 +88,7 @@ class Finisher:
             verdicts: What became of each; see `Consumer.finish`.
         """
         self._held.discard(outcome.job for outcome in outcomes)
+        self._consumer.remove_settled_blobs(outcomes, verdicts)
         self._observer.jobs_ended(outcomes, verdicts)
 
     def _store(self, outcome: Outcome) -> Outcome | None:

@@ -62,6 +62,7 @@ class Heartbeat(Periodic):
             jobs_done=processor.jobs_done,
             paces=processor.read_paces(),
             open_circuits=self._count_open_circuits(),
+            blob_store=self._consumer.identify_blob_store(),
         )
         self._consumer.heartbeat(info, self._documents, self._lives_seconds)
         return True

@@ -24,6 +24,7 @@ from inferq.processes import end_with_parent
 from inferq.queue import Consumer, Outage, make_worker_id
 from inferq.settings import Settings, load_settings
 from inferq.webhooks.url_policy import UrlPolicy
+from inferq.worker.blob_sweeper import BlobSweeper
 from inferq.worker.executor import Executor
 from inferq.worker.forced_exit import ForcedExit, try_last_call
 from inferq.worker.heartbeat import Heartbeat
@@ -104,6 +105,8 @@ class Worker:
             LeaseRenewer(consumer, processor, executor, watchdog, settings, outage),
             Recoverer(consumer, outage),
         ]
+        if settings.blob_store:
+            self._parts.append(BlobSweeper(consumer, outage))
         if webhooks:
             self._parts.append(webhooks)
         if settings.worker_metrics_port:

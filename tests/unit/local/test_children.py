@@ -21,7 +21,7 @@ def plan(tmp_path):
             port=8000,
             workers=2,
             proxies=2,
-            data_directory=DataDirectory(tmp_path / "valkey", 7) if embedded else None,
+            data_directory=DataDirectory(tmp_path / "valkey", tmp_path / "blobs", 7) if embedded else None,
         )
 
     return make
@@ -42,6 +42,19 @@ def test_outside_server_is_not_started(plan):
     made = plan(embedded=False, redis_url="redis://elsewhere:6379/0")
     assert make_server(made) is None
     assert make_workers(made)[0].environment["INFERQ_REDIS_URL"] == "redis://elsewhere:6379/0"
+
+
+def test_blob_store_is_in_the_data_directory_unless_another_is_named_or_the_server_is_an_outside_one(
+    plan, tmp_path
+):
+    def store_of(made):
+        return {
+            child.environment["INFERQ_BLOB_STORE"] for child in (*make_proxies(made), *make_workers(made))
+        }
+
+    assert store_of(plan()) == {(tmp_path / "blobs").as_uri()}
+    assert store_of(plan(blob_store="file:///mnt/x")) == {"file:///mnt/x"}
+    assert store_of(plan(embedded=False)) == {""}
 
 
 def test_only_model_is_the_default_whatever_the_setting_says(plan, monkeypatch):

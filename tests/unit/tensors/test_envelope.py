@@ -3,7 +3,14 @@ import struct
 import pytest
 
 from inferq.errors import InvalidInputError
-from inferq.tensors.envelope import read_envelope, write_envelope
+from inferq.tensors.envelope import (
+    MOST_REFERENCE_BYTES,
+    is_reference,
+    read_envelope,
+    read_reference,
+    write_envelope,
+    write_reference,
+)
 from inferq.tensors.forms import JSON, detect_form
 
 
@@ -35,3 +42,29 @@ def test_head_of_any_length_is_followed_by_its_data(size):
 def test_damaged_envelope_is_refused_with_the_reason(payload, reason):
     with pytest.raises(InvalidInputError, match=reason):
         read_envelope(payload)
+
+
+def test_reference_tells_where_a_payload_lies_how_long_it_is_and_of_which_form():
+    payload = b"\x93NUMPY" + bytes(1000)
+    stored = write_reference("4f/data/0123456789abcdef", payload, "5" * 16)
+    assert is_reference(stored)
+    assert len(stored) <= MOST_REFERENCE_BYTES
+    reference = read_reference(stored)
+    assert reference == ("4f/data/0123456789abcdef", 1006, "5" * 16, payload[:64])
+    assert detect_form(reference.begin) is detect_form(payload)
+
+
+@pytest.mark.parametrize("payload", [b"", b"[1]", b"\x93INFERQ", write_envelope({"inputs": []})])
+def test_no_payload_is_taken_for_a_reference(payload):
+    assert not is_reference(payload)
+    with pytest.raises(InvalidInputError):
+        read_reference(payload)
+
+
+@pytest.mark.parametrize(
+    "head", [b"{}", b'{"key":1,"bytes":2,"store":"x"}', b'{"key":"k","bytes":-1,"store":"x"}']
+)
+def test_damaged_reference_is_refused(head):
+    start = struct.pack("<7sBII", b"\x93INFERQ", 2, len(head), 64)
+    with pytest.raises(InvalidInputError, match='"key", "bytes" and "store"'):
+        read_reference((start + head).ljust(64))

@@ -104,6 +104,12 @@ TYPES = {
     ErrorKind.REDIS_UNAVAILABLE: ProblemType(
         503, "The queue is out of reach", "Redis did not answer within 1.5 s."
     ),
+    ErrorKind.STORE_UNAVAILABLE: ProblemType(
+        503,
+        "The blob store is out of reach",
+        "The blob store /var/lib/inferq/blobs cannot be used: Permission denied. It must be a folder that "
+        "this process may write to (INFERQ_BLOB_STORE).",
+    ),
     ErrorKind.NO_WORKER: ProblemType(
         503,
         "No worker has announced the model yet",

@@ -8,6 +8,7 @@ from typing import Any
 
 from inferq.jobs import ClaimedJob, Priority
 from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.blob_data import BlobData
 from inferq.queue.consumer.claim_order import ClaimOrder
 from inferq.queue.consumer.large_data import LargeData
 from inferq.queue.ended_jobs import NoteEnded, decode_changed
@@ -57,6 +58,7 @@ class Claimer:
         access: The server.
         order: Which lists come first.
         large_data: Fetches what does not pass through a script.
+        blob_data: Reads what lies in the blob store.
         worker_id: Who claims.
         versions: The version of each model, which its jobs are to show; none for one that is left out.
         note_ended: Is told of jobs that are ended instead of being leased.
@@ -67,6 +69,7 @@ class Claimer:
         access: QueueAccess,
         order: ClaimOrder,
         large_data: LargeData,
+        blob_data: BlobData,
         worker_id: str,
         versions: Mapping[str, str],
         note_ended: NoteEnded,
@@ -74,6 +77,7 @@ class Claimer:
         self._access = access
         self._order = order
         self._large_data = large_data
+        self._blob_data = blob_data
         self._worker_id = worker_id
         self._versions = versions
         self._note_ended = note_ended
@@ -158,7 +162,7 @@ class Claimer:
         if large := {index: length for index, length in enumerate(found) if type(length) is int}:
             jobs = self._large_data.fetch_into(jobs, large)
         self._order.move_back(model.decode())
-        return jobs
+        return self._blob_data.read_into(jobs)
 
     def _call_soon(self, call: ScriptCall) -> Any:  # noqa: ANN401 - as the script answers
         """Calls it on the connection that popped the id: of all it is the fastest."""

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from inferq.jobs import ClaimedJob, Outcome, WorkerInfo
+from inferq.queue.blob_access import BlobAccess
 from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.blob_data import BlobData
+from inferq.queue.consumer.blob_sweep import BlobSweep
 from inferq.queue.consumer.blocking_claim import BLOCK_SECONDS, BlockingClaimer, WaitResult
 from inferq.queue.consumer.claim import Claimer, Limit, Popped
 from inferq.queue.consumer.claim_order import ClaimOrder
@@ -13,6 +16,7 @@ from inferq.queue.consumer.orphans import OrphanScan
 from inferq.queue.consumer.prefetch import PrefetchedClaim, Prefetcher, PrefetchResult
 from inferq.queue.consumer.recovery import USUAL_TIMES, Recovered, Recovery, RecoveryTimes
 from inferq.queue.consumer.registry import WorkerRegistry
+from inferq.queue.consumer.result_offload import ResultOffload
 from inferq.queue.consumer.result_upload import ResultUpload
 from inferq.queue.consumer.settle import Settler
 from inferq.queue.ended_jobs import NoteEnded, ignore_ended
@@ -55,15 +59,21 @@ class Consumer:
     ) -> None:
         retries = retries or RetryPolicy.for_jobs(settings)
         self.access = access = QueueAccess(settings)
+        self._blobs = blobs = BlobAccess(settings)
+        self._results = ResultOffload(blobs)
         self._order = ClaimOrder(access.keys, models, settings.lower_priority_share)
         self._settler = Settler(access, retries, note_ended)
         self._large_data = LargeData(access, self._settler, note_settled)
-        self._claimer = Claimer(access, self._order, self._large_data, worker_id, versions or {}, note_ended)
+        self._blob_data = BlobData(blobs, self._settler, note_settled)
+        self._claimer = Claimer(
+            access, self._order, self._large_data, self._blob_data, worker_id, versions or {}, note_ended
+        )
         self._blocking = BlockingClaimer(access, self._order, self._claimer, self._settler)
         self._prefetcher = Prefetcher(access, self._order, self._claimer, self._settler)
         self._registry = WorkerRegistry(access, worker_id)
         self._recovery = Recovery(access, models, retries, times, note_ended)
         self._orphans = OrphanScan(access, models, times)
+        self._sweep = BlobSweep(access, blobs)
 
     @property
     def is_blocked_by_solo_job(self) -> bool:
@@ -73,7 +83,7 @@ class Consumer:
     @property
     def awaiting_data(self) -> Sequence[ClaimedJob]:
         """Jobs that are leased already, whose large data is on its way: their leases have to be renewed."""
-        return self._large_data.awaiting
+        return [*self._large_data.awaiting, *self._blob_data.awaiting]
 
     def check_server(self) -> None:
         """Makes sure that the server can keep our promises; see `requirements.check_server`."""
@@ -109,6 +119,18 @@ class Consumer:
         """See `Settler`."""
         return self._settler.prepare_upload(outcome)
 
+    def offload_results(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """See `ResultOffload`."""
+        return self._results.offload(outcomes)
+
+    def remove_settled_blobs(self, outcomes: Sequence[Outcome], verdicts: Sequence[str]) -> None:
+        """See `ResultOffload`."""
+        self._results.remove_settled(outcomes, verdicts)
+
+    def identify_blob_store(self) -> str:
+        """Returns the id of the blob store; empty where there is none that this process can use."""
+        return self._blobs.identify_store()
+
     def prepare_prefetch(
         self, outcomes: Sequence[Outcome], limits: Mapping[str, int], *, takes_solo: bool = True
     ) -> PrefetchedClaim:
@@ -136,6 +158,10 @@ class Consumer:
     def requeue_orphans(self) -> list[str]:
         """See `OrphanScan`."""
         return self._orphans.requeue_orphans()
+
+    def sweep_blobs(self) -> int:
+        """See `BlobSweep`. Raises StoreUnavailableError besides."""
+        return self._sweep.sweep_next()
 
     def announce(self, documents: Mapping[str, bytes]) -> None:
         """See `WorkerRegistry`."""

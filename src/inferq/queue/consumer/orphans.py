@@ -6,6 +6,7 @@ from typing import cast
 
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.recovery import RecoveryTimes
+from inferq.queue.consumer.scan_steps import acquire_step
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.schema.ids import decode_id
@@ -42,14 +43,8 @@ class OrphanScan:
         Raises:
             RedisUnavailableError: Redis is away.
         """
-        key, step_ms = self._access.keys.scan_step, round(STEP_SECONDS * 900)
         with redis_errors():
-            if self._access.call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "NX", "PX", step_ms]) is not None:
-                return True
-            if self._access.redis.pttl(key) <= step_ms:
-                return False
-            # it was set before the clock was set back
-            return self._access.call(scripts.WRITE_AT_OOM, [key], ["SET", "1", "PX", step_ms]) is not None
+            return acquire_step(self._access, self._access.keys.scan_step, round(STEP_SECONDS * 900))
 
     def requeue_orphans(self) -> list[str]:
         """Makes one step of the scan.

@@ -20,6 +20,8 @@ from inferq.queue.redis_client.error_replies import is_lasting_refusal
 from inferq.queue.redis_client.pipelined import PipelinedConnection, pack
 from inferq.queue.redis_client.script_calls import ScriptCall
 
+_LONGEST_UNSENT_SECONDS = 60.0
+
 
 class PrefetchResult(NamedTuple):
     """What a finish and a claim in one round trip bring.
@@ -80,14 +82,17 @@ class PrefetchedClaim:
         self._sent_on: Any = None
         self._replies: list[Any] = []
         self._answer: PrefetchResult | None = None
+        self._made_at = time.monotonic()
         self.outcomes = outcomes
         self.limits = limits
         self.sent_at = float("inf")
 
     def send(self) -> None:
-        """Sends it, if Redis can be reached."""
+        """Sends it, if Redis can be reached and it was made just now: what it stores may be swept later."""
         self.sent_at = time.monotonic()
         self._on_send()
+        if self.sent_at - self._made_at > _LONGEST_UNSENT_SECONDS:
+            return
         with suppress(RedisUnavailableError), redis_errors():
             self._sent_on = self._pipelined.send(self._packed)
         self._packed = b""  # it may be large, and a repetition is packed anew

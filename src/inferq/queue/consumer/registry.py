@@ -88,6 +88,7 @@ class WorkerRegistry:
             "inferq": worker.inferq_version,
             "sent_ms": round(time.time() * 1000),
             "open_circuits": worker.open_circuits,
+            "blob_store": worker.blob_store,
             "paces": _encode_paces(worker.paces),
         }
         grace_ms = to_milliseconds(UNSERVED_SECONDS)

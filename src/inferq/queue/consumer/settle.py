@@ -1,5 +1,6 @@
 """Settles attempts: finish (ack a result, nack an error) and requeue."""
 
+import time
 from collections.abc import Iterable, Sequence
 from itertools import batched, chain, groupby
 from operator import itemgetter
@@ -88,8 +89,13 @@ class Settler:
         """Makes a finish that is sent later."""
         staged: dict[bytes, bytes] = {}
         settled: list[_Settlement] = []
-        for job, result, error, seconds, jobs, is_first in outcomes:
+        oldest = time.monotonic() - self._access.settings.blob_grace_seconds / 2
+        for job, result, error, seconds, jobs, is_first, offloaded_at in outcomes:
             job_id = encode_id(job.id)
+            if offloaded_at is not None and offloaded_at < oldest:
+                # Redis was away for long: the blob may be swept before it is named, so the job runs again
+                settled.append(("requeued", job.token, 0.0, 0, False, (job_id, "", "", 0)))
+                continue
             if error is not None:
                 verdict = "retry" if self._retries.retries(error.kind) else "failed"
                 delay_ms = to_milliseconds(self._retries.draw_delay(job.attempt))
@@ -105,7 +111,7 @@ class Settler:
 
     def prepare_upload(self, outcome: Outcome) -> ResultUpload:
         """Makes what stores one result by itself, as is to be done with those over `LARGE_RESULT_BYTES`."""
-        job, payload, _, seconds, jobs, is_first = outcome
+        job, payload, _, seconds, jobs, is_first, _ = outcome
         call = self._call([("completed", job.token, seconds, jobs, is_first, (encode_id(job.id), b""))])
         return ResultUpload(
             self._access.redis,
@@ -129,14 +135,31 @@ class Settler:
         Raises:
             RedisUnavailableError: Redis is away.
         """
-        settled = [
-            ("requeued", job.token, 0.0, 0, False, (encode_id(job.id), "", "", 0))
-            for job in reversed(jobs)  # what is pushed last is claimed first
-        ]
+        # what is pushed last is claimed first
+        return self._hand_back(jobs[::-1], "requeued", 0.0)[::-1]
+
+    def defer(self, jobs: Sequence[ClaimedJob], delay_seconds: float) -> list[str]:
+        """Leaves jobs to others that this worker cannot begin, without charging an attempt.
+
+        Args:
+            jobs: The claimed jobs.
+            delay_seconds: After which they are queued again, where this worker may meet them once more.
+
+        Returns:
+            For each: deferred, or stale.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        return self._hand_back(jobs, "deferred", delay_seconds)
+
+    def _hand_back(self, jobs: Sequence[ClaimedJob], verdict: str, delay_seconds: float) -> list[str]:
+        delay_ms = to_milliseconds(delay_seconds)
+        settled = [(verdict, job.token, 0.0, 0, False, (encode_id(job.id), "", "", delay_ms)) for job in jobs]
         if not settled:
             return []
         with redis_errors():
-            return self.read_verdicts(self._access.call(*self._call(settled)))[::-1]
+            return self.read_verdicts(self._access.call(*self._call(settled)))
 
     def read_verdicts(self, answer: list[Any]) -> list[str]:
         """Returns a verdict for each job of a finish.

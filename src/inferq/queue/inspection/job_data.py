@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from inferq.errors import JobNotFoundError
+from inferq.blobs import BlobPart
+from inferq.errors import BlobNotFoundError, JobNotFoundError
+from inferq.queue.blob_access import BlobAccess
 from inferq.queue.redis_client.bounded import BoundedRedis
+from inferq.queue.schema.blob_references import refers_to_blob
 from inferq.queue.schema.ids import encode_id
+from inferq.tensors.envelope import BlobReference, read_reference
 
 PART_BYTES = 128 * 1024
 """One part takes no longer than any other call, also on a slow network."""
@@ -18,10 +22,12 @@ class JobDataReader:
 
     Args:
         redis: The server.
+        blobs: The blob store, where some of it lies.
     """
 
-    def __init__(self, redis: BoundedRedis) -> None:
+    def __init__(self, redis: BoundedRedis, blobs: BlobAccess) -> None:
         self._redis = redis
+        self._blobs = blobs
         self._fetching = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def open(self, job_id: str) -> tuple[int, AsyncIterator[bytes]]:
@@ -36,8 +42,13 @@ class JobDataReader:
         Raises:
             JobNotFoundError: The job's data is not kept (any more).
             RedisUnavailableError: Redis does not answer in time.
+            StoreUnavailableError: This process has no access to the blob store in which the data lies.
         """
         first, length = await self._read_part(job_id, 0)
+        if refers_to_blob(first, job_id, BlobPart.DATA):
+            reference = read_reference(first)
+            first = await self._read_blob(job_id, reference, 0)
+            return reference.size, self._read_blob_parts(job_id, reference, first)
         if not length:
             raise JobNotFoundError(
                 f"The data of job {job_id!r} is not kept any more: it is removed when a job completes, "
@@ -50,8 +61,22 @@ class JobDataReader:
         for start in range(PART_BYTES, length, PART_BYTES):
             part, now = await self._read_part(job_id, start)
             if now != length:
-                raise JobNotFoundError(f"The data of job {job_id!r} has gone while it was read.")
+                raise _make_error(job_id)
             yield part
+
+    async def _read_blob_parts(
+        self, job_id: str, reference: BlobReference, first: bytes
+    ) -> AsyncIterator[bytes]:
+        yield first
+        for start in range(PART_BYTES, reference.size, PART_BYTES):
+            yield await self._read_blob(job_id, reference, start)
+
+    async def _read_blob(self, job_id: str, reference: BlobReference, start: int) -> bytes:
+        async with self._fetching:
+            try:
+                return await asyncio.to_thread(self._blobs.read_part, reference, start, PART_BYTES)
+            except BlobNotFoundError as error:
+                raise _make_error(job_id) from error
 
     async def _read_part(self, job_id: str, first: int) -> tuple[bytes, int]:
         """Reads one part, and how long the whole is."""
@@ -63,3 +88,7 @@ class JobDataReader:
             pipeline.strlen(key)  # it comes after the other: what was changed before is seen
             part, length = await pipeline.execute()
         return bytes(part), int(length)
+
+
+def _make_error(job_id: str) -> JobNotFoundError:
+    return JobNotFoundError(f"The data of job {job_id!r} has gone while it was read.")

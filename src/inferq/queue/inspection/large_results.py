@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from inferq.errors import JobNotFoundError
+from inferq.errors import BlobNotFoundError, JobNotFoundError
 from inferq.jobs import Job
+from inferq.queue.blob_access import BlobAccess
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.schema.decoding import read_end
 from inferq.queue.schema.ids import encode_id
+from inferq.tensors.envelope import BlobReference, read_reference
 
 PART_BYTES = 128 * 1024
 """One part takes no longer than any other call, also on a slow network."""
@@ -20,10 +22,12 @@ class LargeResults:
 
     Args:
         redis: The server.
+        blobs: The blob store, where some of them lie.
     """
 
-    def __init__(self, redis: BoundedRedis) -> None:
+    def __init__(self, redis: BoundedRedis, blobs: BlobAccess) -> None:
         self._redis = redis
+        self._blobs = blobs
         self._fetching = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def read_parts(self, job: Job, first: int = 0) -> AsyncIterator[bytes]:
@@ -39,6 +43,7 @@ class LargeResults:
         Raises:
             JobNotFoundError: The job, as it was read, does not exist any more.
             RedisUnavailableError: Redis does not answer in time.
+            StoreUnavailableError: This process has no access to the blob store in which it lies.
         """
         for start in range(first, job.result_bytes, PART_BYTES):
             yield await self.read_part(job, start)
@@ -46,6 +51,8 @@ class LargeResults:
     async def read_part(self, job: Job, first: int) -> bytes:
         """Reads one part, from that byte on; see `read_parts`."""
         large, keys = job.large_result, self._redis.keys
+        if large is not None and large.blob:
+            return await self._read_blob(job, read_reference(large.blob), first)
         job_id, key = encode_id(job.id), encode_id(keys.job(job.id, "result"))
         async with self._fetching, self._redis.limit_time():
             pipeline = self._redis.client.pipeline(
@@ -56,7 +63,18 @@ class LargeResults:
             pipeline.hget(keys.records, job_id)
             part, length, record = await pipeline.execute()
         if large is None or length != large.length or (record and read_end(record) != large.end):
-            raise JobNotFoundError(
-                f"The result of job {job.id!r} has gone while it was read: it was deleted, or has expired."
-            )
+            raise _make_error(job)
         return bytes(part)
+
+    async def _read_blob(self, job: Job, reference: BlobReference, first: int) -> bytes:
+        async with self._fetching:
+            try:
+                return await asyncio.to_thread(self._blobs.read_part, reference, first, PART_BYTES)
+            except BlobNotFoundError as error:
+                raise _make_error(job) from error
+
+
+def _make_error(job: Job) -> JobNotFoundError:
+    return JobNotFoundError(
+        f"The result of job {job.id!r} has gone while it was read: it was deleted, or has expired."
+    )

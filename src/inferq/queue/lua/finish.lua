@@ -6,7 +6,8 @@
 -- ARGV[2]  lifetime of an ended job, ms
 -- ARGV[3]  most charged failures of a job
 -- ARGV[4…] for jobs that follow each other with the same verdict, token and run:
---   verdict      completed, failed (for good), retry (after the delay, if failures are left), requeued (not charged)
+--   verdict      completed, failed (for good), retry (after the delay, if failures are left), requeued (not charged),
+--                deferred (the same, after the delay: this worker cannot read the data where it lies)
 --   token
 --   µs that their run took, jobs that shared it, and of how many such runs the first job is here; all 0 if they never ran
 --   number of these jobs, and for each:
@@ -15,8 +16,8 @@
 --     and, unless it has completed: error kind; delay, ms
 --
 -- Returns  verdicts, and after each how many jobs in a row got it: 'completed', 'late' (completed, though the lease had passed
---          on), 'failed', 'retrying', 'requeued', or 'stale' (nothing changed: another worker has it, or it had ended);
---          then, if any, ends that a worker from outside has made, see `ends`
+--          on), 'failed', 'retrying', 'requeued', 'deferred', or 'stale' (nothing changed: another worker has it, or it had
+--          ended); then, if any, ends that a worker from outside has made, see `ends`
 
 --- @include "attempts"
 --- @include "base"
@@ -141,9 +142,11 @@ local function note_lost(job, token)
   return false
 end
 
+local IS_UNCHARGED = {requeued = true, deferred = true} -- the attempt has not begun
+
 -- Answers an end that changes nothing, and counts it: once, however often it is repeated.
 local function answer_stale(id, job, token, verdict, was_held)
-  if verdict ~= 'requeued' and (was_held or note_lost(job, token)) then
+  if not IS_UNCHARGED[verdict] and (was_held or note_lost(job, token)) then
     save_job(id, job)
     add_count(queue_key(job.model), 'stale', 1)
   end
@@ -182,6 +185,12 @@ local function finish_job(id, token, verdict, payload, kind, delay_ms)
     requeue(queue, id, job, 'queued')
     call('RPUSH', list_key(queue, job.priority), id)
     return 'requeued'
+  end
+  if verdict == 'deferred' then
+    job.attempts = attempts - 1
+    requeue(queue, id, job, 'retrying')
+    call('ZADD', queue .. ':retries', now + delay_ms, id)
+    return 'deferred'
   end
   record_attempt(job, now, kind, payload)
   note_run(queue, job.owner or '')

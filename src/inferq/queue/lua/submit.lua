@@ -15,6 +15,7 @@
 --                owner        name of the key that may read the job
 --                webhook      where to report the end
 --                expires_in_ms   how long it may wait to be started
+--                blob_bytes   how long the data is in the blob store, if what comes is a reference to it
 --                idempotency  {key, fingerprint, ttl_ms}: a later submit with this key gets this job
 --   request id, traceparent   '' where there is none; without | and ,
 --

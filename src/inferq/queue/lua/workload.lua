@@ -29,7 +29,7 @@ local function add_claim(claims, token)
   if not job or job.token ~= token then return end
   local count = #claims
   claims[count + 1], claims[count + 2] = job.worker or '', job.started_ms or ''
-  claims[count + 3], claims[count + 4] = (read_safely('LLEN', claim_key(token)) or 1) - 1, job.bytes or ''
+  claims[count + 3], claims[count + 4] = (read_safely('LLEN', claim_key(token)) or 1) - 1, job.blob_bytes or job.bytes or ''
 end
 
 local function read_model(model)

@@ -12,6 +12,7 @@ from typing import Any
 from redis.exceptions import OutOfMemoryError
 
 from inferq.errors import RedisUnavailableError
+from inferq.queue.producer.data_offload import DataOffload
 from inferq.queue.producer.durability import DurableScripts
 from inferq.queue.producer.large_data import split_data
 from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
@@ -19,7 +20,7 @@ from inferq.queue.producer.start_check import StartCheck
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
-from inferq.queue.redis_client.requirements import ServerCheck
+from inferq.queue.redis_client.requirements import Limits, ServerCheck
 from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.schema.times import get_open_job_ttl_ms
 from inferq.settings import Settings
@@ -36,6 +37,7 @@ class BatchSubmit:
         server: What the server can take.
         durable: Runs the script that accepts jobs.
         start_check: Refuses jobs that would not start in time.
+        offload: Puts long data into the blob store.
         settings: Lifetimes and limits.
     """
 
@@ -45,12 +47,14 @@ class BatchSubmit:
         server: ServerCheck,
         durable: DurableScripts,
         start_check: StartCheck,
+        offload: DataOffload,
         settings: Settings,
     ) -> None:
         self._redis = redis
         self._server = server
         self._durable = durable
         self._start_check = start_check
+        self._offload = offload
         self._ttl_ms = get_open_job_ttl_ms(settings)
         self._max_queued = settings.max_queued
 
@@ -68,24 +72,21 @@ class BatchSubmit:
 
         Raises:
             QueueFullError: With them, more than `max_queued` jobs would wait for a model, or their data would
-                take too many bytes.
+                take too many bytes; or the blob store is full.
             ExpiresTooSoonError: One plainly cannot start within its `expires_in_seconds`.
             BodyTooLargeError: The data could never be stored.
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
         limits = await self._server.read_limits()
-        sizes = [len(one.data) for one in submissions]
-        limits.check(max(sizes), sum(sizes))
         await self._start_check.check(submissions, idempotency)
-        option = "" if idempotency is None else idempotency.encode_option(submissions[0].owner)
-        arguments: list[Any] = [self._max_queued, option, self._ttl_ms, limits.held_bytes, sum(sizes)]
-        for one in submissions:
-            arguments += (one.id, one.model, one.priority)
-        commit = ScriptCall(scripts.BATCH_COMMIT, [self._redis.keys.models], arguments)
+        stored: list[Submission] = []
         is_refused = True
         try:
-            for part in batched(submissions, _JOBS_AT_ONCE, strict=False):
+            for one in submissions:
+                stored.append(await self._offload.offload(one))  # noqa: PERF401 - those so far, if one fails
+            commit = self._make_commit(stored, idempotency, limits)
+            for part in batched(stored, _JOBS_AT_ONCE, strict=False):
                 await self._stage(part)
             is_refused = False  # unless Redis says so; where it says nothing, it may have accepted them
             try:
@@ -97,9 +98,22 @@ class BatchSubmit:
         finally:
             if is_refused:
                 with suppress(RedisUnavailableError):  # then they expire
-                    await self._delete(submissions)
+                    await self._delete(stored)
+                await self._offload.discard(stored)
         raise_if_refused(answer)
         return get_accepted_ids(answer, [one.id for one in submissions])
+
+    def _make_commit(
+        self, stored: Sequence[Submission], idempotency: Idempotency | None, limits: Limits
+    ) -> ScriptCall:
+        """Makes the call that accepts the jobs, if they can be stored at all."""
+        sizes = [len(one.data) for one in stored]
+        limits.check(max(sizes), sum(sizes))
+        option = "" if idempotency is None else idempotency.encode_option(stored[0].owner)
+        arguments: list[Any] = [self._max_queued, option, self._ttl_ms, limits.held_bytes, sum(sizes)]
+        for one in stored:
+            arguments += (one.id, one.model, one.priority)
+        return ScriptCall(scripts.BATCH_COMMIT, [self._redis.keys.models], arguments)
 
     async def _stage(self, submissions: Sequence[Submission]) -> None:
         """Stores jobs where no one sees them yet."""

@@ -4,20 +4,24 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from inferq.blobs import BlobPart
 from inferq.errors import JobStateError
 from inferq.jobs import Priority, Status
 from inferq.queue.ended_jobs import NoteEnded, decode_changed
 from inferq.queue.inspection.job_reader import JobReader, job_not_found
+from inferq.queue.producer.data_offload import DataOffload
 from inferq.queue.producer.refusals import raise_if_refused
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.requirements import ServerCheck
 from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.redis_client.scripts import Script
+from inferq.queue.schema.blob_references import refers_to_blob
 from inferq.queue.schema.decoding import decode_text
 from inferq.queue.schema.ids import encode_id
 from inferq.queue.schema.times import get_open_job_ttl_ms, to_milliseconds
 from inferq.settings import Settings
+from inferq.tensors.envelope import MOST_REFERENCE_BYTES
 
 CANCELLED_AT_ONCE = 100
 """Most jobs that one script reads to cancel them."""
@@ -30,6 +34,7 @@ class JobControl:
         redis: The server.
         server: What the server can take.
         jobs: Reads jobs.
+        offload: Removes what lies in the blob store.
         settings: Lifetimes and limits.
         note_ended: Is told of each job that it ends.
     """
@@ -39,12 +44,14 @@ class JobControl:
         redis: BoundedRedis,
         server: ServerCheck,
         jobs: JobReader,
+        offload: DataOffload,
         settings: Settings,
         note_ended: NoteEnded,
     ) -> None:
         self._redis = redis
         self._server = server
         self._jobs = jobs
+        self._offload = offload
         self._open_ttl_ms = get_open_job_ttl_ms(settings)
         self._result_ttl_ms = to_milliseconds(settings.result_ttl_seconds)
         self._max_queued = settings.max_queued
@@ -150,6 +157,7 @@ class JobControl:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
+        references = await self._read_references(job_id)
         async with self._redis.limit_time():
             arguments = [encode_id(job_id), self._result_ttl_ms, self._open_ttl_ms]
             answer = await self._run(scripts.DELETE, self._redis.keys.models, arguments)
@@ -159,6 +167,23 @@ class JobControl:
         self._tell(ended)
         if status != b"deleted":
             raise JobStateError(f"Job {job_id!r} is {decode_text(status)}; cancel it first.")
+        await self._offload.delete(references)
+
+    async def _read_references(self, job_id: str) -> list[bytes]:
+        """Returns what the keys of a job refer to in the blob store."""
+        if not self._offload.has_store:
+            return []
+        async with self._redis.limit_time():
+            pipeline = self._redis.client.pipeline(transaction=False)
+            for part in BlobPart:
+                key = encode_id(self._redis.keys.job(job_id, part))
+                pipeline.getrange(key, 0, MOST_REFERENCE_BYTES)
+            found = await pipeline.execute(raise_on_error=False)
+        return [
+            stored
+            for part, stored in zip(BlobPart, found, strict=True)
+            if isinstance(stored, bytes) and refers_to_blob(stored, job_id, part)
+        ]
 
     def _tell(self, ended: Sequence[Sequence[Any]]) -> None:
         if ended:

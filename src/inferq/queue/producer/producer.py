@@ -5,6 +5,7 @@ from typing import Self
 
 import redis.asyncio
 
+from inferq.queue.blob_access import BlobAccess
 from inferq.queue.ended_jobs import NoteEnded, ignore_ended
 from inferq.queue.inspection.error_groups import ErrorGrouping
 from inferq.queue.inspection.forecast_reader import ForecastReader
@@ -21,8 +22,10 @@ from inferq.queue.inspection.stats import read_stats
 from inferq.queue.producer.batch import BatchSubmit
 from inferq.queue.producer.bulk_actions import BulkActions
 from inferq.queue.producer.control import JobControl
+from inferq.queue.producer.data_offload import DataOffload
 from inferq.queue.producer.durability import DurableScripts
 from inferq.queue.producer.start_check import StartCheck
+from inferq.queue.producer.store_sharing import StoreSharing
 from inferq.queue.producer.submit import JobSubmit
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.connection import close_async, connect_async
@@ -57,20 +60,21 @@ class Producer:
         forecasts = ForecastReader(self.redis, settings)
         self.jobs = JobReader(self.redis, forecasts)
         self.listing = JobListing(self.redis, self.jobs)
-        self.large_results = LargeResults(self.redis)
-        self.job_data = JobDataReader(self.redis)
+        blobs, registry = BlobAccess(settings), ServiceRegistry(self.redis)
+        self.large_results = LargeResults(self.redis, blobs)
+        self.job_data = JobDataReader(self.redis, blobs)
         self.stream_tickets = StreamTickets(self.redis)
         server, durable = ServerCheck(self.redis, settings), DurableScripts(self.redis, settings)
         start_check = StartCheck(self.redis, forecasts)
-        submit = JobSubmit(self.redis, server, durable, start_check, settings)
-        control = JobControl(self.redis, server, self.jobs, settings, note_ended)
-        registry = ServiceRegistry(self.redis)
+        self._offload = offload = DataOffload(blobs, StoreSharing(blobs, registry))
+        submit = JobSubmit(self.redis, server, durable, start_check, offload, settings)
+        control = JobControl(self.redis, server, self.jobs, offload, settings, note_ended)
 
         self.share_time_limit = self.redis.share_time_limit
         self.ping = self.redis.ping
         self.submit = submit.submit
         self.check_takes_jobs = submit.check_takes_jobs
-        self.submit_batch = BatchSubmit(self.redis, server, durable, start_check, settings).submit
+        self.submit_batch = BatchSubmit(self.redis, server, durable, start_check, offload, settings).submit
         self.read_max_queued_bytes = server.read_held_bytes
 
         self.read = self.jobs.read
@@ -102,4 +106,5 @@ class Producer:
 
     async def close(self) -> None:
         """Closes the connections."""
+        self._offload.close()
         await close_async(self.redis.client)

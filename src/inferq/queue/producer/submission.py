@@ -41,6 +41,7 @@ class Submission:
         expires_in_seconds: How long it may wait to be started; None for as long as any job.
         request_id: Of the request that submits it, without `|` and `,`; empty for none.
         traceparent: Its trace context, as W3C Trace Context writes it; empty for none.
+        blob_bytes: How long its data is in the blob store, where `data` is the reference to it; else 0.
         id: The job's id.
     """
 
@@ -53,6 +54,7 @@ class Submission:
     expires_in_seconds: float | None = None
     request_id: str = ""
     traceparent: str = ""
+    blob_bytes: int = 0
     id: str = field(default_factory=new_job_id)
 
     def encode_options(self, idempotency: "Idempotency | None" = None) -> str:
@@ -66,6 +68,8 @@ class Submission:
             options["webhook"] = self.webhook
         if self.expires_in_seconds is not None:
             options["expires_in_ms"] = to_milliseconds(self.expires_in_seconds)
+        if self.blob_bytes:
+            options["blob_bytes"] = self.blob_bytes
         if idempotency is not None:
             options["idempotency"] = idempotency.to_option(self.owner)
         return json.dumps(options) if options else ""

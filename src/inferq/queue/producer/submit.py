@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+from inferq.queue.producer.data_offload import DataOffload
 from inferq.queue.producer.durability import DurableScripts
 from inferq.queue.producer.large_data import split_data
 from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
@@ -31,6 +32,7 @@ class JobSubmit:
         server: What the server can take.
         durable: Runs the script that accepts jobs.
         start_check: Refuses jobs that would not start in time.
+        offload: Puts long data into the blob store.
         settings: Lifetimes and limits.
     """
 
@@ -40,12 +42,14 @@ class JobSubmit:
         server: ServerCheck,
         durable: DurableScripts,
         start_check: StartCheck,
+        offload: DataOffload,
         settings: Settings,
     ) -> None:
         self._redis = redis
         self._server = server
         self._durable = durable
         self._start_check = start_check
+        self._offload = offload
         self._ttl_ms = get_open_job_ttl_ms(settings)
         self._max_queued = settings.max_queued
         self._connection = AsyncPipelinedConnection(redis.client)
@@ -64,17 +68,19 @@ class JobSubmit:
             The job's id. Of a repeated request the id that it got first.
 
         Raises:
-            QueueFullError: `max_queued` jobs wait for the model already, or their data takes too many bytes.
+            QueueFullError: `max_queued` jobs wait for the model already, or their data takes too many bytes;
+                or the blob store is full.
             ExpiresTooSoonError: It plainly cannot start within `expires_in_seconds`.
             BodyTooLargeError: The data could never be stored.
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
-        size = len(submission.data)
         limits = await self._server.read_limits()
-        limits.check(size, size)
         if submission.expires_in_seconds is not None:
             await self._start_check.check([submission], idempotency)
+        submission = await self._offload.offload(submission)
+        size = len(submission.data)
+        limits.check(size, size)
         request = submission, idempotency
         if size > INLINE_BYTES:
             [answer] = await self._send([request])
@@ -83,6 +89,8 @@ class JobSubmit:
                 answer = await self._grouped.call(request)
         else:
             answer = await self._grouped.call(request)
+        if submission.blob_bytes and answer[0] not in (b"accepted", b"known"):
+            await self._offload.discard([submission])
         raise_if_refused(answer, f"for model {submission.model!r} ")
         return get_accepted_ids(answer, [submission.id])[0]
 

@@ -4,9 +4,9 @@ All keys, with `{prefix}` before each:
 
 | key | type | holds |
 | --- | --- | --- |
-| `job:{id}:data` | string | JSON of the request's `data` |
+| `job:{id}:data` | string | the payload, or a reference to a blob (`tensors/envelope.py`) |
 | `job:{id}:status` | string | `pending`, `processing`, `completed` or `failed`; mirrors `state` |
-| `job:{id}:result` | string | JSON of the result, once completed |
+| `job:{id}:result` | string | the result, or a reference to a blob, once completed |
 | `job:{id}:error` | string | what went wrong, for a person, once failed |
 | `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
 | `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
@@ -28,6 +28,9 @@ All keys, with `{prefix}` before each:
 | `queue:{model}:rate` | hash | how fast jobs end |
 | `queue:{model}:cursor:…` | string | where recovery's pass over an index continues |
 | `scan:cursor`, `scan:step` | string | where the scan for jobs from outside continues; held for a step |
+| `blobs:cursor`, `blobs:step` | string | where the sweep of the blob store continues; held for a step |
+| `blobs:usage` | string | how many blobs, and bytes of them, the latest sweep has found |
+| `blobs:queue` | string | id of this queue, by which a blob store knows whose it is |
 | `queue:{model}:sequence` | string | the last sequence number |
 | `queue:{model}:outside` | string | there while programs from outside have recently pushed or run jobs |
 | `pop:{token}` | string | there while a claim behind a BRPOP may trust that this has popped something |

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from inferq.errors import ErrorKind
+from inferq.blobs import BlobPart
+from inferq.errors import ErrorKind, InvalidInputError
 from inferq.jobs import (
     Attempt,
     Job,
@@ -20,7 +21,9 @@ from inferq.jobs import (
     WebhookStatus,
     WorkerInfo,
 )
+from inferq.queue.schema.blob_references import find_reference
 from inferq.queue.schema.record import parse_record
+from inferq.tensors.envelope import is_reference
 
 _LONGEST_HISTORY = 1000
 _LONGEST_CLAIM_SECONDS = 1e9
@@ -50,10 +53,11 @@ def decode_job(job_id: str, answer: list[Any]) -> Job | None:
         return None
     status = _read_status(stored_status, has_result=result is not None, has_error=error is not None)
     started_at, finished_at = decode_time(fields.get("started_ms")), decode_time(fields.get("ended_ms"))
+    large = _read_large_result(job_id, result, record) if status is Status.COMPLETED else None
     return Job(
         id=job_id,
         status=status,
-        result=result if status is Status.COMPLETED and isinstance(result, bytes) else None,
+        result=result if status is Status.COMPLETED and isinstance(result, bytes) and not large else None,
         error=decode_text(error) if error and status is Status.FAILED else None,
         error_kind=_read_error_kind(fields.get("error_kind")) if status is Status.FAILED else None,
         model=fields.get("model"),
@@ -67,14 +71,25 @@ def decode_job(job_id: str, answer: list[Any]) -> Job | None:
         owner=fields.get("owner", ""),
         priority=_read_priority(fields.get("priority")),
         webhook=_read_webhook(fields, status),
-        large_result=LargeResult(result, read_end(record))
-        if status is Status.COMPLETED and isinstance(result, int)
-        else None,
+        large_result=large,
         is_form_known=_is_ended_by_us(fields),
         request_id=fields.get("request_id", ""),
         traceparent=fields.get("traceparent", ""),
         first_submitted_at=decode_time(fields.get("first_submitted_ms")),
     )
+
+
+def _read_large_result(job_id: str, result: bytes | int | None, record: bytes | None) -> LargeResult | None:
+    """What stands for the result: its length, or a reference to it; None where it is the result itself."""
+    if isinstance(result, int):
+        return LargeResult(result, read_end(record))
+    if not result or not is_reference(result):
+        return None
+    try:
+        reference = find_reference(result, job_id, BlobPart.RESULT)
+    except InvalidInputError:
+        return None
+    return LargeResult(reference.size, read_end(record), result) if reference else None
 
 
 def read_end(record: bytes | None) -> bytes:
@@ -105,6 +120,7 @@ def decode_worker(worker_id: str, report: object) -> WorkerInfo | None:
             sent_at=decode_time(fields.get("sent_ms")),
             open_circuits=int(fields.get("open_circuits", 0)),
             paces=decode_paces(fields.get("paces", "{}")),
+            blob_store=fields.get("blob_store", ""),
         )
     except (KeyError, ValueError):
         return None

@@ -93,6 +93,26 @@ class Keys:
         """The worker that sets it makes the scan's next step."""
         return f"{self.prefix}scan:step"
 
+    @property
+    def blobs_step(self) -> str:
+        """The worker that sets it makes the next step of the sweep through the blob store."""
+        return f"{self.prefix}blobs:step"
+
+    @property
+    def blobs_cursor(self) -> str:
+        """Where the sweep goes on, and the blobs and bytes that it has met."""
+        return f"{self.prefix}blobs:cursor"
+
+    @property
+    def blobs_usage(self) -> str:
+        """How many blobs and bytes the latest sweep has found."""
+        return f"{self.prefix}blobs:usage"
+
+    @property
+    def blobs_queue(self) -> str:
+        """The id of this queue, by which a blob store knows whose it is."""
+        return f"{self.prefix}blobs:queue"
+
     def worker(self, worker_id: str) -> str:
         """The hash of a live worker."""
         return f"{self.prefix}worker:{worker_id}"

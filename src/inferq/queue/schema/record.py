@@ -31,7 +31,7 @@ FIELDS = {
     "timeout_ms": _OPTIONAL_NUMBER,  # longest run that its request asked for
     "owner": _TEXT,  # name of the key that may read it; empty: any
     "bytes": _OPTIONAL_NUMBER,  # of its data, as counted in `|bytes` until it ends
-    "content": _TEXT,  # reserved for the form of its data; empty: JSON
+    "blob_bytes": _OPTIONAL_NUMBER,  # of its data in a blob store, where `bytes` is that of the reference
     "start_by_ms": _OPTIONAL_NUMBER,  # until when it must have started, if its request says so
     "request_id": _ID,  # of the request that submitted it
     "traceparent": _ID,  # its trace context, as W3C Trace Context writes it
@@ -50,7 +50,7 @@ first found it in no list), `outside` (1: a worker from outside ended it), `canc
 
 LUA_INCLUDES = Path(__file__).parents[1] / "lua" / "includes"
 _NEWEST = {"start_by_ms", "request_id", "traceparent"}
-_EARLIER = (_NEWEST, _NEWEST | {"content"}, _NEWEST | {"content", "bytes", "version"})
+_EARLIER = (_NEWEST, _NEWEST | {"blob_bytes"}, _NEWEST | {"blob_bytes", "bytes", "version"})
 """What the records of earlier versions lack."""
 
 
@@ -93,7 +93,7 @@ def lua_includes() -> dict[str, str]:
     queued, leased = _join("state", "sequence", state="queued"), _join("state", "attempts", state="leased")
     claim = dict.fromkeys(("started_ms", "token", "worker", "version"), "%s")
     new = (
-        *("model", "priority", "submitted_ms", "timeout_ms", "owner", "bytes"),
+        *("model", "priority", "submitted_ms", "timeout_ms", "owner", "bytes", "blob_bytes"),
         *("start_by_ms", "request_id", "traceparent"),
     )
     claimed = ("model", "submitted_ms", "timeout_ms", "request_id", "traceparent")

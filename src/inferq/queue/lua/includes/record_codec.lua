@@ -10,7 +10,7 @@ local function has_json(values)
 end
 
 -- The values of the fields, and the JSON behind them or ''. The records of earlier versions lack the last three fields, or these
--- and content, or these, bytes and version. No value begins as JSON does.
+-- and blob_bytes, or these, bytes and version. No value begins as JSON does.
 local function split_record(record)
   for _, missing in ipairs({0, 3, 4, 6}) do
     local values = {record:match('^' .. ('([^|]*)|'):rep(#FIELDS - missing) .. '(.*)$')}

@@ -18,7 +18,9 @@ local function store_job(id, model, priority, data, options, request_id, tracepa
     start_by_ms = format_int(now + options.expires_in_ms)
     note_deadline(queue_key(model), id, start_by_ms, ttl_ms)
   end
-  local rest = format_rest(model, priority, now, timeout_ms, options.owner or '', bytes, start_by_ms, request_id, traceparent)
+  local blob_bytes = options.blob_bytes and format_int(options.blob_bytes) or ''
+  local rest = format_rest(model, priority, now, timeout_ms, options.owner or '', bytes, blob_bytes, start_by_ms, request_id,
+    traceparent)
   if data ~= '' and not options.webhook then return rest end
   return rest .. cjson.encode({is_large = data == '' and '1' or nil, webhook = options.webhook})
 end

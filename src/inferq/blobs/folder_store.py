@@ -1,0 +1,240 @@
+"""A folder as a blob store: a file for each blob, below one of 256 folders."""
+
+import errno
+import mmap
+import os
+import time
+from collections.abc import Buffer, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from inferq.blobs.file_systems import is_on_local_disk
+from inferq.blobs.keys import BlobPart, split_key
+from inferq.blobs.store import BlobInfo, BlobPage, DiskSpace
+from inferq.blobs.store_mark import QUEUE_MARK, STORE_MARK, make_id, read_or_make_mark
+from inferq.errors import BlobNotFoundError, QueueFullError, StoreUnavailableError
+
+_FILE_MODE, _FOLDER_MODE = 0o660, 0o770
+_FOLDERS = 256
+_PAGE_BLOBS = 1000
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+class FolderStore:
+    """Keeps blobs as files of one folder, which processes share.
+
+    A file is written once, under a name that no other ever has, and named in Redis only when all of it is
+    there. So none is renamed, none is truncated, and what a writer that was killed has left is an orphan
+    like any other. Its length is checked before it is mapped: to touch a page beyond the end of a file would
+    end the process (SIGBUS). On a network file system, where another host may remove a file that is mapped
+    here, files are read instead.
+
+    Args:
+        folder: The folder; it is made where it does not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._id = ""
+        self._maps_files = False
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Makes the store of a URL `file:///…`."""
+        return cls(Path.from_uri(url))
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    def identify(self) -> str:
+        """Returns what the file `STORE_MARK` in the folder says: another folder's says something else."""
+        if not self._id:
+            with self._errors():
+                self._folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+                self._maps_files = is_on_local_disk(self._folder)
+                self._id = self._read_id()
+        return self._id
+
+    def belongs_to(self, queue_id: str) -> bool:
+        """See `BlobStore`. The file `QUEUE_MARK` tells."""
+        self.identify()
+        with self._errors():
+            return read_or_make_mark(self._folder / QUEUE_MARK, queue_id, _FILE_MODE) == queue_id
+
+    def _read_id(self) -> str:
+        return read_or_make_mark(self._folder / STORE_MARK, make_id(), _FILE_MODE)
+
+    def write(self, key: str, data: Buffer, *, is_synced: bool = False, reserve_bytes: int = 0) -> None:
+        """See `BlobStore`."""
+        self.identify()
+        path, rest = self._find_path(key), memoryview(data).cast("B")
+        with self._errors():
+            self._check_room(len(rest), reserve_bytes)
+            file = self._create(path)
+            try:
+                try:
+                    while rest:
+                        rest = rest[os.write(file, rest) :]
+                    if is_synced:
+                        os.fsync(file)
+                finally:
+                    os.close(file)  # some file systems say only now that there was no room
+                if is_synced:
+                    _sync_folder(path.parent)
+            except OSError:
+                with suppress(OSError):
+                    path.unlink()
+                raise
+
+    def read(self, key: str, size: int) -> memoryview:
+        """See `BlobStore`. The file stays mapped as long as anything of it is referred to."""
+        self.identify()
+        with self._errors(), self._open(key, size) as file:
+            if self._maps_files and size:
+                flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+                return memoryview(mmap.mmap(file, size, flags, mmap.PROT_READ, trackfd=False))
+            data = memoryview(bytearray(size))
+            self._read_into(data, file, 0, key)
+            return data.toreadonly()
+
+    def read_part(self, key: str, size: int, first: int, length: int) -> bytes:
+        """See `BlobStore`."""
+        self.identify()
+        part = bytearray(max(0, min(length, size - first)))
+        with self._errors(), self._open(key, size) as file:
+            self._read_into(memoryview(part), file, first, key)
+        return bytes(part)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See `BlobStore`."""
+        self.identify()
+        with self._errors():
+            for key in keys:
+                self._find_path(key).unlink(missing_ok=True)
+
+    def list_page(self, cursor: str = "") -> BlobPage:
+        """See `BlobStore`. Files that are not ours are left out."""
+        self.identify()
+        blobs: list[BlobInfo] = []
+        with self._errors():
+            now = self._read_clock()
+            for number in range(int(cursor or "0", 16), _FOLDERS):
+                blobs += _list_folder(self._folder / f"{number:02x}", now)
+                if len(blobs) >= _PAGE_BLOBS and number + 1 < _FOLDERS:
+                    return BlobPage(blobs, f"{number + 1:02x}")
+        return BlobPage(blobs, "")
+
+    def measure_space(self) -> DiskSpace:
+        """See `BlobStore`."""
+        self.identify()
+        with self._errors():
+            found = os.statvfs(self._folder)
+        return DiskSpace(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+
+    def _find_path(self, key: str) -> Path:
+        """Returns where a blob is. The random digits spread the files evenly."""
+        found = split_key(key)
+        if found is None:
+            raise BlobNotFoundError(f"There is no blob {key!r}, which is no key of one.")
+        job_id, part, random = found
+        return self._folder / random[:2] / f"{job_id}.{part}.{random}"
+
+    def _check_room(self, size: int, reserve_bytes: int) -> None:
+        free = self.measure_space().free_bytes
+        if size + reserve_bytes > free:
+            raise self._make_full_error(f"it has {free} bytes free, of which {reserve_bytes} stay free")
+
+    def _create(self, path: Path) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, _FILE_MODE)
+        except FileNotFoundError:
+            # either it is the first file there, or what was mounted here is not any more
+            if self._read_id() != self._id:
+                raise StoreUnavailableError(
+                    f"The blob store {self.name} is not the folder that it was: it may have been unmounted."
+                ) from None
+            path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
+            _sync_folder(self._folder)
+            return os.open(path, flags, _FILE_MODE)
+
+    @contextmanager
+    def _open(self, key: str, size: int) -> Iterator[int]:
+        try:
+            file = os.open(self._find_path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise BlobNotFoundError(f"The blob store {self.name} has no blob {key!r} (any more).") from error
+        try:
+            self._check_length(key, os.fstat(file).st_size, size)
+            yield file
+        finally:
+            os.close(file)
+
+    def _read_into(self, data: memoryview, file: int, first: int, key: str) -> None:
+        rest = data
+        while rest:
+            count = os.preadv(file, [rest], first)
+            if not count:
+                self._check_length(key, first, first + len(rest))
+            rest, first = rest[count:], first + count
+
+    def _check_length(self, key: str, found: int, expected: int) -> None:
+        if found != expected:
+            raise BlobNotFoundError(
+                f"The blob {key!r} in {self.name} has {found} bytes, and {expected} were written."
+            )
+
+    def _read_clock(self) -> float:
+        """Returns the time by the clock by which files get their times: another host's, perhaps."""
+        mark = self._folder / STORE_MARK
+        try:
+            os.utime(mark)
+            return mark.stat().st_mtime
+        except OSError:
+            return time.time()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Makes errors of the system ours."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise self._make_full_error("its disk is full") from error
+            raise StoreUnavailableError(
+                f"The blob store {self.name} cannot be used: {error.strerror or error}. It must be a folder "
+                "that this process may write to (INFERQ_BLOB_STORE)."
+            ) from error
+
+    def _make_full_error(self, reason: str) -> QueueFullError:
+        return QueueFullError(
+            f"The blob store {self.name} takes no more: {reason} (INFERQ_BLOB_RESERVE_BYTES). Try again "
+            "later, add workers, or give it a larger disk."
+        )
+
+
+def _list_folder(folder: Path, now: float) -> Iterator[BlobInfo]:
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            job_id, _, rest = entry.name.partition(".")
+            part, _, random = rest.partition(".")
+            key = f"{job_id}/{part}/{random}"
+            if part in BlobPart and split_key(key):
+                with suppress(FileNotFoundError):  # it was removed at this moment
+                    found = entry.stat(follow_symlinks=False)
+                    yield BlobInfo(key, found.st_size, now - found.st_mtime)
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

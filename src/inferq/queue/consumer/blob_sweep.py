@@ -1,0 +1,142 @@
+"""Removes blobs that no key names: of jobs that ended or expired, and of writers that were killed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import batched
+
+import structlog
+from redis.exceptions import ResponseError
+
+from inferq.blobs import BlobInfo, BlobStore, find_owner, make_id
+from inferq.queue.blob_access import BlobAccess
+from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.scan_steps import acquire_step
+from inferq.queue.redis_client import scripts
+from inferq.queue.redis_client.connection import redis_errors
+from inferq.queue.schema.blob_references import find_reference, refers_to_blob
+from inferq.queue.schema.decoding import decode_text
+from inferq.queue.schema.ids import encode_id
+from inferq.queue.schema.times import to_milliseconds
+from inferq.tensors.envelope import MOST_REFERENCE_BYTES
+
+STEP_SECONDS = 1.0
+"""How often a step is made while a sweep is under way, by whichever worker comes first."""
+_LONGEST_REST_SECONDS = 60.0
+"""Longest time between two sweeps."""
+_KEYS_AT_ONCE = 200
+_CURSOR_SECONDS = 3600
+_WRONG_TYPE = "WRONGTYPE"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far a sweep is.
+
+    Attributes:
+        cursor: Where the store's listing goes on; empty: at its begin.
+        blobs: How many it has met that stay.
+        bytes: How many bytes they have.
+    """
+
+    cursor: str = ""
+    blobs: int = 0
+    bytes: int = 0
+
+
+class BlobSweep:
+    """The sweep, which all workers share: how far it is, and who makes the next step, is kept in Redis.
+
+    A blob is written before a key names it, so a young one is left alone. An old one that no key names will
+    never be named: what wrote it has given up by then.
+
+    Args:
+        access: The server.
+        blobs: The blob store.
+    """
+
+    def __init__(self, access: QueueAccess, blobs: BlobAccess) -> None:
+        self._access = access
+        self._store = blobs.store
+        self._grace_seconds = access.settings.blob_grace_seconds
+        self._rest_ms = to_milliseconds(min(_LONGEST_REST_SECONDS, self._grace_seconds / 2))
+        self._is_foreign = False
+
+    def sweep_next(self) -> int:
+        """Makes the next step, if it is due and this worker's.
+
+        Returns:
+            How many blobs it has removed.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+            StoreUnavailableError: The store cannot be used.
+        """
+        if self._store is None:
+            return 0
+        with redis_errors():
+            is_due = acquire_step(
+                self._access, self._access.keys.blobs_step, round(STEP_SECONDS * 900), self._rest_ms
+            )
+            return self._sweep_page(self._store) if is_due and self._belongs_to_us(self._store) else 0
+
+    def _sweep_page(self, store: BlobStore) -> int:
+        before = self._read_progress()
+        page = store.list_page(before.cursor)
+        old = [blob for blob in page.blobs if blob.age_seconds > self._grace_seconds]
+        unnamed = {
+            blob.key
+            for some in batched(old, _KEYS_AT_ONCE, strict=False)
+            for blob in self._find_unnamed(some)
+        }
+        store.delete(unnamed)
+        kept = [blob.size for blob in page.blobs if blob.key not in unnamed]
+        self._note_progress(_Progress(page.cursor, before.blobs + len(kept), before.bytes + sum(kept)))
+        return len(unnamed)
+
+    def _find_unnamed(self, blobs: Sequence[BlobInfo]) -> Iterator[BlobInfo]:
+        owners = [owner for blob in blobs if (owner := find_owner(blob.key))]
+        pipeline = self._access.redis.pipeline(transaction=False)
+        for job_id, part in owners:
+            key = encode_id(self._access.keys.job(job_id, part))
+            pipeline.getrange(key, 0, MOST_REFERENCE_BYTES)
+        found = pipeline.execute(raise_on_error=False)
+        for blob, (job_id, part), stored in zip(blobs, owners, found, strict=True):
+            if isinstance(stored, ResponseError) and str(stored).startswith(_WRONG_TYPE):
+                stored = b""  # another program has made something else of the key
+            if isinstance(stored, Exception):
+                raise stored
+            is_reference = refers_to_blob(stored, job_id, part)
+            reference = find_reference(stored, job_id, part) if is_reference else None
+            if reference is None or reference.key != blob.key:
+                yield blob
+
+    def _belongs_to_us(self, store: BlobStore) -> bool:
+        """Whether the store is this queue's: blobs that another queue names must not be removed."""
+        key = self._access.keys.blobs_queue
+        self._access.call(scripts.WRITE_AT_OOM, [key], ["SET", make_id(), "NX"])
+        queue_id = self._access.redis.get(key)
+        is_ours = isinstance(queue_id, bytes) and store.belongs_to(decode_text(queue_id))
+        if not (is_ours or self._is_foreign):
+            log.error("blob_store_of_another_queue", store=store.name)
+        self._is_foreign = not is_ours
+        return is_ours
+
+    def _read_progress(self) -> _Progress:
+        stored = self._access.redis.get(self._access.keys.blobs_cursor)
+        cursor, _, numbers = decode_text(stored).partition(" ") if isinstance(stored, bytes) else ("", "", "")
+        blobs, _, size = numbers.partition(" ")
+        return _Progress(cursor, int(blobs), int(size)) if blobs.isdigit() and size.isdigit() else _Progress()
+
+    def _note_progress(self, progress: _Progress) -> None:
+        """Notes where the next step goes on; after the last one there is a rest."""
+        access, keys = self._access, self._access.keys
+        counts = f"{progress.blobs} {progress.bytes}"
+        if progress.cursor:
+            value = f"{progress.cursor} {counts}"
+            access.call(scripts.WRITE_AT_OOM, [keys.blobs_cursor], ["SET", value, "EX", _CURSOR_SECONDS])
+            return
+        access.redis.delete(keys.blobs_cursor)
+        access.call(scripts.WRITE_AT_OOM, [keys.blobs_usage], ["SET", counts, "EX", _CURSOR_SECONDS])
+        access.redis.pexpire(keys.blobs_step, self._rest_ms)

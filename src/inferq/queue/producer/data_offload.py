@@ -1,0 +1,103 @@
+"""Puts long data into the blob store before its job is submitted."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import structlog
+
+from inferq.errors import InvalidInputError, StoreUnavailableError
+from inferq.queue.blob_access import BlobAccess
+from inferq.queue.producer.store_sharing import StoreSharing
+from inferq.queue.producer.submission import Submission
+from inferq.queue.redis_client.connection import transfer_seconds
+from inferq.tensors.envelope import is_reference, read_reference
+
+_THREADS = 8
+_BASE_SECONDS = 30.0
+"""How long a write may take beside the transfer: a disk that hangs must not hold up requests for ever."""
+
+log = structlog.get_logger()
+
+
+class DataOffload:
+    """Writes data to the blob store, beside the event loop.
+
+    What was written and never submitted, since the process died or Redis did not answer, is swept by a
+    worker.
+
+    Args:
+        blobs: The blob store.
+        sharing: Tells which models' workers can read it.
+    """
+
+    def __init__(self, blobs: BlobAccess, sharing: StoreSharing) -> None:
+        self._blobs = blobs
+        self._sharing = sharing
+        self._threads = ThreadPoolExecutor(_THREADS, "blobs")
+        self._is_unavailable = False
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a blob store."""
+        return self._blobs.store is not None
+
+    async def offload(self, submission: Submission) -> Submission:
+        """Writes the data of a job to the store, if it belongs there.
+
+        Args:
+            submission: The job.
+
+        Returns:
+            The job with a reference for its data; or as it was, where Redis is to hold its data: it is
+            short, a worker of its model cannot read the store, or the store cannot be used.
+
+        Raises:
+            InvalidInputError: Its data is a reference, which only the queue writes.
+            QueueFullError: The store has no room for it.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        data = submission.data
+        if is_reference(data):
+            raise InvalidInputError("data is a reference to a blob store. Send the payload itself.")
+        if not self._blobs.takes(submission.id, data) or not await self._sharing.is_shared(submission.model):
+            return submission
+        try:
+            reference = await self._call(lambda: self._blobs.write_data(submission.id, data), len(data))
+        except StoreUnavailableError as error:
+            if not self._is_unavailable:
+                log.warning("blob_store_unavailable", reason=error.message)
+            self._is_unavailable = True
+            return submission
+        if self._is_unavailable:
+            log.info("blob_store_available_again")
+        self._is_unavailable = False
+        return replace(submission, data=reference, blob_bytes=len(data))
+
+    async def discard(self, submissions: Sequence[Submission]) -> None:
+        """Removes what `offload` has written of jobs that were refused."""
+        await self.delete([bytes(one.data) for one in submissions if one.blob_bytes])
+
+    async def delete(self, references: Sequence[bytes]) -> None:
+        """Removes what references stand for; where the store cannot be used, a worker does it later."""
+        store = self._blobs.store
+        if not references or store is None:
+            return
+        keys = [read_reference(reference).key for reference in references]
+        try:
+            await self._call(lambda: store.delete(keys))
+        except StoreUnavailableError as error:
+            log.warning("blobs_not_removed", blobs=len(keys), reason=error.message)
+
+    def close(self) -> None:
+        """Ends the threads; those that write do so to the end."""
+        self._threads.shutdown(wait=False)
+
+    async def _call[T](self, work: Callable[[], T], size: int = 0) -> T:
+        seconds = _BASE_SECONDS + transfer_seconds(size)
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TimeoutError as error:
+            raise StoreUnavailableError(f"The blob store has not answered within {seconds:.0f} s.") from error

@@ -1,0 +1,419 @@
+"""Long data and results lie in a blob store, and keys of Redis refer to them."""
+
+import asyncio
+import errno
+import os
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from inferq.blobs import BlobPart, FolderStore, make_key
+from inferq.errors import (
+    InvalidInputError,
+    JobNotFoundError,
+    ModelError,
+    QueueFullError,
+    StoreUnavailableError,
+)
+from inferq.jobs import Outcome, Status, WorkerInfo
+from inferq.queue.consumer.blob_sweep import BlobSweep
+from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.producer.producer import Producer
+from inferq.queue.producer.submission import Idempotency, Submission
+from inferq.settings import Settings
+from inferq.tensors.envelope import is_reference, read_reference, write_reference
+from tests.records import record
+
+SHORT = b"[[1,2]]"
+LONG = b"\x93NUMPY" + bytes(range(256)) * 500
+RESULT = b'{"outputs":"%b"}' % (b"x" * 100_000)
+
+
+@pytest.fixture
+def settings(redis_url, tmp_path):
+    return Settings(
+        redis_url=redis_url,
+        blob_store=(tmp_path / "blobs").as_uri(),
+        blob_reserve_bytes=0,
+        blob_grace_seconds=1,
+    )
+
+
+@pytest.fixture
+def folder(settings):
+    return FolderStore.from_url(settings.blob_store)._folder
+
+
+@pytest.fixture
+def files(folder):
+    return lambda: [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+@pytest.fixture
+def consumer(settings):
+    consumer = Consumer(settings, "worker-1", ["iris"])
+    beat(consumer)
+    yield consumer
+    consumer.close()
+
+
+@pytest.fixture
+async def producer(settings, consumer):  # the worker is there first
+    producer = Producer.from_settings(settings)
+    yield producer
+    await producer.close()
+
+
+@pytest.fixture
+def make_consumer(settings):
+    made = []
+
+    def make(name="worker-2", **changed):
+        made.append(Consumer(settings.model_copy(update=changed), name, ["iris"]))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def beat(consumer, name="worker-1"):
+    info = WorkerInfo(
+        name, "host", 1, ("iris",), datetime.now(UTC), blob_store=consumer.identify_blob_store()
+    )
+    consumer.heartbeat(info, {"iris": b"{}"}, 60.0)
+
+
+def settle(consumer, outcomes):
+    """What a worker does with outcomes."""
+    outcomes = consumer.offload_results(outcomes)
+    verdicts = consumer.finish(outcomes)
+    consumer.remove_settled_blobs(outcomes, verdicts)
+    return verdicts
+
+
+async def read_data(producer, job_id):
+    length, parts = await producer.job_data.open(job_id)
+    data = b"".join([part async for part in parts])
+    assert len(data) == length
+    return data
+
+
+async def read_result(producer, job_id):
+    job = await producer.read(job_id)
+    return job.result or b"".join([part async for part in producer.large_results.read_parts(job)])
+
+
+def make_old(files):
+    for path in files():
+        os.utime(path, (0, 0))
+
+
+def sweep(consumer, redis_client):
+    """A whole sweep, as if it were due."""
+    redis_client.delete("blobs:step")
+    return consumer.sweep_blobs()
+
+
+async def submit(producer, is_batch, data=LONG, **options):
+    if not is_batch:
+        return await producer.submit(Submission("iris", data), **options)
+    return (await producer.submit_batch([Submission("iris", SHORT), Submission("iris", data)], **options))[1]
+
+
+@pytest.mark.parametrize("is_batch", [False, True], ids=["one", "batch"])
+async def test_job_travels_by_reference_and_leaves_nothing_but_its_result(
+    producer, consumer, redis_client, files, is_batch
+):
+    job_id = await submit(producer, is_batch)
+    stored = redis_client.get(f"job:{job_id}:data")
+    assert is_reference(stored)
+    assert record(redis_client, job_id)["blob_bytes"] == str(len(LONG))
+    assert record(redis_client, job_id)["bytes"] == str(len(stored))
+    assert await read_data(producer, job_id) == LONG
+    *_, job = consumer.claim(2)
+    assert (job.id, job.data, job.blob_key) == (job_id, LONG, read_reference(stored).key)
+    assert isinstance(job.data, memoryview)
+    assert settle(consumer, [Outcome(job, RESULT)]) == ["completed"]
+    assert is_reference(redis_client.get(f"job:{job_id}:result"))
+    [only] = files()
+    assert only.read_bytes() == RESULT
+    assert await read_result(producer, job_id) == RESULT
+    found = await producer.read(job_id)
+    assert (found.result, found.result_bytes) == (None, len(RESULT))
+    await producer.delete(job_id)
+    assert files() == []
+
+
+async def test_json_from_the_store_comes_as_bytes(producer, consumer):
+    data = b"[[%b]]" % (b"1," * 50_000 + b"NaN")
+    await producer.submit(Submission("iris", data))
+    [job] = consumer.claim(1)
+    assert isinstance(job.data, bytes)
+    assert job.data == data
+
+
+async def test_short_data_and_results_stay_in_redis(producer, consumer, redis_client, files):
+    job_id = await producer.submit(Submission("iris", LONG[: 64 * 1024]))
+    assert redis_client.get(f"job:{job_id}:data") == LONG[: 64 * 1024]
+    [job] = consumer.claim(1)
+    assert settle(consumer, [Outcome(job, SHORT)]) == ["completed"]
+    assert await read_result(producer, job_id) == SHORT
+    assert files() == []
+
+
+async def test_retries_keep_the_data_and_so_does_a_failed_job(producer, consumer, redis_client, files):
+    job_id = await producer.submit(Submission("iris", LONG))
+    [job] = consumer.claim(1)
+    assert settle(consumer, [Outcome(job, error=ModelError("No."))]) == ["retrying"]
+    await producer.cancel(job_id)
+    make_old(files)
+    assert sweep(consumer, redis_client) == 0
+    await producer.retry(job_id)
+    [job] = consumer.claim(1)
+    assert job.data == LONG
+    assert record(redis_client, job_id)["blob_bytes"] == str(len(LONG))
+
+
+@pytest.mark.parametrize("is_batch", [False, True], ids=["one", "batch"])
+async def test_refused_submit_leaves_no_file(settings, consumer, redis_client, files, is_batch):
+    producer = Producer.from_settings(settings.model_copy(update={"max_queued": 2}))
+    try:
+        key = Idempotency("k", "0" * 64, 60)
+        first = await submit(producer, is_batch, idempotency=key)
+        assert await submit(producer, is_batch, idempotency=key) == first
+        assert len(files()) == 1
+        await producer.submit(Submission("iris", SHORT)) if not is_batch else None
+        with pytest.raises(QueueFullError):
+            await submit(producer, is_batch)
+        assert len(files()) == 1
+    finally:
+        await producer.close()
+
+
+@pytest.mark.parametrize("is_batch", [False, True], ids=["one", "batch"])
+async def test_full_disk_refuses_the_job_whole(settings, consumer, redis_client, files, is_batch):
+    producer = Producer.from_settings(settings.model_copy(update={"blob_reserve_bytes": 1 << 60}))
+    try:
+        with pytest.raises(QueueFullError, match=r"blob store .* takes no more"):
+            await submit(producer, is_batch)
+    finally:
+        await producer.close()
+    assert files() == []
+    assert redis_client.keys("job:*") == []
+
+
+async def test_result_may_use_the_reserve_and_goes_into_redis_where_the_disk_is_full(
+    producer, consumer, redis_client, files, monkeypatch
+):
+    job_id = await producer.submit(Submission("iris", SHORT))
+    [job] = consumer.claim(1)
+
+    def fail(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("inferq.blobs.folder_store.os.write", fail)
+    assert settle(consumer, [Outcome(job, RESULT)]) == ["completed"]
+    assert redis_client.get(f"job:{job_id}:result") == RESULT
+    assert files() == []
+
+
+async def test_no_client_can_hand_in_a_reference(producer, files):
+    theirs = write_reference(make_key("4f" * 16, BlobPart.DATA), LONG, "0" * 16)
+    for is_batch in (False, True):
+        with pytest.raises(InvalidInputError, match="reference"):
+            await submit(producer, is_batch, theirs)
+    assert files() == []
+
+
+async def test_reference_to_another_jobs_blob_is_not_followed(producer, consumer, redis_client):
+    theirs = await producer.submit(Submission("iris", LONG))
+    consumer.claim(1)
+    redis_client.set("job:x:data", redis_client.get(f"job:{theirs}:data"))
+    redis_client.lpush("queue:iris", "x")
+    assert consumer.claim(1) == []
+    assert "not its own" in (await producer.read("x")).error
+    assert is_reference(await read_data(producer, "x"))
+
+
+class TestWorkersWithoutTheStore:
+    async def test_one_is_enough_that_data_stays_in_redis(self, producer, make_consumer, redis_client):
+        beat(make_consumer(blob_store=""), "worker-2")
+        job_id = await producer.submit(Submission("iris", LONG))
+        assert redis_client.get(f"job:{job_id}:data") == LONG
+
+    async def test_other_folder_of_the_same_name_is_no_shared_one(
+        self, producer, make_consumer, redis_client, tmp_path
+    ):
+        beat(make_consumer(blob_store=(tmp_path / "elsewhere").as_uri()), "worker-2")
+        job_id = await producer.submit(Submission("iris", LONG))
+        assert redis_client.get(f"job:{job_id}:data") == LONG
+
+    async def test_where_no_worker_lives_it_is_as_it_was(self, producer, consumer, redis_client):
+        await producer.submit(Submission("iris", LONG))
+        consumer.retire()
+        producer._offload._sharing._due_at = 0.0
+        job_id = await producer.submit(Submission("iris", LONG))
+        assert is_reference(redis_client.get(f"job:{job_id}:data"))
+
+    @pytest.mark.parametrize("other", ["", "elsewhere"])
+    async def test_job_that_one_cannot_read_is_left_to_others_and_charged_to_no_one(
+        self, producer, consumer, make_consumer, redis_client, tmp_path, other
+    ):
+        job_id = await producer.submit(Submission("iris", LONG))
+        stranger = make_consumer(blob_store=(tmp_path / other).as_uri() if other else "")
+        assert stranger.claim(1) == []
+        found = await producer.read(job_id)
+        assert (found.status, found.attempts, found.history) == (Status.PENDING, 0, ())
+        due = redis_client.zscore("queue:iris:retries", job_id)
+        assert due > time.time() * 1000
+        redis_client.zadd("queue:iris:retries", {job_id: 1})
+        consumer.recover()
+        [job] = consumer.claim(1)
+        assert (job.data, job.attempt) == (LONG, 1)
+
+    async def test_proxy_says_that_it_cannot_read_what_lies_there(self, settings, producer, consumer):
+        job_id = await producer.submit(Submission("iris", LONG))
+        without = Producer.from_settings(settings.model_copy(update={"blob_store": ""}))
+        try:
+            with pytest.raises(StoreUnavailableError, match="INFERQ_BLOB_STORE"):
+                await without.job_data.open(job_id)
+            [job] = consumer.claim(1)
+            settle(consumer, [Outcome(job, RESULT)])
+            with pytest.raises(StoreUnavailableError, match="this process has none"):
+                await read_result(without, job_id)
+        finally:
+            await without.close()
+
+
+async def test_store_that_cannot_be_used_leaves_data_to_redis(producer, consumer, redis_client, folder):
+    await producer.submit(Submission("iris", LONG))
+    folder.rename(folder.with_name("gone"))
+    folder.touch()
+    job_id = await producer.submit(Submission("iris", LONG))
+    assert redis_client.get(f"job:{job_id}:data") == LONG
+
+
+async def test_data_that_is_gone_or_cut_short_fails_its_job_alone(producer, consumer, files):
+    gone = await producer.submit(Submission("iris", LONG))
+    files()[0].unlink()
+    short = await producer.submit(Submission("iris", LONG))
+    os.truncate(files()[0], 10)
+    whole = await producer.submit(Submission("iris", LONG))
+    assert [job.id for job in consumer.claim(3)] == [whole]
+    for job_id in (gone, short):
+        job = await producer.read(job_id)
+        assert job.status is Status.FAILED
+        assert "data of this job is gone" in job.error
+    with pytest.raises(JobNotFoundError):
+        await producer.job_data.open(gone)
+
+
+async def test_result_that_is_not_taken_leaves_no_file(producer, consumer, files):
+    job_id = await producer.submit(Submission("iris", SHORT))
+    [job] = consumer.claim(1)
+    await producer.cancel(job_id)
+    assert settle(consumer, [Outcome(job, RESULT)]) == ["stale"]
+    assert files() == []
+
+
+async def test_result_of_long_ago_is_not_named_but_made_again(producer, consumer, files):
+    await producer.submit(Submission("iris", LONG))
+    [job] = consumer.claim(1)
+    [outcome] = consumer.offload_results([Outcome(job, RESULT)])
+    old = [outcome._replace(offloaded_at=outcome.offloaded_at - 0.6)]  # more than half of the grace time
+    verdicts = consumer.finish(old)
+    consumer.remove_settled_blobs(old, verdicts)
+    assert verdicts == ["requeued"]
+    assert [path.read_bytes() for path in files()] == [LONG]
+    [job] = consumer.claim(1)
+    assert (job.data, job.attempt) == (LONG, 1)
+
+
+class TestSweep:
+    async def test_removes_what_no_key_names_once_it_is_old(
+        self, producer, consumer, redis_client, files, folder
+    ):
+        waiting = await producer.submit(Submission("iris", LONG))
+        ended = await producer.submit(Submission("iris", LONG))
+        redis_client.delete(f"job:{ended}:data")  # it has expired
+        FolderStore(folder).write(make_key("0a", BlobPart.RESULT), b"half of something")
+        assert len(files()) == 3
+        assert sweep(consumer, redis_client) == 0, "all is young"
+        make_old(files)
+        assert sweep(consumer, redis_client) == 2
+        assert [path.read_bytes() for path in files()] == [LONG]
+        assert redis_client.get("blobs:usage") == b"1 %d" % len(LONG)
+        [job] = consumer.claim(1)
+        assert (job.id, job.data) == (waiting, LONG)
+
+    async def test_key_of_a_wrong_type_or_with_another_reference_names_nothing(
+        self, producer, consumer, redis_client, files
+    ):
+        job_id = await producer.submit(Submission("iris", LONG))
+        other = write_reference(make_key(job_id, BlobPart.DATA), LONG, "0" * 16)
+        make_old(files)
+        redis_client.set(f"job:{job_id}:data", other)
+        assert sweep(consumer, redis_client) == 1
+        job_id = await producer.submit(Submission("iris", LONG))
+        make_old(files)
+        redis_client.delete(f"job:{job_id}:data")
+        redis_client.lpush(f"job:{job_id}:data", "x")
+        assert sweep(consumer, redis_client) == 1
+
+    async def test_goes_on_page_by_page_from_worker_to_worker(
+        self, producer, consumer, make_consumer, redis_client, files, monkeypatch
+    ):
+        monkeypatch.setattr("inferq.blobs.folder_store._PAGE_BLOBS", 5)
+        for _ in range(30):
+            await producer.submit(Submission("iris", LONG))
+        keys = redis_client.keys("job:*:data")
+        redis_client.delete(*keys[:10])
+        make_old(files)
+        workers, removed, steps = [consumer, make_consumer()], 0, 0
+        while steps == 0 or redis_client.exists("blobs:cursor"):
+            removed += sweep(workers[steps % 2], redis_client)
+            steps += 1
+        assert (removed, len(files())) == (10, 20)
+        assert steps > 3
+        assert redis_client.get("blobs:usage") == b"20 %d" % (20 * len(LONG))
+
+    async def test_is_made_by_one_worker_at_a_time_and_then_rests(
+        self, producer, consumer, make_consumer, redis_client
+    ):
+        await producer.submit(Submission("iris", LONG))
+        swept = []
+        for one in (consumer, make_consumer()):
+            one._sweep._sweep_page = lambda store: (
+                swept.append(BlobSweep._sweep_page(consumer._sweep, store)) or 0
+            )
+            one.sweep_blobs()
+        assert swept == [0]
+        assert 0 < redis_client.pttl("blobs:step") <= 500  # half of the grace time
+
+    async def test_leaves_the_store_of_another_queue_alone(
+        self, producer, consumer, settings, redis_client, files
+    ):
+        await producer.submit(Submission("iris", LONG))
+        make_old(files)
+        assert sweep(consumer, redis_client) == 0
+        other = Consumer(settings.model_copy(update={"key_prefix": "other:"}), "worker-9", ["iris"])
+        try:
+            assert other.sweep_blobs() == 0
+        finally:
+            other.close()
+        assert len(files()) == 1
+
+
+async def test_many_large_uploads_at_once_hold_up_no_other_request(producer, files):
+    large = os.urandom(16 * 1024 * 1024)
+    uploads = [asyncio.create_task(producer.submit(Submission("iris", large))) for _ in range(4)]
+    waits = []
+    while not all(upload.done() for upload in uploads):
+        asked = time.perf_counter()
+        await asyncio.sleep(0.001)
+        waits.append(time.perf_counter() - asked)
+    await asyncio.gather(*uploads)
+    assert len(files()) == 4
+    assert sorted(waits)[len(waits) // 2] < 0.05
