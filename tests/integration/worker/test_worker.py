@@ -235,8 +235,9 @@ async def test_run_that_does_not_stop_is_contained_and_the_service_goes_on(start
     settings = {"models_dir": tmp_path, "max_attempts": 1, "run_stop_grace_seconds": 0.2}
     worker = start_worker(**settings)
     pid = worker.process.pid
-    job = await ended(producer, await producer.submit(Submission("long", b"[5000]", timeout_seconds=1.0)))
-    assert job.error == "The job timed out after 1 s."
+    # by then the node that cannot be stopped is under way
+    job = await ended(producer, await producer.submit(Submission("long", b"[6000]", timeout_seconds=2.0)))
+    assert job.error == "The job timed out after 2 s."
     good = await ended(producer, await producer.submit(Submission("long", b"[2]")))
     assert good.status is Status.COMPLETED
     code, log = worker.stop()
