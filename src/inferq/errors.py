@@ -17,6 +17,8 @@ class ErrorKind(StrEnum):
     OVERLOADED = "overloaded"
     JOB_NOT_FOUND = "job-not-found"
     JOB_STATE = "job-state"
+    RESULT_DELETED = "result-deleted"
+    NOT_ACCEPTABLE = "not-acceptable"
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     UNAUTHORIZED = "unauthorized"
     QUEUE_FULL = "queue-full"
@@ -140,6 +142,18 @@ class JobStateError(InferqError):
     """The job is not in a state in which this can be done with it."""
 
     kind = ErrorKind.JOB_STATE
+
+
+class ResultDeletedError(InferqError):
+    """The job has completed, and its result was deleted since."""
+
+    kind = ErrorKind.RESULT_DELETED
+
+
+class NotAcceptableError(InferqError):
+    """There is no answer in any of the forms that the request accepts."""
+
+    kind = ErrorKind.NOT_ACCEPTABLE
 
 
 class IdempotencyConflictError(InferqError):

@@ -8,6 +8,7 @@ evaluated.
 
 import re
 import struct
+from collections.abc import Sequence
 from typing import NoReturn
 
 from inferq.errors import InvalidInputError
@@ -17,6 +18,7 @@ from inferq.tensors.values import Buffer, RawTensor
 
 _MAGIC = b"\x93NUMPY"
 _LENGTHS = {1: struct.Struct("<H"), 2: struct.Struct("<I"), 3: struct.Struct("<I")}
+_ALIGNMENT = 64
 _MOST_HEADER_BYTES = 10_000
 """As NumPy has it: a longer header is one of a structured type, or made to harm."""
 
@@ -40,6 +42,7 @@ _DATATYPES = {
     "f4": Datatype.FP32,
     "f8": Datatype.FP64,
 }
+_NUMPY_TYPES = {datatype: code for code, datatype in _DATATYPES.items()}
 _STRINGS = re.compile(r"[<>|][US][1-9]\d{0,8}")
 
 
@@ -73,6 +76,30 @@ def read_array(file: Buffer, where: str) -> RawTensor:
             f"{tensor.expected_bytes:,} ({datatype}, shape {list(shape)}). Save it again, and send all of it."
         )
     return tensor
+
+
+def write_header(datatype: Datatype, shape: Sequence[int], width: int = 0) -> bytes:
+    """Returns a file but for its data, which is to follow, row-major and little-endian.
+
+    Args:
+        datatype: Type of the values.
+        shape: Length of each axis.
+        width: How many characters each value has, in UTF-32; only for BYTES.
+    """
+    code = _NUMPY_TYPES.get(datatype, f"U{width}")
+    order = "|" if code in ("b1", "u1", "i1") else "<"
+    axes = "".join(f"{size}, " for size in shape)
+    header = f"{{'descr': '{order}{code}', 'fortran_order': False, 'shape': ({axes}), }}".encode()
+    start = len(_MAGIC) + 2 + _LENGTHS[1].size
+    length = -(-(start + len(header) + 1) // _ALIGNMENT) * _ALIGNMENT - start
+    return _MAGIC + b"\1\0" + _LENGTHS[1].pack(length) + header.ljust(length - 1) + b"\n"
+
+
+def write_text(texts: Sequence[str], shape: Sequence[int]) -> bytes:
+    """Returns a file of strings, each as long as the longest one, in UTF-32."""
+    width = max(1, max(map(len, texts), default=1))
+    data = "".join(text.ljust(width, "\0") for text in texts).encode("utf-32-le")
+    return write_header(Datatype.BYTES, shape, width) + data
 
 
 def _split(file: memoryview, where: str) -> tuple[str, memoryview]:

@@ -17,6 +17,8 @@ from inferq.tensors.values import ITEM_BYTES, Buffer, RawTensor
 
 MOST_SHOWN_BYTES = 16 * 1024
 """Tensors of more are not shown with their job: as JSON they would be three times as long."""
+MOST_VALUES = 2**24
+"""Of an empty tensor, were its empty axes of length 1: nested arrays of more would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ def read_result_head(first_bytes: Buffer) -> ResultHead:
         name = read_name(entry, f"outputs[{number}]")
         datatype, shape = read_datatype(entry.get("datatype"), name), read_shape(entry.get("shape"), name)
         size = read_size(entry, name)
+        if prod(max(length, 1) for length in shape) > MOST_VALUES and 0 in shape:
+            raise InvalidInputError(f"The output {name!r} has no values, but a shape of too many arrays.")
         if size is not None and datatype in ITEM_BYTES and size != prod(shape) * ITEM_BYTES[datatype]:
             raise InvalidInputError(
                 f"The output {name!r} has {size:,} bytes, which are not those of its shape."

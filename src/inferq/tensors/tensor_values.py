@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from inferq.tensors.raw_tensors import read_strings
@@ -21,6 +22,7 @@ _CODES = {
     Datatype.FP32: "f",
     Datatype.FP64: "d",
 }
+_LENGTH = struct.Struct("<I")
 _DIGITS = {Datatype.FP16: (3, 4, 5), Datatype.FP32: (6, 7, 8, 9)}
 """With so many significant digits some values are told from all others; with the last number, all are."""
 
@@ -50,6 +52,23 @@ def list_all_values(tensor: RawTensor) -> list[Any]:
     if tensor.datatype is Datatype.BYTES:
         return read_strings(tensor, "The tensor")
     return list_values(tensor.datatype, tensor.data)
+
+
+def pack_values(datatype: Datatype, values: Sequence[Any]) -> bytes:
+    """Returns values as a raw tensor has them.
+
+    Raises:
+        struct.error: One is of another type, or out of range.
+        OverflowError: A float is out of range.
+        TypeError: One is no string.
+    """
+    if datatype is Datatype.BYTES:
+        texts = [str.encode(value) for value in values]
+        return b"".join(chain.from_iterable((_LENGTH.pack(len(text)), text) for text in texts))
+    code = "?" if datatype is Datatype.BOOL else _CODES[datatype]
+    if datatype is Datatype.BOOL and not all(type(value) is bool for value in values):
+        raise TypeError("no boolean")
+    return struct.pack(f"<{len(values)}{code}", *values)
 
 
 def _shorten(values: list[float], datatype: Datatype) -> list[float]:

@@ -1,3 +1,4 @@
+import io
 import struct
 from contextlib import suppress
 
@@ -7,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferq.errors import InvalidInputError
-from inferq.tensors.npy_codec import read_data
+from inferq.tensors.npy_codec import read_data, write_header, write_text
 from inferq.tensors.raw_tensors import check_tensor
 from tests.unit.tensors.arrays import (
     NUMPY_TYPES,
     arrays_of_any_layout,
     arrays_of_text,
     make_numpy_array,
+    make_raw_tensor,
     save,
 )
 
@@ -40,6 +42,22 @@ def test_what_numpy_writes_is_read_as_the_same_array(array, version):
     if raw.datatype != "BYTES":
         assert np.dtype(NUMPY_TYPES[raw.datatype]) == array.dtype.newbyteorder("=")
     np.testing.assert_array_equal(make_numpy_array(raw), array)
+
+
+@given(arrays_of_any_layout())
+def test_what_is_written_is_what_numpy_reads(array):
+    raw = make_raw_tensor(array)
+    file = write_header(raw.datatype, raw.shape)
+    assert len(file) % 64 == 0
+    found = np.load(io.BytesIO(file + raw.data))
+    assert (found.dtype, found.shape) == (array.dtype.newbyteorder("="), array.shape)
+    np.testing.assert_array_equal(found, array)
+
+
+@given(arrays_of_text())
+def test_written_text_is_what_numpy_reads(array):
+    found = np.load(io.BytesIO(write_text(array.reshape(-1).tolist(), array.shape)))
+    np.testing.assert_array_equal(found, array)
 
 
 def test_data_is_not_copied():

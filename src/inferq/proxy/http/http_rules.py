@@ -6,6 +6,7 @@ import math
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inferq.proxy.http import problems
+from inferq.proxy.http.responses import IS_HEAD
 
 LONGEST_HEAD_BYTES = 65536
 """Of a request line and all headers together."""
@@ -40,7 +41,7 @@ class HttpRules:
             app = problems.Refusal(431, describe_long_head())
         if scope["type"] == "http":
             if scope["method"] == "HEAD":
-                scope, send = {**scope, "method": "GET"}, _drop_body(send)
+                scope, send = {**scope, "method": "GET", IS_HEAD: True}, _drop_body(send)
             if length:
                 request = _DrainedRequest(scope, length, receive, send)
                 return await app(scope, request.receive, request.send)

@@ -77,6 +77,17 @@ TYPES = {
         "The job's state does not allow it",
         "Job '3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071' has ended already: it is completed.",
     ),
+    ErrorKind.RESULT_DELETED: ProblemType(
+        410,
+        "The result was deleted",
+        "Job '3f2a9c0e5b7d4e1f8a6b2c3d4e5f6071' is completed, and its result was deleted. Submit it again.",
+    ),
+    ErrorKind.NOT_ACCEPTABLE: ProblemType(
+        406,
+        "There is no such form",
+        "The result has the outputs 'boxes' and 'scores', and application/x-npy has one. Choose it with "
+        "?output=boxes, or ask for application/x-npz.",
+    ),
     ErrorKind.IDEMPOTENCY_CONFLICT: ProblemType(
         422,
         "The Idempotency-Key belongs to another request",

@@ -1,6 +1,7 @@
 """Responses whose body is written already, and what event streams share."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 
 import structlog
@@ -10,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 from inferq.errors import JobNotFoundError, RedisUnavailableError
 
 JSON = "application/json"
+IS_HEAD = "inferq.is_head"
+"""Is in the scope of a HEAD request, so that no body is read which is not sent."""
 HEARTBEAT = b": heartbeat\n\n"
 """A comment of an event stream, so that no intermediary closes it as idle."""
 EVENT_STREAM_HEADERS = [
@@ -18,6 +21,7 @@ EVENT_STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),  # else nginx would buffer events
 ]
 
+_NOT_IN_FILE_NAMES = re.compile(r"[^0-9A-Za-z_.-]|^\.")
 _JSON_HEADERS = ((b"content-type", b"application/json"),)
 
 log = structlog.get_logger()
@@ -65,6 +69,7 @@ class StreamedResponse(Response):
         parts: The body.
         length: Its length, bytes; None if that is not known.
         headers: What else is said of it.
+        status: HTTP status.
     """
 
     media_type = JSON
@@ -74,18 +79,23 @@ class StreamedResponse(Response):
         parts: AsyncIterator[bytes],
         length: int | None,
         headers: Sequence[tuple[bytes, bytes]] = _JSON_HEADERS,
+        status: int = 200,
     ) -> None:
         self.parts = parts
-        self.status_code = 200
+        self.status_code = status
         self.background = None
         self.body = b""
         self.raw_headers = list(headers)
         if length is not None:
             self.raw_headers.insert(0, (b"content-length", b"%d" % length))
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends it, until the client disconnects."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        await send(start)
+        if IS_HEAD in scope:
+            await send({"type": "http.response.body", "body": b""})
+            return
         disconnect = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             async for part in yield_parts(self.parts):
@@ -95,6 +105,22 @@ class StreamedResponse(Response):
             await send({"type": "http.response.body", "body": b""})
         finally:
             disconnect.cancel()
+
+
+def write_download_headers(media_type: str, name: str, suffix: str) -> list[tuple[bytes, bytes]]:
+    """Returns the headers of a body that may be anything: no browser shall take it for a page.
+
+    Args:
+        media_type: What it is.
+        name: What a file of it is called, of any characters.
+        suffix: How the file's name ends.
+    """
+    file = _NOT_IN_FILE_NAMES.sub("_", name) + suffix
+    return [
+        (b"content-type", media_type.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-disposition", f'attachment; filename="{file}"'.encode()),
+    ]
 
 
 async def yield_parts(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:

@@ -12,6 +12,7 @@ from inferq.proxy.routes import (
     job_data,
     job_errors,
     job_list,
+    job_result,
     job_statuses,
     jobs,
     metrics,
@@ -33,6 +34,8 @@ router = APIRouter()
 for one in (
     events.fast_router,
     job_data.fast_router,
+    job_result.fast_router,
+    job_result.router,
     websockets.router,
     predictions.fast_router,
     jobs.fast_router,
@@ -63,6 +66,7 @@ fast_routes = [
     for one in (
         events.fast_router,
         job_data.fast_router,
+        job_result.fast_router,
         predictions.fast_router,
         jobs.fast_router,
         v2_inference.fast_router,

@@ -1,6 +1,5 @@
 """The data of one job, as it was posted."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -9,14 +8,13 @@ from fastapi import APIRouter, Path, Request, Response
 from inferq.errors import ErrorKind
 from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID
 from inferq.proxy.http.openapi import Answers, add_not_found, add_problem
-from inferq.proxy.http.responses import JSON, StreamedResponse
+from inferq.proxy.http.responses import JSON, StreamedResponse, write_download_headers
 from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.job_subscription import read_job
 from inferq.proxy.transport import FastRoute
 from inferq.tensors.forms import detect_form
 
 _EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}/data"
-_NOT_IN_FILE_NAMES = re.compile(r"[^0-9A-Za-z_.-]|^\.")
 
 fast_router = APIRouter(tags=["jobs"], route_class=FastRoute)
 
@@ -48,18 +46,11 @@ async def job_data(
     length, parts = await producer.job_data.open(job_id)
     first = await anext(parts)
     form = detect_form(first)
-    name = _NOT_IN_FILE_NAMES.sub("_", job_id) + form.suffix
 
     async def read_all() -> AsyncIterator[bytes]:
         yield first
         async for part in parts:
             yield part
 
-    headers = [
-        (b"content-type", form.media_type.encode()),
-        # whatever a client posted, no browser shall take it for a page
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-disposition", f'attachment; filename="{name}"'.encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    return StreamedResponse(read_all(), length, headers)
+    headers = write_download_headers(form.media_type, job_id, form.suffix)
+    return StreamedResponse(read_all(), length, [*headers, (b"cache-control", b"no-store")])

@@ -43,7 +43,7 @@ class LargeJobView:
             JobNotFoundError: It has expired since the job was read.
             RedisUnavailableError: Redis does not answer in time.
         """
-        view = cls(StoredResult(results, job), job)
+        view = cls(StoredResult.open(results, job), job)
         await view._measure(job)
         return view
 

@@ -1,7 +1,8 @@
 """The result of a job as it is stored, read where it is asked for: no process holds a whole large one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 from inferq.jobs import Job
 from inferq.queue import LargeResults
@@ -16,14 +17,35 @@ class StoredResult:
     """The result of a completed job.
 
     Args:
-        results: Reads large results.
-        job: The job, which has a result.
+        length: How long it is, bytes.
+        read_part: Reads a part of it, from a byte on.
     """
 
-    def __init__(self, results: LargeResults, job: Job) -> None:
-        self._results, self._job = results, job
+    def __init__(self, length: int, read_part: Callable[[int], Awaitable[bytes]]) -> None:
+        self._read_part = read_part
         self._first = b""
-        self.length = job.result_bytes
+        self.length = length
+
+    @classmethod
+    def open(cls, results: LargeResults, job: Job) -> "StoredResult":
+        """Returns the result of a job that has one.
+
+        Args:
+            results: Reads large results.
+            job: The job.
+        """
+        if job.result is not None:
+            return cls.hold(job.result)
+        return cls(job.result_bytes, partial(results.read_part, job))
+
+    @classmethod
+    def hold(cls, whole: bytes) -> "StoredResult":
+        """Returns a result that is in memory."""
+
+        async def read_part(start: int) -> bytes:
+            return whole[start:]
+
+        return cls(len(whole), read_part)
 
     async def read_first(self) -> bytes:
         """Returns the first part; all of a short result.
@@ -66,7 +88,3 @@ class StoredResult:
             head = read_result_head(first)
         check_length(head, self.length)
         return head
-
-    async def _read_part(self, start: int) -> bytes:
-        whole = self._job.result
-        return await self._results.read_part(self._job, start) if whole is None else whole[start:]

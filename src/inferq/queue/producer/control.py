@@ -169,21 +169,43 @@ class JobControl:
             raise JobStateError(f"Job {job_id!r} is {decode_text(status)}; cancel it first.")
         await self._offload.delete(references)
 
-    async def _read_references(self, job_id: str) -> list[bytes]:
+    async def _read_references(self, job_id: str, parts: Sequence[BlobPart] = tuple(BlobPart)) -> list[bytes]:
         """Returns what the keys of a job refer to in the blob store."""
         if not self._offload.has_store:
             return []
         async with self._redis.limit_time():
             pipeline = self._redis.client.pipeline(transaction=False)
-            for part in BlobPart:
+            for part in parts:
                 key = encode_id(self._redis.keys.job(job_id, part))
                 pipeline.getrange(key, 0, MOST_REFERENCE_BYTES)
             found = await pipeline.execute(raise_on_error=False)
         return [
             stored
-            for part, stored in zip(BlobPart, found, strict=True)
+            for part, stored in zip(parts, found, strict=True)
             if isinstance(stored, bytes) and refers_to_blob(stored, job_id, part)
         ]
+
+    async def delete_result(self, job_id: str) -> None:
+        """Deletes the result of a completed job, which stays completed; without effect where it is gone.
+
+        Args:
+            job_id: The job's id.
+
+        Raises:
+            JobStateError: It has not completed.
+            JobNotFoundError: Redis knows no job of this id.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        references = await self._read_references(job_id, [BlobPart.RESULT])
+        async with self._redis.limit_time():
+            status = await self._run(scripts.DELETE_RESULT, self._redis.keys.models, [encode_id(job_id)])
+        if status is None:
+            raise job_not_found(job_id)
+        if status != b"completed":
+            raise JobStateError(
+                f"Job {job_id!r} is {decode_text(status)}; only completed jobs have a result."
+            )
+        await self._offload.delete(references)
 
     def _tell(self, ended: Sequence[Sequence[Any]]) -> None:
         if ended:

@@ -84,6 +84,7 @@ class Producer:
         self.cancel_waiting = control.cancel_waiting
         self.retry = control.retry
         self.delete = control.delete
+        self.delete_result = control.delete_result
         self.act_on_jobs = BulkActions(self.redis, self.jobs, control).act
 
         self.read_forecast = forecasts.read

@@ -1,0 +1,190 @@
+"""A result that is tensors, in each of its forms: JSON, `.npy`, `.npz`, and the protocol's binary one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from pydantic_core import to_json
+
+from inferq.errors import InvalidInputError, NotAcceptableError
+from inferq.jobs import Job
+from inferq.proxy.http.responses import JSON
+from inferq.proxy.services.result_rendition import (
+    Rendition,
+    Segments,
+    StoredSlice,
+    render_archive,
+    render_segments,
+)
+from inferq.proxy.services.stored_result import StoredResult
+from inferq.tensors.file_types import NPY, NPZ
+from inferq.tensors.nested_arrays import nest
+from inferq.tensors.nested_json import NestedJsonWriter
+from inferq.tensors.npy_codec import write_header, write_text
+from inferq.tensors.raw_tensors import read_strings
+from inferq.tensors.result_tensors import OutputEntry, ResultHead
+from inferq.tensors.signature import Datatype
+from inferq.tensors.tensor_values import list_values
+from inferq.tensors.values import ITEM_BYTES, RawTensor
+
+PROTOCOL = "application/octet-stream"
+FORMS = (JSON, NPY.media_type, NPZ.media_type, PROTOCOL)
+"""Media types in which a result of tensors can be read."""
+MOST_TEXT_BYTES = 8 * 1024 * 1024
+"""Strings of more are only sent as they are stored: to be written otherwise they have to be held at once."""
+
+
+class TensorRenditions:
+    """Renders a result of tensors.
+
+    Args:
+        stored: The result.
+        head: What its head says.
+        job: Its job.
+        names: Outputs that are asked for; none for all.
+
+    Raises:
+        InvalidInputError: One of them is none.
+    """
+
+    def __init__(self, stored: StoredResult, head: ResultHead, job: Job, names: Sequence[str]) -> None:
+        self._stored, self._job = stored, job
+        self._shown = b"" if names else head.shown
+        outputs = {output.name: output for output in head.outputs}
+        for name in names:
+            if name not in outputs:
+                raise InvalidInputError(
+                    f"output={name[:200]} is no output of the result, which has {_list_names(head.outputs)}."
+                )
+        self._outputs = [outputs[name] for name in names or outputs]
+
+    async def render(self, media_type: str) -> Rendition:
+        """Renders it in one of `FORMS`.
+
+        Raises:
+            NotAcceptableError: It cannot be had in this form; the message says in which it can.
+            JobNotFoundError: It has gone since the job was read.
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        if media_type == NPY.media_type:
+            return await self._render_npy()
+        if media_type == NPZ.media_type:
+            return await self._render_npz()
+        return self._render_protocol() if media_type == PROTOCOL else self._render_json()
+
+    async def _render_npy(self) -> Rendition:
+        if len(self._outputs) != 1:
+            first = f"?output={self._outputs[0].name}" if self._outputs else "another form"
+            raise NotAcceptableError(
+                f"The result has {_list_names(self._outputs)}, and {NPY.media_type} has one array. Choose it "
+                f"with {first}, or ask for {NPZ.media_type}."
+            )
+        segments = await self._write_npy(self._outputs[0])
+        return render_segments(self._stored, segments, NPY.media_type, NPY.suffix)
+
+    async def _render_npz(self) -> Rendition:
+        members = [(output.name + NPY.suffix, await self._write_npy(output)) for output in self._outputs]
+        try:
+            return render_archive(self._stored, members, NPZ.media_type, NPZ.suffix)
+        except ValueError as error:
+            raise NotAcceptableError(f"{error} Choose outputs with ?output=.") from error
+
+    def _render_protocol(self) -> Rendition:
+        entries = []
+        for output in self._outputs:
+            entry: dict[str, Any] = {
+                "name": output.name,
+                "datatype": output.datatype,
+                "shape": output.shape,
+            }
+            is_binary = output.size is not None
+            entry |= (
+                {"parameters": {"binary_data_size": output.size}} if is_binary else {"data": output.values}
+            )
+            entries.append(entry)
+        about = {
+            "model_name": self._job.model or "",
+            "model_version": self._job.model_version or "",
+            "outputs": entries,
+        }
+        head = to_json(about, inf_nan_mode="null")
+        slices = [_slice(output) for output in self._outputs if output.size is not None]
+        length = (b"inference-header-content-length", b"%d" % len(head))
+        return render_segments(self._stored, [head, *slices], PROTOCOL, ".bin", (length,))
+
+    def _render_json(self) -> Rendition:
+        if self._shown:
+            return render_segments(self._stored, [self._shown], JSON, ".json")
+        for output in self._outputs:
+            self._check_text(output)
+        return Rendition(JSON, ".json", None, lambda _start, _end: self._write_json())
+
+    async def _write_npy(self, output: OutputEntry) -> Segments:
+        if output.size is None:
+            raise NotAcceptableError(
+                f"The output {output.name!r} is no tensor: {JSON} and {PROTOCOL} have it, and those of the "
+                "others that are chosen with ?output= can be had as arrays."
+            )
+        if output.datatype is not Datatype.BYTES:
+            return [write_header(output.datatype, output.shape), _slice(output)]
+        texts = await self._read_texts(output)
+        width = max(1, max(map(len, texts), default=1))
+        if width * len(texts) > MOST_TEXT_BYTES:
+            raise NotAcceptableError(
+                f"The strings of {output.name!r} differ so much in length that as an array, in which all are "
+                f"as long as the longest, they would be too long. Ask for {JSON} or {PROTOCOL}."
+            )
+        return [await asyncio.to_thread(write_text, texts, output.shape)]
+
+    async def _write_json(self) -> AsyncIterator[bytes]:
+        yield b'{"outputs":{'
+        for number, output in enumerate(self._outputs):
+            yield b"," * bool(number) + to_json(output.name) + b":"
+            if output.size is None:
+                yield to_json(output.values, inf_nan_mode="null")
+            elif output.datatype is Datatype.BYTES:
+                yield to_json(nest(await self._read_texts(output), output.shape))
+            else:
+                async for part in self._write_numbers(output):
+                    yield part
+        yield b"}}"
+
+    async def _write_numbers(self, output: OutputEntry) -> AsyncIterator[bytes]:
+        writer, item = NestedJsonWriter(output.shape), ITEM_BYTES[output.datatype]
+        if not output.size:
+            yield writer.write_empty()
+        rest = b""
+        async for part in self._stored.read_parts(*_slice(output)):
+            data = rest + part
+            end = len(data) // item * item
+            rest = data[end:]
+            yield await asyncio.to_thread(_write_values, writer, output.datatype, data[:end])
+
+    async def _read_texts(self, output: OutputEntry) -> list[str]:
+        self._check_text(output)
+        data = await self._stored.read(*_slice(output))
+        raw = RawTensor(output.datatype, output.shape, data)
+        try:
+            return await asyncio.to_thread(read_strings, raw, f"The output {output.name!r}")
+        except InvalidInputError as error:
+            raise NotAcceptableError(f"{error.message} Ask for {PROTOCOL}.") from error
+
+    def _check_text(self, output: OutputEntry) -> None:
+        if output.datatype is Datatype.BYTES and (output.size or 0) > MOST_TEXT_BYTES:
+            raise NotAcceptableError(
+                f"The output {output.name!r} has {output.size:,} bytes of strings; more than "
+                f"{MOST_TEXT_BYTES:,} can be had as {PROTOCOL} alone."
+            )
+
+
+def _write_values(writer: NestedJsonWriter, datatype: Datatype, data: bytes) -> bytes:
+    return writer.write(list_values(datatype, data))
+
+
+def _slice(output: OutputEntry) -> StoredSlice:
+    return StoredSlice(output.start, output.start + (output.size or 0))
+
+
+def _list_names(outputs: Sequence[OutputEntry]) -> str:
+    names = ", ".join(repr(output.name) for output in outputs)
+    return f"the outputs {names}" if len(outputs) > 1 else f"the output {names}" if outputs else "no outputs"

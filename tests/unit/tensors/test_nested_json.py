@@ -1,0 +1,27 @@
+import json
+import math
+from math import prod
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferq.tensors.nested_arrays import nest
+from inferq.tensors.nested_json import NestedJsonWriter
+
+
+@given(st.data())
+def test_values_that_come_in_parts_are_nested_as_if_they_came_at_once(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), max_size=4)))
+    values = list(range(prod(shape)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=5)))
+    writer = NestedJsonWriter(shape)
+    parts = [values[start:end] for start, end in zip([0, *cuts], [*cuts, len(values)], strict=True)]
+    assert json.loads(b"".join(map(writer.write, parts))) == nest(values, shape)
+
+
+def test_what_is_not_finite_becomes_null():
+    assert NestedJsonWriter((3, 1)).write([math.nan, math.inf, 1.5]) == b"[[null],[null],[1.5]]"
+
+
+def test_empty_tensor_is_an_empty_array():
+    assert NestedJsonWriter((2, 0, 3)).write_empty() == b"[[],[]]"
