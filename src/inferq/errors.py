@@ -13,6 +13,7 @@ class ErrorKind(StrEnum):
     UNKNOWN_MODEL = "unknown-model"
     BODY_TOO_LARGE = "body-too-large"
     UNSUPPORTED_ENCODING = "unsupported-encoding"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     REQUEST_TIMEOUT = "request-timeout"
     OVERLOADED = "overloaded"
     JOB_NOT_FOUND = "job-not-found"
@@ -112,6 +113,12 @@ class UnsupportedEncodingError(InferqError):
     """The request body is compressed in a way that the proxy does not know."""
 
     kind = ErrorKind.UNSUPPORTED_ENCODING
+
+
+class UnsupportedMediaTypeError(InferqError):
+    """The request body is of a type that the proxy does not know."""
+
+    kind = ErrorKind.UNSUPPORTED_MEDIA_TYPE
 
 
 class RequestTimeoutError(InferqError):

@@ -269,6 +269,7 @@ class WorkerInfo:
         left_out: Name to reason of the models that it cannot serve.
         model_versions: Name to version of the models that it serves; empty if it does not tell.
         inferq_version: Version of inferq that it runs; empty if it does not tell.
+        forms: Forms of data that it reads, by their media types; none if it knows JSON alone.
         sent_at: When it sent its last heartbeat, by its own machine's clock, UTC; None if it does not tell.
         open_circuits: Receivers of webhooks that it does not call for a while, since they did not answer.
         paces: Name to pace of the models of which it has run jobs.
@@ -285,6 +286,7 @@ class WorkerInfo:
     left_out: Mapping[str, str] = field(default_factory=dict)
     model_versions: Mapping[str, str] = field(default_factory=dict)
     inferq_version: str = ""
+    forms: tuple[str, ...] = ()
     sent_at: datetime | None = None
     open_circuits: int = 0
     paces: Mapping[str, Pace] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from inferq.models.model_version import read_version
 from inferq.models.onnx_runtime import describe_inputs, describe_outputs, open_session
 from inferq.settings import MODEL_NAME_PATTERN
 from inferq.tensors.data_validator import DataValidator
+from inferq.tensors.forms import MEDIA_TYPES
 from inferq.tensors.signature import ModelDocument, Tensor
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,7 @@ def load_model(
             detections=encoder.spec if isinstance(encoder, DetectionEncoder) else None,
             activation=encoder.activation if isinstance(encoder, ClassifierEncoder) else None,
             timeout_seconds=config.timeout_seconds,
+            forms=list(MEDIA_TYPES),
             # the bytes of a file are no rows, whatever model.toml says
             batch=not graph.file_inputs and (graph.is_batch if config.batch is None else config.batch),
         )

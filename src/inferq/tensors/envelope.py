@@ -194,6 +194,14 @@ def _read(payload: Buffer, expected: int) -> Envelope:
     return Envelope(read_head(view[HEAD_START:end]), view[offset:])
 
 
+def measure_head(payload: Buffer) -> int:
+    """Returns how long the head of an envelope is, bytes; 0 if it is damaged."""
+    try:
+        return int(_START.unpack_from(payload)[2])
+    except struct.error:
+        return 0
+
+
 def _make_error(reason: str) -> InvalidInputError:
     return InvalidInputError(
         f"The envelope of raw tensors cannot be read: {reason}. Store it again, as "

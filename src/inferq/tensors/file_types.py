@@ -20,7 +20,7 @@ class FileType(NamedTuple):
 
 NPY = FileType("a NumPy array (.npy)", "application/x-npy", ".npy")
 NPZ = FileType("a zip archive (.npz)", "application/x-npz", ".npz")
-ENVELOPE = FileType("an envelope of raw tensors", "application/octet-stream", ".bin")
+ENVELOPE = FileType("an envelope of raw tensors", "application/x-inferq", ".inferq")
 MEDIA = (
     PNG := FileType("a PNG image", "image/png", ".png"),
     JPEG := FileType("a JPEG image", "image/jpeg", ".jpg"),

@@ -53,6 +53,10 @@ _FORMS = {
 }
 
 
+MEDIA_TYPES = (JSON.media_type, *(file_type.media_type for file_type in _FORMS))
+"""What HTTP calls the forms that can be read."""
+
+
 def detect_form(first_bytes: Buffer) -> Form:
     """Returns the form of a payload; what begins like no other form is taken for JSON.
 

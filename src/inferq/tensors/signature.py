@@ -144,6 +144,8 @@ class ModelDocument(BaseModel):
         detections: Which of its outputs holds boxes around objects; None where none does.
         activation: What makes probabilities of a classifier's output before it is shown.
         timeout_seconds: Longest run of a job without a timeout of its own; None for the worker's setting.
+        forms: Forms of data that the worker reads, by their media types; none by a worker that knows JSON
+            alone.
         batch: Whether model.toml and the names of axes let jobs share a run.
     """
 
@@ -170,6 +172,7 @@ class ModelDocument(BaseModel):
     detections: DetectionSpec | None = Field(default=None, exclude_if=_is_unset)
     activation: Activation | None = Field(default=None, exclude_if=_is_unset)
     timeout_seconds: float | None = None
+    forms: list[str] = Field(default=[], exclude_if=_is_unset)
     batch: bool = True
 
     @cached_property

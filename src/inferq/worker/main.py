@@ -23,6 +23,7 @@ from inferq.observability.traces import Traces
 from inferq.processes import end_with_parent
 from inferq.queue import Consumer, Outage, make_worker_id
 from inferq.settings import Settings, load_settings
+from inferq.tensors.forms import MEDIA_TYPES
 from inferq.webhooks.url_policy import UrlPolicy
 from inferq.worker.blob_sweeper import BlobSweeper
 from inferq.worker.executor import Executor
@@ -170,6 +171,7 @@ def _describe(versions: Mapping[str, str], left_out: Mapping[str, str]) -> Worke
         left_out=left_out,
         model_versions=versions,
         inferq_version=version("inferq"),
+        forms=MEDIA_TYPES,
     )
 
 

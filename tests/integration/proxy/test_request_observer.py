@@ -79,7 +79,7 @@ async def test_request_that_is_refused_before_its_route_is_looked_for_is_observe
     ("headers", "is_fast"), [({}, True), ({"Prefer": "wait=0"}, False)], ids=["fast-protocol", "fast-route"]
 )
 async def test_fast_request_that_fails_is_observed_once(ask, recorder, monkeypatch, headers, is_fast):
-    monkeypatch.setattr("inferq.proxy.routes.predictions.read_body", lambda *_: 1 / 0)
+    monkeypatch.setattr("inferq.proxy.routes.predictions.receive_prediction", lambda *_: 1 / 0)
     assert await ask(("POST", "/predict", headers)) == ([500], is_fast)
     assert recorder.requests == [("POST", "/predict", 500)]
 

@@ -48,13 +48,7 @@ async def read_body(request: Request, share: BodyShare, settings: Settings, pref
     if whole is not None:
         return prefix + whole if prefix else whole
     limit = settings.max_body_bytes
-    codings = []
-    for name, value in request.scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _make_too_large_error(limit)
-        if name == b"content-encoding":
-            codings += [coding.strip().lower() for coding in value.split(b",")]
-    codings = [coding for coding in codings if coding not in (b"", b"identity")]
+    codings = _read_head(request, limit)[1]
     if codings and (len(codings) > 1 or codings[0] not in (b"gzip", b"x-gzip", b"deflate")):
         named = b", ".join(codings).decode("latin-1")[:80]
         raise UnsupportedEncodingError(
@@ -68,6 +62,29 @@ async def read_body(request: Request, share: BodyShare, settings: Settings, pref
     raw = await asyncio.to_thread(_decompress, packed, codings[0], limit)
     share.take(len(raw))
     return prefix + raw if prefix else raw
+
+
+def read_length(request: Request, settings: Settings) -> int | None:
+    """Returns how long the body is that `read_body` will give; None where that is not known before.
+
+    Raises:
+        BodyTooLargeError: It is longer than `max_body_bytes`.
+    """
+    length, codings = _read_head(request, settings.max_body_bytes)
+    return None if codings else length
+
+
+def _read_head(request: Request, limit: int) -> tuple[int | None, list[bytes]]:
+    """Returns the length of the body as it is sent, where that is known, and how it is compressed."""
+    length, codings = None, []
+    for name, value in request.scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            length = int(value)
+            if length > limit:
+                raise _make_too_large_error(limit)
+        if name == b"content-encoding":
+            codings += [coding.strip().lower() for coding in value.split(b",")]
+    return length, [coding for coding in codings if coding not in (b"", b"identity")]
 
 
 async def _receive(

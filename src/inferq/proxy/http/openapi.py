@@ -54,6 +54,27 @@ BODY_REFUSALS = (
 )
 """Kinds of problems for which a request body may be refused unread."""
 
+QUERY_OPTIONS = [
+    {"name": name, "in": "query", "description": description, "schema": schema}
+    for name, description, schema in (
+        ("model", "Name of the model, of a JSON body only where that names none.", {"type": "string"}),
+        ("priority", "Not with a JSON body, as all that follow.", {"enum": [*jobs.Priority]}),
+        ("timeout", "Longest run, s.", {"type": "number", "exclusiveMinimum": 0}),
+        (
+            "expires_in",
+            "How long the job may wait for its turn, s.",
+            {"type": "number", "exclusiveMinimum": 0},
+        ),
+        ("webhook", "Where the job's end is reported.", {"type": "string", "pattern": "^https?://"}),
+        (
+            "shape",
+            "Of a raw tensor, where the signature has more than one dynamic axis.",
+            {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
+        ),
+    )
+]
+"""The options of a job whose body is not JSON, as OpenAPI describes them."""
+
 REFUSALS = (
     *BODY_REFUSALS,
     ErrorKind.INVALID_INPUT,

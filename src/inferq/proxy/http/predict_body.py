@@ -23,7 +23,7 @@ class PredictBody:
     """What a prediction request asks for. It is not frozen, since it would take three times as long to make.
 
     Attributes:
-        data: Parsed JSON, not yet checked against any signature.
+        data: Parsed JSON, not yet checked against any signature; None where the data is no JSON.
         model: Model name, or None for the default model.
         timeout_seconds: Longest run, or None for the model's own.
         priority: Jobs of a higher one are taken first.
@@ -104,11 +104,32 @@ def read_members(
     refuse_unknown(body, _MEMBERS, _EXAMPLE)
     if "data" not in body:
         raise InvalidInputError(f"The request lacks the member 'data'. {_EXAMPLE}")
+    return _read_members(body, longest_timeout, webhook_rules, longest_wait)
+
+
+def read_options(
+    options: dict[str, Any],
+    longest_timeout: float,
+    webhook_rules: UrlPolicy | None = None,
+    longest_wait: float = inf,
+) -> PredictBody:
+    """Reads the members of a prediction request whose data stands elsewhere.
+
+    Raises:
+        InvalidInputError: A member is unknown, or of the wrong type.
+    """
+    refuse_unknown(options, _MEMBERS[1:], 'An example: {"model": "iris", "priority": "high"}')
+    return _read_members(options, longest_timeout, webhook_rules, longest_wait)
+
+
+def _read_members(
+    body: dict[str, Any], longest_timeout: float, webhook_rules: UrlPolicy | None, longest_wait: float
+) -> PredictBody:
     model = body.get("model")
     if model is not None and not isinstance(model, str):
         raise InvalidInputError(f"model must be the name of a model, got {describe(model)}. {_EXAMPLE}")
     return PredictBody(
-        body["data"],
+        body.get("data"),
         model,
         _read_seconds(body.get("timeout"), "timeout", longest_timeout, "INFERQ_MAX_RUN_TIMEOUT_SECONDS"),
         _read_priority(body.get("priority")),

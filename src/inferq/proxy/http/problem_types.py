@@ -55,6 +55,13 @@ TYPES = {
         "Content-Encoding 'br' is not known. Send the body as it is, or compressed with gzip or deflate.",
         {"Accept-Encoding": "gzip, deflate"},
     ),
+    ErrorKind.UNSUPPORTED_MEDIA_TYPE: ProblemType(
+        415,
+        "The Content-Type is not known",
+        "Content-Type 'text/csv' is not known. Expected one of application/json, application/octet-stream, "
+        "multipart/form-data, application/x-npy, application/x-npz, image/png, image/jpeg, image/webp, "
+        "image/gif, image/tiff, image/bmp, audio/wav, application/x-inferq.",
+    ),
     ErrorKind.REQUEST_TIMEOUT: ProblemType(
         408,
         "The request body comes too slowly",

@@ -1,15 +1,16 @@
 """Submits a job."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from inferq.errors import ErrorKind, UnknownModelError
-from inferq.proxy.http.body_reader import drop_byte_order_mark, read_body
+from inferq.proxy.http.content_type import FORM, MEDIA_TYPES
 from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
 from inferq.proxy.http.openapi import (
     IDEMPOTENCY_KEY,
     PREFER,
+    QUERY_OPTIONS,
     REFUSALS,
     X_REQUEST_ID,
     add_wait,
@@ -18,10 +19,25 @@ from inferq.proxy.http.openapi import (
 from inferq.proxy.http.predict_body import PredictBody
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_submission import run_check, submit_job
+from inferq.proxy.services.job_submission import submit_job
 from inferq.proxy.services.job_waiting import answer_accepted
-from inferq.proxy.services.request_checks import check_predict, make_submission
+from inferq.proxy.services.received_prediction import receive_prediction
+from inferq.proxy.services.request_checks import make_submission
 from inferq.proxy.transport import ProtocolRoute
+
+_BODIES: dict[str, Any] = {
+    **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES},
+    JSON: {"schema": PredictRequest.model_json_schema()},
+    FORM: {
+        "schema": {
+            "type": "object",
+            "description": "A part for each input of the model, of its name: JSON, an array, a picture, "
+            "sound, or a raw tensor.",
+            "properties": {"options": {"type": "string", "description": "model, priority …, as JSON."}},
+            "additionalProperties": {"type": "string", "format": "binary"},
+        }
+    },
+}
 
 fast_router = APIRouter(tags=["jobs"], route_class=ProtocolRoute)
 router = APIRouter(tags=["jobs"])
@@ -30,19 +46,24 @@ router = APIRouter(tags=["jobs"])
 @fast_router.post(
     "/predict",
     status_code=202,
-    responses=add_wait(document_accepted("/predict", Submitted, *REFUSALS), JobView),
+    responses=add_wait(
+        document_accepted(
+            "/predict", Submitted, *REFUSALS, ErrorKind.UNSUPPORTED_MEDIA_TYPE, ErrorKind.NO_WORKER
+        ),
+        JobView,
+    ),
     openapi_extra={
-        "requestBody": {"content": {JSON: {"schema": PredictRequest.model_json_schema()}}, "required": True},
-        "parameters": [PREFER, IDEMPOTENCY_KEY, X_REQUEST_ID],
+        "requestBody": {"content": _BODIES, "required": True},
+        "parameters": [PREFER, IDEMPOTENCY_KEY, X_REQUEST_ID, *QUERY_OPTIONS],
     },
 )
 async def predict(request: Request) -> Response:
     """Accepts data for a model; a worker runs it in the background. Answers at once, or waits if asked to."""
     services = get_services(request)
     with services.body_budget.open_share() as share:
-        raw = drop_byte_order_mark(await read_body(request, share, services.settings))
-        with services.producer.share_time_limit(len(raw)):
-            job_id = await submit_job(request, await run_check(request, check_predict, raw))
+        received = await receive_prediction(request, share)
+        with services.producer.share_time_limit(len(received.raw)):
+            job_id = await submit_job(request, await received.check(request))
     return await answer_accepted(request, job_id)
 
 

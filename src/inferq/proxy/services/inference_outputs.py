@@ -44,7 +44,7 @@ async def make_outputs_response(
         return make_failure_response(
             request, job.id, job.error_kind or "", job.error or "The job has failed."
         )
-    stored = StoredResult(get_services(request).producer.large_results, job)
+    stored = StoredResult.open(get_services(request).producer.large_results, job)
     try:
         head = await stored.read_head()
     except InvalidInputError:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from inferq.errors import InferqError, ModelUnavailableError, UnknownModelError
 from inferq.tensors.data_validator import DataValidator
+from inferq.tensors.forms import JSON
 from inferq.tensors.signature import ModelDocument
 
 UNAVAILABLE_RETRY_SECONDS = 60.0
@@ -53,6 +54,8 @@ class KnownModels:
         default_model: The setting. A model of this name is accepted before any has been announced.
         error: Why nothing is known; None where something is.
         served: Names of the models that live workers serve; None where that is not known.
+        forms: Name to the forms of data, by their media types, that every live worker of the model reads
+            beside JSON.
     """
 
     announced: Mapping[str, AnnouncedModel]
@@ -61,6 +64,7 @@ class KnownModels:
     default_model: str
     error: InferqError | None = None
     served: frozenset[str] | None = None
+    forms: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def make_unreadable(cls, default_model: str, error: InferqError) -> "KnownModels":
@@ -98,20 +102,39 @@ class KnownModels:
                 retry_after_seconds=UNAVAILABLE_RETRY_SECONDS,
             )
 
+    def check_reads(self, name: str, media_type: str) -> None:
+        """Refuses data in a form that a live worker of its model does not read.
+
+        Args:
+            name: The model.
+            media_type: What HTTP calls the form.
+
+        Raises:
+            ModelUnavailableError: One of them is older than the form.
+        """
+        if media_type != JSON.media_type and media_type not in self.forms.get(name, ()):
+            raise ModelUnavailableError(
+                f"Data stored as {media_type} cannot be taken for the model {name!r}: a worker that serves "
+                "it is of a version that does not read it. Update all workers, or send JSON.",
+                retry_after_seconds=UNAVAILABLE_RETRY_SECONDS,
+            )
+
     def to_message(self) -> "KnownModelsMessage":
         """Returns the same in a form that another process can be sent."""
         documents = {name: model.announced for name, model in self.announced.items()}
-        return documents, self.unavailable, self.default_name, self.default_model, self.error
+        return documents, self.unavailable, self.default_name, self.default_model, self.error, self.forms
 
     @classmethod
     def from_message(cls, message: "KnownModelsMessage", max_rows: int) -> "KnownModels":
         """Restores what `to_message` returned. Documents that did not change are parsed once."""
-        documents, unavailable, default_name, default_model, error = message
+        documents, unavailable, default_name, default_model, error, forms = message
         announced = {name: _parse_document(document, max_rows) for name, document in documents.items()}
-        return cls(announced, unavailable, default_name, default_model, error)
+        return cls(announced, unavailable, default_name, default_model, error, forms=forms)
 
 
-type KnownModelsMessage = tuple[dict[str, bytes], Mapping[str, str], str, str, InferqError | None]
+type KnownModelsMessage = tuple[
+    dict[str, bytes], Mapping[str, str], str, str, InferqError | None, Mapping[str, frozenset[str]]
+]
 """The attributes of `KnownModels`, with the stored document of each model alone."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
@@ -99,7 +99,8 @@ class ModelCatalog:
         is_set = "default_model" in self._settings.model_fields_set
         named = names.pop() if len(names) == 1 and not is_set else default
         served = None if workers is None else frozenset(name for one in workers for name in one.models)
-        self._models = KnownModels(announced, unavailable, named, default, served=served)
+        forms = _find_forms(announced, workers or ())
+        self._models = KnownModels(announced, unavailable, named, default, served=served, forms=forms)
         self._read_at = time.monotonic()
 
     async def _read_workers(self) -> list[WorkerInfo] | None:
@@ -128,6 +129,17 @@ class ModelCatalog:
             self._unreadable[name] = document
             log.error("model_not_readable", model=name, reason=error.message)  # noqa: TRY400 - once, no trace
             return None
+
+
+def _find_forms(
+    announced: Mapping[str, AnnouncedModel], workers: Sequence[WorkerInfo]
+) -> dict[str, frozenset[str]]:
+    """Returns the forms that all live workers of each model read; where none lives, those of its document."""
+    forms = {}
+    for name, model in announced.items():
+        read = [frozenset(worker.forms) for worker in workers if name in worker.models]
+        forms[name] = frozenset.intersection(*read) if read else frozenset(model.document.forms)
+    return forms
 
 
 def _make_not_announced_error(name: str, known: Iterable[str]) -> NoWorkerError:

@@ -15,12 +15,16 @@ from inferq.proxy.http.predict_body import (
     parse_object,
     parse_predict_body,
     read_members,
+    read_options,
     refuse_duplicates,
 )
+from inferq.proxy.http.predict_query import find_misplaced_member
 from inferq.proxy.services.known_models import KnownModels, KnownModelsMessage
 from inferq.queue import Submission
 from inferq.tensors import json_codec
+from inferq.tensors.file_types import ENVELOPE
 from inferq.tensors.unknown_model import check_unknown_model_data
+from inferq.tensors.values import MediaFile, RawTensor
 from inferq.webhooks.url_policy import UrlPolicy
 
 _LONGEST_REF = 256
@@ -50,6 +54,10 @@ class RequestRules:
     def read_members(self, body: dict[str, Any]) -> PredictBody:
         """Reads the members of a request for a job; see `read_members`."""
         return read_members(body, self.max_run_timeout_seconds, self.webhook_rules, self.job_ttl_seconds)
+
+    def read_options(self, options: dict[str, Any]) -> PredictBody:
+        """Reads the same without data; see `read_options`."""
+        return read_options(options, self.max_run_timeout_seconds, self.webhook_rules, self.job_ttl_seconds)
 
 
 class RequestCheck[T](Protocol):
@@ -85,9 +93,21 @@ class SocketMessage(NamedTuple):
     error: InferqError | None = None
 
 
-def check_predict(raw: bytes, rules: RequestRules, models: KnownModels, owner: str) -> Submission:
-    """Checks a body of `POST /predict`; see `RequestCheck`."""
+def check_predict(
+    raw: bytes, rules: RequestRules, models: KnownModels, owner: str, query: dict[str, Any] | None = None
+) -> Submission:
+    """Checks a body of `POST /predict` that is JSON; see `RequestCheck`.
+
+    Args:
+        raw: See there.
+        rules: See there.
+        models: See there.
+        owner: See there.
+        query: What `read_query` returned: it may name the model where the body does not.
+    """
     body = parse_predict_body(raw, rules.max_run_timeout_seconds, rules.webhook_rules, rules.job_ttl_seconds)
+    if query:
+        _add_query(body, query)
     return _check_data(body, rules, models, owner)
 
 
@@ -126,9 +146,16 @@ def check_in_process[T](
     return check(raw, rules, KnownModels.from_message(models, rules.max_rows), owner)
 
 
-def make_submission(body: PredictBody, model: str, owner: str) -> Submission:
-    """Makes what the queue stores of a request whose data fits."""
-    data = json_codec.write(body.data, non_finite="string")
+def make_submission(body: PredictBody, model: str, owner: str, payload: bytes | None = None) -> Submission:
+    """Makes what the queue stores of a request whose data fits.
+
+    Args:
+        body: What it asks for.
+        model: Name of its model.
+        owner: Name of the API key that its job will belong to; empty for none.
+        payload: The data as it is stored; None to write that of the body as JSON.
+    """
+    data = json_codec.write(body.data, non_finite="string") if payload is None else payload
     return Submission(
         model, data, body.priority, body.timeout_seconds, owner, body.webhook, body.expires_in_seconds
     )
@@ -140,8 +167,28 @@ def _check_data(body: PredictBody, rules: RequestRules, models: KnownModels, own
     if model is None:
         check_unknown_model_data(body.data, rules.max_rows)
     else:
-        model.validator.validate(body.data)
+        values = model.validator.validate_inputs(body.data).values()
+        if any(isinstance(value, RawTensor | MediaFile) for value in values):  # as older workers do not know
+            models.check_reads(name, ENVELOPE.media_type)
     return make_submission(body, name, owner)
+
+
+def _add_query(body: PredictBody, query: dict[str, Any]) -> None:
+    """Adds to a JSON body the model that the query names."""
+    misplaced = find_misplaced_member(query)
+    if misplaced is not None:
+        raise InvalidInputError(
+            f"The query has {misplaced}, which belongs into a JSON body, beside data; it may only name the "
+            "model."
+        )
+    if "model" not in query:
+        return
+    if body.model is not None and body.model != query["model"]:
+        raise InvalidInputError(
+            f"The body names the model {body.model[:80]!r}, and the query {query['model'][:80]!r}. Name it "
+            "once."
+        )
+    body.model = query["model"]
 
 
 def _read_ref(message: dict[str, Any]) -> str | None:

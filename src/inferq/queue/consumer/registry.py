@@ -86,6 +86,7 @@ class WorkerRegistry:
             "left_out": _shorten(worker.left_out),
             "versions": json.dumps(dict(worker.model_versions)),
             "inferq": worker.inferq_version,
+            "forms": " ".join(worker.forms),
             "sent_ms": round(time.time() * 1000),
             "open_circuits": worker.open_circuits,
             "blob_store": worker.blob_store,

@@ -117,6 +117,7 @@ def decode_worker(worker_id: str, report: object) -> WorkerInfo | None:
             left_out=_read_texts(fields.get("left_out", "{}")),
             model_versions=_read_texts(fields.get("versions", "{}")),
             inferq_version=fields.get("inferq", ""),
+            forms=tuple(fields.get("forms", "").split()),
             sent_at=decode_time(fields.get("sent_ms")),
             open_circuits=int(fields.get("open_circuits", 0)),
             paces=decode_paces(fields.get("paces", "{}")),

@@ -93,7 +93,7 @@ async def test_owner_is_named_and_a_refused_key_is_not(ask):
 
 @pytest.mark.parametrize("query", ["", "?x=1"])
 async def test_request_that_fails_is_a_warning(ask, monkeypatch, query):
-    monkeypatch.setattr("inferq.proxy.routes.predictions.read_body", lambda *_: 1 / 0)
+    monkeypatch.setattr("inferq.proxy.routes.predictions.receive_prediction", lambda *_: 1 / 0)
     [line] = await ask(("POST", f"/predict{query}", {"json": DATA}))
     assert pick(line, "status", "log_level", "request_id") == (500, "warning", "r-1")
 

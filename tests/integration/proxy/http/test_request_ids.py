@@ -149,7 +149,7 @@ async def test_websocket_that_is_refused_gives_back_the_id(settings, announced):
 
 @pytest.mark.parametrize("path", ["/predict", "/predict?x=1"])
 async def test_answer_and_line_of_an_unforeseen_error_have_the_id(client, monkeypatch, path):
-    monkeypatch.setattr("inferq.proxy.routes.predictions.read_body", lambda *_: 1 / 0)
+    monkeypatch.setattr("inferq.proxy.routes.predictions.receive_prediction", lambda *_: 1 / 0)
     with capture_logs(processors=[add_log_ids]) as logged:
         answer = await client.post(path, json=DATA, headers={"X-Request-ID": "r-1"})
     assert answer.status_code == 500

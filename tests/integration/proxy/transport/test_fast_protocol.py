@@ -306,7 +306,7 @@ async def test_proxy_that_stops_waits_for_jobs_of_clients_that_have_gone(setting
 
 
 async def test_unforeseen_error_is_a_problem_and_is_logged_once(settings, announced, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.routes.predictions.read_body", lambda *_: 1 / 0)
+    monkeypatch.setattr("inferq.proxy.routes.predictions.receive_prediction", lambda *_: 1 / 0)
     with serving(settings) as proxy, capture_logs() as logged:
         async with Connection.to(proxy) as connection:
             for _ in range(2):

@@ -114,7 +114,7 @@ async def test_answers_to_an_idempotency_key_are_identical(both, keys, body):
 
 
 async def test_unforeseen_errors_are_answered_alike(both, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.routes.predictions.read_body", lambda *_: 1 / 0)
+    monkeypatch.setattr("inferq.proxy.routes.predictions.receive_prediction", lambda *_: 1 / 0)
     answers = [
         await client.post("/predict", content=BODIES[0], headers={"Authorization": f"Bearer {KEY}"})
         for client in both

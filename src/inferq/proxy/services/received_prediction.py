@@ -1,0 +1,93 @@
+"""Receives the body of a request for a prediction, in whatever form it comes, and has it checked."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fastapi import Request
+
+from inferq.proxy.http.body_budget import BodyShare
+from inferq.proxy.http.body_reader import drop_byte_order_mark, read_body, read_length
+from inferq.proxy.http.content_type import FORM, RAW_TENSOR, ContentType, read_content_type
+from inferq.proxy.http.form_body import split_form
+from inferq.proxy.http.predict_query import read_query
+from inferq.proxy.services.dependencies import get_services
+from inferq.proxy.services.job_submission import read_models, run_check
+from inferq.proxy.services.payload_checks import check_payload, find_model
+from inferq.proxy.services.payloads import make_raw_prefix
+from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
+from inferq.proxy.services.request_checks import check_predict
+from inferq.queue import Submission
+from inferq.tensors.envelope import measure_head
+from inferq.tensors.file_types import ENVELOPE, FIRST_BYTES, detect_file_type
+
+
+@dataclass(slots=True)
+class ReceivedPrediction:
+    """A request for a prediction, received and not yet checked.
+
+    Attributes:
+        raw: The body, behind what makes an envelope of it if `is_wrapped`.
+        content_type: What it is said to be.
+        query: The members of the query.
+        is_wrapped: Whether it is behind that.
+    """
+
+    raw: bytes
+    content_type: ContentType
+    query: dict[str, Any]
+    is_wrapped: bool = False
+
+    async def check(self, request: Request) -> Submission:
+        """Makes a submission of it.
+
+        Raises:
+            InferqError: It is refused, or cannot be checked now.
+        """
+        if self.content_type.is_json(self.raw):
+            check = partial(check_predict, query=self.query) if self.query else check_predict
+            return await run_check(request, check, drop_byte_order_mark(self.raw))
+        payload_check = partial(
+            check_payload, content_type=self.content_type, query=self.query, is_wrapped=self.is_wrapped
+        )
+        return await run_check(request, payload_check, self.raw, is_quick=self._is_quick())
+
+    def _is_quick(self) -> bool:
+        """Whether the check takes no time, however long the body is: little of it is parsed."""
+        if self.content_type.media_type == FORM:
+            parts = split_form(self.raw, self.content_type.boundary)
+            return sum(len(part.data) for part in parts if part.is_json) <= LONGEST_ON_LOOP_BYTES
+        if detect_file_type(self.raw[:FIRST_BYTES]) is ENVELOPE:
+            return measure_head(self.raw) <= LONGEST_ON_LOOP_BYTES
+        return True
+
+
+async def receive_prediction(request: Request, share: BodyShare) -> ReceivedPrediction:
+    """Receives the body of `POST /predict`.
+
+    Args:
+        request: The request.
+        share: Counts the body if it is long.
+
+    Raises:
+        InferqError: It is refused unread: see `read_body`, `read_content_type`, `read_query`.
+        ClientDisconnect: The client has disconnected.
+    """
+    scope, settings = request.scope, get_services(request).settings
+    content_type = read_content_type(scope["headers"])
+    query = read_query(scope["query_string"])
+    prefix = b""
+    if content_type.media_type == RAW_TENSOR:
+        prefix = await _make_prefix(request, query)
+    raw = await read_body(request, share, settings, prefix)
+    return ReceivedPrediction(raw, content_type, query, bool(prefix))
+
+
+async def _make_prefix(request: Request, query: dict[str, Any]) -> bytes:
+    """Returns what makes an envelope of a raw tensor whose length is known: it is received behind it."""
+    services = get_services(request)
+    length = read_length(request, services.settings)
+    if length is None:
+        return b""
+    _, _, model = find_model(query, query, services.request_rules, await read_models(request))
+    return make_raw_prefix(model.document, length, query.get("shape"))
