@@ -16,7 +16,8 @@ from tests.onnx_models import write_failing_model, write_fixed_batch
 
 _SMALL, _LARGE = 200, 3
 _LARGE_ROWS = 700
-"""Both data and result are then too long to pass through Lua."""
+"""Both data and result are then too long to pass through Lua, and lie in the blob store."""
+BLOB_BYTES = 10_000
 _SPOILED = (b"not JSON", b"[[1,2]]", b'{"x":', b'[[1,2,3,"a"]]', b"[[1e999,0,0,0]]")
 
 
@@ -72,11 +73,11 @@ class Cases:
         self._large = [solved("iris", [row(4) for _ in range(_LARGE_ROWS)]) for _ in range(_LARGE)]
 
     def draw(self, random: Random) -> Case:
-        """A job of any model, one in a hundred large, one in two hundred failing."""
+        """A job of any model, one in ten large, one in two hundred failing."""
         lot = random.random()
         if lot < 0.005:
             return FAILING
-        if lot < 0.015:
+        if lot < 0.105:
             return random.choice(self._large)
         return random.choice(random.choice((self._iris, self._iris, self._doubles, self._table)))
 

@@ -137,6 +137,7 @@ class Cluster:
         self.folder = self.server.folder
         self.tally = self.folder / "tally"
         self.models_dir = self.folder / "models"
+        self.blobs = self.folder / "blobs"
         self.unexpected: list[str] = []
         self._seed = seed
         self._starts = 0
@@ -145,6 +146,7 @@ class Cluster:
             "redis_url": self.server.url,
             "log_format": "json",
             "models_dir": self.models_dir,
+            "blob_store": self.blobs.as_uri(),
             **settings,
         }
         self.chaos = {"tally": self.tally, **chaos}

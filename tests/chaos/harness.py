@@ -15,11 +15,12 @@ import orjson
 import redis
 import redis.asyncio
 
+from inferq.blobs import FolderStore
 from inferq.queue.inspection.metrics import QueueMetrics
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
-from tests.chaos.cases import Cases
+from tests.chaos.cases import BLOB_BYTES, Cases
 from tests.chaos.cluster import Child, Cluster
 from tests.chaos.faults import Fault, FaultKind, draw_schedule
 from tests.chaos.journal import Entry, Journal, Origin
@@ -29,6 +30,9 @@ from tests.chaos.watchers import AWAY, EventWatcher, Poller
 
 MODELS = ["doubles", "iris", "table"]
 _PROBES = 12
+BLOB_GRACE_SECONDS = 8.0
+"""Longer than a process may take between writing a blob and naming it, also while it is frozen or cut off."""
+_SWEEP_SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ class Harness:
             "model_threads": 1,
             "simulated_run_seconds": plan.model_seconds,
             "durability": plan.durability,
+            "blob_bytes": BLOB_BYTES,
+            "blob_grace_seconds": BLOB_GRACE_SECONDS,
         }
         chaos = {
             "death": plan.death,
@@ -178,11 +184,14 @@ class Harness:
             self.cluster.chaos |= {"death": 0, "gap_death": 0, "lost_reply": 0}
             await self.cluster.replace_workers()
             with self.cluster.server.client() as client:
-                verdict = Verdict(client, journal, events, MODELS, plan.max_attempts)
+                verdict = Verdict(
+                    client, journal, events, MODELS, plan.max_attempts, FolderStore(self.cluster.blobs)
+                )
                 await self._drain(verdict)
                 seconds = time.monotonic() - started
                 await self._probe(cases)
                 verdict.judge()
+                await self._until_swept(verdict)
                 verdict.judge_metrics(await self._read_metrics())
         finally:
             for task in background:
@@ -195,6 +204,17 @@ class Harness:
         self.cluster.check_exits()
         journal.violations += self.cluster.unexpected
         return self._report(journal, verdict, load, poller, seconds)
+
+    async def _until_swept(self, verdict: Verdict) -> None:
+        """Nothing lies in the blob store but what is named, once the grace time and a sweep are over."""
+
+        async def is_swept() -> bool:
+            return not await asyncio.to_thread(verdict.find_orphan_blobs)
+
+        try:
+            await self._until(is_swept, _SWEEP_SECONDS, "the blob store being swept", pause=0.2)
+        except TimeoutError as error:
+            self._journal.violate(f"{error}: {verdict.find_orphan_blobs()[:5]}")
 
     async def _read_metrics(self) -> QueueMetrics:
         producer = Producer.from_settings(Settings(redis_url=self.cluster.server.url))

@@ -2,8 +2,10 @@
 
 import pytest
 
+from inferq.blobs import BlobPart, FolderStore, make_key
 from inferq.errors import ErrorKind
 from inferq.queue import Producer, Submission
+from inferq.tensors.envelope import write_reference
 from tests.chaos.journal import Entry, Journal, Origin
 from tests.chaos.verdict import Verdict
 from tests.chaos.watchers import EventWatcher
@@ -147,3 +149,15 @@ def test_end_that_was_announced_twice_is_found(redis_url, journal):
     watcher._note({"data": b"a:completed,b:completed"})
     watcher._note({"data": b"a:failed"})
     assert journal.violations == ["job a ended twice: completed, then failed"]
+
+
+def test_blobs_without_a_name_and_names_without_a_blob_are_found(redis_client, redis_url, journal, tmp_path):
+    store = FolderStore(tmp_path / "blobs")
+    verdict = Verdict(redis_client, journal, EventWatcher(redis_url, journal), ["iris"], 3, store)
+    named, missing, orphan = (make_key(job_id, BlobPart.DATA) for job_id in "abc")
+    for key in (named, orphan):
+        store.write(key, b"x")
+    redis_client.set("job:a:data", write_reference(named, b"x", store.identify()))
+    redis_client.set("job:b:data", write_reference(missing, b"x", store.identify()))
+    assert verdict.find_orphan_blobs() == [orphan]
+    assert journal.violations == [f"the blob {missing} is named, and missing"]

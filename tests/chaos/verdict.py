@@ -7,14 +7,17 @@ from typing import Any, cast
 
 import redis
 
-from inferq.errors import ErrorKind
+from inferq.blobs import BlobPart, BlobStore
+from inferq.errors import BlobNotFoundError, ErrorKind
 from inferq.jobs import Priority, Status
 from inferq.queue.inspection.metrics import QueueMetrics
+from inferq.queue.schema.blob_references import find_reference
 from inferq.queue.schema.record import parse_record
+from inferq.tensors.envelope import is_reference, read_reference
 from tests.chaos.journal import Entry, Journal
 from tests.chaos.watchers import EventWatcher
 
-_EVERLASTING = ("models", "workers", "workers:seen", "jobs:queues", "webhooks:counts")
+_EVERLASTING = ("models", "workers", "workers:seen", "jobs:queues", "webhooks:counts", "blobs:queue")
 _STEMS = ("sequence", "counts", "histograms", "owners", "rate", "dead", "completed")
 
 
@@ -27,6 +30,7 @@ class Verdict:
         events: What was heard.
         models: Names of the models.
         max_attempts: The setting.
+        store: The blob store; None if there is none.
     """
 
     def __init__(
@@ -36,11 +40,13 @@ class Verdict:
         events: EventWatcher,
         models: list[str],
         max_attempts: int,
+        store: BlobStore | None = None,
     ) -> None:
         self._redis = client
         self._journal = journal
         self._events = events
         self._models = models
+        self._store = store
         # the first crash is not charged, since a job is not alone then
         self._most_attempts = max_attempts + 1
         self._most_failures = max_attempts
@@ -80,7 +86,35 @@ class Verdict:
         answers = iter(reads.execute())
         for entry in entries:
             status, result, error = next(answers)
-            self._judge_entry(entry, status, result, error, parse_record(next(answers)))
+            self._judge_entry(entry, status, self._resolve(entry, result), error, parse_record(next(answers)))
+
+    def _resolve(self, entry: Entry, result: bytes | None) -> bytes | None:
+        """The result itself, where it lies in the blob store."""
+        reference = find_reference(result, entry.id, BlobPart.RESULT) if result else None
+        if reference is None or self._store is None:
+            return result
+        self.counts["results in the blob store"] += 1
+        try:
+            return bytes(self._store.read(reference.key, reference.size))
+        except BlobNotFoundError as error:
+            self._journal.violate(f"job {entry.id}: {error.message}")
+            return b""
+
+    def find_orphan_blobs(self) -> list[str]:
+        """Keys of blobs that no key in Redis names; every blob that is named is there."""
+        named = set[str]()
+        for key in [*self._redis.scan_iter("job:*:data"), *self._redis.scan_iter("job:*:result")]:
+            stored = self._redis.get(key)
+            if stored and is_reference(stored):
+                named.add(read_reference(stored).key)
+        stored_keys, cursor = set[str](), None
+        while self._store is not None and cursor != "":
+            page = self._store.list_page(cursor or "")
+            stored_keys |= {blob.key for blob in page.blobs}
+            cursor = page.cursor
+        for key in named - stored_keys:
+            self._journal.violate(f"the blob {key} is named, and missing")
+        return sorted(stored_keys - named)
 
     def _judge_entry(
         self,

@@ -71,8 +71,8 @@ class FolderStore:
         """See `BlobStore`."""
         self.identify()
         path, rest = self._find_path(key), memoryview(data).cast("B")
-        with self._errors():
-            self._check_room(len(rest), reserve_bytes)
+        self._check_room(len(rest), reserve_bytes)
+        with self._errors(may_be_full=True):
             file = self._create(path)
             try:
                 try:
@@ -197,12 +197,12 @@ class FolderStore:
             return time.time()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Makes errors of the system ours."""
+    def _errors(self, *, may_be_full: bool = False) -> Iterator[None]:
+        """Makes errors of the system ours; of a full disk one that says that it takes no more."""
         try:
             yield
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if may_be_full and error.errno in _NO_ROOM:
                 raise self._make_full_error("its disk is full") from error
             raise StoreUnavailableError(
                 f"The blob store {self.name} cannot be used: {error.strerror or error}. It must be a folder "

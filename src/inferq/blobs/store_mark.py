@@ -34,6 +34,9 @@ def read_or_make_mark(path: Path, new_id: str, mode: int) -> str:
         try:
             os.write(file, new_id.encode())
             os.fsync(file)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         finally:
             os.close(file)
     return _read_mark(path)

@@ -1,4 +1,4 @@
-"""The sweep through the blob store: what no job names any more is removed."""
+"""What no job names any more is removed from the blob store."""
 
 import structlog
 
@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 class BlobSweeper(Periodic):
-    """Makes a step of the sweep when it is this worker's turn.
+    """Removes blobs whose jobs have ended, and sweeps the store when it is this worker's turn.
 
     Args:
         consumer: The queue.
@@ -25,7 +25,7 @@ class BlobSweeper(Periodic):
         self._fault = ""
 
     def run_once(self) -> bool:
-        """Makes one step, if one is due."""
+        """Removes what is due, and makes a step of the sweep if that is due."""
         try:
             removed, self._fault = self._consumer.sweep_blobs(), ""
         except StoreUnavailableError as error:
@@ -34,5 +34,5 @@ class BlobSweeper(Periodic):
             self._fault = error.message
         else:
             if removed:
-                log.info("blobs_swept", blobs=removed)
+                log.debug("blobs_removed", blobs=removed)
         return True

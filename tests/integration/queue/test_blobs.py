@@ -17,17 +17,23 @@ from inferq.errors import (
     StoreUnavailableError,
 )
 from inferq.jobs import Outcome, Status, WorkerInfo
-from inferq.queue.consumer.blob_sweep import BlobSweep
+from inferq.queue.consumer import blob_removal
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.settings import Settings
 from inferq.tensors.envelope import is_reference, read_reference, write_reference
 from tests.records import record
+from tests.servers import wait_until
 
 SHORT = b"[[1,2]]"
 LONG = b"\x93NUMPY" + bytes(range(256)) * 500
 RESULT = b'{"outputs":"%b"}' % (b"x" * 100_000)
+
+
+@pytest.fixture(autouse=True)
+def no_delay(monkeypatch):
+    monkeypatch.setattr(blob_removal, "DELAY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -90,6 +96,7 @@ def settle(consumer, outcomes):
     outcomes = consumer.offload_results(outcomes)
     verdicts = consumer.finish(outcomes)
     consumer.remove_settled_blobs(outcomes, verdicts)
+    consumer.sweep_blobs()
     return verdicts
 
 
@@ -214,7 +221,7 @@ async def test_result_may_use_the_reserve_and_goes_into_redis_where_the_disk_is_
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("inferq.blobs.folder_store.os.write", fail)
-    assert settle(consumer, [Outcome(job, RESULT)]) == ["completed"]
+    assert consumer.finish(consumer.offload_results([Outcome(job, RESULT)])) == ["completed"]
     assert redis_client.get(f"job:{job_id}:result") == RESULT
     assert files() == []
 
@@ -310,6 +317,25 @@ async def test_data_that_is_gone_or_cut_short_fails_its_job_alone(producer, cons
         await producer.job_data.open(gone)
 
 
+async def test_data_is_there_until_a_killed_server_can_have_lost_the_end_no_more(
+    producer, consumer, redis_client, files, monkeypatch
+):
+    monkeypatch.setattr(blob_removal, "DELAY_SECONDS", 0.2)
+    job_id = await producer.submit(Submission("iris", LONG))
+    before = redis_client.dump(f"job:{job_id}:data")
+    [job] = consumer.claim(1)
+    assert settle(consumer, [Outcome(job, SHORT)]) == ["completed"]
+    assert len(files()) == 1
+    redis_client.restore(f"job:{job_id}:data", 0, before)  # as if the end had been lost
+    removal = consumer._removal
+    wait_until(lambda: not (removal.remove_due() or removal._waiting))
+    assert len(files()) == 1
+    redis_client.delete(f"job:{job_id}:data")
+    removal.add([job.blob_key])
+    wait_until(removal.remove_due)
+    assert files() == []
+
+
 async def test_result_that_is_not_taken_leaves_no_file(producer, consumer, files):
     job_id = await producer.submit(Submission("iris", SHORT))
     [job] = consumer.claim(1)
@@ -325,6 +351,7 @@ async def test_result_of_long_ago_is_not_named_but_made_again(producer, consumer
     old = [outcome._replace(offloaded_at=outcome.offloaded_at - 0.6)]  # more than half of the grace time
     verdicts = consumer.finish(old)
     consumer.remove_settled_blobs(old, verdicts)
+    consumer.sweep_blobs()
     assert verdicts == ["requeued"]
     assert [path.read_bytes() for path in files()] == [LONG]
     [job] = consumer.claim(1)
@@ -344,6 +371,7 @@ class TestSweep:
         make_old(files)
         assert sweep(consumer, redis_client) == 2
         assert [path.read_bytes() for path in files()] == [LONG]
+        assert sweep(consumer, redis_client) == 0
         assert redis_client.get("blobs:usage") == b"1 %d" % len(LONG)
         [job] = consumer.claim(1)
         assert (job.id, job.data) == (waiting, LONG)
@@ -377,20 +405,18 @@ class TestSweep:
             steps += 1
         assert (removed, len(files())) == (10, 20)
         assert steps > 3
-        assert redis_client.get("blobs:usage") == b"20 %d" % (20 * len(LONG))
+        assert redis_client.get("blobs:usage") == b"30 %d" % (30 * len(LONG))
 
     async def test_is_made_by_one_worker_at_a_time_and_then_rests(
-        self, producer, consumer, make_consumer, redis_client
+        self, producer, consumer, make_consumer, redis_client, files
     ):
         await producer.submit(Submission("iris", LONG))
-        swept = []
-        for one in (consumer, make_consumer()):
-            one._sweep._sweep_page = lambda store: (
-                swept.append(BlobSweep._sweep_page(consumer._sweep, store)) or 0
-            )
-            one.sweep_blobs()
-        assert swept == [0]
+        consumer.sweep_blobs()
         assert 0 < redis_client.pttl("blobs:step") <= 500  # half of the grace time
+        redis_client.delete(*redis_client.keys("job:*"))
+        make_old(files)
+        assert make_consumer().sweep_blobs() == 0
+        assert sweep(consumer, redis_client) == 1
 
     async def test_leaves_the_store_of_another_queue_alone(
         self, producer, consumer, settings, redis_client, files

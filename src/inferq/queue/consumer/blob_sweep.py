@@ -1,31 +1,24 @@
 """Removes blobs that no key names: of jobs that ended or expired, and of writers that were killed."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import batched
 
 import structlog
-from redis.exceptions import ResponseError
 
-from inferq.blobs import BlobInfo, BlobStore, find_owner, make_id
+from inferq.blobs import BlobStore, make_id
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.consumer.access import QueueAccess
+from inferq.queue.consumer.blob_removal import BlobRemoval
 from inferq.queue.consumer.scan_steps import acquire_step
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
-from inferq.queue.schema.blob_references import find_reference, refers_to_blob
 from inferq.queue.schema.decoding import decode_text
-from inferq.queue.schema.ids import encode_id
 from inferq.queue.schema.times import to_milliseconds
-from inferq.tensors.envelope import MOST_REFERENCE_BYTES
 
 STEP_SECONDS = 1.0
 """How often a step is made while a sweep is under way, by whichever worker comes first."""
 _LONGEST_REST_SECONDS = 60.0
 """Longest time between two sweeps."""
-_KEYS_AT_ONCE = 200
 _CURSOR_SECONDS = 3600
-_WRONG_TYPE = "WRONGTYPE"
 
 log = structlog.get_logger()
 
@@ -36,7 +29,7 @@ class _Progress:
 
     Attributes:
         cursor: Where the store's listing goes on; empty: at its begin.
-        blobs: How many it has met that stay.
+        blobs: How many it has met.
         bytes: How many bytes they have.
     """
 
@@ -54,63 +47,39 @@ class BlobSweep:
     Args:
         access: The server.
         blobs: The blob store.
+        removal: Removes those that no key names.
     """
 
-    def __init__(self, access: QueueAccess, blobs: BlobAccess) -> None:
+    def __init__(self, access: QueueAccess, blobs: BlobAccess, removal: BlobRemoval) -> None:
         self._access = access
+        self._removal = removal
         self._store = blobs.store
         self._grace_seconds = access.settings.blob_grace_seconds
         self._rest_ms = to_milliseconds(min(_LONGEST_REST_SECONDS, self._grace_seconds / 2))
         self._is_foreign = False
 
-    def sweep_next(self) -> int:
+    def sweep_next(self) -> None:
         """Makes the next step, if it is due and this worker's.
-
-        Returns:
-            How many blobs it has removed.
 
         Raises:
             RedisUnavailableError: Redis is away.
             StoreUnavailableError: The store cannot be used.
         """
         if self._store is None:
-            return 0
+            return
         with redis_errors():
             is_due = acquire_step(
                 self._access, self._access.keys.blobs_step, round(STEP_SECONDS * 900), self._rest_ms
             )
-            return self._sweep_page(self._store) if is_due and self._belongs_to_us(self._store) else 0
+            if is_due and self._belongs_to_us(self._store):
+                self._sweep_page(self._store)
 
-    def _sweep_page(self, store: BlobStore) -> int:
+    def _sweep_page(self, store: BlobStore) -> None:
         before = self._read_progress()
         page = store.list_page(before.cursor)
-        old = [blob for blob in page.blobs if blob.age_seconds > self._grace_seconds]
-        unnamed = {
-            blob.key
-            for some in batched(old, _KEYS_AT_ONCE, strict=False)
-            for blob in self._find_unnamed(some)
-        }
-        store.delete(unnamed)
-        kept = [blob.size for blob in page.blobs if blob.key not in unnamed]
-        self._note_progress(_Progress(page.cursor, before.blobs + len(kept), before.bytes + sum(kept)))
-        return len(unnamed)
-
-    def _find_unnamed(self, blobs: Sequence[BlobInfo]) -> Iterator[BlobInfo]:
-        owners = [owner for blob in blobs if (owner := find_owner(blob.key))]
-        pipeline = self._access.redis.pipeline(transaction=False)
-        for job_id, part in owners:
-            key = encode_id(self._access.keys.job(job_id, part))
-            pipeline.getrange(key, 0, MOST_REFERENCE_BYTES)
-        found = pipeline.execute(raise_on_error=False)
-        for blob, (job_id, part), stored in zip(blobs, owners, found, strict=True):
-            if isinstance(stored, ResponseError) and str(stored).startswith(_WRONG_TYPE):
-                stored = b""  # another program has made something else of the key
-            if isinstance(stored, Exception):
-                raise stored
-            is_reference = refers_to_blob(stored, job_id, part)
-            reference = find_reference(stored, job_id, part) if is_reference else None
-            if reference is None or reference.key != blob.key:
-                yield blob
+        self._removal.add(blob.key for blob in page.blobs if blob.age_seconds > self._grace_seconds)
+        blobs, size = before.blobs + len(page.blobs), before.bytes + sum(blob.size for blob in page.blobs)
+        self._note_progress(_Progress(page.cursor, blobs, size))
 
     def _belongs_to_us(self, store: BlobStore) -> bool:
         """Whether the store is this queue's: blobs that another queue names must not be removed."""

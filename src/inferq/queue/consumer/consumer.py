@@ -6,6 +6,7 @@ from inferq.jobs import ClaimedJob, Outcome, WorkerInfo
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.blob_data import BlobData
+from inferq.queue.consumer.blob_removal import BlobRemoval
 from inferq.queue.consumer.blob_sweep import BlobSweep
 from inferq.queue.consumer.blocking_claim import BLOCK_SECONDS, BlockingClaimer, WaitResult
 from inferq.queue.consumer.claim import Claimer, Limit, Popped
@@ -60,7 +61,8 @@ class Consumer:
         retries = retries or RetryPolicy.for_jobs(settings)
         self.access = access = QueueAccess(settings)
         self._blobs = blobs = BlobAccess(settings)
-        self._results = ResultOffload(blobs)
+        self._removal = BlobRemoval(access, blobs)
+        self._results = ResultOffload(blobs, self._removal)
         self._order = ClaimOrder(access.keys, models, settings.lower_priority_share)
         self._settler = Settler(access, retries, note_ended)
         self._large_data = LargeData(access, self._settler, note_settled)
@@ -73,7 +75,7 @@ class Consumer:
         self._registry = WorkerRegistry(access, worker_id)
         self._recovery = Recovery(access, models, retries, times, note_ended)
         self._orphans = OrphanScan(access, models, times)
-        self._sweep = BlobSweep(access, blobs)
+        self._sweep = BlobSweep(access, blobs, self._removal)
 
     @property
     def is_blocked_by_solo_job(self) -> bool:
@@ -160,8 +162,16 @@ class Consumer:
         return self._orphans.requeue_orphans()
 
     def sweep_blobs(self) -> int:
-        """See `BlobSweep`. Raises StoreUnavailableError besides."""
-        return self._sweep.sweep_next()
+        """Makes a step of `BlobSweep`, and removes what `BlobRemoval` has; returns how many blobs.
+
+        Raises:
+            StoreUnavailableError: The store cannot be used.
+        """
+        try:
+            self._sweep.sweep_next()
+        finally:
+            removed = self._removal.remove_due()
+        return removed
 
     def announce(self, documents: Mapping[str, bytes]) -> None:
         """See `WorkerRegistry`."""

@@ -1,13 +1,14 @@
-"""Puts long results into the blob store, and removes from it what has had its day."""
+"""Puts long results into the blob store, and gives up what is not needed any more."""
 
 import time
 from collections.abc import Sequence
 
 import structlog
 
-from inferq.errors import InferqError, StoreUnavailableError
+from inferq.errors import InferqError
 from inferq.jobs import Outcome
 from inferq.queue.blob_access import BlobAccess
+from inferq.queue.consumer.blob_removal import BlobRemoval
 from inferq.tensors.envelope import read_reference
 
 _DECIDED = {"completed", "late"}
@@ -17,14 +18,16 @@ log = structlog.get_logger()
 
 
 class ResultOffload:
-    """Writes results to the blob store before they are finished, and removes blobs after that.
+    """Writes results to the blob store before they are finished, and gives blobs up after that.
 
     Args:
         blobs: The blob store.
+        removal: Removes what is not needed any more.
     """
 
-    def __init__(self, blobs: BlobAccess) -> None:
+    def __init__(self, blobs: BlobAccess, removal: BlobRemoval) -> None:
         self._blobs = blobs
+        self._removal = removal
         self._fault = ""
 
     def offload(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -35,27 +38,18 @@ class ResultOffload:
         return [self._offload(outcome) for outcome in outcomes]
 
     def remove_settled(self, outcomes: Sequence[Outcome], verdicts: Sequence[str]) -> None:
-        """Removes the data of jobs that have completed, and results that were not taken.
-
-        What is left where the store cannot be used is swept.
+        """Lets the data of jobs that have completed be removed, and results that were not taken.
 
         Args:
             outcomes: How each attempt ended.
             verdicts: What became of each.
         """
-        keys: list[str] = []
         for outcome, verdict in zip(outcomes, verdicts, strict=True):
             if verdict in _DECIDED:
                 if outcome.job.blob_key:
-                    keys.append(outcome.job.blob_key)
+                    self._removal.add([outcome.job.blob_key])
             elif outcome.offloaded_at is not None:
-                keys.append(read_reference(outcome.result or b"").key)
-        if not keys or self._blobs.store is None:
-            return
-        try:
-            self._blobs.store.delete(keys)
-        except StoreUnavailableError as error:
-            self._note_fault(error.message)
+                self._removal.add([read_reference(outcome.result or b"").key])
 
     def _offload(self, outcome: Outcome) -> Outcome:
         result = outcome.result or b""
