@@ -432,6 +432,19 @@ class TestSweep:
         assert len(files()) == 1
 
 
+async def test_claim_is_bounded_by_what_lies_in_the_store(producer, consumer, redis_client):
+    large = b"\x93NUMPY" + bytes(12 * 1024 * 1024)
+    ids = [await producer.submit(Submission("iris", large if number else LONG)) for number in range(5)]
+    [failed] = consumer.claim(1)
+    consumer.finish([Outcome(failed, error=ModelError("No."))])
+    claims = [consumer.claim(128) for _ in range(3)]
+    assert [[job.id for job in jobs] for jobs in claims] == [ids[1:3], ids[3:], []]
+    redis_client.zadd("queue:iris:retries", {failed.id: 1})
+    consumer.recover()  # its record is not plain any more
+    [again] = consumer.claim(1)
+    assert again.data == LONG
+
+
 async def test_many_large_uploads_at_once_hold_up_no_other_request(producer, files):
     large = os.urandom(16 * 1024 * 1024)
     uploads = [asyncio.create_task(producer.submit(Submission("iris", large))) for _ in range(4)]

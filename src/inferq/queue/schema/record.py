@@ -96,7 +96,7 @@ def lua_includes() -> dict[str, str]:
         *("model", "priority", "submitted_ms", "timeout_ms", "owner", "bytes", "blob_bytes"),
         *("start_by_ms", "request_id", "traceparent"),
     )
-    claimed = ("model", "submitted_ms", "timeout_ms", "request_id", "traceparent")
+    claimed = ("model", "submitted_ms", "timeout_ms", "blob_bytes", "request_id", "traceparent")
     running = ("started_ms", "token", "model", "priority", "submitted_ms", "owner", "bytes")
     plain = {"start_by_ms": ""}
     rest = _join("model", **{name: f"' .. {name} .. '" for name in new}).removeprefix("' .. ")

@@ -29,7 +29,7 @@ local started_ms = format_int(now)
 local claimed, data_of_claimed, submitted_of_claimed, unusual = {}, {}, {}, {}
 local request_ids, traceparents = {}, {} -- of the claimed
 local takes_alone, blocked_in = true, ''
-local large_bytes = 0 -- data of those of the claimed whose records are not plain
+local large_bytes = 0 -- data of the claimed in the blob store, and of those whose records are not plain
 local version, leased_head = '', '' -- of the model whose jobs are leased
 
 -- Chooses the model whose jobs are leased.
@@ -117,7 +117,8 @@ local function claim_job(queue, model, id, list_priority)
     fail_job(queue, id, job, result_ttl_ms, now, 'expired', message)
     return 'next'
   end
-  if #claimed > 0 and large_bytes + length > MOST_BYTES then return 'back' end
+  local weight = length + (tonumber(job.blob_bytes) or 0)
+  if #claimed > 0 and large_bytes + weight > MOST_BYTES then return 'back' end
   local status = call('SET', job_key(id, 'status'), 'processing', 'KEEPTTL', 'GET')
   if status == 'completed' or status == 'failed' then
     call('SET', job_key(id, 'status'), status, 'KEEPTTL')
@@ -129,7 +130,7 @@ local function claim_job(queue, model, id, list_priority)
   save_job(id, job)
   local request_id, traceparent = read_origin(job)
   add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms, request_id, traceparent)
-  large_bytes = large_bytes + length
+  large_bytes = large_bytes + weight
   return alone and 'stop' or 'next'
 end
 
@@ -157,8 +158,12 @@ end
 
 -- Leases a job whose record is plain, as `claim_job` would. Returns whether it did.
 local function claim_plain(id, record, model, data)
-  local rest, of_model, submitted_ms, timeout_ms, request_id, traceparent = record:match(PLAIN_QUEUED)
+  local rest, of_model, submitted_ms, timeout_ms, blob_bytes, request_id, traceparent = record:match(PLAIN_QUEUED)
   if of_model ~= model or now - submitted_ms > job_ttl_ms then return false end
+  if blob_bytes ~= '' then
+    if #claimed > 0 and large_bytes + blob_bytes > MOST_BYTES then return false end -- `claim_job` leaves it as well
+    large_bytes = large_bytes + blob_bytes
+  end
   local status_key = job_key(id, 'status')
   local status = redis.pcall('SET', status_key, 'processing', 'KEEPTTL', 'GET')
   if status and status ~= 'pending' then -- it has ended, the id was in the list twice, or this is no string
