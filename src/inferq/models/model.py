@@ -19,7 +19,8 @@ from inferq.models.onnx_runtime import RUNTIME_ERRORS, explain_runtime_error
 from inferq.models.run_handle import RunHandle
 from inferq.models.tensor_result import write_tensors
 from inferq.tensors.data_validator import DataValidator
-from inferq.tensors.forms import JSON, detect_form, read_inputs, read_rows
+from inferq.tensors.forms import JSON, detect_form, read_inputs, read_output_names, read_rows
+from inferq.tensors.nested_arrays import quote
 from inferq.tensors.signature import ModelDocument
 from inferq.tensors.values import MediaFile
 
@@ -147,7 +148,16 @@ class Model:
             InvalidInputError: It cannot be read, or does not fit the signature.
         """
         job = self._make_job(read_inputs(data, self._validator))
-        return job if detect_form(data) is JSON else job._replace(is_json=False)
+        if detect_form(data) is JSON:
+            return job
+        names = read_output_names(data)
+        for name in names:
+            if name not in self._outputs:
+                raise InvalidInputError(
+                    f"outputs names {quote(name)}, which is no output of model {self.name!r}. Expected "
+                    f"{', '.join(map(repr, self._outputs))}."
+                )
+        return job._replace(is_json=False, outputs=names)
 
     def _make_job(self, values: Mapping[str, object]) -> DecodedJob:
         inputs: Inputs = {}

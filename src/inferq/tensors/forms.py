@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from inferq.tensors import envelope_codec, file_types, json_codec, npy_codec, npz_codec
 from inferq.tensors.data_validator import DataValidator
+from inferq.tensors.envelope import HEAD_START, is_envelope, read_head, read_lengths
 from inferq.tensors.file_types import FileType, detect_file_type
 from inferq.tensors.file_values import read_file
 from inferq.tensors.values import Buffer
@@ -84,6 +85,20 @@ def read_inputs(payload: Buffer, validator: DataValidator) -> dict[str, Any]:
         InvalidInputError: It cannot be read, or does not fit the signature.
     """
     return validator.validate_inputs(detect_form(payload).read_data(payload))
+
+
+def read_output_names(payload: Buffer) -> tuple[str, ...]:
+    """Returns the names of the outputs that a job asks for, each once; none where it asks for all.
+
+    Raises:
+        InvalidInputError: What it asks for cannot be read.
+    """
+    if not is_envelope(payload):
+        return ()
+    head = bytes(payload[HEAD_START : read_lengths(payload)[0]])
+    if b'"outputs"' not in head:  # it may be long, and is read for its inputs already
+        return ()
+    return tuple(dict.fromkeys(envelope_codec.read_outputs(read_head(head))))
 
 
 def read_rows(payloads: Sequence[bytes], validator: DataValidator) -> tuple[list[Any], list[int]] | None:
