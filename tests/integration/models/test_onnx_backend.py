@@ -1,4 +1,4 @@
-"""ONNX's own backend tests, through all that happens to a job's values: from validation to the result's JSON.
+"""ONNX's own backend tests, through all that happens to a job's values: from validation to the result.
 
 What ONNX Runtime itself runs is served, and gives the same. To write `onnx_backend_not_served.txt` anew after
 a new version of ONNX, take the difference that the test prints.
@@ -21,9 +21,11 @@ from pydantic_core import to_json
 
 from inferq.errors import InvalidModelError
 from inferq.models.execution_providers import ExecutionConfig, make_session_options
+from inferq.models.model import Model
 from inferq.models.model_folder import load_model
 from inferq.tensors.data_validator import DataValidator
 from tests.models import predict
+from tests.tensors import make_envelope, read_outputs
 
 # 20 s on a machine that does nothing else
 pytestmark = pytest.mark.timeout(600)
@@ -116,14 +118,24 @@ def _is_same(got: Any, expected: Any) -> bool:
     )
 
 
-def _difference(case: Case, folder: Path) -> str | None:
-    """What a job gets that ONNX Runtime does not give; None if nothing.
+def _is_same_tensor(got: Any, expected: Any) -> bool:
+    if not isinstance(expected, np.ndarray):
+        return _is_same(got, expected)
+    return got.dtype == expected.dtype and got.shape == expected.shape and _is_same(got, expected)
 
-    Raises:
-        InvalidModelError: The model's signature is refused.
-    """
-    (folder / "model.onnx").write_bytes(case.model)
-    model = load_model(folder, ONE_THREAD)
+
+def _difference_raw(case: Case, model: Model) -> str | None:
+    """The same for jobs whose data and results are raw tensors."""
+    for inputs, expected in case.runs:
+        outputs = read_outputs(predict(model, make_envelope(inputs)))
+        for (name, got), array in zip(outputs.items(), expected, strict=True):
+            if not _is_same_tensor(got, array):
+                return f"{name}: {str(got)[:100]} for {str(array)[:100]}"
+    return None
+
+
+def _difference(case: Case, model: Model) -> str | None:
+    """What a job gets that ONNX Runtime does not give; None if nothing."""
     names = [tensor.name for tensor in model.document.outputs]
     for inputs, expected in case.runs:
         data = {name: value.tolist() for name, value in inputs.items()}
@@ -137,29 +149,33 @@ def _difference(case: Case, folder: Path) -> str | None:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """How each case ends: None as it should, else why not."""
-    served: dict[str, str | None] = {}
+    """How each case ends, as JSON and as raw tensors: None as it should, else why not."""
+    served: dict[tuple[str, str], str | None] = {}
     refused: dict[str, str] = {}
     folder = tmp_path_factory.mktemp("repository") / "case"
     folder.mkdir()
     (folder / "model.toml").write_text('non_finite = "string"')
     for case in _cases():
+        (folder / "model.onnx").write_bytes(case.model)
         try:
-            difference = _difference(case, folder)
+            model = load_model(folder, ONE_THREAD)
         except InvalidModelError as error:
             refused[case.name] = error.message.partition(" is a ")[2].partition(", ")[0]
-        except Exception as error:  # noqa: BLE001 - shown with all others
-            served[case.name] = f"{type(error).__name__}: {error}"
-        else:
-            if case.runs:
-                served[case.name] = difference
+            continue
+        for form, find in (("JSON", _difference), ("raw", _difference_raw)) if case.runs else ():
+            try:
+                served[form, case.name] = find(case, model)
+            except Exception as error:  # noqa: BLE001 - shown with all others
+                served[form, case.name] = f"{type(error).__name__}: {error}"
     return served, refused
 
 
-def test_what_onnx_runtime_gives_comes_through_json(outcomes):
+@pytest.mark.parametrize("form", ["JSON", "raw"])
+def test_what_onnx_runtime_gives_comes_through(outcomes, form):
     served, _ = outcomes
-    assert {name: reason for name, reason in served.items() if reason is not None} == {}
-    assert len(served) > 1600
+    of_form = {name: reason for (its_form, name), reason in served.items() if its_form == form}
+    assert {name: reason for name, reason in of_form.items() if reason is not None} == {}
+    assert len(of_form) > 1600
 
 
 def test_cases_that_are_not_served_are_those_known_to_have_types_that_json_cannot_carry(outcomes):
