@@ -184,7 +184,7 @@ async def test_result_that_has_no_arrays_is_json_alone(complete, read, monkeypat
         (b"some text", BINARY),
         (b"\x89PNG\r\n\x1a\n", "image/png"),
         (b"\xff" * 200_000, BINARY),
-        (b"\x93INFERQ" + bytes(100_000), BINARY),
+        (b"\x93INFERQ" + bytes(100_000), "application/x-inferq"),
     ],
 )
 async def test_what_another_program_has_stored_is_sent_as_it_is(redis_client, read, stored, media_type):
