@@ -226,6 +226,16 @@ async def test_result_may_use_the_reserve_and_goes_into_redis_where_the_disk_is_
     assert files() == []
 
 
+async def test_deleted_result_leaves_no_file_and_the_job_is_still_there(producer, consumer, files):
+    job_id = await producer.submit(Submission("iris", SHORT))
+    settle(consumer, [Outcome(job, RESULT) for job in consumer.claim(1)])
+    assert len(files()) == 1
+    for _ in range(2):
+        await producer.delete_result(job_id)
+        assert files() == []
+    assert (await producer.read(job_id)).status is Status.COMPLETED
+
+
 async def test_no_client_can_hand_in_a_reference(producer, files):
     theirs = write_reference(make_key("4f" * 16, BlobPart.DATA), LONG, "0" * 16)
     for is_batch in (False, True):
