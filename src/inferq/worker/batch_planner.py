@@ -19,7 +19,7 @@ _NEW_SHARE = 0.1
 """How much the latest jobs count in the mean of rows per job."""
 MOST_OUTPUT_BYTES = 32 * 1024 * 1024
 """Of one run's outputs and one claim's results, unless a single job has more."""
-_CLAIM_DATA_BYTES = 16 * 1024 * 1024
+_CLAIM_DATA_BYTES = 8 * 1024 * 1024
 """Data that a claim is to bring at most: half of what the script hands out, as jobs differ in size."""
 
 

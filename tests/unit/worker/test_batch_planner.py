@@ -172,12 +172,12 @@ def test_jobs_of_many_rows_are_claimed_fewer_at_a_time():
 
 @pytest.mark.parametrize("shares_runs", [True, False])
 def test_jobs_with_much_data_or_long_results_are_claimed_fewer_at_a_time(shares_runs):
-    for heavy in ({"data_bytes": 40_000_000}, {"result_bytes": 80_000_000}):
+    for heavy in ({"data_bytes": 20_000_000}, {"result_bytes": 80_000_000}):
         planner = make_planner(shares_runs=shares_runs)
         planner.learn(Work(jobs=100, rows=100, runs=1, data_bytes=1_000, result_bytes=1_000), 1e-6)
         assert planner.plan_claim() == MAX_JOBS
         planner.learn(Work(jobs=20, rows=20, runs=1, **heavy), 1e-6)
-        assert planner.plan_claim() == 8  # 16 MiB of data, 32 MiB of results
+        assert planner.plan_claim() == 8  # 8 MiB of data, 32 MiB of results
         planner.learn(Work(jobs=1, rows=1, runs=1, data_bytes=2**40, result_bytes=2**40), 1e-6)
         assert planner.plan_claim() == 1
         for _ in range(300):

@@ -14,7 +14,7 @@ from inferq.jobs import ClaimedJob
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors, transfer_seconds
 from inferq.queue.redis_client.error_replies import is_lasting_refusal
-from inferq.queue.redis_client.pipelined import PipelinedConnection, pack, split_in_chunks
+from inferq.queue.redis_client.pipelined import PipelinedConnection, pack_in_chunks
 from inferq.queue.redis_client.script_calls import ScriptCall
 
 LARGE_RESULT_BYTES = 1_000_000
@@ -118,14 +118,14 @@ class ResultUpload:
         except OutOfMemoryError:
             self._send(self._set_at_oom)  # slow, but what lets the queue drain must get through
 
-    def _send(self, command: tuple[object, ...]) -> None:
+    def _send(self, command: tuple[str | int | bytes, ...]) -> None:
         deadline = time.monotonic() + self._seconds
-        sent_on = self._pipelined.send(self._split(pack([command]), deadline))
+        sent_on = self._pipelined.send(self._watch(pack_in_chunks(command), deadline))
         last = min(self._size, _BUFFERED_BYTES)
         self._pipelined.receive(1, sent_on, _BASE_SECONDS / 2 + transfer_seconds(last))
 
-    def _split(self, packed: bytes, deadline: float) -> Iterator[bytes | memoryview]:
-        for piece in split_in_chunks(packed):
+    def _watch(self, pieces: Iterator[bytes | memoryview], deadline: float) -> Iterator[bytes | memoryview]:
+        for piece in pieces:
             if self._stopped.is_set():
                 raise _StoppedError
             if time.monotonic() > deadline:

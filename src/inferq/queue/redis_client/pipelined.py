@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import hiredis
@@ -33,6 +33,21 @@ def split_in_chunks(packed: bytes | memoryview) -> Iterable[bytes | memoryview]:
         return (packed,)
     view = memoryview(packed)
     return (view[first : first + CHUNK_BYTES] for first in range(0, len(view), CHUNK_BYTES))
+
+
+def pack_in_chunks(command: tuple[str | int | bytes, ...]) -> Iterator[bytes | memoryview]:
+    """Makes the bytes of one command in chunks of about `CHUNK_BYTES`, without a copy of long values."""
+    packed = b"*%d\r\n" % len(command)
+    for argument in command:
+        value = argument if isinstance(argument, bytes) else str(argument).encode()
+        packed += b"$%d\r\n" % len(value)
+        if len(value) > CHUNK_BYTES:
+            yield packed
+            yield from split_in_chunks(value)
+            packed = b"\r\n"
+        else:
+            packed += value + b"\r\n"
+    yield packed
 
 
 class PipelinedConnection:

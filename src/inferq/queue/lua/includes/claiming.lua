@@ -21,7 +21,7 @@
 
 local lease_ms, worker, token = tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local job_ttl_ms, result_ttl_ms, inline_bytes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local MOST_BYTES = 32 * 1024 * 1024 -- of data in one claim, unless a single job has more
+local MOST_BYTES = 16 * 1024 * 1024 -- of data in one claim, unless a single job has more
 local order = {}
 for priority in ARGV[8]:gmatch('%a+') do order[#order + 1] = priority end
 local now = now_ms()
