@@ -131,7 +131,7 @@ class InferenceStatistics(BaseModel):
                     "model_stats": [
                         {
                             "name": _NAME,
-                            "version": _VERSION,
+                            "version": "1",
                             "last_inference": 0,
                             "inference_count": 2,
                             "execution_count": 1,
@@ -139,9 +139,9 @@ class InferenceStatistics(BaseModel):
                                 "success": _DURATION,
                                 "fail": _NONE,
                                 "queue": _DURATION,
-                                "compute_input": _NONE,
+                                "compute_input": {"count": 1, "ns": 0},
                                 "compute_infer": {"count": 1, "ns": 200_000},
-                                "compute_output": _NONE,
+                                "compute_output": {"count": 1, "ns": 0},
                                 "cache_hit": _NONE,
                                 "cache_miss": _NONE,
                             },

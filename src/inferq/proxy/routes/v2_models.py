@@ -76,9 +76,7 @@ async def all_statistics(request: Request) -> Response:
         to_json(
             {
                 "model_stats": [
-                    describe_statistics(name, model.document.version, counted[name])
-                    for name, model in known.announced.items()
-                    if name in counted
+                    describe_statistics(name, counted[name]) for name in known.announced if name in counted
                 ]
             }
         )
@@ -91,13 +89,9 @@ async def all_statistics(request: Request) -> Response:
 )
 async def model_statistics(request: Request, model: ModelPath) -> Response:
     """Tells what was counted of one model."""
-    document = (await find_inference_model(request, model)).document
+    name = (await find_inference_model(request, model)).document.name
     counted = (await get_services(request).producer.read_metrics()).models
-    stats = [
-        describe_statistics(document.name, document.version, counted[name])
-        for name in counted
-        if name == document.name
-    ]
+    stats = [describe_statistics(name, counted[name])] if name in counted else []
     return JsonResponse(to_json({"model_stats": stats}))
 
 

@@ -61,7 +61,7 @@ def describe_config(document: ModelDocument, max_rows: int) -> dict[str, Any]:
         document: The model's document.
         max_rows: Most rows in one job.
     """
-    has_rows = document.batched and all(output.shape[:1] == [-1] for output in document.outputs)
+    has_rows = _has_rows(document)
     required = {tensor.name for tensor in document.inputs}
     return {
         "name": document.name,
@@ -77,6 +77,15 @@ def describe_config(document: ModelDocument, max_rows: int) -> dict[str, Any]:
         **({"dynamic_batching": {}} if has_rows else {}),
         "default_model_filename": "model.onnx",
     }
+
+
+def _has_rows(document: ModelDocument) -> bool:
+    """Whether the first axis can be left out of all shapes; clients know no input that has no other."""
+    return (
+        document.batched
+        and all(len(tensor.shape) > 1 for tensor in document.inputs)
+        and all(tensor.shape[:1] == [-1] for tensor in document.outputs)
+    )
 
 
 def _describe_tensor(tensor: Tensor) -> dict[str, Any]:

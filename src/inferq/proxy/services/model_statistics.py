@@ -7,31 +7,33 @@ from inferq.queue import ModelMetrics
 _NS = 1_000_000_000
 
 
-def describe_statistics(name: str, version: str, counted: ModelMetrics) -> dict[str, Any]:
+def describe_statistics(name: str, counted: ModelMetrics) -> dict[str, Any]:
     """Returns the statistics of a model.
 
-    A job counts as one inference, whatever its rows; the time of `success` is that of failed jobs too. What
-    is not known is 0: when the last inference was, and how long decoding and encoding take.
+    They are those of all versions that there were: `version` names none of them, but is a number, since
+    Triton's perf_analyzer takes nothing else there. A job counts as one inference, whatever its rows; the
+    time of `success` is that of failed jobs too. What is not known is 0: when the last inference was, and how
+    long decoding and encoding take.
 
     Args:
         name: The model's name.
-        version: Its version; the counts are those of all versions that there were.
         counted: What Redis counts of it.
     """
+    runs = sum(counted.run.counts)
     completed = sum(count for (outcome, _), count in counted.ended.items() if outcome == "completed")
     return {
         "name": name,
-        "version": version,
+        "version": "1",
         "last_inference": 0,
         "inference_count": completed,
-        "execution_count": sum(counted.run.counts),
+        "execution_count": runs,
         "inference_stats": {
             "success": _describe_duration(completed, counted.total.total),
             "fail": _describe_duration(sum(counted.ended.values()) - completed),
             "queue": _describe_duration(sum(counted.wait.counts), counted.wait.total),
-            "compute_input": _describe_duration(),
-            "compute_infer": _describe_duration(sum(counted.run.counts), counted.run.total),
-            "compute_output": _describe_duration(),
+            "compute_input": _describe_duration(runs),
+            "compute_infer": _describe_duration(runs, counted.run.total),
+            "compute_output": _describe_duration(runs),
             "cache_hit": _describe_duration(),
             "cache_miss": _describe_duration(),
         },

@@ -1,5 +1,6 @@
-"""Clients of others, unmodified, against `/v2`: Triton's two, and KServe's in an environment of its own."""
+"""Programs of others, unmodified, against `/v2`: Triton's two clients, its perf_analyzer, KServe's client."""
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,29 @@ async def test_asynchronous_triton_client(service):
         assert np.array_equal(result.as_numpy("y"), X)
         with pytest.raises(InferenceServerException, match="There is no model"):
             await client.infer("nothing", [give("x", X, "FP32")])
+
+
+@pytest.mark.foreign
+@pytest.mark.skipif(platform.libc_ver() < ("glibc", "2.38"), reason="perf_analyzer's wheel needs glibc 2.38")
+def test_perf_analyzer_measures_and_reads_the_statistics(service):
+    tool = ["uvx", "--no-config", "--from", "perf-analyzer==2.60.0", "perf_analyzer"]
+    options = [
+        "-m",
+        "copy",
+        "--shape",
+        "x:64",
+        "--concurrency-range",
+        "2",
+        "-p",
+        "1000",
+        "-r",
+        "3",
+        "-s",
+        "999",
+    ]
+    command = [*tool, "-u", f"127.0.0.1:{service.port}", "-i", "http", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert "Successful request count" in done.stdout
 
 
 @pytest.mark.foreign

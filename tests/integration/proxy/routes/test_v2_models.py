@@ -96,8 +96,16 @@ async def test_config_is_that_of_triton(client, served):
 
 
 async def test_config_of_a_model_without_batch_axis_keeps_all_axes(client, consumer):
-    consumer.announce({"pair": write_document("pair", x=("BYTES", [2, -1]), y=("FP64", [1]))})
-    body = (await client.get("/v2/models/pair/config")).json()
+    fixed = write_document("fixed", x=("BYTES", [2, -1]), y=("FP64", [1]))
+    consumer.announce(
+        {"fixed": fixed, "vector": write_document("vector", x=("FP32", [-1]), y=("FP32", [-1]))}
+    )
+    body = (await client.get("/v2/models/vector/config")).json()
+    assert (body["max_batch_size"], body["input"][0]["dims"]) == (
+        0,
+        [-1],
+    )  # no client knows a row without axes
+    body = (await client.get("/v2/models/fixed/config")).json()
     assert body["max_batch_size"] == 0
     assert body["input"][0]["data_type"] == "TYPE_STRING"
     assert (body["input"][0]["dims"], body["output"][0]["dims"]) == ([2, -1], [1])
@@ -113,7 +121,7 @@ async def test_statistics_are_those_of_the_whole_cluster_in_ns(client, served, c
     ]
     consumer.finish(outcomes)
     [stats] = (await client.get("/v2/models/iris/stats")).json()["model_stats"]
-    assert (stats["name"], stats["version"]) == ("iris", served.version)
+    assert (stats["name"], stats["version"]) == ("iris", "1")
     assert (stats["inference_count"], stats["execution_count"]) == (3, 1)
     assert stats["inference_stats"]["success"]["count"] == 3
     assert stats["inference_stats"]["fail"] == {"count": 0, "ns": 0}
