@@ -6,25 +6,20 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from inferq.tensors.nested_arrays import nest
-
 
 class NestedJsonWriter:
     """Writes values that come in row-major order, some at a time. NaN and infinities become null.
 
     Args:
         shape: Length of each axis.
+        position: How many values have been written by another writer.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], position: int = 0) -> None:
         self._shape = shape
         self._blocks = [prod(shape[axis:]) for axis in range(len(shape))]
         self._row = shape[-1] if shape else 1
-        self._position = 0
-
-    def write_empty(self) -> bytes:
-        """Returns the JSON of a tensor without values."""
-        return to_json(nest([], self._shape))
+        self._position = position
 
     def write(self, values: list[Any]) -> bytes:
         """Returns the JSON of the next values, with the brackets around them."""

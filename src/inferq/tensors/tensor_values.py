@@ -73,7 +73,7 @@ def pack_values(datatype: Datatype, values: Sequence[Any]) -> bytes:
 
 def _shorten(values: list[float], datatype: Datatype) -> list[float]:
     fewest, *more = _DIGITS[datatype]
-    short = [float(f"{value:.{fewest}g}") for value in values]
+    short = _round(values, fewest)
     left: Sequence[int] = range(len(values))
     for digits in more:
         form = f"<{len(left)}{_CODES[datatype]}"
@@ -82,6 +82,11 @@ def _shorten(values: list[float], datatype: Datatype) -> list[float]:
         left = [
             index for index, value in zip(left, again, strict=True) if value != values[index] == values[index]
         ]
-        for index in left:
-            short[index] = float(f"{values[index]:.{digits}g}")
+        for index, value in zip(left, _round([values[index] for index in left], digits), strict=True):
+            short[index] = value
     return short
+
+
+def _round(values: list[float], digits: int) -> list[float]:
+    """Rounds to so many significant digits; all values as one text, which takes half the time."""
+    return list(map(float, (f"%.{digits}g " * len(values) % tuple(values)).split()))

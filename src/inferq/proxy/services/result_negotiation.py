@@ -50,6 +50,7 @@ class ResultNegotiation:
 
         Raises:
             NotAcceptableError: There is none that it accepts; the message says which there are.
+            OverloadedError: A result in JSON is to be converted, and too much is under way.
             InvalidInputError: An output that it asks for is none.
             JobNotFoundError: The result has gone since the job was read.
             RedisUnavailableError: Redis does not answer in time.
@@ -66,7 +67,8 @@ class ResultNegotiation:
             if media_type == JSON and not names:
                 return render_stored(self._stored, JSON, ".json")
             self._stored, head = await self._convert()
-        return await TensorRenditions(self._stored, head, self._job, names).render(media_type)
+        pool = self._services.process_pool
+        return await TensorRenditions(self._stored, head, self._job, pool, names).render(media_type)
 
     async def make_etag(self, rendition: Rendition, names: Sequence[str]) -> str:
         """Returns what tells a representation from all others of the same path.
@@ -100,11 +102,14 @@ class ResultNegotiation:
                 f"{MOST_CONVERTED_BYTES:,} can be had in other forms. Ask for {JSON}; send data as arrays to "
                 "get arrays."
             )
-        whole, datatypes = await self._stored.read(), await self._find_datatypes()
-        if len(whole) > LONGEST_ON_LOOP_BYTES:
-            envelope = await self._services.process_pool.call(make_tensors, whole, datatypes)
+        datatypes = await self._find_datatypes()
+        if self._stored.length > LONGEST_ON_LOOP_BYTES:
+            with self._services.body_budget.open_share() as share:
+                share.take(self._stored.length)
+                whole = await self._stored.read()
+                envelope = await self._services.process_pool.call(make_tensors, whole, datatypes)
         else:
-            envelope = make_tensors(whole, datatypes)
+            envelope = make_tensors(await self._stored.read(), datatypes)
         stored = StoredResult.hold(envelope)
         head = await stored.read_head()
         assert head is not None  # noqa: S101 - it was written as one

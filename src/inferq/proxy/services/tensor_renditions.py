@@ -1,14 +1,16 @@
 """A result that is tensors, in each of its forms: JSON, `.npy`, `.npz`, and the protocol's binary one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from pydantic_core import to_json
 
-from inferq.errors import InvalidInputError, NotAcceptableError
+from inferq.errors import InvalidInputError, NotAcceptableError, OverloadedError
 from inferq.jobs import Job
 from inferq.proxy.http.responses import JSON
+from inferq.proxy.services.process_pool import ProcessPool
+from inferq.proxy.services.result_conversion import write_numbers_json, write_text_json, write_text_npy
 from inferq.proxy.services.result_rendition import (
     Rendition,
     Segments,
@@ -19,17 +21,16 @@ from inferq.proxy.services.result_rendition import (
 from inferq.proxy.services.stored_result import StoredResult
 from inferq.tensors.file_types import NPY, NPZ
 from inferq.tensors.nested_arrays import nest
-from inferq.tensors.nested_json import NestedJsonWriter
-from inferq.tensors.npy_codec import write_header, write_text
-from inferq.tensors.raw_tensors import read_strings
+from inferq.tensors.npy_codec import write_header
 from inferq.tensors.result_tensors import OutputEntry, ResultHead
 from inferq.tensors.signature import Datatype
-from inferq.tensors.tensor_values import list_values
 from inferq.tensors.values import ITEM_BYTES, RawTensor
 
 PROTOCOL = "application/octet-stream"
 FORMS = (JSON, NPY.media_type, NPZ.media_type, PROTOCOL)
 """Media types in which a result of tensors can be read."""
+_LONGEST_ON_LOOP_BYTES = 8192
+"""Of a longer result each part is converted in another process: 10 ms for 32 KiB."""
 MOST_TEXT_BYTES = 8 * 1024 * 1024
 """Strings of more are only sent as they are stored: to be written otherwise they have to be held at once."""
 
@@ -41,14 +42,17 @@ class TensorRenditions:
         stored: The result.
         head: What its head says.
         job: Its job.
+        pool: Processes for conversions.
         names: Outputs that are asked for; none for all.
 
     Raises:
         InvalidInputError: One of them is none.
     """
 
-    def __init__(self, stored: StoredResult, head: ResultHead, job: Job, names: Sequence[str]) -> None:
-        self._stored, self._job = stored, job
+    def __init__(
+        self, stored: StoredResult, head: ResultHead, job: Job, pool: ProcessPool, names: Sequence[str]
+    ) -> None:
+        self._stored, self._job, self._pool = stored, job, pool
         self._shown = b"" if names else head.shown
         outputs = {output.name: output for output in head.outputs}
         for name in names:
@@ -127,14 +131,7 @@ class TensorRenditions:
             )
         if output.datatype is not Datatype.BYTES:
             return [write_header(output.datatype, output.shape), _slice(output)]
-        texts = await self._read_texts(output)
-        width = max(1, max(map(len, texts), default=1))
-        if width * len(texts) > MOST_TEXT_BYTES:
-            raise NotAcceptableError(
-                f"The strings of {output.name!r} differ so much in length that as an array, in which all are "
-                f"as long as the longest, they would be too long. Ask for {JSON} or {PROTOCOL}."
-            )
-        return [await asyncio.to_thread(write_text, texts, output.shape)]
+        return [await self._convert(write_text_npy, await self._read_texts(output))]
 
     async def _write_json(self) -> AsyncIterator[bytes]:
         yield b'{"outputs":{'
@@ -143,31 +140,35 @@ class TensorRenditions:
             if output.size is None:
                 yield to_json(output.values, inf_nan_mode="null")
             elif output.datatype is Datatype.BYTES:
-                yield to_json(nest(await self._read_texts(output), output.shape))
+                yield await self._convert(write_text_json, await self._read_texts(output))
+            elif not output.size:
+                yield to_json(nest([], output.shape))
             else:
                 async for part in self._write_numbers(output):
                     yield part
         yield b"}}"
 
     async def _write_numbers(self, output: OutputEntry) -> AsyncIterator[bytes]:
-        writer, item = NestedJsonWriter(output.shape), ITEM_BYTES[output.datatype]
-        if not output.size:
-            yield writer.write_empty()
-        rest = b""
+        item, position, rest = ITEM_BYTES[output.datatype], 0, b""
         async for part in self._stored.read_parts(*_slice(output)):
             data = rest + part
-            end = len(data) // item * item
-            rest = data[end:]
-            yield await asyncio.to_thread(_write_values, writer, output.datatype, data[:end])
+            count = len(data) // item
+            data, rest = data[: count * item], data[count * item :]
+            yield await self._convert(write_numbers_json, output.datatype, output.shape, position, data)
+            position += count
 
-    async def _read_texts(self, output: OutputEntry) -> list[str]:
+    async def _read_texts(self, output: OutputEntry) -> RawTensor:
         self._check_text(output)
-        data = await self._stored.read(*_slice(output))
-        raw = RawTensor(output.datatype, output.shape, data)
+        return RawTensor(output.datatype, output.shape, await self._stored.read(*_slice(output)))
+
+    async def _convert[*Ts](self, convert: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
+        """Calls a conversion, in another process unless there is little to convert."""
+        if self._stored.length <= _LONGEST_ON_LOOP_BYTES:
+            return convert(*arguments)
         try:
-            return await asyncio.to_thread(read_strings, raw, f"The output {output.name!r}")
-        except InvalidInputError as error:
-            raise NotAcceptableError(f"{error.message} Ask for {PROTOCOL}.") from error
+            return await self._pool.call(convert, *arguments)
+        except OverloadedError:  # what has begun to be sent goes on, though it takes more of this process
+            return await asyncio.to_thread(convert, *arguments)
 
     def _check_text(self, output: OutputEntry) -> None:
         if output.datatype is Datatype.BYTES and (output.size or 0) > MOST_TEXT_BYTES:
@@ -175,10 +176,6 @@ class TensorRenditions:
                 f"The output {output.name!r} has {output.size:,} bytes of strings; more than "
                 f"{MOST_TEXT_BYTES:,} can be had as {PROTOCOL} alone."
             )
-
-
-def _write_values(writer: NestedJsonWriter, datatype: Datatype, data: bytes) -> bytes:
-    return writer.write(list_values(datatype, data))
 
 
 def _slice(output: OutputEntry) -> StoredSlice:
