@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MOMENTS = 1024
 """So many times are kept as text: jobs that were stored, claimed or ended together share them."""
+_VIEWS = 32
+"""So many results of tensors are kept as JSON, which takes up to 4 ms: many clients may follow one job."""
 _SMALL_BYTES = 4096
 """A result up to this length is parsed in 20 µs at most."""
 
@@ -156,14 +158,19 @@ def _write_result(job: Job) -> bytes:
     if stored is None:
         return b"null"
     if is_envelope(stored):
-        try:
-            return write_result_view(stored, make_result_path(job.id))
-        except InvalidInputError:
-            return to_json(stored.decode("utf-8", "replace"))
+        return _write_tensors(stored, make_result_path(job.id))
     # any program may overwrite our worker's result later, so that a small one is parsed in any case
     if (job.is_form_known and len(stored) > _SMALL_BYTES) or is_json(stored):
         return stored
     return to_json(stored.decode("utf-8", "replace"))
+
+
+@lru_cache(maxsize=_VIEWS)
+def _write_tensors(stored: bytes, path: str) -> bytes:
+    try:
+        return write_result_view(stored, path)
+    except InvalidInputError:
+        return to_json(stored.decode("utf-8", "replace"))
 
 
 def make_result_path(job_id: str) -> str:

@@ -27,7 +27,7 @@ PRINTED = {
     "quickstart.ja.md": ["setosa", "virginica", "data[0] has 3 values"],
     "guides/own-model.md": ['"outputs":{"y":[[2.0,3.0],[4.0,5.0]]}', '"unavailable":{}'],
     "guides/batching.md": ["setosa", "virginica", '"job_ids"'],
-    "guides/pictures-and-arrays.md": ["setosa"],
+    "guides/pictures-and-arrays.md": ["setosa", "[[0.9"],
     "guides/python-client.md": [
         *("[0, 2]", "completed", "['setosa', 'virginica']", "invalid-input"),
         *("ends: ", "workers needed: ", "would be tried again: 0"),

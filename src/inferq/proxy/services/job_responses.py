@@ -1,5 +1,6 @@
 """Jobs as clients see them. Large results are sent while they are read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from fastapi import Response
@@ -10,6 +11,7 @@ from inferq.jobs import Job
 from inferq.proxy.http.responses import JsonResponse, StreamedResponse
 from inferq.proxy.services.large_job_view import LargeJobView
 from inferq.queue import Producer
+from inferq.tensors.envelope import is_envelope
 
 _LINES_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 
@@ -64,7 +66,7 @@ def make_list_response(producer: Producer, jobs: Sequence[Job | None], head: byt
         head: The JSON before the first job.
         tail: The JSON after the last job.
     """
-    if any(job is not None and job.large_result for job in jobs):
+    if any(job is not None and (job.large_result or is_envelope(job.result or b"")) for job in jobs):
         return StreamedResponse(_read_list_parts(producer, jobs, head, tail), None)
     views = (b"null" if job is None else write_job_json(job) for job in jobs)
     return JsonResponse(b"".join((head, b",".join(views), tail)))
@@ -88,4 +90,5 @@ async def _read_list_parts(
         yield first
         async for part in parts:
             yield part
+        await asyncio.sleep(0)  # tensors as JSON take some milliseconds
     yield tail

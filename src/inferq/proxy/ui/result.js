@@ -101,7 +101,16 @@ function formatShare(value) {
 function makeTensors(result) {
   const outputs = result?.outputs && typeof result.outputs === "object" ? result.outputs : null;
   if (!outputs) return [];
+  if (typeof result.href === "string") return Object.entries(outputs).map(makeSummary);
   return Object.entries(outputs).map(([name, value]) => makeTensor(name, value));
+}
+
+/** What the service says of an output that is too long to be shown. */
+function makeSummary([name, output]) {
+  const shape = Array.isArray(output?.shape) ? `[${output.shape.join(", ")}]` : "";
+  const size = Number.isFinite(output?.bytes) ? formatSize(output.bytes) : "";
+  const form = el("code", {}, `${output?.datatype ?? ""} ${shape}`);
+  return el("p", {}, el("strong", {}, name), " ", form, " ", size);
 }
 
 function makeTensor(name, value) {
