@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from inferq.proxy.http.job_schemas import EXAMPLE_JOBS
+from inferq.tensors.envelope import write_envelope
 from tests.e2e.processes import call
 from tests.e2e.ui.conftest import KEY, MODELS, PATIENCE_MS
 from tests.servers import wait_until
@@ -191,6 +192,20 @@ def test_result_from_outside_that_is_no_classification_is_shown_as_it_is(service
     page = open_page(service, "#/job/strange")
     page.get_by_role("region", name="Result").locator("summary").click()
     expect(page.get_by_role("region", name="Result").locator("pre")).to_contain_text("probabilities")
+
+
+def test_tensors_that_are_too_many_to_be_shown_are_named_with_their_size(service, open_page):
+    entry = {
+        "name": "y",
+        "datatype": "UINT8",
+        "shape": [2, 50_000],
+        "parameters": {"binary_data_size": 100_000},
+    }
+    stored = write_envelope({"outputs": [entry]}, [bytes(100_000)])
+    with service.server.client() as client:
+        client.mset({"job:tensors:status": "completed", "job:tensors:result": stored})
+    result = open_page(service, "#/job/tensors").get_by_role("region", name="Result")
+    expect(result.locator("p").first).to_have_text("y UINT8 [2, 50000] 97.7 KiB")
 
 
 def test_lost_connection_is_said_and_the_page_comes_back_by_itself(service, open_page):

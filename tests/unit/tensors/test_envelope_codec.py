@@ -1,13 +1,18 @@
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inferq.errors import InvalidInputError
+from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.envelope import write_envelope
 from inferq.tensors.envelope_codec import read_data, read_outputs
 from inferq.tensors.values import ListedTensor, MediaFile, RawTensor
 from tests.unit.tensors.arrays import save
+from tests.unit.tensors.strategies import make_document
 
 X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}
 
@@ -82,6 +87,34 @@ def test_outputs_that_are_no_list_of_names_are_refused(outputs):
 )
 def test_head_that_is_no_request_is_refused_with_the_reason(entry, reason):
     assert reason in refusal(entry, data=bytes(8))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*X, "data"]), inner, max_size=4)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*X, "data", "x"]), JSON), st.binary(max_size=9), st.data())
+def test_nothing_else_than_a_refusal_comes_of_any_head(changes, data, draw):
+    kept = draw.draw(st.sets(st.sampled_from([*X])))
+    entry = {"name": "x0"} | {name: X[name] for name in kept - {"name"}} | changes
+    validator = DataValidator(make_document(("FP32", [-1, 2])))
+    for head in ({"inputs": [entry]}, {"inputs": changes}, changes):
+        with suppress(InvalidInputError):
+            found = validator.validate_inputs(read_data(write_envelope(head, [data])))
+            assert found == {} or "x0" in found
+
+
+@given(st.binary(max_size=80))
+def test_nothing_else_than_a_refusal_comes_of_any_bytes(noise):
+    payload = write_envelope({"inputs": [X]}, [bytes(8)])
+    for damaged in (payload[:8] + noise, noise + payload[len(noise) :], payload[: len(noise)] + noise):
+        with suppress(InvalidInputError):
+            read_data(damaged)
 
 
 def test_input_that_comes_twice_is_refused():
