@@ -443,7 +443,7 @@ class TestSweep:
 
 
 async def test_claim_is_bounded_by_what_lies_in_the_store(producer, consumer, redis_client):
-    large = b"\x93NUMPY" + bytes(12 * 1024 * 1024)
+    large = b"\x93NUMPY" + bytes(6 * 1024 * 1024)
     ids = [await producer.submit(Submission("iris", large if number else LONG)) for number in range(5)]
     [failed] = consumer.claim(1)
     consumer.finish([Outcome(failed, error=ModelError("No."))])
