@@ -27,6 +27,7 @@ PRINTED = {
     "quickstart.ja.md": ["setosa", "virginica", "data[0] has 3 values"],
     "guides/own-model.md": ['"outputs":{"y":[[2.0,3.0],[4.0,5.0]]}', '"unavailable":{}'],
     "guides/batching.md": ["setosa", "virginica", '"job_ids"'],
+    "guides/open-inference-protocol.md": ["[0 2]", ":0:setosa", "202 completed", "There is no model 'irsi'"],
     "guides/pictures-and-arrays.md": ["setosa", "[[0.9"],
     "guides/python-client.md": [
         *("[0, 2]", "completed", "['setosa', 'virginica']", "invalid-input"),

@@ -34,6 +34,7 @@ _LINKS = {
     "stream_tickets": "/stream-tickets",
     "metadata": "/metadata",
     "models": "/models",
+    "inference_protocol": "/v2",
     "health": "/health",
     "metrics": "/metrics",
     "documentation": "/docs",

@@ -18,7 +18,7 @@ from inferq.proxy.services.request_checks import RequestRules
 from inferq.queue import Submission
 from inferq.tensors.envelope import Envelope, write_begin, write_prefix
 from inferq.tensors.envelope_codec import read_values
-from inferq.tensors.file_types import FIRST_BYTES, MEDIA, detect_file_type
+from inferq.tensors.file_types import ENVELOPE, FIRST_BYTES, MEDIA, detect_file_type
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor
 from inferq.tensors.values import ITEM_BYTES
 
@@ -93,6 +93,7 @@ def check_inference(
         raise NoWorkerError(f"No worker has announced the model {name!r} yet. Start one and try again.")
     document = model.document
     check_version(document, version)
+    models.check_reads(name, ENVELOPE.media_type)
     if head_bytes == 0:
         head, payload, data = _wrap_raw(raw, document)
     else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import io
 import json
 import math
 import struct
@@ -10,6 +11,7 @@ import zlib
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.integration.proxy.routes.test_v2_models import expect_error
 from tests.integration.proxy.routes.v2_service import running_service
@@ -181,6 +183,28 @@ async def test_body_without_json_is_the_one_input(client):
     assert tensors == {"loud": struct.pack("<I", 4) + "犬!".encode()}
 
 
+async def test_picture_may_be_the_body_or_an_input(client):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (10, 20, 30)).save(file, "png")
+    for request in (
+        {"content": file.getvalue(), "headers": {HEAD: "0"}},
+        pack(
+            {
+                "inputs": [
+                    {
+                        "name": "image",
+                        "parameters": {"binary_data_size": file.tell(), "content_type": "image/png"},
+                    }
+                ],
+                "parameters": {"binary_data_output": True},
+            },
+            file.getvalue(),
+        ),
+    ):
+        _, tensors = unpack(await client.post(infer("colours"), **request))
+        assert np.frombuffer(*tensors.values(), np.float32).tolist() == [10, 20, 30]
+
+
 async def test_body_without_json_of_the_wrong_length_or_for_several_inputs_is_refused(client):
     for model, said in (("imputer", "has 16"), ("two", "2 inputs"), ("copy", "shape [1, 4]")):
         answer = await client.post(infer(model), content=b"x" * 17, headers={HEAD: "0"})
@@ -334,6 +358,10 @@ async def test_client_that_prefers_not_to_wait_gets_a_ticket(client):
     assert answer.headers["location"] == f"/job/{answer.json()['job_id']}"
     job = (await client.get(f"{answer.headers['location']}?wait=20")).json()
     assert job["result"]["outputs"] == {"y": X.tolist()}
+    kept = await client.get(
+        f"{answer.headers['location']}/result", headers={"accept": "application/octet-stream"}
+    )
+    assert unpack(kept)[1] == {"y": X.tobytes()}
     answer = await client.post(infer("copy"), json=request, headers={"prefer": "respond-async, wait=20"})
     assert (answer.status_code, answer.json()["model_name"]) == (200, "copy")
 

@@ -19,8 +19,12 @@ MODELS = {
     "slow": onnx_models.write_slow_echo,
     "imputer": onnx_models.write_imputer,
     "pets": onnx_models.write_text_labels,
+    "colours": onnx_models.write_image,
 }
-LABELS = 'class_names = ["cat", "dog"]\n'
+CONFIGS = {
+    "pets": 'class_names = ["cat", "dog"]\n',
+    "colours": '[image]\nsize = [4, 4]\nresize = "stretch"\nlayout = "NCHW"\ncolor = "RGB"\n',
+}
 
 
 @contextmanager
@@ -30,7 +34,8 @@ def running_service(redis_server, folder, **settings):
         client.flushall()
     for name, write in MODELS.items():
         write(folder / name)
-    (folder / "pets" / "model.toml").write_text(LABELS)
+    for name, text in CONFIGS.items():
+        (folder / name / "model.toml").write_text(text)
     worker = WorkerProcess(redis_server.url, models_dir=folder, max_attempts=1)
     try:
         with serving(Settings(redis_url=redis_server.url, **settings)) as proxy:
