@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from importlib.metadata import version
 
+from inferq.doctor.blob_checks import check_blob_store, check_sharing
 from inferq.doctor.finding import Finding, fail, ok
 from inferq.doctor.model_checks import check_announced, check_repository, check_restart
 from inferq.doctor.proxy_checks import check_proxy
@@ -43,11 +44,15 @@ def diagnose(**overrides: object) -> Iterator[Finding]:
     yield from check_webhooks(settings)
     versions, found = check_repository(settings)
     yield from found
-    yield from asyncio.run(_check_redis(settings, own_version, versions))
+    store_id, found = check_blob_store(settings)
+    yield from found
+    yield from asyncio.run(_check_redis(settings, own_version, versions, store_id))
     yield from check_proxy(settings, own_version)
 
 
-async def _check_redis(settings: Settings, own_version: str, versions: dict[str, str]) -> list[Finding]:
+async def _check_redis(
+    settings: Settings, own_version: str, versions: dict[str, str], store_id: str
+) -> list[Finding]:
     """Checks the server, and what the workers have written there."""
     try:
         producer = Producer.from_settings(settings)
@@ -58,7 +63,7 @@ async def _check_redis(settings: Settings, own_version: str, versions: dict[str,
         report = await producer.read_server_report()
         found = [ok(REACHED, f"{report.name} at {where} answers."), *check_server(report, settings)]
         found += await _check_writes(producer, is_fit=not (report.faults or report.is_replica))
-        return found + await _check_queues(producer, settings, own_version, versions)
+        return found + await _check_queues(producer, settings, own_version, versions, store_id)
     except RedisUnavailableError as error:
         remedy = (
             "Start it, or correct INFERQ_REDIS_URL (--redis-url; inferq up prints that of its own server)."
@@ -69,7 +74,7 @@ async def _check_redis(settings: Settings, own_version: str, versions: dict[str,
 
 
 async def _check_queues(
-    producer: Producer, settings: Settings, own_version: str, versions: dict[str, str]
+    producer: Producer, settings: Settings, own_version: str, versions: dict[str, str], store_id: str
 ) -> list[Finding]:
     """Checks workers, models and jobs; another program may have written over their keys."""
     try:
@@ -80,6 +85,7 @@ async def _check_queues(
     unavailable = find_unavailable(stats.workers)
     return [
         *check_workers(stats, last, own_version, settings),
+        *check_sharing(settings, store_id, stats.workers),
         *check_queues(stats.models),
         *check_announced(sorted(announced), stats.workers, unavailable, settings),
         *check_restart(versions, stats.workers, socket.gethostname()),

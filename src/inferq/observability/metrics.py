@@ -121,6 +121,13 @@ QUEUE_BYTES = MetricDefinition("inferq_queue_bytes", "gauge", (), "Data of all j
 QUEUE_BYTES_LIMIT = MetricDefinition(
     "inferq_queue_limit_bytes", "gauge", (), "How much that may be; absent where there is no limit."
 )
+BLOBS = MetricDefinition(
+    "inferq_blob_files", "gauge", (), "Blobs that the latest sweep has met; absent without a blob store."
+)
+BLOB_BYTES = MetricDefinition("inferq_blob_bytes", "gauge", (), "How many bytes these have.")
+BLOB_FREE_BYTES = MetricDefinition(
+    "inferq_blob_free_bytes", "gauge", (), "Free space of the blob store's disk; absent without a store."
+)
 DEAD_LETTERS = MetricDefinition(
     "inferq_dead_letters", "gauge", _OF_MODEL, "Failed jobs that can still be read and retried."
 )
@@ -183,6 +190,7 @@ WORKER_JOBS_HELD = MetricDefinition(
 
 SERVICE_METRICS = (
     *(REDIS_UP, REDIS_MEMORY, REDIS_MEMORY_LIMIT, QUEUE_BYTES, QUEUE_BYTES_LIMIT),
+    *(BLOBS, BLOB_BYTES, BLOB_FREE_BYTES),
     *(JOBS_SUBMITTED, JOBS_ENDED, JOBS, DEAD_LETTERS, USER_RETRIES),
     *(OLDEST_WAIT, WAIT, RUN, TOTAL, BATCH, MODEL_RUN_SECONDS, WORKERS),
     *(RETRIES, LEASES_LAPSED, RECOVERED, LATE_FINISHES, STALE_FINISHES),

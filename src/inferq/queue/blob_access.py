@@ -38,6 +38,14 @@ class BlobAccess:
             self._fault = error.message
             return ""
 
+    def measure_free_bytes(self) -> int | None:
+        """Returns what the store has room for; None where there is no store, or none with an end."""
+        try:
+            space = self.store.measure_space() if self.store else None
+        except StoreUnavailableError:
+            return None
+        return None if space is None else space.free_bytes
+
     def takes(self, job_id: str, payload: Buffer) -> bool:
         """Whether a payload belongs into the store."""
         return self.store is not None and len(payload) > self._longest_in_redis and has_storable_id(job_id)

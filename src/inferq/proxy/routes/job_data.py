@@ -28,6 +28,7 @@ def _make_answers() -> Answers:
     }
     add_not_found(answers, ErrorKind.JOB_NOT_FOUND, _EXAMPLE_PATH)
     add_problem(answers, ErrorKind.REDIS_UNAVAILABLE, _EXAMPLE_PATH)
+    add_problem(answers, ErrorKind.STORE_UNAVAILABLE, _EXAMPLE_PATH)
     return answers
 
 

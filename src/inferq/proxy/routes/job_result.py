@@ -71,6 +71,7 @@ def _make_answers() -> Answers:
         ErrorKind.RESULT_DELETED,
         ErrorKind.OVERLOADED,
         ErrorKind.REDIS_UNAVAILABLE,
+        ErrorKind.STORE_UNAVAILABLE,
     ):
         add_problem(answers, kind, _EXAMPLE_PATH)
     return answers

@@ -39,6 +39,7 @@ JobId = Annotated[str, Path(description="What POST /predict answered.")]
         ErrorKind.JOB_NOT_FOUND,
         ErrorKind.INVALID_INPUT,
         ErrorKind.REDIS_UNAVAILABLE,
+        ErrorKind.STORE_UNAVAILABLE,
     ),
     openapi_extra={"parameters": [_WAIT]},
 )

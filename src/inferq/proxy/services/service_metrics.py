@@ -25,6 +25,13 @@ def describe_service(queue: QueueMetrics, memory: ServerMemory) -> Iterator[Read
     yield Reading(metrics.QUEUE_BYTES, (), queue.held_bytes)
     if queue.most_held_bytes is not None:
         yield Reading(metrics.QUEUE_BYTES_LIMIT, (), queue.most_held_bytes)
+    for metric, number in (
+        (metrics.BLOBS, queue.blobs),
+        (metrics.BLOB_BYTES, queue.blob_bytes),
+        (metrics.BLOB_FREE_BYTES, queue.blob_free_bytes),
+    ):
+        if number is not None:
+            yield Reading(metric, (), number)
     for state, count in queue.webhooks.items():
         metric = metrics.WEBHOOKS if state == "pending" else metrics.WEBHOOKS_ENDED
         yield Reading(metric, (state,), count)

@@ -1,11 +1,13 @@
 """Everything that Redis counts of the cluster, in one round trip: jobs, runs, workers, webhooks."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from inferq.jobs import Priority, WorkerInfo
+from inferq.queue.blob_access import BlobAccess
 from inferq.queue.inspection.stats import count_serving, decode_workers
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
@@ -87,6 +89,9 @@ class QueueMetrics:
             all workers, each of which knows its own.
         held_bytes: Bytes of data that the jobs have that have not ended.
         most_held_bytes: How many these may be; None if there is no limit, or it is not known yet.
+        blobs: How many blobs the latest sweep has met; None where none has been made of late.
+        blob_bytes: How many bytes these have; likewise.
+        blob_free_bytes: Free space of the blob store's disk; None where there is none.
     """
 
     models: dict[str, ModelMetrics]
@@ -95,21 +100,25 @@ class QueueMetrics:
     open_circuits: int
     held_bytes: int
     most_held_bytes: int | None
+    blobs: int | None = None
+    blob_bytes: int | None = None
+    blob_free_bytes: int | None = None
 
 
-async def read_metrics(redis: BoundedRedis, server: ServerCheck) -> QueueMetrics:
+async def read_metrics(redis: BoundedRedis, server: ServerCheck, blobs: BlobAccess) -> QueueMetrics:
     """Reads all metrics. The cost follows the number of models and workers, not that of jobs.
 
     Args:
         redis: The server.
         server: Knows its limits.
+        blobs: The blob store.
 
     Raises:
         RedisUnavailableError: Redis does not answer in time.
     """
     most_held_bytes = await server.read_held_bytes()
     async with redis.limit_time():
-        models, reports, pending, settled, held_bytes = await redis.run(
+        models, reports, pending, settled, held_bytes, usage = await redis.run(
             ScriptCall(scripts.METRICS, [redis.keys.models], [])
         )
     workers = decode_workers(reports)
@@ -128,7 +137,14 @@ async def read_metrics(redis: BoundedRedis, server: ServerCheck) -> QueueMetrics
         open_circuits=sum(worker.open_circuits for worker in workers),
         held_bytes=held_bytes,
         most_held_bytes=most_held_bytes,
+        blobs=_parse_number(usage.partition(b" ")[0]),
+        blob_bytes=_parse_number(usage.partition(b" ")[2]),
+        blob_free_bytes=await asyncio.to_thread(blobs.measure_free_bytes) if blobs.store else None,
     )
+
+
+def _parse_number(text: bytes) -> int | None:
+    return int(text) if text.isdigit() else None
 
 
 def _make_metrics(numbers: list[Any], workers: int) -> ModelMetrics:

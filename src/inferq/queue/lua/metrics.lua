@@ -9,7 +9,8 @@
 --            its counts, and µs that the jobs of each owner ran; its histograms or false},
 --           {for each worker: id, its report as names and values},
 --           ended jobs whose end is to be reported, and as names and values how many reports came to which end,
---           bytes of data that jobs have which have not ended}
+--           bytes of data that jobs have which have not ended,
+--           '' or how many blobs, and bytes of them, the latest sweep has found}
 
 --- @include "base"
 --- @include "clock"
@@ -37,4 +38,5 @@ for i, model in ipairs(models) do
     read_safely('HGETALL', queue .. ':owners') or {}, read_safely('GET', queue .. ':histograms')}
 end
 return {models, read_workers(now), read_safely('ZCARD', prefix .. 'webhooks') or 0,
-  read_safely('HGETALL', prefix .. 'webhooks:counts') or {}, read_held_bytes()}
+  read_safely('HGETALL', prefix .. 'webhooks:counts') or {}, read_held_bytes(),
+  read_safely('GET', prefix .. 'blobs:usage') or ''}

@@ -91,7 +91,7 @@ class Producer:
         self.read_error_groups = ErrorGrouping(self.redis, self.jobs).read_groups
         self.read_stats = partial(read_stats, self.redis)
         self.read_memory = partial(read_memory, self.redis)
-        self.read_metrics = partial(read_metrics, self.redis, server)
+        self.read_metrics = partial(read_metrics, self.redis, server, blobs)
         self.read_history = partial(read_history, self.redis)
         self.read_models = registry.read_models
         self.read_models_with_jobs = registry.read_models_with_jobs

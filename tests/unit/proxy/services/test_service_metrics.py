@@ -38,6 +38,9 @@ QUEUE = QueueMetrics(
     open_circuits=28,
     held_bytes=29,
     most_held_bytes=30,
+    blobs=33,
+    blob_bytes=34,
+    blob_free_bytes=35,
 )
 MEMORY = ServerMemory(31, 32)
 EXPECTED = {
@@ -84,6 +87,9 @@ EXPECTED = {
     "inferq_circuit_breakers_open": {(): 28},
     "inferq_queue_bytes": {(): 29},
     "inferq_queue_limit_bytes": {(): 30},
+    "inferq_blob_files": {(): 33},
+    "inferq_blob_bytes": {(): 34},
+    "inferq_blob_free_bytes": {(): 35},
 }
 
 
@@ -102,9 +108,13 @@ def test_every_number_has_its_metric():
 
 
 def test_limits_that_do_not_exist_are_left_out():
-    unlimited = read(replace(QUEUE, most_held_bytes=None), ServerMemory(31, None))
+    nothing = {"most_held_bytes": None, "blobs": None, "blob_bytes": None, "blob_free_bytes": None}
+    unlimited = read(replace(QUEUE, **nothing), ServerMemory(31, None))
     left_out = EXPECTED.keys() - unlimited.keys()
-    assert left_out == {"inferq_redis_memory_limit_bytes", "inferq_queue_limit_bytes"}
+    assert left_out == {
+        *("inferq_redis_memory_limit_bytes", "inferq_queue_limit_bytes"),
+        *("inferq_blob_files", "inferq_blob_bytes", "inferq_blob_free_bytes"),
+    }
 
 
 def test_model_without_waiting_jobs_has_an_oldest_wait_of_zero():
