@@ -27,6 +27,7 @@ from inferq.tensors.input_validator import InputValidator
 from inferq.tensors.input_values import is_base64_object, unwrap
 from inferq.tensors.media_inputs import check_media_input, find_media_input
 from inferq.tensors.nested_arrays import describe, quote
+from inferq.tensors.number_text import LEAST_BYTES
 from inferq.tensors.signature import Datatype, ModelDocument
 from inferq.tensors.values import MediaFile, RawTensor, count_rows
 
@@ -94,6 +95,22 @@ class DataValidator:
         if self._document.batched and len(self._required) > 1:
             self._check_same_rows(named)
         return named
+
+    def read_numbers(self, text: bytes) -> dict[str, RawTensor] | None:
+        """Reads and checks data that is long JSON, in a third of the time.
+
+        Args:
+            text: JSON, UTF-8.
+
+        Returns:
+            The value of the only input that is required, by its name; None where the text is anything but
+            numbers that fit: then parse it, and call `validate_inputs`.
+        """
+        if len(text) < LEAST_BYTES or len(self._required) != 1:
+            return None
+        [name] = self._required
+        value = self._inputs[name].read_numbers(text, self._max_rows)
+        return None if value is None else {name: value}
 
     @property
     def joins_rows(self) -> bool:

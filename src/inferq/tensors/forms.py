@@ -11,6 +11,7 @@ from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.envelope import HEAD_START, is_envelope, read_head, read_lengths
 from inferq.tensors.file_types import FileType, detect_file_type
 from inferq.tensors.file_values import read_file
+from inferq.tensors.number_text import LEAST_BYTES
 from inferq.tensors.values import Buffer
 
 
@@ -84,7 +85,9 @@ def read_inputs(payload: Buffer, validator: DataValidator) -> dict[str, Any]:
     Raises:
         InvalidInputError: It cannot be read, or does not fit the signature.
     """
-    return validator.validate_inputs(detect_form(payload).read_data(payload))
+    form = detect_form(payload)
+    numbers = validator.read_numbers(bytes(payload)) if form is JSON else None
+    return validator.validate_inputs(form.read_data(payload)) if numbers is None else numbers
 
 
 def read_output_names(payload: Buffer) -> tuple[str, ...]:
@@ -102,7 +105,12 @@ def read_output_names(payload: Buffer) -> tuple[str, ...]:
 
 
 def read_rows(payloads: Sequence[bytes], validator: DataValidator) -> tuple[list[Any], list[int]] | None:
-    """Reads the data of several jobs of one form in one pass; see `json_codec.read_rows`."""
+    """Reads the data of several jobs of one form in one pass; see `json_codec.read_rows`.
+
+    Long data is better read one by one.
+    """
     if not validator.joins_rows or detect_form(payloads[0]) is not JSON:
+        return None
+    if max(map(len, payloads)) >= LEAST_BYTES:
         return None
     return json_codec.read_rows(payloads, validator)

@@ -11,6 +11,7 @@ from pydantic_core import ValidationError
 from inferq.errors import InvalidInputError
 from inferq.tensors.array_schemas import make_array_validator, make_float_schema, make_value_schema
 from inferq.tensors.nested_arrays import describe, measure
+from inferq.tensors.number_text import read_numbers
 from inferq.tensors.raw_tensors import MOST_AXES, check_tensor, name_numpy_type
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor, shape_fits
 from inferq.tensors.values import RawTensor
@@ -99,6 +100,16 @@ class InputValidator:
                 f"{self._shape}{self._list_features(len(self._shape) - 1)}, -1 for any length.{remedy}"
             )
         check_tensor(value, where)
+
+    def read_numbers(self, text: bytes, max_rows: int | None) -> RawTensor | None:
+        """Reads a value from JSON that holds numbers which fit, and nothing else; see `number_text`."""
+        if self._tensor.is_unranked:
+            return None
+        value = read_numbers(text, self._tensor.datatype)
+        if value is None or not shape_fits(value.shape, self._shape):
+            return None
+        has_rows = self._shape[:1] == [-1]
+        return None if has_rows and max_rows is not None and value.shape[0] > max_rows else value
 
     def is_valid(self, value: object) -> bool:
         """Whether a value is certainly valid; some valid values are only recognized by `validate`."""

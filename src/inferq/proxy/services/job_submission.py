@@ -15,7 +15,7 @@ from inferq.jobs import IDEMPOTENCY_KEY
 from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.proxy.services.known_models import KnownModels
 from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
-from inferq.proxy.services.request_checks import RequestCheck, check_in_process
+from inferq.proxy.services.request_checks import RequestCheck, check_in_process, restore_data
 from inferq.queue import Idempotency, Submission
 from inferq.tensors.values import Buffer
 
@@ -40,7 +40,11 @@ async def run_check[T](
     rules, owner = services.request_rules, get_owner(connection) or ""
     if is_quick or len(raw) <= LONGEST_ON_LOOP_BYTES:
         return check(raw, rules, models, owner)
-    return await services.process_pool.call(check_in_process, check, raw, rules, models.to_message(), owner)
+    outcome: T = await services.process_pool.call(
+        check_in_process, check, raw, rules, models.to_message(), owner
+    )
+    restore_data(outcome, raw)
+    return outcome
 
 
 async def read_models(connection: HTTPConnection) -> KnownModels:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from inferq.errors import InferqError, InvalidInputError
 from inferq.proxy.http.batch_body import name_job, parse_batch
+from inferq.proxy.http.data_slice import slice_body
 from inferq.proxy.http.predict_body import (
     PredictBody,
     count_strings,
@@ -20,6 +21,7 @@ from inferq.proxy.http.predict_body import (
 )
 from inferq.proxy.http.predict_query import find_misplaced_member
 from inferq.proxy.services.known_models import KnownModels, KnownModelsMessage
+from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
 from inferq.queue import Submission
 from inferq.tensors import json_codec
 from inferq.tensors.file_types import ENVELOPE
@@ -105,10 +107,41 @@ def check_predict(
         owner: See there.
         query: What `read_query` returned: it may name the model where the body does not.
     """
+    if len(raw) > LONGEST_ON_LOOP_BYTES:
+        submission = _check_numbers(raw, rules, models, owner, query)
+        if submission is not None:
+            return submission
     body = parse_predict_body(raw, rules.max_run_timeout_seconds, rules.webhook_rules, rules.job_ttl_seconds)
     if query:
         _add_query(body, query)
     return _check_data(body, rules, models, owner)
+
+
+def _check_numbers(
+    raw: bytes, rules: RequestRules, models: KnownModels, owner: str, query: dict[str, Any] | None
+) -> Submission | None:
+    """Checks a long body whose data is an array of numbers, without parsing that into objects.
+
+    Returns:
+        The submission, whose data is a view of the body; None where the body is unusual, or wrong in
+        whatever way: then it has to be parsed.
+    """
+    sliced = slice_body(raw)
+    if sliced is None:
+        return None
+    try:
+        body = parse_predict_body(
+            sliced.rest, rules.max_run_timeout_seconds, rules.webhook_rules, rules.job_ttl_seconds
+        )
+        if query:
+            _add_query(body, query)
+        name = body.model if body.model is not None else models.default_name
+        model = models.find(name)
+    except InferqError:
+        return None
+    if model is None or model.validator.read_numbers(raw[sliced.data]) is None:
+        return None
+    return make_submission(body, name, owner, memoryview(raw)[sliced.data])
 
 
 def check_batch(raw: bytes, rules: RequestRules, models: KnownModels, owner: str) -> list[Submission]:
@@ -142,11 +175,32 @@ def check_message(raw: bytes, rules: RequestRules, models: KnownModels, owner: s
 def check_in_process[T](
     check: RequestCheck[T], raw: bytes, rules: RequestRules, models: KnownModelsMessage, owner: str
 ) -> T:
-    """Calls one of the checks in a process of the pool, which is sent the models as a message."""
-    return check(raw, rules, KnownModels.from_message(models, rules.max_rows), owner)
+    """Calls one of the checks in a process of the pool, which is sent the models as a message.
+
+    Data that is a view of the body is not sent back: `restore_data` takes it out again.
+    """
+    outcome = check(raw, rules, KnownModels.from_message(models, rules.max_rows), owner)
+    if isinstance(outcome, Submission) and isinstance(outcome.data, memoryview):
+        outcome.data = b""
+    return outcome
 
 
-def make_submission(body: PredictBody, model: str, owner: str, payload: bytes | None = None) -> Submission:
+def restore_data(outcome: object, raw: bytes) -> None:
+    """Gives what `check_in_process` returned the data that it did not send.
+
+    Args:
+        outcome: What it returned.
+        raw: The body that it was sent.
+    """
+    if isinstance(outcome, Submission) and not outcome.data:
+        sliced = slice_body(raw)
+        assert sliced is not None  # noqa: S101 - only such a body is checked without its data
+        outcome.data = memoryview(raw)[sliced.data]
+
+
+def make_submission(
+    body: PredictBody, model: str, owner: str, payload: bytes | memoryview | None = None
+) -> Submission:
     """Makes what the queue stores of a request whose data fits.
 
     Args:
