@@ -32,6 +32,7 @@ PRINTED = {
     "guides/python-client.md": [
         *("[0, 2]", "completed", "['setosa', 'virginica']", "invalid-input"),
         *("ends: ", "workers needed: ", "would be tried again: 0"),
+        "probabilities float32 (2, 3)",
     ],
     "operations/metrics.md": ["inferq_redis_up 1.0", 'http_route="/'],
     "guides/other-languages.md": ['"class_name":"virginica"', '"result":[1, 2, 3]'],

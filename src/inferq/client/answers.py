@@ -22,11 +22,14 @@ _ERRORS: dict[str, type[InferqError]] = {
         errors.UnknownModelError,
         errors.BodyTooLargeError,
         errors.UnsupportedEncodingError,
+        errors.UnsupportedMediaTypeError,
         errors.RequestTimeoutError,
         errors.OverloadedError,
         errors.JobNotFoundError,
         errors.UnauthorizedError,
         errors.JobStateError,
+        errors.ResultDeletedError,
+        errors.NotAcceptableError,
         errors.IdempotencyConflictError,
         errors.QueueFullError,
         errors.ExpiresTooSoonError,
@@ -57,15 +60,15 @@ def has_ended(view: View) -> bool:
     return view["status"] in ("completed", "failed")
 
 
-def get_result(view: View) -> Any:  # noqa: ANN401 - as the model gives it
-    """Returns the result of an ended job.
+def check_completed(view: View) -> View:
+    """Returns an ended job that has completed.
 
     Raises:
         JobFailedError: It has failed.
     """
     if view["status"] == "failed":
         raise JobFailedError(view)
-    return view["result"]
+    return view
 
 
 def is_transient(answer: httpx.Response | httpx.TransportError | None) -> bool:

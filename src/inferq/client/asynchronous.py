@@ -1,20 +1,22 @@
 """The client for programs that run on asyncio."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any, Self
 
 import httpx
 
 from inferq.client import requests
-from inferq.client.answers import View, get_result
+from inferq.client.answers import View, check_completed
 from inferq.client.async_job import AsyncJob
 from inferq.client.base_client import BaseClient
+from inferq.client.download import open_download
 from inferq.client.event_source import EventSource
 from inferq.client.job_batches import JobBatches
 from inferq.client.job_body import JobOptions
 from inferq.client.job_search import JobSearch, change_jobs, read_errors, read_page
+from inferq.client.media import FileOnDisk
 from inferq.client.paths import make_model_path, make_queue_path
 from inferq.client.progress import show_progress
 from inferq.client.steps import Call, Pause, Steps
@@ -63,8 +65,20 @@ class AsyncClient(BaseClient):
             return result
 
     async def _send(self, call: Call) -> httpx.Response | httpx.TransportError:
+        arguments = self._request_arguments(call)
+        if isinstance(call.body, FileOnDisk):
+            arguments["content"] = _iterate_in_thread(call.body.read_parts())
         try:
-            return await self._http.request(**self._request_arguments(call))
+            if call.save_to is None:
+                return await self._http.request(**arguments)
+            async with self._http.stream(**arguments) as answer:
+                if answer.is_success:
+                    with open_download(call.save_to) as file:
+                        async for part in answer.aiter_bytes():
+                            await asyncio.to_thread(file.write, part)
+                else:
+                    await answer.aread()
+                return answer
         except httpx.TransportError as error:
             return error
 
@@ -83,7 +97,8 @@ class AsyncClient(BaseClient):
         """Submits data and returns at once.
 
         Args:
-            data: Rows as nested lists, a NumPy array or a data frame; or a dict of named inputs.
+            data: Rows as nested lists, an array or a data frame; the `Path` or the bytes of a picture, a WAV
+                file, .npy or .npz; an image of Pillow; or a dict of named inputs.
             model: Name of the model; the service's default if left out.
             timeout: Longest run, s; the model's own if left out.
             priority: `high`, `normal` or `low`.
@@ -118,19 +133,28 @@ class AsyncClient(BaseClient):
         ids = await self.run(batches.submit_all())
         return [AsyncJob(self, job_id) for job_id in ids]
 
-    async def predict(self, data: Any, *, wait_timeout: float | None = None, **options: Any) -> Any:  # noqa: ANN401
+    async def predict(
+        self,
+        data: Any,  # noqa: ANN401 - whatever users hold
+        *,
+        wait_timeout: float | None = None,
+        as_arrays: bool = False,
+        **options: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401 - as the model gives it
         """Submits data, waits, and returns what the model gave.
 
         Args:
             data: See `submit`.
             wait_timeout: Longest wait, s; None for ever.
+            as_arrays: Whether to return a dict of NumPy arrays by the names of the outputs, rather than JSON.
             **options: See `submit`.
 
         Raises:
             JobFailedError: The job has failed.
             NotEndedError: The time was up; the job goes on.
         """
-        return await (await self.submit(data, **options)).result(wait_timeout)
+        job = await self.submit(data, **options)
+        return await (job.result_arrays(wait_timeout) if as_arrays else job.result(wait_timeout))
 
     async def map(
         self,
@@ -156,7 +180,8 @@ class AsyncClient(BaseClient):
             while views := await self.run(batches.wait_for_batch()):
                 for view in views:
                     advance()
-                    yield get_result(view)
+                    done = check_completed(view)
+                    yield await self.run(requests.read_whole_result(done, self.retries))
 
     async def job(self, job_id: str) -> AsyncJob:
         """Reads a job.
@@ -291,3 +316,9 @@ class AsyncClient(BaseClient):
                         return
         except httpx.TransportError as error:
             source.fail(error)
+
+
+async def _iterate_in_thread(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yields what an iterator does that reads from a disk."""
+    while part := await asyncio.to_thread(next, parts, b""):
+        yield part

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from inferq.client.arrays import stack_columns
 from inferq.client.encoding import simplify, widen_floats
 from inferq.errors import InvalidInputError
 
@@ -64,6 +65,26 @@ def fit(data: Any, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatev
     return {
         name: fit(one, parts[name]) if name in parts and has_names(one) else one for name, one in data.items()
     }
+
+
+def fit_array(data: Any, document: Mapping[str, Any]) -> Any | None:  # noqa: ANN401 - an array of NumPy
+    """Brings columns of numbers into one array of rows; None where that cannot be done.
+
+    Args:
+        data: Data for which `has_names` is true.
+        document: The model's document.
+
+    Raises:
+        InvalidInputError: The names contradict the model's.
+    """
+    frame = Frame([str(name) for name in data], list(data.values())) if _are_columns(data) else None
+    frame = frame or _read_table(data)
+    inputs = document["inputs"]
+    if frame is None or len(inputs) != 1 or frame.names == [inputs[0]["name"]]:
+        return None
+    positions = _find_positions(frame.names, len(frame.columns), document)
+    rows = stack_columns([frame.columns[position] for position in positions])
+    return rows[:, 0] if rows is not None and len(inputs[0]["shape"]) == 1 == rows.shape[1] else rows
 
 
 def arrange(frame: Frame, document: Mapping[str, Any], read: Reader) -> Any:  # noqa: ANN401 - JSON

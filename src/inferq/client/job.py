@@ -1,10 +1,12 @@
 """A job in the hands of an ordinary program: what can be done with it."""
 
 from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 from inferq.client import requests
-from inferq.client.answers import View, get_result
+from inferq.client.answers import View, check_completed
 from inferq.client.base_job import BaseJob
 from inferq.client.job_wait import wait_for_end
 from inferq.client.steps import Steps
@@ -52,7 +54,9 @@ class Job(BaseJob):
         return self
 
     def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as the model gives it
-        """Waits until the job has ended, and returns what the model gave.
+        """Waits until the job has ended, and returns what the model gave, as JSON has it.
+
+        A large result of arrays is read only here, and as JSON takes long; see `result_arrays`.
 
         Args:
             timeout: Longest wait, s; None for ever.
@@ -61,7 +65,41 @@ class Job(BaseJob):
             JobFailedError: The job has failed.
             NotEndedError: The time was up.
         """
-        return get_result(self.wait(timeout).view)
+        view = check_completed(self.wait(timeout).view)
+        return self._client.run(requests.read_whole_result(view, self._client.retries))
+
+    def result_arrays(self, timeout: float | None = None) -> dict[str, Any]:
+        """Waits until the job has ended, and returns the outputs of the model as arrays of NumPy, by name.
+
+        Args:
+            timeout: Longest wait, s; None for ever.
+
+        Raises:
+            JobFailedError: The job has failed.
+            NotEndedError: The time was up.
+            NotAcceptableError: The result has no arrays, as that of a classifier whose data was JSON.
+        """
+        check_completed(self.wait(timeout).view)
+        return self._client.run(requests.read_arrays(self.id, self._client.retries))
+
+    def save_result(
+        self, path: str | PathLike[str], *, output: str | None = None, timeout: float | None = None
+    ) -> None:
+        """Waits until the job has ended, and writes its result to a file while it comes.
+
+        Args:
+            path: The file. Its name says the form: `.npy` (one output), `.npz`, `.json`, or `.bin` for the
+                binary answer of the Open Inference Protocol.
+            output: Name of the only output to save; all if left out.
+            timeout: Longest wait, s; None for ever.
+
+        Raises:
+            JobFailedError: The job has failed.
+            NotEndedError: The time was up.
+            NotAcceptableError: The result cannot be had in that form.
+        """
+        check_completed(self.wait(timeout).view)
+        self._client.run(requests.save_result(self.id, Path(path), output, self._client.retries))
 
     def cancel(self) -> Self:
         """Cancels the job: a waiting one never runs, a running one is stopped.

@@ -2,16 +2,27 @@
 
 import re
 import secrets
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from inferq.client.answers import View, make_error, read_json
-from inferq.client.job_body import JobOptions, ServiceCache, write_job_body
+from inferq.client.arrays import read_result_arrays
+from inferq.client.job_body import JobOptions, ServiceCache, make_job_call
 from inferq.client.paths import make_job_path
 from inferq.client.steps import Call, Steps, ask, make_call
-from inferq.errors import ErrorKind, InvalidInputError, JobStateError
+from inferq.errors import ErrorKind, InvalidInputError, JobStateError, NotAcceptableError
 from inferq.jobs import IDEMPOTENCY_KEY
+from inferq.tensors.file_types import NPY, NPZ
+
+_RESULT_FORMS = {
+    ".npy": NPY.media_type,
+    ".npz": NPZ.media_type,
+    ".json": "application/json",
+    ".bin": "application/octet-stream",
+}
+"""In which form a result is saved, by the end of the file's name."""
 
 
 def submit(
@@ -31,9 +42,7 @@ def submit(
         raise InvalidInputError(
             "An idempotency key must be 1 to 255 visible ASCII characters, such as a UUID."
         )
-    headers = {"Idempotency-Key": key, **options.make_headers()}
-    body = yield from write_job_body(data, options, cache, retries)
-    call = Call("POST", "/predict", body, headers)
+    call = yield from make_job_call(data, options, key, cache, retries)
     return str((yield from ask(call, retries))["job_id"])
 
 
@@ -47,6 +56,49 @@ def read_job(job_id: str, retries: int, wait_seconds: float = 0.0) -> Steps[View
     path = make_job_path(job_id) + (f"?wait={wait_seconds:.3f}" if wait_seconds else "")
     view: View = yield from ask(Call("GET", path, waits_seconds=wait_seconds), retries)
     return view
+
+
+def read_whole_result(view: View, retries: int) -> Steps[Any]:
+    """Returns the result of a completed job, which is read from its link where the job has only that."""
+    result = view["result"]
+    path = make_job_path(view["job_id"], "/result")
+    if not isinstance(result, dict) or result.get("href") != path:
+        return result
+    return (yield from ask(Call("GET", path, headers={"Accept": "application/json"}), retries))
+
+
+def read_arrays(job_id: str, retries: int) -> Steps[dict[str, Any]]:
+    """Reads the result of a completed job as arrays.
+
+    Raises:
+        InvalidInputError: NumPy is not installed.
+        NotAcceptableError: It has labels, or is something else than arrays.
+    """
+    call = Call("GET", make_job_path(job_id, "/result"), headers={"Accept": "application/octet-stream"})
+    answer = yield from make_call(call, retries)
+    length = answer.headers.get("inference-header-content-length", "")
+    if not length.isdigit():
+        raise NotAcceptableError(f"The result of job {job_id!r} is no arrays: another program has stored it.")
+    return read_result_arrays(answer.content, int(length))
+
+
+def save_result(job_id: str, path: Path, output: str | None, retries: int) -> Steps[None]:
+    """Writes the result of a completed job to a file, in the form that the end of its name says.
+
+    Raises:
+        InvalidInputError: There is no such form, no such output, or the file cannot be written.
+        NotAcceptableError: The result cannot be had in that form.
+    """
+    media_type = _RESULT_FORMS.get(path.suffix.lower())
+    if media_type is None:
+        raise InvalidInputError(
+            f"{path} must end in one of {', '.join(_RESULT_FORMS)}: that says in which form the result is "
+            "saved."
+        )
+    query = "" if output is None else f"?{httpx.QueryParams({'output': output})}"
+    headers = {"Accept": media_type}
+    call = Call("GET", make_job_path(job_id, "/result") + query, headers=headers, save_to=path)
+    yield from make_call(call, retries)
 
 
 def read_health() -> Steps[View]:

@@ -6,11 +6,13 @@
 import random
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from inferq.client.answers import is_transient, make_error, read_json
+from inferq.client.media import FileOnDisk
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -23,18 +25,20 @@ class Call:
     Attributes:
         method: HTTP method.
         path: Path with query.
-        body: JSON; None for none.
+        body: JSON, or bytes of a type that `headers` names; a file is read while it is sent.
         headers: Further headers.
         is_safe: Whether it may be made again where no answer came.
         waits_seconds: How long the service may take on purpose.
+        save_to: File to write the body of a successful answer to, while it comes.
     """
 
     method: str
     path: str
-    body: bytes | None = None
+    body: bytes | FileOnDisk | None = None
     headers: dict[str, str] = field(default_factory=dict)
     is_safe: bool = True
     waits_seconds: float = 0.0
+    save_to: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

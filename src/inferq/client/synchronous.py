@@ -7,13 +7,15 @@ from typing import Any, Self
 import httpx
 
 from inferq.client import requests
-from inferq.client.answers import View, get_result
+from inferq.client.answers import View, check_completed
 from inferq.client.base_client import BaseClient
+from inferq.client.download import open_download
 from inferq.client.event_source import EventSource
 from inferq.client.job import Job
 from inferq.client.job_batches import JobBatches
 from inferq.client.job_body import JobOptions
 from inferq.client.job_search import JobSearch, change_jobs, read_errors, read_page
+from inferq.client.media import FileOnDisk
 from inferq.client.paths import make_model_path, make_queue_path
 from inferq.client.progress import show_progress
 from inferq.client.steps import Call, Pause, Steps
@@ -62,8 +64,20 @@ class Client(BaseClient):
             return result
 
     def _send(self, call: Call) -> httpx.Response | httpx.TransportError:
+        arguments = self._request_arguments(call)
+        if isinstance(call.body, FileOnDisk):
+            arguments["content"] = call.body.read_parts()
         try:
-            return self._http.request(**self._request_arguments(call))
+            if call.save_to is None:
+                return self._http.request(**arguments)
+            with self._http.stream(**arguments) as answer:
+                if answer.is_success:
+                    with open_download(call.save_to) as file:
+                        for part in answer.iter_bytes():
+                            file.write(part)
+                else:
+                    answer.read()
+                return answer
         except httpx.TransportError as error:
             return error
 
@@ -82,7 +96,8 @@ class Client(BaseClient):
         """Submits data and returns at once.
 
         Args:
-            data: Rows as nested lists, a NumPy array or a data frame; or a dict of named inputs.
+            data: Rows as nested lists, an array or a data frame; the `Path` or the bytes of a picture, a WAV
+                file, .npy or .npz; an image of Pillow; or a dict of named inputs.
             model: Name of the model; the service's default if left out.
             timeout: Longest run, s; the model's own if left out.
             priority: `high`, `normal` or `low`.
@@ -115,19 +130,28 @@ class Client(BaseClient):
         ids = self.run(batches.submit_all())
         return [Job(self, job_id) for job_id in ids]
 
-    def predict(self, data: Any, *, wait_timeout: float | None = None, **options: Any) -> Any:  # noqa: ANN401
+    def predict(
+        self,
+        data: Any,  # noqa: ANN401 - whatever users hold
+        *,
+        wait_timeout: float | None = None,
+        as_arrays: bool = False,
+        **options: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401 - as the model gives it
         """Submits data, waits, and returns what the model gave.
 
         Args:
             data: See `submit`.
             wait_timeout: Longest wait, s; None for ever.
+            as_arrays: Whether to return a dict of NumPy arrays by the names of the outputs, rather than JSON.
             **options: See `submit`.
 
         Raises:
             JobFailedError: The job has failed.
             NotEndedError: The time was up; the job goes on.
         """
-        return self.submit(data, **options).result(wait_timeout)
+        job = self.submit(data, **options)
+        return job.result_arrays(wait_timeout) if as_arrays else job.result(wait_timeout)
 
     def map(
         self,
@@ -153,7 +177,8 @@ class Client(BaseClient):
             while views := self.run(batches.wait_for_batch()):
                 for view in views:
                     advance()
-                    yield get_result(view)
+                    done = check_completed(view)
+                    yield self.run(requests.read_whole_result(done, self.retries))
 
     def job(self, job_id: str) -> Job:
         """Reads a job.

@@ -1,16 +1,18 @@
 """The Python client against a whole service."""
 
+import json
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pandas
 import polars
 import pyarrow
 import pytest
 
 import inferq
-from inferq.errors import BodyTooLargeError, IdempotencyConflictError, JobStateError
+from inferq.errors import BodyTooLargeError, IdempotencyConflictError, JobStateError, NotAcceptableError
 from tests.integration.conftest import is_healthy
 from tests.servers import free_port, wait_until
 
@@ -59,8 +61,6 @@ def test_predict_returns_the_result(client):
 
 
 def test_arrays_are_accepted(client):
-    import numpy as np
-
     assert client.predict(np.array(FLOWERS, dtype=np.float32))["prediction"] == [0, 2]
     assert client.predict({"features": np.array(FLOWERS)})["prediction"] == [0, 2]
 
@@ -213,3 +213,48 @@ async def test_jobs_are_split_where_the_service_takes_shorter_requests(narrow_se
             client.submit([ROW] * 200)
     async with inferq.AsyncClient(narrow_service) as client:
         assert [result["prediction"] async for result in client.map(items)] == [0, 2] * 50
+
+
+async def test_result_can_be_had_as_arrays_and_as_files(client, async_client, tmp_path):
+    flowers = np.array(FLOWERS, dtype="f4")
+    job = client.submit(flowers)
+    assert job.result(20)["class_name"] == ["setosa", "virginica"]
+    arrays = job.result_arrays()
+    [probabilities] = [array for array in arrays.values() if array.dtype == np.float32]
+    assert probabilities.shape == (2, 3)
+    probabilities *= 2
+    assert client.predict(flowers, as_arrays=True).keys() == arrays.keys()
+    assert (await async_client.predict(flowers, as_arrays=True)).keys() == arrays.keys()
+    job.save_result(tmp_path / "all.npz")
+    with np.load(tmp_path / "all.npz") as archive:
+        assert set(archive) == arrays.keys()
+    name = next(iter(arrays))
+    await (await async_client.job(job.id)).save_result(tmp_path / "one.npy", output=name)
+    assert np.array_equal(np.load(tmp_path / "one.npy"), client.job(job.id).result_arrays()[name])
+    job.save_result(tmp_path / "all.json")
+    assert json.loads((tmp_path / "all.json").read_text()) == job.result()
+
+
+def test_result_that_cannot_be_saved_leaves_nothing_behind(client, tmp_path):
+    job = client.submit([ROW])
+    with pytest.raises(NotAcceptableError, match="has labels"):
+        job.save_result(tmp_path / "a.npz", timeout=20)
+    with pytest.raises(inferq.InvalidInputError, match="must end in one of"):
+        job.save_result(tmp_path / "a.txt")
+    with pytest.raises(inferq.InvalidInputError, match="cannot be written: No such file"):
+        job.save_result(tmp_path / "missing/a.json")
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(inferq.InvalidInputError, match="cannot be written"):
+        job.save_result(tmp_path / "folder.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.json"]
+
+
+async def test_files_are_sent_as_they_are(client, async_client, tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, np.array(FLOWERS, dtype="f4"))
+    assert client.predict(path, priority="high")["prediction"] == [0, 2]
+    assert (await async_client.predict(path))["prediction"] == [0, 2]
+    assert client.predict(path.read_bytes(), model="iris", timeout=5.0)["prediction"] == [0, 2]
+    assert [result["prediction"] for result in client.map([path] * 3)] == [[0, 2]] * 3
+    first = client.submit(path, idempotency_key="of-a-file")
+    assert client.submit(path, idempotency_key="of-a-file").id == first.id
