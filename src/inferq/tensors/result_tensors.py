@@ -17,6 +17,8 @@ from inferq.tensors.values import ITEM_BYTES, Buffer, RawTensor
 
 MOST_SHOWN_BYTES = 16 * 1024
 """Tensors of more are not shown with their job: as JSON they would be three times as long."""
+_MOST_VIEW_BYTES = 64 * 1024
+"""Of their JSON, as of any result that is read with its job; `false` is six times as long as its byte."""
 MOST_VALUES = 2**24
 """Of an empty tensor, were its empty axes of length 1: nested arrays of more would fill the memory."""
 
@@ -128,7 +130,8 @@ def write_result_view(envelope: bytes, href: str) -> bytes:
     if head.shown or sum(output.shown_bytes for output in head.outputs) > MOST_SHOWN_BYTES:
         return write_summary(head, href)
     outputs = {output.name: _list_output(output, memoryview(envelope)) for output in head.outputs}
-    return to_json({"outputs": outputs}, inf_nan_mode="null")
+    view = to_json({"outputs": outputs}, inf_nan_mode="null")
+    return view if len(view) <= _MOST_VIEW_BYTES else write_summary(head, href)
 
 
 def write_summary(head: ResultHead, href: str) -> bytes:

@@ -53,6 +53,11 @@ def test_large_tensors_are_described():
     }
 
 
+def test_tensors_whose_json_is_long_are_described():
+    entry = {**Y, "datatype": "BOOL", "shape": [16_000], "parameters": {"binary_data_size": 16_000}}
+    assert view(make_result(entry, data=[bytes(16_000)]))["href"] == HREF
+
+
 def test_outputs_are_where_the_head_says():
     other = {**Y, "name": "other", "datatype": "UINT8", "shape": [3], "parameters": {"binary_data_size": 3}}
     result = make_result(Y, MAPS, other, data=[bytes(8), b"abc"])

@@ -18,7 +18,10 @@ _BROWSER_HEADERS = (b"origin", b"sec-fetch-site")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _METHODS = "GET, HEAD, POST, DELETE"
-_EXPOSED = "Location, Retry-After, Preference-Applied, WWW-Authenticate, X-Request-ID, Traceparent"
+_EXPOSED = (
+    "Location, Retry-After, Preference-Applied, WWW-Authenticate, X-Request-ID, Traceparent, ETag, "
+    "Accept-Ranges, Content-Range, Content-Disposition, Inference-Header-Content-Length, Inferq-Job-Id"
+)
 _PREFLIGHT_SECONDS = 600
 
 
