@@ -25,3 +25,8 @@ class DecodedJob(NamedTuple):
     is_json: bool = True
     outputs: tuple[str, ...] = ()
     frame: Frame | None = None
+
+    @property
+    def input_bytes(self) -> int:
+        """How much memory its inputs take."""
+        return sum([array.nbytes for array in self.inputs.values()])

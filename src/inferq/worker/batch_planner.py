@@ -30,7 +30,7 @@ class Work(NamedTuple):
         jobs: How many jobs were run, at least one.
         rows: How many rows they had.
         runs: In how many runs.
-        data_bytes: How much data they had.
+        data_bytes: How much data they had, or inputs where these were more.
         result_bytes: How long their results are.
     """
 
@@ -48,7 +48,8 @@ class BatchPlanner:
         sharing_key: Returns what jobs must have in common to share a run, from one of them.
         budget_seconds: Longest run accepted for the sake of throughput.
         shares_runs: Whether jobs may share a run at all.
-        output_bytes: How many bytes of outputs a row has.
+        input_bytes: How many bytes of inputs a row has, as far as is known.
+        output_bytes: How many bytes of outputs it gives then.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class BatchPlanner:
         budget_seconds: float,
         *,
         shares_runs: bool,
+        input_bytes: float = 0.0,
         output_bytes: float = 0.0,
     ) -> None:
         self._sharing_key = sharing_key
@@ -65,7 +67,8 @@ class BatchPlanner:
         self._cost = RunCost()
         self._rows_per_job = 1.0
         self._output_bytes = output_bytes  # of a row
-        self._data_bytes = 0.0  # of a job
+        self._output_ratio = output_bytes / input_bytes if input_bytes else 0.0
+        self._data_bytes = input_bytes  # of a job
 
     def plan_claim(self) -> int:
         """Returns how many jobs to claim at once, in view of what runs have cost so far; at least 1."""
@@ -93,17 +96,25 @@ class BatchPlanner:
         """
         if not self._shares_runs:
             return list(batch.split())
-        most_rows = min(2.0 * self._rows_per_run(), MOST_OUTPUT_BYTES / max(self._output_bytes, 1.0))
+        most_by_cost = 2.0 * self._rows_per_run()
         planned: list[Batch] = []
         open_batches: dict[object, Batch] = {}
+        most_rows: dict[object, float] = {}
         for job, decoded in zip(batch.jobs, batch.decoded, strict=True):
             key = self._sharing_key(decoded)
             fitting = open_batches.get(key)
-            if fitting is None or fitting.total_rows + decoded.rows > most_rows:
+            if fitting is None:
+                most_rows[key] = min(most_by_cost, self._fit_outputs(decoded))
+            if fitting is None or fitting.total_rows + decoded.rows > most_rows[key]:
                 fitting = open_batches[key] = Batch()
                 planned.append(fitting)
             fitting.add(job, decoded)
         return planned
+
+    def _fit_outputs(self, decoded: DecodedJob) -> float:
+        """How many rows like those of a job may share a run: outputs may grow with the inputs."""
+        by_inputs = self._output_ratio * decoded.input_bytes / max(decoded.rows, 1)
+        return MOST_OUTPUT_BYTES / max(self._output_bytes, by_inputs, 1.0)
 
     def add_cost(self, rows: int, seconds: float) -> None:
         """Notes what one run has cost.

@@ -47,12 +47,14 @@ class ProbeResult:
         may_share_runs: Whether jobs may share a run.
         reason: Why not, as a clause; None where they may, and for a model whose batch axis is fixed.
         costs: Rows and seconds of each run that was measured.
-        output_bytes: How many bytes of outputs a row has; 0 where the model does not take the sample.
+        input_bytes: How many bytes of inputs a row of the sample has; 0 where the model does not take it.
+        output_bytes: How many bytes of outputs it has.
     """
 
     may_share_runs: bool
     reason: str | None = None
     costs: tuple[tuple[int, float], ...] = ()
+    input_bytes: float = 0.0
     output_bytes: float = 0.0
 
 
@@ -92,20 +94,18 @@ def probe_model(model: Model, handle: RunHandle | None = None) -> ProbeResult:
         return ProbeResult(may_share_runs=False, reason=error.message)
     seconds = time.perf_counter() - started_at
     costs: tuple[tuple[int, float], ...] = ((rows, seconds),)
-    output_bytes = _count_bytes(outputs) / rows
-    most_rows = int(_MOST_BYTES / max(output_bytes + _count_bytes(sample.inputs) / rows, 1.0))
+    sizes = sample.input_bytes / rows, sum(array.nbytes for array in outputs.values()) / rows
     del outputs
+    most_rows = int(_MOST_BYTES / max(sum(sizes), 1.0))
     reason = _find_obstacle(model, seconds, most_rows)
     if reason is not None or not model.document.batched:
-        return ProbeResult(may_share_runs=False, reason=reason, costs=costs, output_bytes=output_bytes)
+        return ProbeResult(False, reason, costs, *sizes)
     found = _compare_within_limit(
         model, sample.inputs, is_large=seconds < _SHORT_RUN_SECONDS, most_rows=most_rows
     )
     if found.rows:
         costs = (*costs, (found.rows, found.seconds))
-    return ProbeResult(
-        may_share_runs=found.reason is None, reason=found.reason, costs=costs, output_bytes=output_bytes
-    )
+    return ProbeResult(found.reason is None, found.reason, costs, *sizes)
 
 
 def _find_obstacle(model: Model, seconds: float, most_rows: int) -> str | None:
@@ -119,10 +119,6 @@ def _find_obstacle(model: Model, seconds: float, most_rows: int) -> str | None:
     if most_rows < _FEWEST_ROWS:
         return f"a row's inputs and outputs have more than {_MOST_BYTES // _FEWEST_ROWS // 1_000_000} MB"
     return None
-
-
-def _count_bytes(arrays: Inputs) -> int:
-    return sum(array.nbytes for array in arrays.values())
 
 
 def _compare_within_limit(model: Model, sample: Inputs, *, is_large: bool, most_rows: int) -> Comparison:

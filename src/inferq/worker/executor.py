@@ -1,7 +1,8 @@
 """Runs claimed jobs: together where that is possible, one by one where one of them fails the batch."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -22,11 +23,30 @@ from inferq.observability.observer import NO_OBSERVER, JobObserver
 from inferq.observability.traces import Traces
 from inferq.settings import Settings
 from inferq.worker.batch import Batch
-from inferq.worker.batch_planner import BatchPlanner, Work
+from inferq.worker.batch_planner import MOST_OUTPUT_BYTES, BatchPlanner
 from inferq.worker.batch_probe import probe_model
 from inferq.worker.watchdog import Watchdog, WatchedRun
+from inferq.worker.work_tally import WorkTally
+
+_MOST_INPUT_BYTES = 32 * 1024 * 1024
+"""Of inputs in memory together, unless a single job has more: a picture takes fifty times its file."""
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Part:
+    """Some jobs of a claim: how those failed whose data cannot be read, and the others.
+
+    Attributes:
+        failed: The former.
+        decoded: The latter.
+        input_bytes: How much memory their inputs take, as far as these are not smaller than their data.
+    """
+
+    failed: list[Outcome]
+    decoded: Batch
+    input_bytes: int = 0
 
 
 class Executor:
@@ -75,6 +95,7 @@ class Executor:
             model.make_sharing_key,
             self._settings.batch_budget_seconds,
             shares_runs=probe.may_share_runs,
+            input_bytes=probe.input_bytes,
             output_bytes=probe.output_bytes,
         )
         for rows, seconds in probe.costs:
@@ -93,27 +114,37 @@ class Executor:
         model = self._models[job.model].document.timeout_seconds
         return job.timeout_seconds or model or self._settings.run_timeout_seconds
 
-    def run(self, jobs: Sequence[ClaimedJob]) -> list[Outcome]:
+    def run(
+        self, jobs: Sequence[ClaimedJob], store: Callable[[list[Outcome]], None] | None = None
+    ) -> list[Outcome]:
         """Runs jobs of one model.
 
         Args:
             jobs: What one claim brought.
+            store: Is given outcomes whose results take too much memory to wait for the others; if left out,
+                all wait.
 
         Returns:
-            How each ended, in any order; without those that were cancelled meanwhile.
+            How each of the others ended, in any order; without those that were cancelled meanwhile.
         """
         self._learn()
         model, planner = self._models[jobs[0].model], self._planners[jobs[0].model]
-        started_at = time.perf_counter()
-        outcomes, decoded = _decode(model, jobs)
-        for failed in outcomes:
-            self._traces.note_run([failed.job], ErrorKind.INVALID_INPUT, 0.0)
-        batches = planner.plan_batches(decoded)
-        for batch in batches:
-            outcomes += self._run_batch(model, batch)
-        if batches:  # learned when the next limits are asked for, since clients wait for the outcomes
-            seconds = time.perf_counter() - started_at
-            self._learn_latest = partial(planner.learn, _measure_work(jobs, batches, outcomes), seconds)
+        tally, outcomes = WorkTally(jobs), list[Outcome]()
+        for part in _decode(model, jobs):
+            for failed in part.failed:
+                self._traces.note_run([failed.job], ErrorKind.INVALID_INPUT, 0.0)
+            outcomes += part.failed
+            tally.add_inputs(part.input_bytes)
+            for batch in planner.plan_batches(part.decoded):
+                if store is not None and tally.held_bytes > MOST_OUTPUT_BYTES:
+                    with tally.storing():
+                        store(outcomes)
+                    outcomes = []
+                ended = self._run_batch(model, batch)
+                tally.add_run(batch, ended)
+                outcomes += ended
+        if measured := tally.measure():  # learned when the next limits are asked for, as clients wait now
+            self._learn_latest = partial(planner.learn, *measured)
         return outcomes
 
     def _learn(self) -> None:
@@ -204,33 +235,29 @@ class Executor:
         self._traces.note_run(batch.jobs, kind, seconds)
 
 
-def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> tuple[list[Outcome], Batch]:
-    """Returns how those jobs failed whose data cannot be read, and the others with their inputs."""
+def _decode(model: Model, jobs: Sequence[ClaimedJob]) -> Iterator[_Part]:
+    """Reads the data of jobs, in parts whose inputs take not too much memory."""
     together = model.decode_together([job.data for job in jobs]) if len(jobs) > 1 else None
     if together is not None:
-        return [], Batch(list(jobs), together, sum([one.rows for one in together]))
-    failed: list[Outcome] = []
-    decoded = Batch()
+        yield _Part([], Batch(list(jobs), together, sum([one.rows for one in together])))
+        return
+    part = _Part([], Batch())
     for job in jobs:
+        if part.input_bytes > _MOST_INPUT_BYTES:
+            yield part
+            part = _Part([], Batch())
         try:
-            decoded.add(job, model.decode(job.data))
+            decoded = model.decode(job.data)
         except InvalidInputError as error:
-            failed.append(Outcome(job, error=error))
+            part.failed.append(Outcome(job, error=error))
         except Exception as error:  # whatever the data does, the worker lives on
             with log_jobs((job,)):
                 log.exception("data_not_readable", model=job.model)
-            failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
-    return failed, decoded
-
-
-def _measure_work(jobs: Sequence[ClaimedJob], batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> Work:
-    return Work(
-        jobs=sum([len(batch) for batch in batches]),
-        rows=sum([batch.total_rows for batch in batches]),
-        runs=len(batches),
-        data_bytes=sum([len(job.data) for job in jobs]),
-        result_bytes=sum([len(outcome.result or b"") for outcome in outcomes]),
-    )
+            part.failed.append(Outcome(job, error=InvalidInputError(f"The data cannot be read: {error}.")))
+        else:
+            part.decoded.add(job, decoded)
+            part.input_bytes += decoded.input_bytes
+    yield part
 
 
 def _make_size_error(result: bytes, most: int) -> ResultTooLargeError:

@@ -169,18 +169,27 @@ class Processor:
         """Runs the jobs of a claim, and empties the list: who called this may have it for long.
 
         Returns:
-            How they ended; with the jobs, but without their data where it is long.
+            How they ended, but for those whose results could not wait and are stored already; with the jobs,
+            but without their data where it is long.
         """
         with log_jobs(jobs):
             log.debug("jobs_started", model=jobs[0].model, jobs=len(jobs))
         size = sum([len(job.data) for job in jobs])
         began = time.perf_counter()
-        outcomes = [*map(_drop_data, self._executor.run(jobs))]
+        stored: set[str] = set()
+
+        def store(outcomes: list[Outcome]) -> None:
+            outcomes = [*map(_drop_data, outcomes)]
+            stored.update(outcome.job.id for outcome in outcomes)
+            self._held.note_finished(outcome.job for outcome in outcomes)
+            self._finisher.finish(self._finisher.store_large(outcomes))
+
+        outcomes = [*map(_drop_data, self._executor.run(jobs, store))]
         self._pace.note_run(jobs[0].model, len(jobs), size, began, time.perf_counter())
         self.jobs_done += len(jobs)
         self._held.note_finished(outcome.job for outcome in outcomes)
-        if len(outcomes) < len(jobs):  # the others were cancelled, and have ended with that
-            kept = {outcome.job.id for outcome in outcomes}
+        if len(outcomes) + len(stored) < len(jobs):  # the others were cancelled, and have ended with that
+            kept = stored.union(outcome.job.id for outcome in outcomes)
             self._held.discard(job for job in jobs if job.id not in kept)
         jobs.clear()
         return outcomes

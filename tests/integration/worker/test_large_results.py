@@ -29,7 +29,7 @@ class Sized:
     def plan_limits(self):
         return {"iris": 3}
 
-    def run(self, jobs):
+    def run(self, jobs, _store):
         return [Outcome(job, result=b'"%b"' % (b"x" * int(job.data))) for job in jobs]
 
 
@@ -189,10 +189,10 @@ async def test_a_large_result_is_kept_while_redis_is_away(own, own_redis_server,
     began, killed = threading.Event(), threading.Event()
 
     class Waiting(Sized):
-        def run(self, jobs):
+        def run(self, jobs, _store):
             began.set()
             killed.wait()
-            return super().run(jobs)
+            return super().run(jobs, _store)
 
     consumer = Consumer(settings, "worker-1", ["iris"])
     processor = Processor(consumer, Waiting(), Outage())

@@ -149,7 +149,7 @@ class EchoExecutor:
     def plan_limits(self):
         return {"iris": 4}
 
-    def run(self, jobs):
+    def run(self, jobs, _store):
         return [Outcome(job, result=job.data) for job in jobs]
 
 

@@ -26,7 +26,7 @@ class HangingExecutor:
     def plan_limits(self):
         return {"iris": 3}
 
-    def run(self, jobs):
+    def run(self, jobs, _store):
         assert jobs
         self.began.set()
         self.released.wait()
@@ -107,7 +107,7 @@ async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, pr
     consumer, executor = Consumer(settings, "worker-1", ["iris"]), GrowingExecutor()
     leased_beside = []
 
-    def run(jobs):
+    def run(jobs, _store):
         executor.began.set()
         if len(jobs) == 1:
             leased_beside.append(len(leased(redis_client)) - 1)
@@ -120,6 +120,28 @@ async def test_nothing_is_claimed_beside_a_job_that_was_taken_alone(settings, pr
     assert set(leased_beside) == {0}
 
 
+async def test_results_that_cannot_wait_for_the_rest_of_their_claim_are_stored_at_once(settings, producer):
+    ids = [await producer.submit(Submission("iris", DATA + b" " * 100_000)) for _ in range(6)]
+    consumer, executor = Consumer(settings, "worker-1", ["iris"]), HangingExecutor()
+    processor = Processor(consumer, executor, Outage())
+    held = []
+
+    def run(jobs, store):
+        outcomes = [Outcome(job, result=b"%d" % len(job.data)) for job in jobs]
+        store(outcomes[:1])
+        held.append([job.id for job in processor.held])
+        return outcomes[2:]  # one of them was cancelled
+
+    executor.run = run
+    run_until_done(processor, 6)
+    consumer.close()
+    jobs = await producer.read_many(ids)
+    assert [jobs[index].status for index in (0, 2, 3, 5)] == [Status.COMPLETED] * 4
+    assert {job.result for job in jobs if job.result} == {b"%d" % (len(DATA) + 100_000)}
+    assert all(of_claim[0] in ids and ids[0] not in of_claim for of_claim in held)
+    assert processor.held == []
+
+
 class QuickExecutor:
     """Runs four jobs at a time, at once, and notes them."""
 
@@ -129,7 +151,7 @@ class QuickExecutor:
     def plan_limits(self):
         return {"iris": 4}
 
-    def run(self, jobs):
+    def run(self, jobs, _store):
         self.note(jobs)
         return [Outcome(job, result=b"{}") for job in jobs]
 

@@ -193,6 +193,15 @@ def test_run_has_no_more_rows_than_their_outputs_allow_unless_one_job_has_more()
     assert ids(planned) == [["0", "1", "2"], ["3"], ["4"], ["5"]]
 
 
+def test_rows_larger_than_any_before_are_taken_to_have_larger_outputs():
+    planner = BatchPlanner(
+        get_width, BUDGET, shares_runs=True, input_bytes=8, output_bytes=8 * MOST_OUTPUT_BYTES / 800
+    )
+    planner.add_cost(100, 1e-6)
+    planned = planner.plan_batches(make_batch(*[(10, 1)] * 15, (1, 1)))
+    assert [len(batch) for batch in planned] == [10, 5, 1]
+
+
 def test_cost_of_several_runs_is_shared_among_them():
     planner = BatchPlanner(get_width, BUDGET, shares_runs=False)
     planner.learn(Work(jobs=4, rows=4, runs=4), 4 * BUDGET / 10)

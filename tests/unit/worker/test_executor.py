@@ -1,5 +1,7 @@
 import threading
+from itertools import chain
 
+import numpy as np
 import orjson
 import pytest
 
@@ -8,10 +10,13 @@ from inferq.jobs import ClaimedJob
 from inferq.models.model_folder import load_model
 from inferq.observability.traces import Traces
 from inferq.settings import Settings
+from inferq.worker import batch_planner
+from inferq.worker import executor as executor_module
 from inferq.worker.executor import Executor
 from inferq.worker.watchdog import Watchdog
-from tests.onnx_models import write_failing_model, write_slow_loop
+from tests.onnx_models import write_failing_model, write_slow_loop, write_widths
 from tests.servers import wait_until
+from tests.tensors import make_npy, read_outputs
 
 
 @pytest.fixture
@@ -78,6 +83,24 @@ def test_outcome_tells_how_long_the_run_took_and_how_many_jobs_shared_it(make_ex
     split = executor.run(make_jobs("table", b"[99]", b"[1]"))  # each by itself, as one fails their batch
     assert [outcome.batch_jobs for outcome in split] == [1, 1]
     assert split[0].run_seconds != split[1].run_seconds
+
+
+def test_inputs_and_results_are_not_all_in_memory_together(make_executor, tmp_path, monkeypatch):
+    monkeypatch.setattr(executor_module, "_MOST_INPUT_BYTES", 30_000)
+    monkeypatch.setattr(executor_module, "MOST_OUTPUT_BYTES", 30_000)
+    monkeypatch.setattr(batch_planner, "MOST_OUTPUT_BYTES", 30_000)
+    executor, stored, stored_before = make_executor(write_widths(tmp_path / "wide")), [], []
+    model = executor._models["wide"]
+    decode = model.decode
+    model.decode = lambda data: stored_before.append(len(stored)) or decode(data)
+    datas = [make_npy(np.full((1, 2_500), number, np.float32)) for number in range(11)]
+    last = executor.run(make_jobs("wide", *datas), stored.append)
+    outcomes = [*chain.from_iterable(stored), *last]
+    assert [outcome.batch_jobs for outcome in outcomes] == [3, 3, 3, 1] * 2 + [3] * 3
+    assert [len(some) for some in (*stored, last)] == [3, 4, 4]
+    assert stored_before == [0] * 4 + [1] * 4 + [2] * 3
+    for number, outcome in enumerate(sorted(outcomes, key=lambda outcome: int(outcome.job.id))):
+        np.testing.assert_array_equal(read_outputs(outcome.result)["y"], np.full((1, 2_500), 2 * number))
 
 
 def test_run_that_takes_too_long_is_stopped(make_executor, tmp_path):
