@@ -1,3 +1,4 @@
+import json
 import struct
 
 import pytest
@@ -8,6 +9,7 @@ from inferq.tensors.envelope import (
     is_reference,
     read_envelope,
     read_reference,
+    write_begin,
     write_envelope,
     write_reference,
 )
@@ -25,6 +27,14 @@ def test_what_is_written_is_read_again_and_its_data_is_aligned():
 @pytest.mark.parametrize("size", range(0, 140, 7))
 def test_head_of_any_length_is_followed_by_its_data(size):
     assert read_envelope(write_envelope({"a": "x" * size}, [b"data"])) == ({"a": "x" * size}, b"data")
+
+
+@pytest.mark.parametrize("size", range(0, 140, 7))
+def test_head_and_data_without_a_gap_become_an_envelope_behind_its_begin(size):
+    head = json.dumps({"a": "x" * size}).encode()
+    payload = write_begin(len(head)) + head + b"data"
+    assert read_envelope(payload) == ({"a": "x" * size}, b"data")
+    assert payload.index(b"data") % 64 == 0
 
 
 @pytest.mark.parametrize(
