@@ -70,6 +70,13 @@ def check_file(data: Buffer, max_pixels: int | None) -> None:
     check_pixels(width, height, max_pixels)
 
 
+def make_black_picture() -> bytes:
+    """Returns the file of a black picture, to try a model with."""
+    file = BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "JPEG")
+    return file.getvalue()
+
+
 def check_pixels(width: int, height: int, max_pixels: int | None) -> None:
     """Refuses a picture of too many pixels.
 

@@ -56,6 +56,14 @@ def decode_wav(data: Buffer) -> Sound:
     raise _make_error("it has no samples")
 
 
+def make_silence() -> bytes:
+    """Returns the file of a second of silence, 16 bits at 16 kHz, to try a model with."""
+    rate = 16_000
+    form = _FORMAT.pack(_PCM, 1, rate, 2 * rate, 2, 16)
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", 2 * rate)
+    return b"RIFF" + struct.pack("<I", len(body) + 2 * rate) + body + bytes(2 * rate)
+
+
 def _read_samples(data: memoryview, form: memoryview) -> Sound:
     if len(form) < _FORMAT.size:
         raise _make_error("its format is cut off")

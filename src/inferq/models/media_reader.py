@@ -6,7 +6,8 @@ from inferq.errors import InvalidInputError
 from inferq.media.audio import read_audio
 from inferq.media.geometry import Frame
 from inferq.media.image import read_image
-from inferq.media.picture_file import check_file
+from inferq.media.picture_file import check_file, make_black_picture
+from inferq.media.wav_file import make_silence
 from inferq.models.arrays import Array, get_dtype
 from inferq.tensors.media_inputs import check_media_input
 from inferq.tensors.signature import ModelDocument, Tensor
@@ -24,6 +25,16 @@ class MediaReader:
     def __init__(self, document: ModelDocument, max_image_pixels: int | None) -> None:
         self._document = document
         self._max_image_pixels = max_image_pixels
+
+    def make_samples(self) -> dict[str, Array]:
+        """Returns a black picture, or silence, for each input that takes the bytes of a file, by name."""
+        image, audio = self._document.image, self._document.audio
+        samples: dict[str, Array] = {}
+        if image is not None and image.preprocessing is None:
+            samples[image.input] = np.frombuffer(make_black_picture(), np.uint8)
+        if audio is not None and audio.sampling_rate is None:
+            samples[audio.input] = np.frombuffer(make_silence(), np.uint8)
+        return samples
 
     def read(self, file: MediaFile, tensor: Tensor) -> tuple[Array, Frame | None]:
         """Returns a file as the value of an input.

@@ -110,16 +110,15 @@ class Model:
                 )  # rows that differ give more of the labels
 
     def make_sample(self) -> DecodedJob:
-        """Returns a job to try the model with: its example; else zeros of its sample shape.
+        """Returns a job to try the model with: its example; else zeros of its sample shape, and small files.
 
         Without a sample shape, each dynamic axis has length 1.
         """
         if self.document.example is not None:
             return self._make_job(self._validator.validate_inputs(self.document.example))
         shapes = self.document.sample_shape or {}
-        return self._count_rows(
-            {tensor.name: make_zeros(tensor, shapes.get(tensor.name)) for tensor in self.document.inputs}
-        )
+        zeros = {tensor.name: make_zeros(tensor, shapes.get(tensor.name)) for tensor in self.document.inputs}
+        return self._count_rows(zeros | self._media.make_samples())
 
     def predict_together(self, jobs: Sequence[DecodedJob], handle: RunHandle | None = None) -> list[bytes]:
         """Runs the model once for the rows of several jobs.

@@ -8,7 +8,7 @@ from inferq.errors import InvalidInputError
 from inferq.media import resampling
 from inferq.media.audio import read_audio
 from inferq.media.resampling import resample
-from inferq.media.wav_file import decode_wav
+from inferq.media.wav_file import decode_wav, make_silence
 from tests.wav_files import make_wav
 
 FP32 = np.dtype(np.float32)
@@ -36,6 +36,11 @@ def test_samples_of_each_format_are_floats_from_minus_one_to_one(bits, kind, sam
     sound = decode_wav(make_wav(samples, 8000, bits, kind, is_extensible=is_extensible))
     assert sound.samples.tolist() == [[-1], [0], [0.5]]
     assert (sound.samples.dtype, sound.sampling_rate) == (np.float32, 8000)
+
+
+def test_sample_is_a_second_of_silence():
+    samples, rate = decode_wav(make_silence())
+    assert (samples.shape, rate, samples.any()) == ((16_000, 1), 16_000, False)
 
 
 def test_files_that_cannot_be_read_say_why():

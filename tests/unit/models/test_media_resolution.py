@@ -141,6 +141,8 @@ def test_graph_that_decodes_gets_the_file_as_it_is(tmp_path):
     model = load_model(folder)
     assert model.document.image.model_dump() == {"source": "graph", "input": "image", "preprocessing": None}
     assert not model.document.batched  # its axis counts bytes
+    model.warm_up()
+    assert model.run(model.make_sample().inputs)["probabilities"].shape == (1, 3)
     red = encode(np.full((300, 300, 3), (255, 0, 0)))
     assert predict(folder, red)["class_name"] == "red"
     assert predict(folder, encode(np.full((300, 400, 3), (0, 0, 255)), "JPEG"))["class_name"] == "blue"
