@@ -22,7 +22,7 @@ BUILT_FROM = [".dockerignore", "pyproject.toml", "LICENSE", "src", "models"]
 RUN_FROM = ["Dockerfile.proxy", "Dockerfile.worker", "docker-compose.yml", "test_async.sh", "deploy"]
 SETOSA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 ABSENT = {
-    "proxy": ["onnxruntime", "numpy", "orjson", "sklearn", "pytest"],
+    "proxy": ["onnxruntime", "numpy", "PIL", "orjson", "sklearn", "pytest"],
     "worker": ["fastapi", "starlette", "uvicorn", "sklearn", "pytest"],
 }
 KILL_PYTHON = (

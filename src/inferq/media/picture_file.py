@@ -42,8 +42,8 @@ def decode_picture(
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
             check_pixels(*image.size, max_pixels)
             image.load()
-            turned = ImageOps.exif_transpose(image)
-            return _take_pixels(_lay_on(turned, background), color)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _take_pixels(_lay_on(image, background), color)
     except InvalidInputError:
         raise
     except UnidentifiedImageError as error:
@@ -112,7 +112,8 @@ def _take_pixels(image: Image.Image, color: Color) -> Pixels:
         )
     if mode in _WIDE_GREY:
         image = Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
-    pixels = np.asarray(image.convert("L" if color == "grey" else "RGB"))
+    wanted = "L" if color == "grey" else "RGB"
+    pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
     if color == "grey":
         return pixels[:, :, np.newaxis]
     return pixels[:, :, ::-1] if color == "BGR" else pixels

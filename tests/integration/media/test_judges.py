@@ -1,6 +1,7 @@
 """Pictures are prepared as by each origin's own program, on photographs that scikit-learn ships."""
 
 import json
+import os
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -68,7 +69,16 @@ def expected(tmp_path_factory):
     ]
     (folder / "cases.json").write_text(json.dumps(cases))
     script = Path(__file__).with_name("judges.py")
-    command = ["uv", "run", "--isolated", "--only-group", "judges", "python", str(script), str(folder)]
+    command = [
+        os.environ.get("UV", "uv"),
+        "run",
+        "--isolated",
+        "--only-group",
+        "judges",
+        "python",
+        str(script),
+        str(folder),
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=100)
     return {case["name"]: np.load(folder / f"{case['name']}.npy") for case in cases}
 

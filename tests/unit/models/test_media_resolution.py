@@ -1,10 +1,12 @@
+import base64
 import json
+import sys
 
 import numpy as np
 import orjson
 import pytest
 
-from inferq.errors import InvalidInputError
+from inferq.errors import InvalidInputError, InvalidModelError
 from inferq.models.model_folder import load_model
 from inferq.tensors.envelope import read_envelope
 from tests import picture_models
@@ -148,6 +150,14 @@ def test_graph_that_decodes_gets_the_file_as_it_is(tmp_path):
     assert predict(folder, encode(np.full((300, 400, 3), (0, 0, 255)), "JPEG"))["class_name"] == "blue"
 
 
+def test_graph_that_decodes_needs_the_extra_and_says_so(tmp_path, monkeypatch):
+    path = picture_models.write_color_mean(tmp_path / "inner", ["batch_size", 3, 224, 224]) / "model.onnx"
+    folder = picture_models.write_decoding(tmp_path / "m", path)
+    monkeypatch.setitem(sys.modules, "onnxruntime_extensions", None)
+    with pytest.raises(InvalidModelError, match="pip install 'inferq\\[extensions\\]'"):
+        load_model(folder)
+
+
 def test_graph_that_decodes_is_kept_from_pictures_of_too_many_pixels(tmp_path):
     folder = picture_models.write_identity(tmp_path / "m", ["num_bytes"], UINT8)
     assert np.array_equal(read_array(folder, RED), np.frombuffer(RED, np.uint8))
@@ -160,7 +170,7 @@ def test_pictures_in_json_are_taken_too(tmp_path):
     folder = picture_models.write_color_mean(tmp_path / "m", ["n", 3, "h", "w"])
     (folder / "model.toml").write_text('[image]\nresize = "none"\nscale = 1')
     model = load_model(folder)
-    url = b"data:image/png;base64," + __import__("base64").b64encode(RED)
+    url = b"data:image/png;base64," + base64.b64encode(RED)
     assert model.predict_together([model.decode(b'"' + url + b'"')]) == [
         b'{"outputs":{"logits":[[255.0,0.0,0.0]]}}'
     ]

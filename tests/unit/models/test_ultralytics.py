@@ -1,6 +1,8 @@
 import numpy as np
+import orjson
 import pytest
 
+from inferq.errors import InvalidModelError
 from inferq.models.model_folder import load_model
 from inferq.tensors.envelope import read_envelope
 from tests import picture_models
@@ -51,11 +53,7 @@ def test_thresholds_can_be_set(tmp_path):
 
 def test_arrays_give_boxes_in_the_pixels_of_the_input(tmp_path):
     model = load(tmp_path, shape=("n", 3, 32, 32))
-    data = b"[%s]" % b",".join(
-        [b"[%s]" % b",".join([b"[%s]" % b",".join([b"[%s]" % b",".join([b"0"] * 32)] * 32)] * 3)] * 2
-    )
-    import orjson
-
+    data = orjson.dumps(np.zeros((2, 3, 32, 32)).tolist())
     [result] = model.predict_together([model.decode(data)])
     both = orjson.loads(result)
     assert len(both) == 2
@@ -111,5 +109,5 @@ def test_table_of_model_toml_says_how_pictures_are_prepared_and_the_metadata_wha
 def test_table_for_detections_needs_a_detector(tmp_path):
     folder = picture_models.write_color_mean(tmp_path / "m")
     (folder / "model.toml").write_text("[detections]")
-    with pytest.raises(Exception, match="needs a detector"):
+    with pytest.raises(InvalidModelError, match="needs a detector"):
         load_model(folder)

@@ -7,7 +7,10 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("inferq.proxy.app", {"onnxruntime", "numpy", "httpcore", "standardwebhooks", "prometheus_client"}),
+        (
+            "inferq.proxy.app",
+            {"onnxruntime", "numpy", "PIL", "httpcore", "standardwebhooks", "prometheus_client"},
+        ),
         (
             "inferq.worker.main",
             {
@@ -26,7 +29,7 @@ def test_each_side_leaves_the_others_libraries_out(module, forbidden):
 def test_proxy_needs_nothing_of_the_workers_libraries():
     # FastAPI takes orjson up where it is installed, so only its absence can show that we do without
     code = (
-        "import sys; sys.modules |= dict.fromkeys(('onnxruntime', 'numpy', 'orjson'));"
+        "import sys; sys.modules |= dict.fromkeys(('onnxruntime', 'numpy', 'orjson', 'PIL'));"
         "import inferq.proxy.app, inferq.proxy.server; inferq.proxy.app.app.openapi()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
