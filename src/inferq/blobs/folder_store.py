@@ -18,6 +18,8 @@ from inferq.errors import BlobNotFoundError, QueueFullError, StoreUnavailableErr
 _FILE_MODE, _FOLDER_MODE = 0o660, 0o770
 _FOLDERS = 256
 _PAGE_BLOBS = 1000
+_FREE_SECONDS = 0.25
+"""How long the free space is not asked for again: that takes a third of the time of a small write."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -37,6 +39,7 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._id = ""
+        self._free_bytes, self._free_until = 0, 0.0
         self._maps_files = False
 
     @classmethod
@@ -143,9 +146,15 @@ class FolderStore:
         return self._folder / random[:2] / f"{job_id}.{part}.{random}"
 
     def _check_room(self, size: int, reserve_bytes: int) -> None:
-        free = self.measure_space().free_bytes
-        if size + reserve_bytes > free:
-            raise self._make_full_error(f"it has {free} bytes free, of which {reserve_bytes} stay free")
+        """Refuses what leaves too little room; asks the system only now and then, and before it refuses."""
+        if time.monotonic() > self._free_until or size + reserve_bytes > self._free_bytes:
+            self._free_bytes = self.measure_space().free_bytes
+            self._free_until = time.monotonic() + _FREE_SECONDS
+        if size + reserve_bytes > self._free_bytes:
+            raise self._make_full_error(
+                f"it has {self._free_bytes} bytes free, of which {reserve_bytes} stay free"
+            )
+        self._free_bytes -= size
 
     def _create(self, path: Path) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
