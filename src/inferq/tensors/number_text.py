@@ -20,6 +20,8 @@ except ImportError:  # proxies and workers have it
 LEAST_BYTES = 16384
 """A shorter text is not read sooner."""
 
+_LEAST_INNERMOST = 32
+"""Arrays of fewer numbers are not looked at one by one."""
 _NUMBERS = b"0123456789+-.eE \t\r\n"
 # the first bits of a double's exponent: with these it is below 2**113, and so in the range of FP32
 _SMALL = bytes(byte for byte in range(256) if byte & 0x7F <= 0x46)
@@ -42,8 +44,7 @@ def read_numbers(text: bytes, datatype: Datatype) -> RawTensor | None:
     try:
         array: Any = simdjson.Parser().parse(text)
         shape = _measure_first(array)
-        # the skeleton tells that the arrays are not ragged, and hold nothing but numbers
-        if not shape or not _has_shape(text.translate(None, _NUMBERS), shape):
+        if not shape or not _has_shape(array, text, shape):
             return None
         data = memoryview(array.as_buffer(of_type=kind))
     except (ValueError, TypeError, RuntimeError):  # the last one for integers of more than 64 bits
@@ -64,7 +65,21 @@ def _measure_first(array: Any) -> tuple[int, ...]:  # noqa: ANN401 - an array of
     return tuple(shape)
 
 
-def _has_shape(skeleton: bytes, shape: tuple[int, ...]) -> bool:
+def _has_shape(array: Any, text: bytes, shape: tuple[int, ...]) -> bool:  # noqa: ANN401 - of simdjson
+    """Whether all arrays along each axis have one length, and there are no others within them."""
+    if shape[-1] < _LEAST_INNERMOST:
+        return _has_skeleton(text.translate(None, _NUMBERS), shape)
+    level, count = [array], 1
+    for axis, length in enumerate(shape):
+        if any(type(one) is not simdjson.Array or len(one) != length for one in level):
+            return False
+        if axis < len(shape) - 1:
+            level = [inner for one in level for inner in one]
+            count += len(level)
+    return text.count(b"[") == count
+
+
+def _has_skeleton(skeleton: bytes, shape: tuple[int, ...]) -> bool:
     """Whether a text without its numbers is that of arrays of a shape."""
     *outer, innermost = shape
     length = innermost + 1
@@ -87,7 +102,7 @@ def _make_skeleton(shape: tuple[int, ...]) -> bytes:
 def _is_in_range(data: memoryview, datatype: Datatype) -> bool:
     if datatype in (Datatype.FP64, Datatype.INT64, Datatype.UINT64):
         return True
-    if datatype is Datatype.FP32 and not bytes(data[7::8]).translate(None, _SMALL):
+    if datatype is Datatype.FP32 and not bytes(data)[7::8].translate(None, _SMALL):
         return True
     values: Any = data.cast("d") if datatype.is_float else data.cast("q")
     low, high = datatype.limits

@@ -55,14 +55,21 @@ def read(text, validator, tensor):
     return array.dtype, array.shape, array.tobytes()
 
 
-@given(texts(), st.sampled_from(list(Datatype)), st.sampled_from(SHAPES), st.sampled_from([None, 2]))
-def test_numbers_are_read_as_by_the_parser(text, datatype, shape, max_rows):
+@given(
+    texts(),
+    st.sampled_from(list(Datatype)),
+    st.sampled_from(SHAPES),
+    st.sampled_from([None, 2]),
+    st.sampled_from([0, 99]),
+)
+def test_numbers_are_read_as_by_the_parser(text, datatype, shape, max_rows, least_innermost):
     tensor = Tensor(name="x", datatype=datatype, shape=shape)
     document = ModelDocument(name="m", version="1", versions=["1"], inputs=[tensor], outputs=[])
     validator = DataValidator(document, max_rows)
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         expected = read(text, validator, tensor)
         patch.setattr("inferq.tensors.data_validator.LEAST_BYTES", 0)
+        patch.setattr(number_text, "_LEAST_INNERMOST", least_innermost)
         assert read(text, validator, tensor) == expected
 
 
@@ -71,9 +78,10 @@ def test_numbers_in_range_need_no_objects(datatype):
     low, high = datatype.limits
     if datatype is Datatype.FP32:
         low, high = -1e30, 1e30
-    tensor = read_numbers(json.dumps([[low, high], [0, 1]]).encode(), datatype)
-    assert tensor is not None
-    assert tensor.shape == (2, 2)
+    for width in (2, 64):
+        tensor = read_numbers(json.dumps([[low, high] * width, [0, 1] * width]).encode(), datatype)
+        assert tensor is not None
+        assert tensor.shape == (2, 2 * width)
 
 
 def test_ragged_arrays_that_promise_more_than_any_memory_are_left_to_the_parser():
