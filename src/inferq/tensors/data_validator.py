@@ -18,6 +18,7 @@ their fixed length, or 0.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, cast
@@ -30,6 +31,9 @@ from inferq.tensors.nested_arrays import describe, quote
 from inferq.tensors.number_text import LEAST_BYTES
 from inferq.tensors.signature import Datatype, ModelDocument
 from inferq.tensors.values import MediaFile, RawTensor, count_rows
+
+_NAMED_BY_NUMPY = re.compile(r"arr_\d+")
+"""What `numpy.savez` calls arrays that are given without a name."""
 
 
 class DataValidator:
@@ -164,9 +168,14 @@ class DataValidator:
             )
         for name in data:
             if name not in self._inputs:
+                remedy = (
+                    f" Name the arrays: numpy.savez(file, {next(iter(self._inputs), 'x')}=…)."
+                    if _NAMED_BY_NUMPY.fullmatch(str(name))
+                    else ""
+                )
                 raise InvalidInputError(
                     f"data names {quote(str(name))}, which is no input of model {self._document.name!r}. "
-                    f"Expected {self._describe_inputs()}."
+                    f"Expected {self._describe_inputs()}.{remedy}"
                 )
         for name in self._required:
             if name not in data:

@@ -74,6 +74,12 @@ def test_arrays_are_read_as_the_values_of_inputs():
         assert read_rows([payload], make_validator([-1, 4])) is None
 
 
+def test_arrays_without_names_are_refused_with_how_to_name_them():
+    payload = save(np.savez, np.ones((1, 4), "f4"))
+    with pytest.raises(InvalidInputError, match=r'"arr_0", which is no input .* numpy\.savez\(file, x0=…\)'):
+        read_inputs(payload, make_validator([-1, 4]))
+
+
 def test_picture_for_a_model_that_takes_none_is_refused():
     with pytest.raises(InvalidInputError, match="takes no pictures"):
         read_inputs(FILES["a PNG image"], make_validator([-1, 4]))
