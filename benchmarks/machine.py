@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,8 +18,9 @@ from benchmarks.processes import server_binary
 
 _PACKAGES = (
     *("inferq", "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic", "redis", "hiredis"),
-    *("onnxruntime", "numpy", "celery", "saq", "dramatiq", "huey"),
+    *("onnxruntime", "numpy"),
 )
+_RIVALS = ("celery", "saq", "dramatiq", "huey")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _MOST_OTHERS = 0.05
 _MOST_STOLEN = 0.01
@@ -44,15 +46,19 @@ class Machine:
     date: str
 
     @classmethod
-    def this(cls) -> Self:
-        """The machine that this runs on, now."""
+    def this(cls, others: Sequence[str] | None = None) -> Self:
+        """The machine that this runs on, now.
+
+        Args:
+            others: Name and version of each that takes part besides; None for the rivals of this package.
+        """
         model = re.search(r"model name\s*:\s*(.+)", _text("/proc/cpuinfo"))
         total = re.search(r"MemTotal:\s+(\d+) kB", _text("/proc/meminfo"))
         return cls(
             f"{model[1] if model else platform.machine()}, {len(os.sched_getaffinity(0))} processors",
             f"{int(total[1]) * 1024 / 1e9:.1f} GB" if total else "unknown",
             f"{platform.system()} {platform.release()}",
-            tuple(_versions()),
+            (*_versions(), *(_find_versions(_RIVALS) if others is None else others)),
             datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
 
@@ -66,7 +72,12 @@ def _versions() -> list[str]:
     found = [f"Python {platform.python_version()}", _first_line([server_binary(), "--version"])]
     if shutil.which("wrk"):
         found.append(_first_line(["wrk", "-v"]))
-    for package in _PACKAGES:
+    return found + _find_versions(_PACKAGES)
+
+
+def _find_versions(packages: Sequence[str]) -> list[str]:
+    found = []
+    for package in packages:
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:

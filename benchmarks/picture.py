@@ -80,7 +80,7 @@ def _group(measure: str, figures: list[Figure], top: int) -> list[str]:
     for index, figure in enumerate(figures):
         y = top + _HEADING + _ROW * index
         length = max(_SHORTEST, _BARS * (math.log10(figure.value) - lowest) / (highest - lowest))
-        kind = "ours" if figure.subject == SUBJECT else "bar"
+        kind = "ours" if figure.subject.startswith(SUBJECT) else "bar"
         parts += [
             f'<text x="{_NAMES - 8}" y="{y + 12}" text-anchor="end">{escape(figure.subject)}</text>',
             f'<rect class="{kind}" x="{_NAMES}" y="{y}" width="{length:.1f}" height="15" rx="2"/>',

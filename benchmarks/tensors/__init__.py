@@ -1,0 +1,1 @@
+"""What prints the figures for arrays and pictures, beside other servers of models."""
