@@ -12,6 +12,7 @@ from inferq.cli.api_key import key
 from inferq.cli.doctor import doctor
 from inferq.cli.output import choose_exit_code, print_line
 from inferq.cli.predict import predict
+from inferq.cli.result import result
 from inferq.errors import InferqError
 from inferq.terminal import use_terminal
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 
 app.command()(predict)
+app.command()(result)
 app.add_typer(job_commands.job_app, name="job")
 app.add_typer(job_commands.jobs_app, name="jobs")
 for bulk_command in (bulk_commands.errors, bulk_commands.retry, bulk_commands.delete):

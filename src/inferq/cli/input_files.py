@@ -1,4 +1,4 @@
-"""Data from the command line: an argument, a JSON or NumPy file, or standard input."""
+"""Data from the command line: an argument, a file, or standard input."""
 
 import json
 import math
@@ -8,26 +8,49 @@ from typing import Any
 from zipfile import BadZipFile
 
 from inferq.errors import InvalidInputError
+from inferq.tensors.file_types import FIRST_BYTES, NPY, NPZ, detect_file_type
 
 
-def read_data(argument: str | None, file: Path | None) -> Any:  # noqa: ANN401 - JSON, or an array
+def read_data(source: str | Path) -> Any:  # noqa: ANN401 - JSON, an array, or a file for the client
     """Reads the data of a job.
 
     Args:
-        argument: JSON.
-        file: A NumPy file, if its name ends in `.npy`, else one of JSON; `-` for JSON on standard input.
+        source: JSON; or a file; `Path("-")` for standard input.
+
+    Returns:
+        JSON; of NumPy's files arrays, where NumPy is installed; of pictures, sound and all others of a known
+        type the path, or the bytes of standard input.
 
     Raises:
-        InvalidInputError: There is none, or two, or it cannot be read.
+        InvalidInputError: It cannot be read, or is neither JSON nor a file of a known type.
     """
-    if (argument is None) == (file is None):
-        raise InvalidInputError("Give the data either as an argument or with --file.")
-    if argument is not None:
-        return _parse(argument, "The data")
-    assert file is not None  # noqa: S101 - seen above
-    if file.suffix.lower() == ".npy":
-        return _read_npy(file)
-    return _parse(read_text(file), "Standard input" if str(file) == "-" else str(file))
+    if isinstance(source, str):
+        return _parse(source, "The data")
+    if is_standard_input(source):
+        content = _read_bytes(source)
+        is_file = detect_file_type(content[:FIRST_BYTES]) is not None
+        return content if is_file else _parse(_decode(content, "Standard input"), "Standard input")
+    file_type = detect_file_type(_read_begin(source))
+    if file_type is None and source.suffix.lower() not in (".npy", ".npz"):
+        return _parse(read_text(source), str(source))
+    return _read_arrays(source) if file_type in (NPY, NPZ, None) else source
+
+
+def find_source(argument: str) -> str | Path:
+    """Tells what an argument is: JSON, or the name of a file; `-` stands for standard input."""
+    if argument.lstrip()[:1] in ("[", "{", '"'):
+        return argument
+    path = Path(argument)
+    try:
+        json.loads(argument)
+    except ValueError:
+        return path
+    return path if path.exists() else argument  # a number
+
+
+def is_standard_input(file: Path) -> bool:
+    """Whether a file stands for standard input."""
+    return str(file) == "-"
 
 
 def read_text(file: Path) -> str:
@@ -39,16 +62,36 @@ def read_text(file: Path) -> str:
     Raises:
         InvalidInputError: It cannot be read, or is in another encoding.
     """
-    is_input = str(file) == "-"
-    name = "Standard input" if is_input else str(file)
+    return _decode(_read_bytes(file), "Standard input" if is_standard_input(file) else str(file))
+
+
+def _read_bytes(file: Path) -> bytes:
     try:
-        if is_input and sys.stdin is None:
+        if not is_standard_input(file):
+            return file.read_bytes()
+        if sys.stdin is None:
             raise InvalidInputError("Standard input is closed.")
-        return (sys.stdin.buffer.read() if is_input else file.read_bytes()).decode("utf-8-sig")
+        return sys.stdin.buffer.read()
     except OSError as error:
+        name = "Standard input" if is_standard_input(file) else str(file)
         raise InvalidInputError(f"{name} cannot be read: {error.strerror or error}.") from error
+
+
+def _read_begin(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(FIRST_BYTES)
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror or error}.") from error
+
+
+def _decode(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{name} is not UTF-8. Save it as UTF-8.") from error
+        raise InvalidInputError(
+            f"{name} is not UTF-8, and no picture, WAV file, .npy or .npz. Save JSON and tables as UTF-8."
+        ) from error
 
 
 def _parse(text: str, what: str) -> Any:  # noqa: ANN401 - JSON
@@ -75,14 +118,14 @@ def _check_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _read_npy(file: Path) -> Any:  # noqa: ANN401 - an array
+def _read_arrays(file: Path) -> Any:  # noqa: ANN401 - an array, or several by name
+    """Reads a file of NumPy, so that its arrays can be brought to the datatypes of the inputs."""
     try:
         import numpy as np
-    except ModuleNotFoundError as error:
-        raise InvalidInputError(f"Reading {file} needs NumPy: pip install numpy.") from error
+    except ModuleNotFoundError:
+        return file
     try:
-        return np.load(file, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from error
+        loaded = np.load(file, allow_pickle=False)
+        return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except (ValueError, EOFError, OSError, BadZipFile) as error:
         raise InvalidInputError(f"{file} is no NumPy array of numbers or strings: {error}.") from error

@@ -1,4 +1,4 @@
-"""Waiting for a job's result on the command line, with a note where no worker is there to run it."""
+"""Waiting for a job's end and result on the command line, with a note where no worker is there to run it."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,18 @@ _QUIET_SECONDS = 1.0
 
 
 def wait_for_result(client: "Client", job: "Job", timeout: float | None) -> Any:  # noqa: ANN401 - as the model gives it
-    """Waits for a job's result. If it does not get it, it prints the job's id, on standard error.
+    """Waits for a job's result, as `wait_for_end` does, and returns it.
+
+    Raises:
+        JobFailedError: The job has failed.
+        NotEndedError: The time was up.
+    """
+    wait_for_end(client, job, timeout)
+    return job.result()
+
+
+def wait_for_end(client: "Client", job: "Job", timeout: float | None) -> None:
+    """Waits for a job's end. If that does not come, it prints the job's id, on standard error.
 
     Args:
         client: The service.
@@ -23,18 +34,18 @@ def wait_for_result(client: "Client", job: "Job", timeout: float | None) -> Any:
         timeout: Longest wait, s; None for ever.
 
     Raises:
-        JobFailedError: The job has failed.
         NotEndedError: The time was up.
     """
     rest = timeout
     try:
         if timeout is None or timeout > _QUIET_SECONDS:
             with suppress(NotEndedError):
-                return job.result(_QUIET_SECONDS)
+                job.wait(_QUIET_SECONDS)
+                return
             rest = None if timeout is None else timeout - _QUIET_SECONDS
             with suppress(InferqError):
                 _note_missing_worker(client, job)
-        return job.result(rest)
+        job.wait(rest)
     except NotEndedError as error:
         raise NotEndedError(
             f"Job {job.id!r} has not ended within {timeout:g} s. It goes on: inferq job wait {job.id}", job.id

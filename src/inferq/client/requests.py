@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic_core import from_json
 
 from inferq.client.answers import View, make_error, read_json
 from inferq.client.arrays import read_result_arrays
@@ -74,12 +75,41 @@ def read_arrays(job_id: str, retries: int) -> Steps[dict[str, Any]]:
         InvalidInputError: NumPy is not installed.
         NotAcceptableError: It has labels, or is something else than arrays.
     """
-    call = Call("GET", make_job_path(job_id, "/result"), headers={"Accept": "application/octet-stream"})
-    answer = yield from make_call(call, retries)
+    answer, head_bytes = yield from _read_binary(job_id, "", retries)
+    return read_result_arrays(answer, head_bytes)
+
+
+def read_values(job_id: str, output: str | None, retries: int) -> Steps[bytes]:
+    """Reads the values of one output of a completed job, as a raw tensor has them.
+
+    Args:
+        job_id: The job's id.
+        output: Name of the output; None for the only one.
+        retries: How often a request is repeated.
+
+    Raises:
+        InvalidInputError: There is no such output, or there are several, and none was chosen.
+        NotAcceptableError: It is no tensor.
+    """
+    query = "" if output is None else f"?{httpx.QueryParams({'output': output})}"
+    answer, head_bytes = yield from _read_binary(job_id, query, retries)
+    names = [entry["name"] for entry in from_json(answer[:head_bytes])["outputs"]]
+    if len(names) != 1:
+        raise InvalidInputError(
+            f"The result has {len(names)} outputs, and values alone are those of one: choose one of "
+            f"{', '.join(map(repr, names))}."
+        )
+    return answer[head_bytes:]
+
+
+def _read_binary(job_id: str, query: str, retries: int) -> Steps[tuple[bytes, int]]:
+    """Reads the protocol's binary answer; returns it, and how long its head is."""
+    path = make_job_path(job_id, "/result") + query
+    answer = yield from make_call(Call("GET", path, headers={"Accept": _RESULT_FORMS[".bin"]}), retries)
     length = answer.headers.get("inference-header-content-length", "")
     if not length.isdigit():
         raise NotAcceptableError(f"The result of job {job_id!r} is no arrays: another program has stored it.")
-    return read_result_arrays(answer.content, int(length))
+    return answer.content, int(length)
 
 
 def save_result(job_id: str, path: Path, output: str | None, retries: int) -> Steps[None]:

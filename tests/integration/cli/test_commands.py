@@ -60,6 +60,63 @@ def test_data_come_from_files_and_standard_input(inferq, tmp_path):
     assert "setosa" in inferq("predict", "--file", "-", standard_input=DATA).stdout
 
 
+def test_several_files_are_a_job_each_and_answer_in_order(inferq, tmp_path):
+    names = [tmp_path / f"{number}.npy" for number in range(20)]
+    for number, name in enumerate(names):
+        np.save(name, np.array([[5.1, 3.5, 1.4, 0.2]] if number % 2 else [[6.3, 3.3, 6.0, 2.5]], "f4"))
+    shown = inferq("predict", *names, "--json")
+    answers = list(map(json.loads, shown.stdout.splitlines()))
+    assert [answer["file"] for answer in answers] == list(map(str, names))
+    assert [answer["result"]["prediction"] for answer in answers] == [2, 0] * 10
+    assert len(inferq("predict", *names[:3], "--no-wait").stdout.split()) == 3
+
+    names[1].write_text("[[1, 2]]")
+    shown = inferq("predict", *names[:2], tmp_path / "missing.png", names[3])
+    assert shown.returncode == 1
+    assert [line for line in shown.stdout.splitlines() if line.endswith(".npy:")] == [
+        f"{names[0]}:",
+        f"{names[3]}:",
+    ]
+    for words in (f"{names[1]}: ", "missing.png: ", "cannot be read"):
+        assert words in shown.stderr
+    shown = inferq("predict", names[0], names[3], "--model", "nosuch")
+    assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (3, "", 1)
+    assert "Several jobs are of several files" in inferq("predict", DATA, names[0]).stderr
+
+
+def test_file_on_standard_input_is_sent_as_it_is(service, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[5.1, 3.5, 1.4, 0.2]], "f4"))
+    command = [sys.executable, "-m", "inferq", "predict", "-", "--url", service]
+    with (tmp_path / "x.npy").open("rb") as file:
+        shown = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=30, check=True)
+    assert "setosa" in shown.stdout
+
+
+def test_result_is_printed_saved_and_piped(inferq, service, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[5.1, 3.5, 1.4, 0.2]], "f4"))
+    job_id = inferq("predict", tmp_path / "x.npy", "--no-wait").stdout.strip()
+    assert "setosa" in inferq("result", job_id).stdout
+    shown = inferq("result", job_id, "--output", tmp_path / "y.npz")
+    assert (shown.returncode, shown.stdout) == (0, ""), shown.stderr
+    with np.load(tmp_path / "y.npz") as archive:
+        probabilities = archive["probabilities"]
+    command = [sys.executable, "-m", "inferq", "result", job_id, "--raw", "--name", "probabilities"]
+    done = subprocess.run([*command, "--url", service], capture_output=True, timeout=30, check=True)
+    assert done.stdout == probabilities.tobytes()
+    inferq("result", job_id, "--raw", "--name", "probabilities", "-o", tmp_path / "y.f4")
+    assert (tmp_path / "y.f4").read_bytes() == done.stdout
+    for arguments, words in (
+        (("--output", tmp_path / "y.txt"), "must end in one of"),
+        (("--output", tmp_path / "y.npy"), "Choose it"),
+        (("--output", tmp_path / "y.npy", "--name", "nosuch"), "no output of the result"),
+        (("--raw",), "choose one of"),
+        (("--name", "probabilities"), "--name is for"),
+    ):
+        shown = inferq("result", job_id, *arguments)
+        assert (shown.returncode, shown.stdout) == (1, "")
+        assert words in shown.stderr
+
+
 def test_job_is_followed_by_its_id(inferq):
     job_id = inferq("predict", DATA, "--no-wait").stdout.strip()
     assert "setosa" in inferq("job", "wait", job_id).stdout
@@ -173,7 +230,7 @@ def test_csv_files_are_read_by_the_models_document_and_what_was_assumed_is_said(
         == "virginica"
     )
     assert len(json.loads(inferq("predict", "-f", file, "--json", "--no-header").stdout)["class_name"]) == 2
-    assert "for --file" in inferq("predict", DATA, "--header").stderr
+    assert "for .csv files" in inferq("predict", DATA, "--header").stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
