@@ -99,7 +99,7 @@ def make_zeros(tensor: Tensor, shape: Sequence[int] | None = None) -> Array:
     return np.zeros(shape, dtype=_NUMPY_DTYPES[tensor.datatype])
 
 
-def make_varied_rows(array: Array, rows: int = 8) -> Array:
+def make_varied_rows(array: Array, rows: int) -> Array:
     """Returns so many rows like the first of an array, which differ in their values if they are floats."""
     varied = np.repeat(array[:1], rows, axis=0)
     indices = np.arange(varied.size).reshape(varied.shape)

@@ -24,6 +24,10 @@ from inferq.tensors.nested_arrays import quote
 from inferq.tensors.signature import ModelDocument
 from inferq.tensors.values import MediaFile
 
+_TRIAL_ROWS = 8
+_MOST_TRIAL_BYTES = 32 * 1024 * 1024
+"""Of inputs and outputs of several rows in a warm-up: ONNX Runtime keeps the memory of its largest run."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -104,10 +108,11 @@ class Model:
             self._encoder.check_example(outputs)
         if self.document.batched and isinstance(self._encoder, ClassifierEncoder) and self._encoder.label:
             with suppress(ModelError):  # these values need not be any that the model takes
-                varied = {name: make_varied_rows(array) for name, array in sample.inputs.items()}
-                self.predict_together(
-                    [self._count_rows(varied)], handle
-                )  # rows that differ give more of the labels
+                # rows that differ give more of the labels
+                size = sample.input_bytes + sum(array.nbytes for array in outputs.values())
+                rows = max(1, min(_TRIAL_ROWS, _MOST_TRIAL_BYTES * max(sample.rows, 1) // max(size, 1)))
+                varied = {name: make_varied_rows(array, rows) for name, array in sample.inputs.items()}
+                self.predict_together([self._count_rows(varied)], handle)
 
     def make_sample(self) -> DecodedJob:
         """Returns a job to try the model with: its example; else zeros of its sample shape, and small files.
