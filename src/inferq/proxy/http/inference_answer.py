@@ -17,6 +17,7 @@ from inferq.tensors.tensor_values import list_all_values
 from inferq.tensors.values import Buffer, RawTensor
 
 _LENGTH = struct.Struct("<I")
+_FLOATS = {Datatype.FP32: "f", Datatype.FP64: "d"}
 
 
 class InferenceAnswer(NamedTuple):
@@ -75,10 +76,14 @@ def write_answer(
         output = stored.get(wish.name)
         if output is None:
             continue
-        if output.size is None:  # no tensor, as a map
-            entries.append(_describe(output, {"data": output.values}))
-            continue
-        values = memoryview(envelope)[output.start : output.start + output.size]
+        if output.size is None:
+            table = _read_table(output)
+            if table is None:  # no tensor, and nothing like one
+                entries.append(_describe(output, {"data": output.values}))
+                continue
+            output, values = table
+        else:
+            values = memoryview(envelope)[output.start : output.start + output.size]
         if wish.classes:
             texts = _classify(RawTensor(output.datatype, output.shape, values), wish, class_names)
             entries.append(_add_texts(output, wish, texts, data))
@@ -89,6 +94,20 @@ def write_answer(
             listed = list_all_values(RawTensor(output.datatype, output.shape, values))
             entries.append(_describe(output, {"data": listed}))
     return InferenceAnswer(to_json({**members, "outputs": entries}, inf_nan_mode="null"), data or None)
+
+
+def _read_table(output: OutputEntry) -> tuple[OutputEntry, memoryview] | None:
+    """Returns a list of maps, as classifiers give it, as a tensor: a row for each, a column for each key."""
+    rows, code = output.values, _FLOATS.get(output.datatype)
+    if code is None or not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
+        return None
+    keys = list(rows[0])
+    if any(row.keys() != rows[0].keys() for row in rows):
+        return None
+    values = [math.nan if row[key] is None else float(row[key]) for row in rows for key in keys]
+    data = struct.pack(f"<{len(values)}{code}", *values)
+    described = OutputEntry(output.name, output.datatype, (len(rows), len(keys)), 0, len(data))
+    return described, memoryview(data)
 
 
 def _describe(output: OutputEntry, rest: dict[str, Any]) -> dict[str, Any]:

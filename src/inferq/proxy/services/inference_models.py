@@ -104,4 +104,6 @@ def _describe_field(tensor: Tensor, *, has_rows: bool) -> dict[str, Any]:
 
 
 def _describe_shape(tensor: Tensor) -> list[int]:
+    if (tensor.onnx_type or "").startswith("seq(map("):  # answered as a table
+        return [-1, -1]
     return [-1] if tensor.is_unranked else tensor.shape

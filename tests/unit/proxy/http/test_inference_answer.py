@@ -76,6 +76,21 @@ def test_output_that_is_no_tensor_stays_in_the_json():
     assert outputs[2] == {"name": "maps", "datatype": "FP32", "shape": [], "data": {"a": 0.5}}
 
 
+def test_list_of_maps_as_classifiers_give_it_is_a_table():
+    maps = [{"cat": 0.5, "dog": None}, {"cat": 0.25, "dog": 0.75}]
+    result = make_result(extra=[{"name": "maps", "datatype": "FP32", "shape": [2], "data": maps}])
+    [output], _ = answer(OutputWish("maps"), result=result)
+    assert output == {"name": "maps", "datatype": "FP32", "shape": [2, 2], "data": [0.5, None, 0.25, 0.75]}
+    [output], data = answer(OutputWish("maps", is_binary=True), result=result)
+    assert np.array_equal(np.frombuffer(data, np.float32), [0.5, np.nan, 0.25, 0.75], equal_nan=True)
+    [output], _ = answer(OutputWish("maps", classes=1), result=result, class_names=("cat", "dog"))
+    assert output["data"] == ["0.5:0:cat", "0.75:1:dog"]
+    maps[1] = {"cat": 1.0}
+    result = make_result(extra=[{"name": "maps", "datatype": "FP32", "shape": [2], "data": maps}])
+    [output], _ = answer(OutputWish("maps", is_binary=True), result=result)
+    assert output["data"] == maps  # no table
+
+
 def test_classes_with_the_largest_values_come_first_and_nan_last():
     [output], _ = answer(OutputWish("scores", classes=2), class_names=("a", "b", "c"))
     assert (output["datatype"], output["shape"]) == ("BYTES", [2, 2])
