@@ -26,6 +26,7 @@ PRINTED = {
     "quickstart.md": ["setosa", "virginica", "data[0] has 3 values"],
     "quickstart.ja.md": ["setosa", "virginica", "data[0] has 3 values"],
     "guides/own-model.md": ['"outputs":{"y":[[2.0,3.0],[4.0,5.0]]}', '"unavailable":{}'],
+    "guides/pictures.md": ['"class_name":"7"', '"source":"model.toml"', '"job_id":"picture-1"'],
     "guides/batching.md": ["setosa", "virginica", '"job_ids"'],
     "guides/open-inference-protocol.md": ["[0 2]", ":0:setosa", "202 completed", "There is no model 'irsi'"],
     "guides/pictures-and-arrays.md": ["setosa", "[[0.9"],
@@ -61,6 +62,7 @@ def service(tmp_path_factory):
     [(_, config), *_] = blocks("guides/own-model.md", "toml")
     (folder / "models/roots/model.toml").write_text(config)
     shutil.copytree(ROOT / "models/iris", folder / "models/iris")
+    shutil.copytree(ROOT / "docs/examples/digits", folder / "models/digits")
     port = free_port()
     program = Program(
         *("inferq", "up", "--port", port, "--data-dir", folder / "data", "--models", folder / "models"),
@@ -92,6 +94,7 @@ def test_every_example_of_a_page_works_as_it_stands(page, service, tmp_path):
         "INFERQ_REDIS_URL": redis_url,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
+    (tmp_path / "docs").symlink_to(DOCS)
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,
