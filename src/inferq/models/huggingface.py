@@ -43,7 +43,7 @@ def read_preprocessing(folder: Path, layout: str) -> Preprocessing | None:
                 config = None if config is None else config.get("pretrained_cfg")
                 if isinstance(config, dict):
                     return Preprocessing(source, read_timm_config(config, layout))
-            elif config is not None:
+            elif config is not None and "sampling_rate" not in config:  # else it is for sound
                 return Preprocessing(source, read_image_processor(config, layout))
         except InvalidModelError as error:
             return Preprocessing(source, error)

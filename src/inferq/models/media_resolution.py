@@ -84,16 +84,16 @@ def resolve_media(
     )
 
 
-def make_sample_shape(image: ImageSpec | None, inputs: list[Tensor]) -> dict[str, list[int]] | None:
-    """Returns the shape of the pictures that a model takes, to try it with, where its own leaves it open."""
-    if image is None or image.preprocessing is None or image.preprocessing.fixed_size is None:
+def find_picture_shape(image: ImageSpec, inputs: list[Tensor]) -> list[int] | None:
+    """Returns the shape of the pictures that a model takes where its own leaves it open; None elsewhere."""
+    if image.preprocessing is None or image.preprocessing.fixed_size is None:
         return None
     steps, size = image.preprocessing, image.preprocessing.fixed_size
     [tensor] = [tensor for tensor in inputs if tensor.name == image.input]
     if not {-1} & set(tensor.shape[1:]):
         return None
     lengths = {"N": 1, "C": len(steps.mean)} | dict(zip("HW", size, strict=True))
-    return {image.input: [lengths[axis] for axis in steps.layout]}
+    return [lengths[axis] for axis in steps.layout]
 
 
 def _find_by_order(

@@ -14,7 +14,7 @@ from inferq.models.detection_encoder import DetectionEncoder
 from inferq.models.execution_providers import DEFAULT_EXECUTION, ExecutionConfig
 from inferq.models.graph import read_graph
 from inferq.models.media_encoder_choice import choose_media_encoder
-from inferq.models.media_resolution import make_sample_shape, resolve_media
+from inferq.models.media_resolution import MediaSupport, find_picture_shape, resolve_media
 from inferq.models.model import Model
 from inferq.models.model_version import read_version
 from inferq.models.onnx_runtime import describe_inputs, describe_outputs, open_session
@@ -77,7 +77,7 @@ def load_model(
             class_labels=encoder.class_labels if isinstance(encoder, ClassifierEncoder) else None,
             feature_names=config.feature_names,
             example=config.example,
-            sample_shape=_read_sample_shape(config, inputs) or make_sample_shape(media.image, inputs),
+            sample_shape=_choose_sample_shape(config, media, inputs),
             non_finite=config.non_finite,
             image=media.image,
             image_problem=media.image_problem,
@@ -111,6 +111,17 @@ def _check_feature_names(config: ModelConfig, inputs: list[Tensor]) -> None:
             f"feature_names has {len(config.feature_names)} names, but the input {inputs[0]} has "
             f"{inputs[0].shape[-1]} features. Give one name for each."
         )
+
+
+def _choose_sample_shape(
+    config: ModelConfig, media: MediaSupport, inputs: list[Tensor]
+) -> dict[str, list[int]] | None:
+    """Returns the sample shape by input: of model.toml, else of pictures where there is no example."""
+    given = _read_sample_shape(config, inputs)
+    if given is not None or config.example is not None or media.image is None:
+        return given
+    shape = find_picture_shape(media.image, inputs)
+    return None if shape is None or math.prod(shape) > _MOST_SAMPLE_VALUES else {media.image.input: shape}
 
 
 def _read_sample_shape(config: ModelConfig, inputs: list[Tensor]) -> dict[str, list[int]] | None:

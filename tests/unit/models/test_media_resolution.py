@@ -76,6 +76,23 @@ def test_huggingface_files_beside_it_say_how_and_name_the_classes(tmp_path):
     assert predict(folder, RED)["class_name"] == "red"
 
 
+def test_model_with_an_example_is_tried_with_that(tmp_path):
+    folder = picture_models.write_color_mean(tmp_path / "m", ["n", 3, "height", "width"])
+    picture_models.write_processor(folder)
+    assert load_model(folder).document.sample_shape == {"pixel_values": [1, 3, 8, 8]}
+    (folder / "model.toml").write_text("example = [[[[1]], [[2]], [[3]]]]")
+    assert load_model(folder).document.sample_shape is None
+    picture_models.write_processor(folder, size={"height": 4000, "width": 4000})
+    (folder / "model.toml").unlink()
+    assert load_model(folder).document.sample_shape is None  # too long for JSON
+
+
+def test_processor_for_sound_is_no_reason(tmp_path):
+    folder = picture_models.write_identity(tmp_path / "m", ["n", 1, 80, "frames"])
+    picture_models.write_processor(folder, image_processor_type=None, sampling_rate=16_000)
+    assert load_model(folder).document.image_problem == ""
+
+
 def test_huggingface_key_that_is_not_known_is_a_reason_and_arrays_are_still_taken(tmp_path):
     folder = picture_models.write_color_mean(tmp_path / "m")
     picture_models.write_processor(folder, do_thumbnail=True)
