@@ -120,3 +120,43 @@ def test_timm_enlarges_and_crops():
 )
 def test_what_is_not_known_of_timm_is_refused(keys, reason):
     assert reason in refuse({"input_size": [3, 224, 224]} | keys, read_timm_config)
+
+
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "do_normalize": True}
+
+
+@pytest.mark.parametrize(
+    ("config", "resize", "size", "crop"),
+    [
+        (
+            {
+                "feature_extractor_type": "ConvNextFeatureExtractor",
+                "crop_pct": 0.875,
+                "resample": 3,
+                "size": 224,
+            },
+            *("shortest", (256,), (224, 224)),
+        ),
+        (
+            {
+                "image_processor_type": "ViTFeatureExtractor",
+                "do_convert_rgb": None,
+                "resample": 2,
+                "size": 224,
+            },
+            *("stretch", (224, 224), None),
+        ),
+        (
+            {"feature_extractor_type": "DeiTFeatureExtractor", "size": 256, "crop_size": 224, "resample": 3},
+            *("stretch", (256, 256), (224, 224)),
+        ),
+        (
+            {"feature_extractor_type": "CLIPFeatureExtractor", "size": 224, "crop_size": 224, "resample": 3},
+            *("shortest", (224,), (224, 224)),
+        ),
+    ],
+)
+def test_files_of_old_feature_extractors_have_sizes_of_one_number(config, resize, size, crop):
+    steps = read_image_processor(config | IMAGENET | {"do_resize": True}, "NCHW")
+    assert (steps.resize, steps.size, steps.crop) == (resize, size, crop)
+    assert steps.scale == pytest.approx(1 / 255)
