@@ -175,7 +175,7 @@ class ClaimedJob(NamedTuple):
     Attributes:
         id: Job id.
         model: Model to run.
-        data: What the request has as `data`, in the form in which it came.
+        data: What the request has as `data`, in the form in which it came; a view of it, where it is mapped.
         attempt: 1 for the first.
         token: The lease's fencing token: a worker with another one can no longer fail or renew the job.
         submitted_at: When it was accepted, UTC; when it was first seen, if another program pushed it.
@@ -187,7 +187,7 @@ class ClaimedJob(NamedTuple):
 
     id: str
     model: str
-    data: bytes
+    data: bytes | memoryview
     attempt: int
     token: str
     submitted_at: datetime | None = None

@@ -22,7 +22,7 @@ from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.forms import JSON, detect_form, read_inputs, read_output_names, read_rows
 from inferq.tensors.nested_arrays import quote
 from inferq.tensors.signature import ModelDocument
-from inferq.tensors.values import MediaFile
+from inferq.tensors.values import Buffer, MediaFile
 
 _TRIAL_ROWS = 8
 _MOST_TRIAL_BYTES = 32 * 1024 * 1024
@@ -140,7 +140,7 @@ class Model:
         """
         return self.encode(self.run(stack([job.inputs for job in jobs]), handle), jobs)
 
-    def decode(self, data: bytes) -> DecodedJob:
+    def decode(self, data: Buffer) -> DecodedJob:
         """Reads the data of a job, and validates it fully.
 
         The proxy has validated what came through it, but any program that reaches Redis can push a job.
@@ -178,7 +178,7 @@ class Model:
         rows = len(inputs[self.document.inputs[0].name]) if self.document.batched else 1
         return DecodedJob(inputs, rows)
 
-    def decode_together(self, several: Sequence[bytes]) -> list[DecodedJob] | None:
+    def decode_together(self, several: Sequence[Buffer]) -> list[DecodedJob] | None:
         """Reads the data of several jobs, as `decode` does, in less time.
 
         Args:

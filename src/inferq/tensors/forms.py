@@ -104,7 +104,7 @@ def read_output_names(payload: Buffer) -> tuple[str, ...]:
     return tuple(dict.fromkeys(envelope_codec.read_outputs(read_head(head))))
 
 
-def read_rows(payloads: Sequence[bytes], validator: DataValidator) -> tuple[list[Any], list[int]] | None:
+def read_rows(payloads: Sequence[Buffer], validator: DataValidator) -> tuple[list[Any], list[int]] | None:
     """Reads the data of several jobs of one form in one pass; see `json_codec.read_rows`.
 
     Long data is better read one by one.

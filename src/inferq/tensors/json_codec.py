@@ -8,13 +8,14 @@ from pydantic_core import from_json, to_json
 from inferq.errors import InvalidInputError
 from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.signature import NonFinite
+from inferq.tensors.values import Buffer
 
 try:
     import orjson
 except ImportError:  # every worker has it; it reads arrays twice as fast, and writes those of NumPy
     orjson = None  # type: ignore[assignment]
 
-_loads: Callable[[bytes], Any] = from_json if orjson is None else orjson.loads
+_loads: Callable[[Any], Any] = from_json if orjson is None else orjson.loads
 
 
 def read_data(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
@@ -35,7 +36,7 @@ def read_data(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
         ) from error
 
 
-def read_rows(payloads: Sequence[bytes], validator: DataValidator) -> tuple[list[Any], list[int]] | None:
+def read_rows(payloads: Sequence[Buffer], validator: DataValidator) -> tuple[list[Any], list[int]] | None:
     """Reads the data of several jobs in one pass, in less time than one by one.
 
     Args:

@@ -1,7 +1,6 @@
 """Reads data that lies in the blob store."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import structlog
 
@@ -82,8 +81,8 @@ class BlobData:
             return job
         data = self._blobs.read(reference)
         # what is not JSON is read where it lies; JSON's parsers want bytes
-        data_in_memory = bytes(data) if detect_form(reference.begin) is JSON else cast("bytes", data)
-        return job._replace(data=data_in_memory, blob_key=reference.key)
+        is_json = detect_form(reference.begin) is JSON
+        return job._replace(data=bytes(data) if is_json else data, blob_key=reference.key)
 
 
 def _explain(error: InferqError) -> InvalidInputError:
