@@ -39,9 +39,14 @@ _MEASURES: dict[str, Callable[[Path, bool], list[Figure]]] = {
 }
 
 
+def known_measures() -> list[str]:
+    """Names of all measures."""
+    return ["pictures", *_MEASURES]
+
+
 def parse_arguments() -> argparse.Namespace:
     """Reads the command line."""
-    known = ["pictures", *_MEASURES]
+    known = known_measures()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tensors", description="Measures inferq beside other servers of models."
     )
@@ -98,6 +103,8 @@ def main() -> None:
     machine = Machine.this([*read_versions()])
     conditions = f"{kind}, {time.monotonic() - began:,.0f} s in all."
     verdicts = list(judge_tensors(figures))
+    if set(chosen.only) != set(known_measures()) or chosen.servers:
+        verdicts = [verdict for verdict in verdicts if verdict.met is not None]
     text = tensor_page(figures, verdicts, failures, machine, watch.note(), conditions)
     if chosen.write or not chosen.quick:
         (_FOLDER / "RESULTS.md").write_text(text, encoding="utf-8")

@@ -36,7 +36,7 @@ def measure(models: Path, quick: bool) -> list[Figure]:
             for worker in running.workers:
                 os.kill(worker, signal.SIGSTOP)
             rate = _submit(running.port, write_binary(TRIVIAL, picture, "respond-async"), jobs)
-            grown = (client.info("memory")["used_memory"] - used) * _JOBS / jobs / 1e6
+            grown = max(0, client.info("memory")["used_memory"] - used) * _JOBS / jobs / 1e6
             held = measure_peak_bytes([running.proxy]) - held
             for worker in running.workers:
                 os.kill(worker, signal.SIGCONT)

@@ -84,7 +84,8 @@ class Connection:
                 self._receive(received)
             received = _join_chunks(received)
         if head[9:12] != str(status).encode():
-            raise BenchmarkError(f"{head[:30].decode()}: {bytes(received[:500]).decode(errors='replace')}")
+            first = head.partition(b"\r\n")[0].removeprefix(b"http/1.1 ").decode()
+            raise BenchmarkError(f"{first}: {bytes(received[:500]).decode(errors='replace')}")
         return bytes(received)
 
     def close(self) -> None:

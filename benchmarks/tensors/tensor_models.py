@@ -1,11 +1,14 @@
 """The models of these measures, the same files for inferq and all peers; weights are random, from a seed."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.processes import ROOT
 
 PICTURE = (3, 224, 224)
 """One picture, FP32: 602,112 bytes."""
@@ -19,13 +22,14 @@ _CHANNELS = (64, 128, 256, 512)
 
 
 def write_models(folder: Path) -> None:
-    """Writes all models, each as `{name}/model.onnx`, from `image` [n, …] to `output` [n, …], FP32."""
+    """Writes models as `{name}/model.onnx`, from `image` [n, …] to `output` [n, …], FP32; and copies iris."""
     axes = numpy_helper.from_array(np.array([2, 3]), "axes")
     mean = helper.make_node("ReduceMean", ["image", "axes"], ["output"], keepdims=0)
     _save(folder / TRIVIAL, [mean], PICTURE, (3,), [axes])
     _write_cnn(folder / CNN)
     values = np.random.default_rng(7).standard_normal((1, *LARGE_OUTPUT)).astype(np.float32)
     add = helper.make_node("Add", ["image", "values"], ["output"])
+    shutil.copytree(ROOT / "models" / "iris", folder / "iris")
     _save(folder / LARGE, [add], (21, 1, 1), LARGE_OUTPUT, [numpy_helper.from_array(values, "values")])
 
 

@@ -54,7 +54,11 @@ def tensor_page(
         "![The same figures as bars](results.svg)",
         summarize(verdicts),
         "\n".join([_TARGETS, *map(str, verdicts)]),
-        *(f"## {model.capitalize()}\n\n{servers_table(figures, model)}" for model in _MODELS),
+        *(
+            f"## {model[0].upper()}{model[1:]}\n\n{servers_table(figures, model)}"
+            for model in _MODELS
+            if any(figure.measure == model for figure in figures)
+        ),
         f"## The rest\n\n{others_table(figures)}",
         *(f"**Not measured: {name}.** {shorten(reason)}" for name, reason in failures.items()),
         _CONDITIONS,
@@ -97,5 +101,5 @@ def others_table(figures: Sequence[Figure]) -> str:
 
 def shorten(reason: str) -> str:
     """A reason on one line, which is not longer than a person reads."""
-    words = " ".join(reason.split()).replace("|", "")
+    words = " ".join(reason.replace("|", " ").split())
     return words if len(words) <= 400 else words[:400] + " …"

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from benchmarks.figures import Figure, figure_of
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BODY, BenchmarkError
 from benchmarks.rounds import rounds, tell
 from benchmarks.tensors.callers import Connection
 from benchmarks.tensors.model_servers import FOLDER, IN_REDIS, start_inferq
@@ -40,7 +40,7 @@ def measure(models: Path, quick: bool) -> list[Figure]:
 def _time_others(port: int) -> list[float]:
     """Milliseconds of each small request that began before the last upload was answered."""
     upload = write_binary(TRIVIAL, make_pictures(_PICTURES, *PICTURE))
-    small = write_request("/predict/test", [], {"Content-Type": "application/json"})
+    small = write_request("/predict?model=iris", [BODY], {"Content-Type": "application/json"})
     errors: list[str] = []
     threads = [threading.Thread(target=_upload, args=(port, upload, errors)) for _ in range(_UPLOADS)]
     others = Connection(port)
