@@ -67,3 +67,26 @@ def test_readme_shows_how_to_go_without_polling_and_each_line_works(start, tmp_p
     [program] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["setosa", "virginica", "0", "2"]
+
+
+def test_picture_of_the_readme_is_read_by_curl_command_line_and_python(start, tmp_path):
+    port = free_port()
+    url = f"http://localhost:{port}"
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = re.search(r"## A picture.*?(?=## See it run)", text, re.DOTALL)[0]
+    [up, lines] = re.findall(r"```sh\n(.*?)\n```", section, re.DOTALL)
+    [program] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    start(*shlex.split(up)[2:], "--port", port, "--data-dir", tmp_path)
+    wait_until(lambda: is_healthy(url), 30, "the service")
+
+    def run(*command):
+        environment = os.environ | {"INFERQ_URL": url}
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+
+    [curl, ours] = map(shlex.split, lines.replace("http://localhost:8000", url).splitlines())
+    assert json.loads(run(*curl, "--silent"))["result"]["class_name"] == "7"
+    assert ours[:3] == ["uv", "run", "inferq"]
+    assert "7" in [line.split()[0] for line in run(sys.executable, "-m", *ours[2:]).splitlines()]
+    assert run(sys.executable, "-c", program.replace("http://localhost:8000", url)) == "7\n"
