@@ -92,8 +92,9 @@ async def _receive(
 ) -> bytes:
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout_seconds
-    received = BytesIO()  # grows in place, and gives its value without a copy
+    received = BytesIO()  # gives its value without a copy
     received.write(prefix)
+    most = len(prefix) + (_read_head(request, limit)[0] or 0)
     length = 0
     while True:
         try:
@@ -110,13 +111,32 @@ async def _receive(
         length += len(chunk)
         if length > limit:
             raise _make_too_large_error(limit)
+        _make_room(received, len(chunk), most)
         received.write(chunk)
         is_last = not message.get("more_body")
         if length > SMALL_BYTES or not is_last:
             share.take(len(chunk))
         if is_last:
+            received.truncate()
             return received.getvalue()
         deadline = compute_deadline(deadline, clock(), timeout_seconds, len(chunk))
+
+
+def _make_room(received: BytesIO, count: int, most: int) -> None:
+    """Doubles the room of a buffer that is full; by itself it grows by an eighth, and is copied each time.
+
+    Args:
+        received: The buffer, at the end of what it holds.
+        count: How many bytes are to be written.
+        most: How many it will hold, where that is known.
+    """
+    begin = received.tell()
+    with received.getbuffer() as view:
+        room = len(view)
+    if begin + count > room and room < most:
+        received.seek(min(most, max(2 * room, begin + count)) - 1)
+        received.write(b"\0")
+        received.seek(begin)
 
 
 def _decompress(raw: bytes, coding: bytes, limit: int) -> bytes:

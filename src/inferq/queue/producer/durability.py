@@ -1,5 +1,6 @@
 """How scripts that accept jobs are run: as durably as the setting `durability` promises."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,11 @@ from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection
 from inferq.queue.redis_client.script_calls import Command, ScriptCall
 from inferq.queue.schema.times import to_milliseconds
 from inferq.settings import Settings
+
+_LARGE_BYTES = 2 * 1024 * 1024
+_MOST_LARGE = 2
+"""So many large values are sent at a time: the server writes what it received to its append-only file at one
+go, and serves nobody meanwhile."""
 
 
 class DurableScripts:
@@ -25,6 +31,7 @@ class DurableScripts:
     def __init__(self, redis: BoundedRedis, settings: Settings) -> None:
         self._redis = redis
         self.waits_for_disk = settings.durability == "fsync"
+        self._large = asyncio.Semaphore(_MOST_LARGE)
         self._wait = "WAITAOF", 1, 0, to_milliseconds(settings.redis_timeout_seconds)
 
     async def run(
@@ -51,6 +58,19 @@ class DurableScripts:
         Raises:
             RedisUnavailableError: Redis does not answer in time, takes no writes, or did not write to disk.
         """
+        if size <= _LARGE_BYTES:
+            return await self._run(call, before, since, size, connection)
+        async with self._large:
+            return await self._run(call, before, since, size, connection)
+
+    async def _run(
+        self,
+        call: ScriptCall,
+        before: Sequence[Command],
+        since: float | None,
+        size: int,
+        connection: AsyncPipelinedConnection | None,
+    ) -> Any:  # noqa: ANN401 - as the script answers
         async with self._redis.limit_time(since, size=size, adds_jobs=True):
             if self.waits_for_disk:  # on the same connection, as WAITAOF needs it
                 answer, [synced] = await self._redis.scripts.run_in_transaction(call, before, [self._wait])
