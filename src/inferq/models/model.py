@@ -24,8 +24,8 @@ from inferq.tensors.nested_arrays import quote
 from inferq.tensors.signature import ModelDocument
 from inferq.tensors.values import Buffer, MediaFile
 
-_TRIAL_ROWS = 8
-_MOST_TRIAL_BYTES = 32 * 1024 * 1024
+_WARM_UP_ROWS = 8
+_MOST_WARM_UP_BYTES = 32 * 1024 * 1024
 """Of inputs and outputs of several rows in a warm-up: ONNX Runtime keeps the memory of its largest run."""
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class Model:
             with suppress(ModelError):  # these values need not be any that the model takes
                 # rows that differ give more of the labels
                 size = sample.input_bytes + sum(array.nbytes for array in outputs.values())
-                rows = max(1, min(_TRIAL_ROWS, _MOST_TRIAL_BYTES * max(sample.rows, 1) // max(size, 1)))
+                rows = max(1, min(_WARM_UP_ROWS, _MOST_WARM_UP_BYTES * max(sample.rows, 1) // max(size, 1)))
                 varied = {name: make_varied_rows(array, rows) for name, array in sample.inputs.items()}
                 self.predict_together([self._count_rows(varied)], handle)
 
