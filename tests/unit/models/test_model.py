@@ -343,7 +343,7 @@ def test_a_model_that_fails_on_its_own_example_cannot_be_served(tmp_path):
 
 @pytest.mark.parametrize(("most_bytes", "rows"), [(10**6, [1, 8]), (100, [1, 3]), (10, [1, 1])])
 def test_a_warm_up_of_several_rows_is_bounded_in_bytes(tmp_path, monkeypatch, most_bytes, rows):
-    monkeypatch.setattr("inferq.models.model._MOST_TRIAL_BYTES", most_bytes)  # a row has 12 and 20
+    monkeypatch.setattr("inferq.models.model._MOST_WARM_UP_BYTES", most_bytes)  # a row has 12 and 20
     folder = onnx_models.write_labelled_softmax(tmp_path / "m", [0, 1, 2])
     (folder / "model.toml").write_text('class_names = ["a", "b", "c"]')
     model, tried = load_model(folder), []
