@@ -9,6 +9,9 @@ from inferq.observability.observer import JobObserver
 from inferq.queue import LARGE_RESULT_BYTES, Consumer, Outage, ResultUpload
 from inferq.worker.held_jobs import HeldJobs
 
+_LARGE_DATA_BYTES = 64 * 1024
+"""More data of a claim is not kept once its runs are over."""
+
 
 class Finisher:
     """Stores outcomes in Redis, and notes what became of them.
@@ -58,6 +61,19 @@ class Finisher:
             upload.stop()
         else:
             upload.limit_attempts()
+
+    def note_finished(self, outcomes: list[Outcome], data_bytes: int) -> list[Outcome]:
+        """Notes that runs are over, and returns the outcomes without long data: nobody needs it any more.
+
+        Args:
+            outcomes: How they ended.
+            data_bytes: How much data all jobs of the claim have.
+        """
+        if data_bytes > _LARGE_DATA_BYTES:
+            outcomes = [outcome._replace(job=outcome.job._replace(data=b"")) for outcome in outcomes]
+            self._held.add(outcome.job for outcome in outcomes)
+        self._held.note_finished(outcome.job for outcome in outcomes)
+        return outcomes
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """Stores outcomes; does nothing if there are none."""

@@ -20,21 +20,13 @@ class HeldJobs:
         return [*self._jobs.values()]
 
     def add(self, jobs: Iterable[ClaimedJob]) -> None:
-        """Adds jobs that were claimed; again, if they were already."""
+        """Adds jobs that were claimed; in the place of those of the same leases, if they were already."""
         for job in jobs:
             self._jobs[job.token, job.id] = job
 
     def note_finished(self, jobs: Iterable[ClaimedJob]) -> None:
-        """Notes that the runs of these jobs are over: their ends may be stored at any moment.
-
-        Args:
-            jobs: The jobs; what they lack of their data is not kept here either.
-        """
-        for job in jobs:
-            lease = job.token, job.id
-            self._finished.add(lease)
-            if not job.data and lease in self._jobs:
-                self._jobs[lease] = job
+        """Notes that the runs of these jobs are over: their ends may be stored at any moment."""
+        self._finished.update((job.token, job.id) for job in jobs)
 
     def is_unfinished(self, job: ClaimedJob) -> bool:
         """Whether a job is held and its run is not over."""

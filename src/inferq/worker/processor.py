@@ -17,8 +17,6 @@ from inferq.worker.finisher import Finisher
 from inferq.worker.held_jobs import HeldJobs
 from inferq.worker.pace_meter import PaceMeter
 
-_LARGE_DATA_BYTES = 64 * 1024
-"""Longer data is not kept once its run is over."""
 _LAST_CALL_SECONDS = 2.0
 """How long an idle worker that is told to stop waits for a server that is away."""
 
@@ -179,15 +177,14 @@ class Processor:
         stored: set[str] = set()
 
         def store(outcomes: list[Outcome]) -> None:
-            outcomes = [*map(_drop_data, outcomes)]
             stored.update(outcome.job.id for outcome in outcomes)
-            self._held.note_finished(outcome.job for outcome in outcomes)
+            outcomes = self._finisher.note_finished(outcomes, size)
             self._finisher.finish(self._finisher.store_large(outcomes))
 
-        outcomes = [*map(_drop_data, self._executor.run(jobs, store))]
+        outcomes = self._executor.run(jobs, store)
         self._pace.note_run(jobs[0].model, len(jobs), size, began, time.perf_counter())
         self.jobs_done += len(jobs)
-        self._held.note_finished(outcome.job for outcome in outcomes)
+        outcomes = self._finisher.note_finished(outcomes, size)
         if len(outcomes) + len(stored) < len(jobs):  # the others were cancelled, and have ended with that
             kept = stored.union(outcome.job.id for outcome in outcomes)
             self._held.discard(job for job in jobs if job.id not in kept)
@@ -293,9 +290,3 @@ class Processor:
     def _requeue(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
             self._outage.retry_until_available(lambda: self._consumer.requeue(jobs), self.given_up)
-
-
-def _drop_data(outcome: Outcome) -> Outcome:
-    """The same with a job that has no data, if its data is long: while it is stored, nobody needs that."""
-    job = outcome.job
-    return outcome._replace(job=job._replace(data=b"")) if len(job.data) > _LARGE_DATA_BYTES else outcome
