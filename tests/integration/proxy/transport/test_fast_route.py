@@ -4,14 +4,17 @@ import hashlib
 import re
 
 import httpx
+import numpy as np
 import pytest
 
 from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome
 from inferq.proxy.app import create_app
 from inferq.proxy.transport.fast_path import FastRouteMiddleware
+from tests.unit.tensors.arrays import save
 
 KEY = "iq_key"
+ARRAY = save(np.array([[5.1, 3.5, 1.4, 0.2]], "f4"))
 BODIES = [
     b'{"data": [[5.1, 3.5, 1.4, 0.2]]}',
     b'{"data": [[5.1, 3.5, 1.4, 0.2], [1, 2, 3, 4]], "model": "iris", "timeout": 3}',
@@ -20,6 +23,7 @@ BODIES = [
     b'{"data": [[1, 2, 3, NaN]]}',
     b'{"data": [[1, 2, 3, "x"]]}', b'{"data": [[1,2,3,4]], "model": "nosuch"}', b'{"data": 1, "modle": 1}',
     b'{"data": [[1,2,3,4]], "timeout": -1}', b'{"data": [[1,2,3,4]], "data": [[1,2,3,4]]}', b"x" * 2000,
+    ARRAY, ARRAY[:-1], b"\xff\xd8\xff\xe0 no picture",
 ]  # fmt: skip
 REQUESTS = [
     *[("POST", "/predict", body) for body in BODIES],
@@ -28,6 +32,7 @@ REQUESTS = [
     *[(method, "/predict", BODIES[0]) for method in ("GET", "PUT", "HEAD", "OPTIONS", "DELETE")],
     *[(method, "/job/done", b"") for method in ("HEAD", "PUT", "OPTIONS", "DELETE", "POST")],
     *[("POST", path, BODIES[0]) for path in ("/predict/", "/predict?x=1", "//predict", "/Predict")],
+    *[("POST", f"/predict?{query}", ARRAY) for query in ("model=iris&priority=high", "modle=iris", "x")],
     *[("GET", f"/job/waiting?{query}", b"") for query in (
         *("wait=0", "wait=0.05", "wait=-1", "wait=61", "wait=nan", "wait=x", "wait="),
         *("wait=0&wait=1e-2", "other=1"),
