@@ -21,7 +21,7 @@ from inferq.proxy.transport.fast_route import FastRoute, FastRouteTable, Protoco
 
 _MOST_BODY_BYTES = 65536
 """A longer body is read through ASGI, no faster than it is used."""
-_PLAIN_PATH = re.compile(rb"/[^?%#]{0,4000}")
+_PLAIN_PATH = re.compile(rb"(/[^?%#]{0,4000})(?:\?([!-~]{0,4000}))?")
 _MOST_HEADER_BYTES = 32768
 """Longer headers go through ASGI, where they are refused if they are too long."""
 _OTHER_HEADERS = frozenset(
@@ -129,9 +129,15 @@ class FastPath:
             The route, and what the path has between its prefix and its suffix; None if the request has to go
             through ASGI.
         """
-        if not _PLAIN_PATH.fullmatch(url):
+        plain = _PLAIN_PATH.fullmatch(url)
+        if plain is None or b"#" in url:
             return None
-        path = url.decode("ascii")  # if that fails the parser does too, and the answer is 400 as through ASGI
+        target, query = plain.groups(b"")
+        if query and scope["method"] != "POST":
+            return None  # a GET with a query may wait
+        path = target.decode(
+            "ascii"
+        )  # if that fails the parser does too, and the answer is 400 as through ASGI
         found = self.table.find(scope["method"], path)
         if found is None:
             return None
@@ -143,7 +149,7 @@ class FastPath:
             if owner is None:
                 return None
             scope["state"]["owner"] = owner
-        scope |= {"app": self.app, "path": path, "raw_path": url, "query_string": b""}
+        scope |= {"app": self.app, "path": path, "raw_path": target, "query_string": query}
         return route, parameter
 
 

@@ -69,7 +69,8 @@ class FastRoute(APIRoute):
 class ProtocolRoute(FastRoute):
     """A fast route that the HTTP protocol itself can serve: it answers at once, with one body.
 
-    A request with a query or a `Prefer` header may wait, and goes through ASGI. POSTs have a body, GETs none.
+    A request with a `Prefer` header, and a GET with a query, may wait, and go through ASGI. POSTs have a
+    body, GETs none.
     """
 
 

@@ -153,6 +153,10 @@ async def test_every_answer_is_the_same_byte_by_byte(both):
         [request(b"GET", b"/job/done", headers=[b"Content-Length: 5"])],
         [request(headers=[b"Content-Length: 100001"]) + b"{"],
         [request(b"GET", b"/job/waiting?wait=0.01")],
+        [
+            request(b"POST", b"/predict?" + query, BODY)
+            for query in (b"model=iris", b"x=1", b"shape=1", b"", b"a#b")
+        ],
         [chunked(BODY[:5], BODY[5:])],
         [request(body=BODY)[:20], request(body=BODY)[20:-9], request(body=BODY)[-9:]],
         [request(body=BODY)[:-1], request(body=BODY)[-1:]],
