@@ -13,7 +13,7 @@ from tests.onnx_models import write_failing_model, write_two_by_two
 from tests.servers import Server, free_port, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-MODELS = ["gather", "iris", "prices"]
+MODELS = ["digits", "gather", "iris", "prices"]
 KEY = "iq_the-key-of-the-tests"
 PATIENCE_MS = 20_000
 """How long a page may take to show something: costs nothing where it is quick."""
@@ -65,9 +65,10 @@ class Service:
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory):
-    """A server, and a worker of three models: a classifier, one of tensors, and one that fails at will."""
+    """A server, and a worker of four models: two classifiers, one of tensors, and one that fails at will."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree(ROOT / "models" / "iris", folder / "iris")
+    shutil.copytree(ROOT / "docs" / "examples" / "digits", folder / "digits")
     write_two_by_two(folder / "prices")
     write_failing_model(folder / "gather")
     server = Server("valkey").start()

@@ -59,11 +59,12 @@ export function jobPath(jobId, rest = "") {
  * @returns {Promise<Response>} an answer that is no error
  * @throws {Problem}
  */
-export async function send(method, path, { query, body, signal } = {}) {
+export async function send(method, path, { query, body, signal, headers: more } = {}) {
   for (;;) {
     const key = readKey();
-    const headers = key ? { Authorization: `Bearer ${key}` } : {};
-    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const headers = { ...more, ...(key && { Authorization: `Bearer ${key}` }) };
+    // of a file the service looks at the first bytes, which know more than its name
+    if (typeof body === "string") headers["Content-Type"] = "application/json";
     let answer;
     try {
       answer = await fetch(locate(path, query), { method, headers, body, signal, cache: "no-store" });

@@ -2,8 +2,10 @@
 
 import { Problem, call, jobPath, send } from "./api.js";
 import { button, el, put, setText } from "./dom.js";
+import { FileChoice, readFileName } from "./files.js";
 import { formatNumber, t } from "./i18n.js";
 import { sayProblem } from "./problems.js";
+import { submitData, submitFile } from "./submission.js";
 import { countValues, makeExample, readCells, readShape, writeJson } from "./tensors.js";
 
 const MOST_CELLS = 32; // in a row of fields; beyond that, data is JSON
@@ -30,6 +32,7 @@ export class PredictForm {
     this.#wanted = query;
     this.model = el("select", { id: "form-model", on: { change: () => this.#choose(this.model.value) } });
     this.fields = el("div", { class: "fields" });
+    this.file = new FileChoice(() => (this.fields.hidden = this.file.file !== null));
     this.priority = el(
       "select",
       { id: "form-priority" },
@@ -52,6 +55,7 @@ export class PredictForm {
       { novalidate: true, on: { submit: (event) => this.#submit(event) } },
       labelled(t("form.model"), this.model),
       this.fields,
+      this.file.element,
       el(
         "div",
         { class: "options" },
@@ -108,8 +112,11 @@ export class PredictForm {
 
   async #choose(name) {
     setText(this.message, "");
+    this.file.clear();
+    this.fields.hidden = false;
     try {
       this.#document = await call("GET", `models/${encodeURIComponent(name)}`);
+      this.file.ask(this.#document);
       this.#showFields(this.#document.example ?? makeExample(this.#document, MOST_TYPED));
     } catch (error) {
       setText(this.message, sayProblem(error));
@@ -119,7 +126,11 @@ export class PredictForm {
   async #fillFrom(jobId) {
     try {
       const answer = await send("GET", jobPath(jobId, "/data"));
-      this.#showFields(JSON.parse(await answer.text()));
+      if (/json|text/.test(answer.headers.get("content-type") ?? "")) {
+        this.#showFields(JSON.parse(await answer.text()));
+      } else {
+        this.file.fill(await answer.blob(), readFileName(answer, `${jobId.slice(0, 32)}.data`));
+      }
       setText(this.note, t("form.from", { id: jobId.slice(0, 8) }));
     } catch (error) {
       setText(
@@ -230,9 +241,10 @@ export class PredictForm {
     event.preventDefault();
     setText(this.message, "");
     const copies = Math.min(Math.max(Math.trunc(Number(this.copies.value)) || 1, 1), MOST_COPIES);
-    let body;
+    const { file } = this.file;
+    const body = { model: this.#document.name, priority: this.priority.value };
     try {
-      body = { data: this.#readData(), model: this.#document.name, priority: this.priority.value };
+      if (!file) body.data = this.#readData();
     } catch (error) {
       setText(this.message, t("form.invalid.json", { detail: error.message }));
       return;
@@ -242,7 +254,7 @@ export class PredictForm {
     this.submit.disabled = true;
     setText(this.submit, t("form.submitting"));
     try {
-      const jobIds = await submit(body, copies);
+      const jobIds = await (file ? submitFile(file, body, copies) : submitData(body, copies));
       if (!this.#isClosed) this.#onSubmitted(jobIds, this.#document);
     } catch (error) {
       setText(this.message, sayProblem(error));
@@ -251,14 +263,6 @@ export class PredictForm {
       setText(this.submit, t("form.submit"));
     }
   }
-}
-
-async function submit(body, copies) {
-  if (body.data === null) {
-    return [(await call("POST", "predict/test", { query: { model: body.model } })).job_id];
-  }
-  if (copies === 1) return [(await call("POST", "predict", { body })).job_id];
-  return (await call("POST", "predict/batch", { body: { jobs: Array(copies).fill(body) } })).job_ids;
 }
 
 function readNumber(text) {

@@ -1,13 +1,20 @@
 // A result: bars for probabilities, a table for tensors, and the JSON as it is.
 
-import { el } from "./dom.js";
+import { send } from "./api.js";
+import { button, el, setText } from "./dom.js";
+import { readFileName, saveAs } from "./files.js";
 import { formatNumber, formatSize, formatValue, t } from "./i18n.js";
+import { sayProblem } from "./problems.js";
 import { measureShape, writeJson } from "./tensors.js";
 
 const MOST_BARS = 10;
 const MOST_ROWS = 20;
 const MOST_COLUMNS = 12;
 const MOST_TEXT = 20_000;
+const DOWNLOADS = [
+  ["application/x-npz", ".npz"],
+  ["application/json", ".json"],
+];
 
 /**
  * Shows a result.
@@ -101,7 +108,9 @@ function formatShare(value) {
 function makeTensors(result) {
   const outputs = result?.outputs && typeof result.outputs === "object" ? result.outputs : null;
   if (!outputs) return [];
-  if (typeof result.href === "string") return Object.entries(outputs).map(makeSummary);
+  if (typeof result.href === "string") {
+    return [...Object.entries(outputs).map(makeSummary), makeDownloads(result.href)];
+  }
   return Object.entries(outputs).map(([name, value]) => makeTensor(name, value));
 }
 
@@ -111,6 +120,33 @@ function makeSummary([name, output]) {
   const size = Number.isFinite(output?.bytes) ? formatSize(output.bytes) : "";
   const form = el("code", {}, `${output?.datatype ?? ""} ${shape}`);
   return el("p", {}, el("strong", {}, name), " ", form, " ", size);
+}
+
+/** Buttons, not links: a browser sends no key with these. */
+function makeDownloads(href) {
+  const message = el("p", { class: "error", role: "alert" });
+  const save = async (type, suffix) => {
+    setText(message, "");
+    try {
+      const answer = await send("GET", href.replace(/^\/+/, ""), { headers: { Accept: type } });
+      saveAs(await answer.blob(), readFileName(answer, `result${suffix}`));
+    } catch (error) {
+      setText(message, sayProblem(error));
+    }
+  };
+  return el(
+    "div",
+    { class: "downloads" },
+    el("p", { class: "note" }, t("result.large")),
+    el(
+      "div",
+      { class: "buttons" },
+      DOWNLOADS.map(([type, suffix]) =>
+        button(t("result.download", { form: suffix }), () => save(type, suffix), { class: "quiet" }),
+      ),
+    ),
+    message,
+  );
 }
 
 function makeTensor(name, value) {

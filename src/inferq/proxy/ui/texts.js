@@ -95,6 +95,10 @@ export const TEXTS = {
     "form.submitting": "Submitting…",
     "form.invalid.json": "This is not JSON: {detail}",
     "form.from": "Filled with the data of job {id}.",
+    "form.file": "Or a file: .npy, .npz, .wav or a picture",
+    "form.file.picture": "Or a file: a picture, .npy or .npz",
+    "form.file.sound": "Or a file: .wav, .npy or .npz",
+    "form.file.clear": "Send no file",
 
     "ticket.title": "Your ticket",
     "ticket.none":
@@ -117,6 +121,8 @@ export const TEXTS = {
     "result.first": "The first {n} of {total} are shown.",
     "result.slice": "Shape {shape}. The first {axes} are shown.",
     "result.long": "{size} of JSON; the first {shown} are shown.",
+    "result.large": "The result is too long to be shown here.",
+    "result.download": "Download {form}",
 
     "failures.title": "Why jobs fail",
     "failures.none": "No failed job is kept.",
@@ -363,6 +369,10 @@ export const TEXTS = {
     "form.submitting": "送信中…",
     "form.invalid.json": "JSON として読めません：{detail}",
     "form.from": "ジョブ {id} のデータを入力しました。",
+    "form.file": "またはファイル（.npy、.npz、.wav、画像）",
+    "form.file.picture": "またはファイル（画像、.npy、.npz）",
+    "form.file.sound": "またはファイル（.wav、.npy、.npz）",
+    "form.file.clear": "ファイルを外す",
 
     "ticket.title": "あなたのチケット",
     "ticket.none":
@@ -385,6 +395,8 @@ export const TEXTS = {
     "result.first": "全 {total} 件のうち先頭の {n} 件を表示しています。",
     "result.slice": "形状 {shape}。先頭の {axes} を表示しています。",
     "result.long": "JSON は {size} あります。先頭の {shown} を表示しています。",
+    "result.large": "結果が大きいため、ここには表示しません。",
+    "result.download": "{form} をダウンロード",
 
     "failures.title": "失敗の理由",
     "failures.none": "保存されている失敗はありません。",

@@ -13,6 +13,7 @@ import {
   t,
 } from "./i18n.js";
 import { sayProblem } from "./problems.js";
+import { makeThumbnail, readFileName, saveAs } from "./files.js";
 import { makeJson, makeResult } from "./result.js";
 import { follow } from "./stream.js";
 
@@ -133,7 +134,9 @@ class JobPage {
       put(
         this.input,
         await makeInput(content, answer.headers.get("content-type") ?? ""),
-        makeDownload(content, this.jobId),
+        button(t("job.download"), () => saveAs(content, readFileName(answer, `${this.jobId.slice(0, 32)}.data`)), {
+          class: "quiet",
+        }),
       );
     } catch (error) {
       const isGone = error instanceof Problem && error.status === 404;
@@ -250,7 +253,10 @@ function moment(status, title, at, before, ...notes) {
 
 async function makeInput(content, type) {
   if (content.size > MOST_SHOWN_BYTES || !/json|text/.test(type)) {
-    return el("p", { class: "note" }, t("job.binary", { size: formatSize(content.size), type }));
+    return [
+      makeThumbnail(content, t("job.input")),
+      el("p", { class: "note" }, t("job.binary", { size: formatSize(content.size), type })),
+    ];
   }
   const text = await content.text();
   try {
@@ -258,18 +264,6 @@ async function makeInput(content, type) {
   } catch {
     return el("pre", { class: "code", tabindex: "0" }, text); // a program from outside may have stored anything
   }
-}
-
-function makeDownload(content, jobId) {
-  return button(
-    t("job.download"),
-    () => {
-      const url = URL.createObjectURL(content);
-      el("a", { href: url, download: `${jobId.slice(0, 32)}.data` }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 1000);
-    },
-    { class: "quiet" },
-  );
 }
 
 async function copy(text, target) {

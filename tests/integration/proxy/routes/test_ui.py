@@ -37,6 +37,7 @@ async def test_page_is_served_with_headers_that_allow_this_host_alone(client):
     policy = policy_of(answer)
     assert policy["default-src"] == {"'none'"}
     assert policy["frame-ancestors"] == {"'none'"}
+    assert policy.pop("img-src") == {"'self'", "blob:"}
     assert {source for sources in policy.values() for source in sources} == {"'none'", "'self'"}
     assert answer.headers["x-content-type-options"] == "nosniff"
 
