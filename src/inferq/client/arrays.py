@@ -65,6 +65,25 @@ def _convert(numpy: Any, value: Any, interfaces: list[str]) -> Array | None:  # 
         return None  # on another device, or part of a gradient
 
 
+def has_numpy() -> bool:
+    """Whether NumPy is installed."""
+    return _find_numpy() is not None
+
+
+def list_values(output: Any) -> Any:  # noqa: ANN401 - JSON
+    """Returns an output that `read_result_arrays` returned as the JSON of a result has it: NaN is null."""
+    if not hasattr(output, "dtype"):
+        return output
+    if output.dtype.kind != "f":
+        return output.tolist()
+    is_finite = import_module("numpy").isfinite(output)
+    wide = widen_floats(output)
+    if not is_finite.all():
+        wide = wide.astype(object)
+        wide[~is_finite] = None
+    return wide.tolist()
+
+
 def _find_numpy() -> Any | None:  # noqa: ANN401 - a module
     try:
         return import_module("numpy")

@@ -57,7 +57,7 @@ class AsyncJob(BaseJob):
     async def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as the model gives it
         """Waits until the job has ended, and returns what the model gave, as JSON has it.
 
-        A large result of arrays is read only here, and as JSON takes long; see `result_arrays`.
+        A large result of arrays is read only here, and lists of it take memory; see `result_arrays`.
 
         Args:
             timeout: Longest wait, s; None for ever.

@@ -9,7 +9,7 @@ import httpx
 from pydantic_core import from_json
 
 from inferq.client.answers import View, make_error, read_json
-from inferq.client.arrays import read_result_arrays
+from inferq.client.arrays import has_numpy, list_values, read_result_arrays
 from inferq.client.job_body import JobOptions, ServiceCache, make_job_call
 from inferq.client.paths import make_job_path
 from inferq.client.steps import Call, Steps, ask, make_call
@@ -60,11 +60,18 @@ def read_job(job_id: str, retries: int, wait_seconds: float = 0.0) -> Steps[View
 
 
 def read_whole_result(view: View, retries: int) -> Steps[Any]:
-    """Returns the result of a completed job, which is read from its link where the job has only that."""
+    """Returns the result of a completed job, which is read by itself where the job has but a summary of it.
+
+    With NumPy its bytes are read, and lists made of them here: of millions of floats that is many times as
+    fast as JSON.
+    """
     result = view["result"]
     path = make_job_path(view["job_id"], "/result")
     if not isinstance(result, dict) or result.get("href") != path:
         return result
+    if has_numpy():
+        arrays = yield from read_arrays(view["job_id"], retries)
+        return {"outputs": {name: list_values(array) for name, array in arrays.items()}}
     return (yield from ask(Call("GET", path, headers={"Accept": "application/json"}), retries))
 
 

@@ -9,6 +9,10 @@ from inferq.errors import InvalidSettingError, UnexpectedAnswerError, Unreachabl
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
 
 
+_LONG_BODY_BYTES = 16 * 1024 * 1024
+"""The default of the service's limit."""
+
+
 def check_url(url: str) -> None:
     """Checks the address of a service.
 
@@ -34,10 +38,24 @@ def make_unreachable_error(request: str, error: httpx.TransportError) -> Unreach
     if any(word in reason.upper().replace(" ", "_") for word in _NO_TLS):
         hint = " Nobody speaks TLS there: is it http:// rather than https://?"
     elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-        hint = " If this is not the port of an inferq service, or it is one for https://, name the right one."
+        hint = (
+            _find_length_hint(error)
+            or " If this is not the port of an inferq service, or it is one for https://, name the right one."
+        )
     return UnreachableError(
         f"The service{_describe_address(error)} did not answer {request}: {reason}.{hint}"
     )
+
+
+def _find_length_hint(error: httpx.TransportError) -> str:
+    """Says that a long body may be the reason: the answer to it is lost where it is still being sent."""
+    try:
+        length = int(error.request.headers.get("content-length", 0))
+    except (RuntimeError, ValueError):  # made by hand, without a request
+        return ""
+    if length <= _LONG_BODY_BYTES:
+        return ""
+    return f" The body has {length:,} bytes: the service may take none so long (INFERQ_MAX_BODY_BYTES)."
 
 
 def make_unexpected_error(request: str, answer: httpx.Response) -> UnexpectedAnswerError:

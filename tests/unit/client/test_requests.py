@@ -1,4 +1,5 @@
 import json
+import sys
 
 import httpx
 import numpy as np
@@ -33,13 +34,26 @@ def test_every_submit_has_a_key_by_which_it_can_be_repeated():
     assert len({one.headers["Idempotency-Key"], other.headers["Idempotency-Key"]}) == 2
 
 
-def test_large_result_is_read_by_itself_and_any_other_is_what_the_job_has():
+def test_large_result_is_read_by_itself_and_any_other_is_what_the_job_has(monkeypatch):
     summary = {"outputs": {"y": {"datatype": "FP32", "shape": [9], "bytes": 36}}, "href": "/job/a/result"}
     whole = {"outputs": {"y": [1.5]}}
+    monkeypatch.setitem(sys.modules, "numpy", None)
     done, [call] = drive(
         read_whole_result({"job_id": "a", "result": summary}, 0), httpx.Response(200, json=whole)
     )
     assert (done, str(call), call.headers) == (whole, "GET /job/a/result", {"Accept": "application/json"})
+    monkeypatch.undo()
+    outputs = [
+        {"name": "y", "datatype": "FP32", "shape": [2], "parameters": {"binary_data_size": 8}},
+        {"name": "n", "datatype": "INT64", "shape": [], "parameters": {"binary_data_size": 8}},
+        {"name": "m", "datatype": "FP32", "shape": [1], "data": [{"1": 0.5}]},
+    ]
+    data = np.array([0.1, np.nan], "f4").tobytes() + np.int64(7).tobytes()
+    done, [call] = drive(
+        read_whole_result({"job_id": "a", "result": summary}, 0), answer_with({"outputs": outputs}, data)
+    )
+    assert call.headers == {"Accept": "application/octet-stream"}
+    assert done == {"outputs": {"y": [0.1, None], "n": 7, "m": [{"1": 0.5}]}}
     for result in (whole, None, {"href": "elsewhere"}, [1]):
         assert drive(read_whole_result({"job_id": "a", "result": result}, 0)) == (result, [])
 

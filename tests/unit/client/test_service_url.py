@@ -128,3 +128,9 @@ def test_spaces_around_what_the_environment_says_do_no_harm(monkeypatch, serve):
         assert client.url == f"http://{address}"
         assert client.models() == []
     assert b"\r\nAuthorization: Bearer a-key\r\n" in received[0]
+
+
+def test_long_body_may_be_why_there_is_no_answer():
+    request = httpx.Request("POST", "http://localhost:8000/predict", headers={"Content-Length": "20000000"})
+    error = make_error("POST /predict", httpx.ReadError("reset", request=request))
+    assert "20,000,000 bytes: the service may take none so long" in error.message
