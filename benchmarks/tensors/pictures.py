@@ -52,8 +52,8 @@ def measure(
                 for model, load in _put_loads(server, models, quick):
                     tell(f"{_MEASURES[model]}: {server.name} {load}")
                     loads.setdefault((model, server.name), []).append(load)
-            except (BenchmarkError, OSError) as error:
-                failures[server.name] = " ".join([str(error), *getattr(error, "__notes__", ())])
+            except Exception as error:  # noqa: BLE001 - told in the report; the other servers go on
+                failures[server.name] = describe_failure(error)
                 tell(f"[red]{server.name} was not measured[/]")
     figures = [
         figure_of(_MEASURES[model] + suffix, name, [value(load) for load in found], unit)
@@ -61,6 +61,12 @@ def measure(
         for suffix, (unit, value) in _VALUES.items()
     ]
     return figures, failures
+
+
+def describe_failure(error: Exception) -> str:
+    """Why something was not measured: the error, and what the programs have said."""
+    kind = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
+    return "\n".join([f"{kind}{error}", *getattr(error, "__notes__", ())])
 
 
 def _put_loads(server: ModelServer, models: Path, quick: bool) -> Sequence[tuple[str, CallerLoad]]:

@@ -3,14 +3,15 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 from benchmarks.figures import figure_of
 from benchmarks.processes import BenchmarkError
-from benchmarks.tensors import payloads, peers
+from benchmarks.tensors import payloads, peers, pictures
 from benchmarks.tensors.callers import Connection, put_caller_load
-from benchmarks.tensors.model_servers import FLOOR, FOLDER, SERVERS
+from benchmarks.tensors.model_servers import FLOOR, FOLDER, SERVERS, ModelServer, RunningServer
 from benchmarks.tensors.peer_environment import ENVIRONMENTS
 from benchmarks.tensors.process_tree import end_rest, list_tree, measure_peak_bytes, measure_seconds
 from benchmarks.tensors.tensor_report import others_table, servers_table, shorten, summarize
@@ -18,6 +19,7 @@ from benchmarks.tensors.tensor_targets import TENSOR_TARGETS, TensorTarget, judg
 
 AT_LEAST = TensorTarget("trivial model", FOLDER, 0.33, FLOOR)
 AT_MOST = TensorTarget("trivial model, processor time", FOLDER, 3, FLOOR, at_most=True)
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 ALONE = TensorTarget("p99", FOLDER, 50, at_most=True)
 
 
@@ -95,16 +97,18 @@ def test_an_answer_of_the_trivial_model_is_checked():
 
 
 def serve(answers: bytes, times: int):
-    """Answers each request of one connection after the other with these bytes; returns the port."""
+    """Answers each request of so many connections with these bytes; returns the port."""
     server = socket.create_server(("127.0.0.1", 0))
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while connection.recv(65536):
+                connection.sendall(answers)
 
     def run() -> None:
         with server:
             for _ in range(times):
-                connection, _ = server.accept()
-                with connection:
-                    while connection.recv(65536):
-                        connection.sendall(answers)
+                threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
 
     threading.Thread(target=run, daemon=True).start()
     return server.getsockname()[1]
@@ -113,7 +117,7 @@ def serve(answers: bytes, times: int):
 @pytest.mark.parametrize(
     "answer",
     [
-        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+        ANSWER,
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
     ],
     ids=["length", "chunks"],
@@ -131,7 +135,7 @@ def test_callers_stop_at_the_first_refusal_and_say_what_it_was():
 
 
 def test_callers_tell_what_they_saw_and_what_the_server_spent():
-    port = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", 2)
+    port = serve(ANSWER, 2)
     load = put_caller_load(port, b"GET", callers=1, warm_up=0, seconds=0.05, roots=[os.getpid()])
     assert load.per_second > 0
     assert 0 < load.p50_ms <= load.p99_ms
@@ -152,3 +156,20 @@ def test_a_tree_is_a_process_with_its_children_and_can_be_ended():
         assert measure_peak_bytes([process.pid]) > 1e6
         end_rest(tree)
     assert process.returncode == -9
+
+
+def test_a_server_that_cannot_be_had_is_told_with_its_reason_and_the_others_are_measured(tmp_path):
+    def start(_):
+        raise BenchmarkError("uv pip failed: there is no such version")
+
+    def start_constant(_):
+        return nullcontext(RunningServer(serve(ANSWER, 40), (os.getpid(),), os.getpid()))
+
+    dialect = payloads.Dialect("x", lambda *_: b"GET", lambda _: [])
+    servers = [
+        ModelServer("gone", start, dialect, ("cnn",)),
+        ModelServer("here", start_constant, dialect, ("cnn",)),
+    ]
+    found, failures = pictures.measure(tmp_path, quick=True, servers=servers)
+    assert failures == {"gone": "uv pip failed: there is no such version"}
+    assert {(figure.measure, figure.subject) for figure in found} >= {("CNN", "here"), ("CNN, p99", "here")}
