@@ -38,7 +38,7 @@ for command in (program_commands.up, program_commands.proxy, program_commands.wo
 
 
 def main() -> None:
-    """Runs the command line; errors of inferq's own are one line and an exit code."""
+    """Runs the command line; errors of inferq's own are a sentence and an exit code."""
     use_terminal()
     try:
         app()

@@ -45,8 +45,12 @@ def open_client(url: str | None) -> "Client":
 
 
 def print_line(text: str, *, err: bool = False) -> None:
-    """Prints a line, without the control characters that it may contain."""
-    typer.echo(make_printable(text), err=err)
+    """Prints a line, without the control characters that it may contain.
+
+    Further lines, such as what a refusal tells to write into model.toml, are indented, so that none of them
+    looks like a line of our own.
+    """
+    typer.echo("\n  ".join(map(make_printable, text.split("\n"))), err=err)
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:  # noqa: ANN401 - JSON

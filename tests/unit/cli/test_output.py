@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from inferq.cli.output import choose_exit_code, print_result
+from inferq.cli.output import choose_exit_code, print_line, print_result
 from inferq.client.answers import make_error
 from inferq.proxy.http import problems
 from inferq.proxy.http.problem_types import TYPES
@@ -40,3 +40,14 @@ def test_result_of_a_classifier_is_a_table(prediction, name, capsys):
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["prediction", "class_name"]
     assert len(rows) == (2 if isinstance(name, list) else 1)
+
+
+def test_lines_to_write_can_be_copied_and_none_passes_for_a_message(capsys):
+    print_line('inferq: Write:\n[image]\nscale = "1/255"\r\x1b[2K\ninferq: done', err=True)
+    assert capsys.readouterr().err.split("\n") == [
+        "inferq: Write:",
+        "  [image]",
+        '  scale = "1/255"\ufffd\ufffd[2K',
+        "  inferq: done",
+        "",
+    ]

@@ -22,10 +22,10 @@ EXTENSIONS = (
 
 _SERVER = to_json({"name": "inferq", "version": version("inferq"), "extensions": EXTENSIONS})
 _LEFT_OUT = {
-    "/v2/systemsharedmemory": "shared memory: send tensors in the body, also as raw bytes",
-    "/v2/cudasharedmemory": "shared memory: send tensors in the body, also as raw bytes",
-    "/v2/trace": "the trace extension: traces are exported by OTLP, see the guide to traces",
-    "/v2/logging": "the logging extension: INFERQ_LOG_LEVEL says what is logged",
+    "/v2/systemsharedmemory": "no shared memory: send tensors in the body, also as raw bytes",
+    "/v2/cudasharedmemory": "no shared memory: send tensors in the body, also as raw bytes",
+    "/v2/trace": "no trace extension: traces are exported by OTLP, see the guide to traces",
+    "/v2/logging": "no logging extension: INFERQ_LOG_LEVEL says what is logged",
 }
 """Path to what is said of it and all below it."""
 
@@ -59,7 +59,7 @@ async def server_ready(request: Request) -> Response:
 
 
 def _add_left_out(path: str, said: str) -> None:
-    refusal = Refusal(501, f"There is no {said}.")
+    refusal = Refusal(501, f"There is {said}.")
 
     async def answer(request: Request) -> Response:
         return refusal.answer(request.scope)
