@@ -12,7 +12,7 @@ from typing import Self
 from inferq.blobs.file_systems import is_on_local_disk
 from inferq.blobs.keys import BlobPart, split_key
 from inferq.blobs.store import BlobInfo, BlobPage, DiskSpace
-from inferq.blobs.store_mark import QUEUE_MARK, STORE_MARK, make_id, read_or_make_mark
+from inferq.blobs.store_mark import QUEUE_MARK, STORE_MARK, make_id, read_mark, read_or_make_mark
 from inferq.errors import BlobNotFoundError, QueueFullError, StoreUnavailableError
 
 _FILE_MODE, _FOLDER_MODE = 0o660, 0o770
@@ -58,17 +58,27 @@ class FolderStore:
             with self._errors():
                 self._folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
                 self._maps_files = is_on_local_disk(self._folder)
-                self._id = self._read_id()
+                self._id = read_or_make_mark(self._folder / STORE_MARK, make_id(), _FILE_MODE)
         return self._id
+
+    def check(self) -> None:
+        """See `BlobStore`: what is mounted here may not be any more, or something else may be."""
+        self.identify()
+        with self._errors():
+            try:
+                found = read_mark(self._folder / STORE_MARK)
+            except FileNotFoundError:
+                found = ""
+        if found != self._id:
+            raise StoreUnavailableError(
+                f"The blob store {self.name} is not the folder that it was: it may have been unmounted."
+            )
 
     def belongs_to(self, queue_id: str) -> bool:
         """See `BlobStore`. The file `QUEUE_MARK` tells."""
-        self.identify()
+        self.check()
         with self._errors():
             return read_or_make_mark(self._folder / QUEUE_MARK, queue_id, _FILE_MODE) == queue_id
-
-    def _read_id(self) -> str:
-        return read_or_make_mark(self._folder / STORE_MARK, make_id(), _FILE_MODE)
 
     def write(self, key: str, data: Buffer, *, is_synced: bool = False, reserve_bytes: int = 0) -> None:
         """See `BlobStore`."""
@@ -161,11 +171,7 @@ class FolderStore:
         try:
             return os.open(path, flags, _FILE_MODE)
         except FileNotFoundError:
-            # either it is the first file there, or what was mounted here is not any more
-            if self._read_id() != self._id:
-                raise StoreUnavailableError(
-                    f"The blob store {self.name} is not the folder that it was: it may have been unmounted."
-                ) from None
+            self.check()  # else it is the first file there
             path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
             _sync_folder(self._folder)
             return os.open(path, flags, _FILE_MODE)
@@ -175,6 +181,7 @@ class FolderStore:
         try:
             file = os.open(self._find_path(key), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
+            self.check()
             raise BlobNotFoundError(f"The blob store {self.name} has no blob {key!r} (any more).") from error
         try:
             self._check_length(key, os.fstat(file).st_size, size)

@@ -55,6 +55,9 @@ class BlobStore(Protocol):
     def identify(self) -> str:
         """Returns the store's id, by which processes know that they share it. The first call makes it."""
 
+    def check(self) -> None:
+        """Returns if this is still the store that `identify` has named."""
+
     def belongs_to(self, queue_id: str) -> bool:
         """Whether this is the store of that queue. The first queue that asks gets it.
 

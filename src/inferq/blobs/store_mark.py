@@ -39,10 +39,15 @@ def read_or_make_mark(path: Path, new_id: str, mode: int) -> str:
             raise
         finally:
             os.close(file)
-    return _read_mark(path)
+    return read_mark(path)
 
 
-def _read_mark(path: Path) -> str:
+def read_mark(path: Path) -> str:
+    """Reads the id in a file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     deadline = time.monotonic() + _WRITING_SECONDS
     while len(found := path.read_text("ascii", "replace").strip()) != 2 * _ID_BYTES:
         if time.monotonic() > deadline:

@@ -30,13 +30,17 @@ class BlobAccess:
 
     def identify_store(self) -> str:
         """Returns the id of the store; empty where there is none that this process can use."""
+        if self.store is None:
+            return ""
         try:
-            return self.store.identify() if self.store else ""
+            self.store.check()
         except StoreUnavailableError as error:
             if error.message != self._fault:
                 log.warning("blob_store_unavailable", reason=error.message)
             self._fault = error.message
             return ""
+        self._fault = ""
+        return self.store.identify()
 
     def measure_free_bytes(self) -> int | None:
         """Returns what the store has room for; None where there is no store, or none with an end."""

@@ -100,7 +100,7 @@ def test_disk_that_fails_in_the_middle_leaves_nothing(store, monkeypatch, fault)
     monkeypatch.setattr(folder_store_module.os, "write", fail_later)
     store.identify = lambda: "0" * 16  # its mark is written with the same call
     store._folder.mkdir()
-    monkeypatch.setattr(store, "_read_id", lambda: store._id)
+    monkeypatch.setattr(store, "check", lambda: None)
     with pytest.raises(StoreUnavailableError if fault == errno.EIO else QueueFullError):
         store.write(make_key("4f", BlobPart.DATA), DATA)
     assert written
@@ -159,6 +159,29 @@ def test_folder_that_is_another_one_now_takes_nothing(store, tmp_path):
     store._folder.mkdir()
     with pytest.raises(StoreUnavailableError, match="not the folder that it was"):
         write(store)
+    with pytest.raises(StoreUnavailableError, match="not the folder that it was"):
+        store.belongs_to(make_id())
+    assert list(store._folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("mount_point_is_there", [True, False])
+def test_blob_of_a_folder_that_is_unmounted_is_not_taken_for_gone(store, tmp_path, mount_point_is_there):
+    key = write(store)
+    store._folder.rename(tmp_path / "unmounted")
+    if mount_point_is_there:
+        store._folder.mkdir()
+    for read in (
+        lambda: store.read(key, len(DATA)),
+        lambda: store.read_part(key, len(DATA), 0, 10),
+        store.check,
+    ):
+        with pytest.raises(StoreUnavailableError, match="not the folder that it was") as error:
+            read()
+        assert not isinstance(error.value, BlobNotFoundError)
+    if mount_point_is_there:
+        store._folder.rmdir()
+    (tmp_path / "unmounted").rename(store._folder)
+    assert store.read(key, len(DATA)) == DATA
 
 
 def test_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
