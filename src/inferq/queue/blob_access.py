@@ -19,10 +19,13 @@ class BlobAccess:
 
     Attributes:
         store: The store; None where the settings name none.
+        is_usable: Whether to write to it; set to False where it is not there any more, or another queue's,
+            whose workers would remove what they do not know.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.store: BlobStore | None = open_store(settings.blob_store)
+        self.is_usable = True
         self._longest_in_redis = settings.blob_bytes
         self._reserve_bytes = settings.blob_reserve_bytes
         self._fault = ""
@@ -30,17 +33,13 @@ class BlobAccess:
 
     def identify_store(self) -> str:
         """Returns the id of the store; empty where there is none that this process can use."""
-        if self.store is None:
-            return ""
         try:
-            self.store.check()
+            return self.store.identify() if self.store and self.is_usable else ""
         except StoreUnavailableError as error:
             if error.message != self._fault:
                 log.warning("blob_store_unavailable", reason=error.message)
             self._fault = error.message
             return ""
-        self._fault = ""
-        return self.store.identify()
 
     def measure_free_bytes(self) -> int | None:
         """Returns what the store has room for; None where there is no store, or none with an end."""
@@ -52,7 +51,9 @@ class BlobAccess:
 
     def takes(self, job_id: str, payload: Buffer) -> bool:
         """Whether a payload belongs into the store."""
-        return self.store is not None and len(payload) > self._longest_in_redis and has_storable_id(job_id)
+        if self.store is None or len(payload) <= self._longest_in_redis:
+            return False
+        return self.is_usable and has_storable_id(job_id)
 
     def write_data(self, job_id: str, payload: Buffer) -> bytes:
         """Writes the data of a job; returns the reference to it.

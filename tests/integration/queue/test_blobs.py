@@ -312,6 +312,28 @@ async def test_store_that_cannot_be_used_leaves_data_to_redis(producer, consumer
     assert redis_client.get(f"job:{job_id}:data") == LONG
 
 
+async def test_worker_whose_store_is_unmounted_fails_no_job_and_says_that_it_has_none(
+    producer, consumer, redis_client, folder
+):
+    job_id = await producer.submit(Submission("iris", LONG))
+    with_store = consumer.identify_blob_store()
+    consumer.sweep_blobs()
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir()
+    assert consumer.claim(1) == []
+    assert (await producer.read(job_id)).status is Status.PENDING
+    with pytest.raises(StoreUnavailableError, match="unmounted"):
+        consumer.sweep_blobs()
+    assert consumer.identify_blob_store() == ""
+    folder.rmdir()
+    folder.with_name("elsewhere").rename(folder)
+    consumer.sweep_blobs()
+    assert consumer.identify_blob_store() == with_store
+    redis_client.zadd("queue:iris:retries", {job_id: 1})
+    consumer.recover()
+    assert [job.data for job in consumer.claim(1)] == [LONG]
+
+
 async def test_data_that_is_gone_or_cut_short_fails_its_job_alone(producer, consumer, files):
     gone = await producer.submit(Submission("iris", LONG))
     files()[0].unlink()
@@ -428,18 +450,24 @@ class TestSweep:
         assert make_consumer().sweep_blobs() == 0
         assert sweep(consumer, redis_client) == 1
 
-    async def test_leaves_the_store_of_another_queue_alone(
-        self, producer, consumer, settings, redis_client, files
+    async def test_leaves_the_store_of_another_queue_alone_and_that_one_writes_nothing_to_it(
+        self, producer, consumer, settings, make_consumer, redis_client, files
     ):
         await producer.submit(Submission("iris", LONG))
         make_old(files)
         assert sweep(consumer, redis_client) == 0
-        other = Consumer(settings.model_copy(update={"key_prefix": "other:"}), "worker-9", ["iris"])
+        other = make_consumer("worker-9", key_prefix="other:")
+        theirs = Producer.from_settings(settings.model_copy(update={"key_prefix": "other:"}))
         try:
             assert other.sweep_blobs() == 0
+            beat(other, "worker-9")
+            job_id = await theirs.submit(Submission("iris", LONG))
+            [job] = other.claim(1)
+            assert settle(other, [Outcome(job, RESULT)]) == ["completed"]
+            assert await read_result(theirs, job_id) == RESULT
         finally:
-            other.close()
-        assert len(files()) == 1
+            await theirs.close()
+        assert [path.read_bytes() for path in files()] == [LONG]
 
 
 async def test_claim_is_bounded_by_what_lies_in_the_store(producer, consumer, redis_client):

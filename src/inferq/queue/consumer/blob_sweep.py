@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from inferq.blobs import BlobStore, make_id
+from inferq.errors import StoreUnavailableError
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.blob_removal import BlobRemoval
@@ -52,6 +53,7 @@ class BlobSweep:
 
     def __init__(self, access: QueueAccess, blobs: BlobAccess, removal: BlobRemoval) -> None:
         self._access = access
+        self._blobs = blobs
         self._removal = removal
         self._store = blobs.store
         self._grace_seconds = access.settings.blob_grace_seconds
@@ -59,20 +61,21 @@ class BlobSweep:
         self._is_foreign = False
 
     def sweep_next(self) -> None:
-        """Makes the next step, if it is due and this worker's.
+        """Makes the next step, if it is due and this worker's; and sees to it whether the store is usable.
 
         Raises:
             RedisUnavailableError: Redis is away.
             StoreUnavailableError: The store cannot be used.
         """
-        if self._store is None:
+        store, key = self._store, self._access.keys.blobs_step
+        if store is None:
             return
         with redis_errors():
-            is_due = acquire_step(
-                self._access, self._access.keys.blobs_step, round(STEP_SECONDS * 900), self._rest_ms
-            )
-            if is_due and self._belongs_to_us(self._store):
-                self._sweep_page(self._store)
+            self._blobs.is_usable = self._belongs_to_us(store)
+            if self._blobs.is_usable and acquire_step(
+                self._access, key, round(STEP_SECONDS * 900), self._rest_ms
+            ):
+                self._sweep_page(store)
 
     def _sweep_page(self, store: BlobStore) -> None:
         before = self._read_progress()
@@ -82,11 +85,16 @@ class BlobSweep:
         self._note_progress(_Progress(page.cursor, blobs, size))
 
     def _belongs_to_us(self, store: BlobStore) -> bool:
-        """Whether the store is this queue's: blobs that another queue names must not be removed."""
-        key = self._access.keys.blobs_queue
-        self._access.call(scripts.WRITE_AT_OOM, [key], ["SET", make_id(), "NX"])
-        queue_id = self._access.redis.get(key)
-        is_ours = isinstance(queue_id, bytes) and store.belongs_to(decode_text(queue_id))
+        """Whether the store is there, and this queue's: each removes what it does not name."""
+        access, key = self._access, self._access.keys.blobs_queue
+        if (queue_id := access.redis.get(key)) is None:
+            access.call(scripts.WRITE_AT_OOM, [key], ["SET", make_id(), "NX"])
+            queue_id = access.redis.get(key)
+        try:
+            is_ours = isinstance(queue_id, bytes) and store.belongs_to(decode_text(queue_id))
+        except StoreUnavailableError:
+            self._blobs.is_usable = False
+            raise
         if not (is_ours or self._is_foreign):
             log.error("blob_store_of_another_queue", store=store.name)
         self._is_foreign = not is_ours
