@@ -81,7 +81,9 @@ def test_a_reason_fits_on_a_line_of_the_page():
     assert len(shorten("x" * 5000)) < 420
 
 
-@pytest.mark.parametrize("dialect", {server.dialect for server in SERVERS}, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(
+    "dialect", dict.fromkeys(server.dialect for server in SERVERS), ids=lambda dialect: dialect.name
+)
 def test_a_request_says_its_own_length(dialect):
     request = dialect.write("mean", payloads.make_pictures(1, 3, 8, 8))
     head, _, body = request.partition(b"\r\n\r\n")
