@@ -59,8 +59,11 @@ class StoredResult:
         return self._first
 
     async def read_parts(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """Yields the bytes from one to another, part by part, each when it is asked for; see `read_first`."""
-        stop = self.length if end is None else end
+        """Yields the bytes from one to another, part by part, each when it is asked for; see `read_first`.
+
+        What is beyond the end is left out: the head of a result from outside may promise any length.
+        """
+        stop = self.length if end is None else min(end, self.length)
         first = await self.read_first()
         while start < stop:
             part = first[start:] if start < len(first) else await self._read_part(start)
