@@ -61,6 +61,15 @@ def read_members(archive: Buffer) -> dict[str, Buffer]:
     return members
 
 
+def measure_members(archive: Buffer) -> int:
+    """Returns how long the members of an archive say that they are, all together, bytes.
+
+    Raises:
+        InvalidInputError: The archive is damaged.
+    """
+    return sum(entry.length for entry in _read_entries(memoryview(archive)))
+
+
 def _read_entries(view: memoryview) -> Iterator[_Entry]:
     tail = bytes(view[-(_END.size + _LONGEST_COMMENT) :])
     at = tail.rfind(b"PK\5\6")

@@ -14,7 +14,7 @@ from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.inference_checks import CheckedInference, check_inference
 from inferq.proxy.services.job_submission import run_check
 from inferq.proxy.services.job_subscription import JobSubscription
-from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
+from inferq.proxy.services.parsing_work import measure_work
 from inferq.tensors.envelope import write_begin
 
 
@@ -36,12 +36,10 @@ async def receive_inference(request: Request, share: BodyShare, path: str) -> Ch
     begin = write_begin(head_bytes) if head_bytes else b""
     raw = await read_body(request, share, get_services(request).settings, begin)
     if head_bytes is None:
-        raw, is_quick = drop_byte_order_mark(raw), False
-    else:
-        # of tensors only the lengths are checked, but of texts each
-        is_quick = head_bytes <= LONGEST_ON_LOOP_BYTES and b"BYTES" not in raw[: len(begin) + head_bytes]
+        raw = drop_byte_order_mark(raw)
     check = partial(check_inference, path=path, head_bytes=head_bytes, is_wrapped=bool(begin))
-    return await run_check(request, check, raw, is_quick=is_quick)
+    work = None if head_bytes is None else measure_work(raw) if begin else 0
+    return await run_check(request, check, raw, parsed_bytes=work)
 
 
 async def wait_for_outputs(

@@ -23,22 +23,22 @@ _KEY = re.compile(IDEMPOTENCY_KEY.encode())
 
 
 async def run_check[T](
-    connection: HTTPConnection, check: RequestCheck[T], raw: bytes, *, is_quick: bool = False
+    connection: HTTPConnection, check: RequestCheck[T], raw: bytes, *, parsed_bytes: int | None = None
 ) -> T:
-    """Checks what a client sent; a long body is checked in another process.
+    """Checks what a client sent; where much is to be parsed, in another process.
 
     Args:
         connection: The client's request or WebSocket. The jobs will belong to its API key.
         check: One of the functions of `request_checks`.
         raw: The body as it was received.
-        is_quick: Whether the check takes no time even of a long body.
+        parsed_bytes: How much the check looks at value by value, or unpacks; None: all of the body.
 
     Raises:
         InferqError: It is refused, or cannot be checked now.
     """
     services, models = get_services(connection), await read_models(connection)
     rules, owner = services.request_rules, get_owner(connection) or ""
-    if is_quick or len(raw) <= LONGEST_ON_LOOP_BYTES:
+    if (len(raw) if parsed_bytes is None else parsed_bytes) <= LONGEST_ON_LOOP_BYTES:
         return check(raw, rules, models, owner)
     outcome: T = await services.process_pool.call(
         check_in_process, check, raw, rules, models.to_message(), owner

@@ -13,13 +13,11 @@ from inferq.proxy.http.form_body import split_form
 from inferq.proxy.http.predict_query import read_query
 from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_submission import read_models, run_check
+from inferq.proxy.services.parsing_work import measure_form_work, measure_work
 from inferq.proxy.services.payload_checks import check_payload, find_model
 from inferq.proxy.services.payloads import make_raw_prefix
-from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
 from inferq.proxy.services.request_checks import check_predict
 from inferq.queue import Submission
-from inferq.tensors.envelope import measure_head
-from inferq.tensors.file_types import ENVELOPE, FIRST_BYTES, detect_file_type
 
 
 @dataclass(slots=True)
@@ -50,16 +48,15 @@ class ReceivedPrediction:
         payload_check = partial(
             check_payload, content_type=self.content_type, query=self.query, is_wrapped=self.is_wrapped
         )
-        return await run_check(request, payload_check, self.raw, is_quick=self._is_quick())
+        return await run_check(request, payload_check, self.raw, parsed_bytes=self._measure_work())
 
-    def _is_quick(self) -> bool:
-        """Whether the check takes no time, however long the body is: little of it is parsed."""
+    def _measure_work(self) -> int:
+        """Returns how much of the body the check looks at value by value, or unpacks, bytes."""
         if self.content_type.media_type == FORM:
-            parts = split_form(self.raw, self.content_type.boundary)
-            return sum(len(part.data) for part in parts if part.is_json) <= LONGEST_ON_LOOP_BYTES
-        if detect_file_type(self.raw[:FIRST_BYTES]) is ENVELOPE:
-            return measure_head(self.raw) <= LONGEST_ON_LOOP_BYTES
-        return True
+            return measure_form_work(split_form(self.raw, self.content_type.boundary))
+        if self.content_type.media_type == RAW_TENSOR and not self.is_wrapped:
+            return len(self.raw) if "shape" in self.query else 0  # without, it is no list of texts
+        return measure_work(self.raw)
 
 
 async def receive_prediction(request: Request, share: BodyShare) -> ReceivedPrediction:
