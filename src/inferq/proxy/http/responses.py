@@ -8,7 +8,7 @@ import structlog
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from inferq.errors import JobNotFoundError, RedisUnavailableError
+from inferq.errors import InferqError
 
 JSON = "application/json"
 IS_HEAD = "inferq.is_head"
@@ -128,7 +128,9 @@ async def yield_parts(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes | None
     try:
         async for part in parts:
             yield part
-    except (RedisUnavailableError, JobNotFoundError) as error:
+    except (
+        InferqError
+    ) as error:  # Redis or the blob store is away, the job has gone, or the result is damaged
         log.warning("answer_cut_short", reason=error.message)
         yield None
 

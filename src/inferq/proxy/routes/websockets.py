@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
 
-from inferq.errors import InferqError, JobNotFoundError, RedisUnavailableError
+from inferq.errors import InferqError, JobNotFoundError, RedisUnavailableError, StoreUnavailableError
 from inferq.jobs import Job
 from inferq.proxy.services.dependencies import get_services
 from inferq.proxy.services.job_responses import read_whole_view
@@ -41,7 +41,7 @@ async def follow(socket: WebSocket, job_id: Annotated[str, Path()]) -> None:
                 await socket.close(1000 if job.status.is_final else SERVICE_RESTART_CODE)
     except JobNotFoundError as error:
         await _close(socket, NOT_FOUND_CODE, error)
-    except RedisUnavailableError as error:
+    except (RedisUnavailableError, StoreUnavailableError) as error:
         await _close(socket, TRY_AGAIN_LATER_CODE, error)
     except WebSocketDisconnect:
         pass

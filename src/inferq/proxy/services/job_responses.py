@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from fastapi import Response
+from pydantic_core import to_json
 
-from inferq.errors import JobNotFoundError
-from inferq.job_json import write_job_json
+from inferq.errors import JobNotFoundError, StoreUnavailableError
+from inferq.job_json import make_result_path, write_job_frame, write_job_json
 from inferq.jobs import Job
 from inferq.proxy.http.responses import JsonResponse, StreamedResponse
 from inferq.proxy.services.large_job_view import LargeJobView
@@ -62,7 +63,8 @@ def make_list_response(producer: Producer, jobs: Sequence[Job | None], head: byt
 
     Args:
         producer: The queue.
-        jobs: The jobs. None, and a job that has expired since it was read, are shown as null.
+        jobs: The jobs. None, and a job that has expired since it was read, are shown as null. In the place of
+            a result that lies in a blob store out of reach stands where to ask for it.
         head: The JSON before the first job.
         tail: The JSON after the last job.
     """
@@ -87,6 +89,9 @@ async def _read_list_parts(
             first = await anext(parts)
         except JobNotFoundError:
             first = b"null"
+        except StoreUnavailableError:  # all others can be shown
+            head_of_job, tail_of_job = write_job_frame(job)
+            first = head_of_job + to_json({"href": make_result_path(job.id)}) + tail_of_job
         yield first
         async for part in parts:
             yield part

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from pydantic_core import to_json
 
-from inferq.errors import JobNotFoundError, RedisUnavailableError
+from inferq.errors import JobNotFoundError, RedisUnavailableError, StoreUnavailableError
 from inferq.jobs import Job
 from inferq.proxy.http.prefer import parse_preferred_wait
 from inferq.proxy.http.responses import JsonResponse
@@ -50,7 +50,9 @@ async def answer_accepted(request: Request, job_id: str) -> Response:
     if seconds is None:
         return make_accepted(request, job_id)
     response: Response | None = None
-    with suppress(RedisUnavailableError, JobNotFoundError):  # the job was accepted all the same
+    with suppress(
+        RedisUnavailableError, StoreUnavailableError, JobNotFoundError
+    ):  # the job was accepted all the same
         job = await wait_for_end(request, job_id, seconds) if seconds else None
         if job is not None and job.status.is_final:
             response = await make_job_response(services.producer, job)

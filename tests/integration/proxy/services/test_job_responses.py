@@ -8,10 +8,11 @@ import tracemalloc
 import httpx
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from inferq.jobs import Outcome
 from inferq.queue.inspection.large_results import PART_BYTES, PARTS_AT_ONCE, LargeResults
-from inferq.tensors.envelope import write_envelope
+from inferq.tensors.envelope import write_envelope, write_reference
 from tests.integration.proxy.answers import DATA
 from tests.integration.proxy.http.test_prefer import submitted
 from tests.integration.proxy.routes.test_events import Stream
@@ -294,3 +295,19 @@ async def test_small_result_that_is_overwritten_after_our_worker_stored_it_break
     finish(consumer, b"[1]")
     redis_client.set(f"job:{job_id}:result", "[nan, {'a': 1}]")
     assert (await client.get(f"/job/{job_id}")).json()["result"] == "[nan, {'a': 1}]"
+
+
+async def test_result_in_a_store_out_of_reach_hides_no_other_job(proxy, client, consumer, redis_client):
+    away, other = await submitted(client), await submitted(client)
+    reference = write_reference(f"{away[0]}/result/0123456789abcdef", bytes(100), "elsewhere")
+    end_outside(redis_client, away[0], reference)
+    finish(consumer, b"[1]")
+    answer = await client.get(f"/job/{away[0]}")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:inferq:problem:store-unavailable")
+    statuses = (await client.post("/jobs/status", json={"job_ids": [*away, *other]})).json()["jobs"]
+    assert [job["status"] for job in statuses] == ["completed"] * 2
+    assert [job["result"] for job in statuses] == [{"href": f"/job/{away[0]}/result"}, [1]]
+    async with connect(proxy.socket_url(f"/job/{away[0]}/ws")) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(socket.recv(), 10)
+    assert closed.value.rcvd.code == 1013
