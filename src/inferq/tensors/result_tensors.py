@@ -127,7 +127,9 @@ def write_result_view(envelope: bytes, href: str) -> bytes:
     """
     head = read_result_head(envelope)
     check_length(head, len(envelope))
-    if head.shown or sum(output.shown_bytes for output in head.outputs) > MOST_SHOWN_BYTES:
+    shown_bytes = sum(output.shown_bytes for output in head.outputs)
+    empty_arrays = sum(_count_empty_arrays(output.shape) for output in head.outputs)
+    if head.shown or shown_bytes > MOST_SHOWN_BYTES or 2 * empty_arrays > _MOST_VIEW_BYTES:
         return write_summary(head, href)
     outputs = {output.name: _list_output(output, memoryview(envelope)) for output in head.outputs}
     view = to_json({"outputs": outputs}, inf_nan_mode="null")
@@ -147,6 +149,11 @@ def write_summary(head: ResultHead, href: str) -> bytes:
         for output in head.outputs
     }
     return to_json({"outputs": outputs, "href": href})
+
+
+def _count_empty_arrays(shape: tuple[int, ...]) -> int:
+    """Returns how many empty arrays the JSON of a tensor without values has."""
+    return prod(shape[: shape.index(0)]) if 0 in shape else 0
 
 
 def _list_output(output: OutputEntry, envelope: memoryview) -> Any:  # noqa: ANN401 - any JSON value

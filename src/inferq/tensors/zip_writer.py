@@ -13,6 +13,7 @@ _VERSION = 20
 _FLAGS = 0x808  # the checksum follows the member; names are UTF-8
 _MOMENT = 0x00210000  # 1980-01-01, the first that there is: the same arrays make the same archive
 _MOST_BYTES = 2**32 - 2
+_LONGEST_NAME = 0xFFFF
 
 
 class ZipWriter:
@@ -22,7 +23,7 @@ class ZipWriter:
         members: Name and length of each member, in order.
 
     Raises:
-        ValueError: The archive would be longer than 4 GiB.
+        ValueError: The archive would be longer than 4 GiB, or a name than 65,535 bytes.
     """
 
     def __init__(self, members: list[tuple[str, int]]) -> None:
@@ -33,6 +34,10 @@ class ZipWriter:
         self.length = len(members) * each + 2 * names + sum(self._lengths) + _END.size
         if self.length > _MOST_BYTES or len(members) > 0xFFFE:
             raise ValueError("The archive would be longer than 4 GiB.")
+        if max(map(len, self._names), default=0) > _LONGEST_NAME:
+            raise ValueError(
+                f"A name is longer than {_LONGEST_NAME:,} bytes, the most that an archive takes."
+            )
         self._directory = b""
         self._number = self._crc = self._position = 0
 

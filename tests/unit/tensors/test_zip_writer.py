@@ -29,3 +29,8 @@ def test_archive_has_the_length_it_says_and_is_what_was_written(members):
 def test_archive_of_more_than_4_gib_is_refused():
     with pytest.raises(ValueError, match="longer than 4 GiB"):
         ZipWriter([("x", 2**32)])
+
+
+def test_name_that_no_archive_takes_is_refused():
+    with pytest.raises(ValueError, match="longer than 65,535 bytes"):
+        ZipWriter([("é" * 32_768, 1)])

@@ -79,7 +79,7 @@ def render_archive(
     """Renders parts of a result as the members of a zip archive.
 
     Raises:
-        ValueError: It would be longer than 4 GiB.
+        ValueError: It would be longer than 4 GiB, or a name too long.
     """
     lengths = [(name, measure(segments)) for name, segments in members]
 

@@ -74,7 +74,7 @@ class TensorRenditions:
             return await self._render_npy()
         if media_type == NPZ.media_type:
             return await self._render_npz()
-        return self._render_protocol() if media_type == PROTOCOL else self._render_json()
+        return self._render_protocol() if media_type == PROTOCOL else await self._render_json()
 
     async def _render_npy(self) -> Rendition:
         if len(self._outputs) != 1:
@@ -116,11 +116,15 @@ class TensorRenditions:
         length = (b"inference-header-content-length", b"%d" % len(head))
         return render_segments(self._stored, [head, *slices], PROTOCOL, ".bin", (length,))
 
-    def _render_json(self) -> Rendition:
+    async def _render_json(self) -> Rendition:
         if self._shown:
             return render_segments(self._stored, [self._shown], JSON, ".json")
         for output in self._outputs:
             self._check_text(output)
+        if not self._job.is_form_known:  # else texts could turn out to be none when half of it is sent
+            for output in self._outputs:
+                if output.size is not None and output.datatype is Datatype.BYTES:
+                    await self._convert(write_text_json, await self._read_texts(output))
         return Rendition(JSON, ".json", None, lambda _start, _end: self._write_json())
 
     async def _write_npy(self, output: OutputEntry) -> Segments:

@@ -302,3 +302,15 @@ async def test_large_tensor_is_never_whole_in_the_proxy(proxy, announced, consum
             tracemalloc.stop()
     assert length >= 8_000_000
     assert most < 8_000_000
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 8, b"\4\0\0\0\xff\xff\xff\xff"])
+async def test_texts_from_outside_that_are_none_are_refused_before_anything_is_sent(
+    client, announced, read, redis_client, data
+):
+    job_id = await submit(client)
+    entry = {"name": "y", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data)}}
+    redis_client.set(f"job:{job_id}:result", write_envelope({"outputs": [entry]}, [data]))
+    redis_client.set(f"job:{job_id}:status", "completed")
+    expect_problem(await read(job_id, "application/json"), 406, "not-acceptable")
+    assert (await read(job_id, BINARY)).content.endswith(data)
