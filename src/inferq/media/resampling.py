@@ -40,7 +40,7 @@ def resample(samples: npt.NDArray[np.float32], rate: int, wanted: int) -> npt.ND
     """
     if rate == wanted:
         return samples
-    count = ceil(len(samples) * wanted / rate)
+    count = ceil(len(samples) * wanted / max(rate, 1))  # a file may say 0
     if rate not in _RATES or count * samples.shape[1] > _MOST_SAMPLES:
         raise InvalidInputError(
             f"The sound has {len(samples):,} samples at {rate} Hz, and the model takes {wanted} Hz. Expected "

@@ -70,7 +70,7 @@ def _read_samples(data: memoryview, form: memoryview) -> Sound:
     kind, channels, rate, _, frame_bytes, bits = _FORMAT.unpack_from(form)
     if kind == _EXTENSIBLE and len(form) >= 26:
         kind = int.from_bytes(form[24:26], "little")
-    if not 0 < channels <= _MOST_CHANNELS or frame_bytes != channels * ((bits + 7) // 8):
+    if not (0 < channels <= _MOST_CHANNELS and 0 < frame_bytes == channels * ((bits + 7) // 8)):
         raise _make_error(f"it says {channels} channels of {bits} bits in {frame_bytes} bytes")
     samples = _convert(data[: len(data) - len(data) % frame_bytes], kind, bits)
     return Sound(samples.reshape(-1, channels), rate)

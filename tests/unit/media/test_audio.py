@@ -47,6 +47,8 @@ def test_files_that_cannot_be_read_say_why():
     whole = make_wav(np.zeros((100, 2)), 8000)
     assert "no RIFF file" in refuse(b"RIFF")
     assert "no RIFF file" in refuse(b"")
+    without_bits = whole[:32] + bytes(4) + whole[36:]
+    assert "it says 2 channels of 0 bits in 0 bytes" in refuse(without_bits)
     assert "it is cut off: 300 of 400 bytes" in refuse(whole[:-100])
     assert "has no samples" in refuse(whole[:40])
     assert "of format 17 with 4 bits" in refuse(
@@ -120,7 +122,7 @@ def test_it_is_scipys_polyphase_filter_with_another_window(rate, wanted):
     np.testing.assert_allclose(resample(noise, rate, wanted), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("rate", [1, 500, 4_000_000])
+@pytest.mark.parametrize("rate", [0, 1, 500, 4_000_000])
 def test_rate_that_is_none_of_sound_is_refused(rate):
     with pytest.raises(InvalidInputError, match=f"at {rate} Hz"):
         resample(np.zeros((10, 1), np.float32), rate, 16_000)
