@@ -8,6 +8,8 @@ from inferq.errors import InvalidInputError
 
 _MOST_PARTS = 1000
 _LONGEST_HEAD_BYTES = 8192
+_MOST_HEAD_BYTES = 512 * 1024
+"""Of all parts together: what escapes stand for in a name is found one by one."""
 _PARAMETER = re.compile(r';[ \t]*(name|filename)="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)")
 _REMEDY = "Let the client library write the body, such as with curl -F or files= of httpx."
@@ -63,6 +65,7 @@ def _yield_parts(body: bytes, delimiter: bytes) -> Iterator[FormPart]:
     if start < 0:
         raise _make_error("its boundary is not in it")
     start += len(delimiter) if start == 0 else len(line)
+    left = _MOST_HEAD_BYTES
     while body[start : start + 2] != b"--":
         head_at = body.find(b"\r\n", start)
         head_end = body.find(b"\r\n\r\n", head_at, head_at + _LONGEST_HEAD_BYTES) if head_at >= 0 else -1
@@ -71,6 +74,9 @@ def _yield_parts(body: bytes, delimiter: bytes) -> Iterator[FormPart]:
         end = body.find(line, head_end + 2)
         if end < 0:
             raise _make_error("it ends before its last boundary")
+        left -= head_end - head_at
+        if left < 0:
+            raise _make_error(f"the headers of its parts are longer than {_MOST_HEAD_BYTES:,} bytes together")
         yield _read_part(body[head_at:head_end], view[head_end + 4 : max(end, head_end + 4)])
         start = end + len(line)
 

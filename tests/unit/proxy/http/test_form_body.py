@@ -63,3 +63,11 @@ def test_what_stands_before_and_behind_the_parts_is_passed_over():
 def test_form_that_is_broken_is_refused(body, message):
     with pytest.raises(InvalidInputError, match=message):
         split_form(body, b"b")
+
+
+def test_headers_that_are_long_together_are_refused():
+    names = [
+        b'Content-Disposition: form-data; name="%d%b"' % (number, b'\\"' * 4000) for number in range(100)
+    ]
+    with pytest.raises(InvalidInputError, match="longer than 524,288 bytes together"):
+        split_form(b"".join(part(name, b"1") for name in names) + b"--b--", b"b")
