@@ -59,8 +59,8 @@ def simplify(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
             if callable(convert := getattr(value, method, None)):
                 return convert()
     raise InvalidInputError(
-        "data may hold numbers, booleans, texts, lists, arrays and data frames, got "
-        f"{type(value).__name__}. Convert it first."
+        "data may hold numbers, booleans, texts, lists, arrays and data frames, or be a file (a Path, its "
+        f"bytes, an image of Pillow; of several each is a job), got {type(value).__name__}. Convert it first."
     )
 
 

@@ -15,6 +15,7 @@ Pixels = npt.NDArray[np.uint8]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 _READ = "JPEG, PNG, WebP, TIFF, BMP or GIF"
+_UNCHANGED = ", and send its bytes unchanged (curl: --data-binary, not -d)"
 _WIDE_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 
 # pixels are counted here, by a limit that can be set; Pillow's own cannot be raised for one file
@@ -47,7 +48,9 @@ def decode_picture(
     except InvalidInputError:
         raise
     except UnidentifiedImageError as error:
-        raise InvalidInputError(f"The picture cannot be read: it is no {_READ}. Save it as one.") from error
+        raise InvalidInputError(
+            f"The picture cannot be read: it is no {_READ}. Save it as one{_UNCHANGED}."
+        ) from error
     except Exception as error:
         raise _explain(error) from error
 
@@ -93,7 +96,9 @@ def check_pixels(width: int, height: int, max_pixels: int | None) -> None:
 def _explain(error: Exception) -> InvalidInputError:
     """Returns the error for a damaged file: decoders raise all kinds."""
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return InvalidInputError(f"The picture cannot be read: {reason}. Send the whole file, or save it again.")
+    return InvalidInputError(
+        f"The picture cannot be read: {reason}. Send the whole file, or save it again{_UNCHANGED}."
+    )
 
 
 def _lay_on(image: Image.Image, background: tuple[int, int, int] | None) -> Image.Image:

@@ -139,7 +139,11 @@ class InputValidator:
                 f"{self._list_features(axis)}.{self._show_example()}"
             )
         expected = self._describe_array(axis)
-        return f"{path} must be {expected}, got {describe(got)}.{self._describe_whole()}"
+        takes_files = self._document.image is not None or self._document.audio is not None
+        remedy = (
+            " A file is sent as its bytes, not by its name." if takes_files and isinstance(got, str) else ""
+        )
+        return f"{path} must be {expected}, got {describe(got)}.{remedy}{self._describe_whole()}"
 
     def _explain_value(self, path: str, location: tuple[int | str, ...], got: object) -> str:
         if self._feature_names and location:

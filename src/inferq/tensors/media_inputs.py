@@ -62,26 +62,41 @@ def find_layout(tensor: Tensor) -> str | None:
 
 
 def _explain_refusal(document: ModelDocument, name: str | None, media_type: str) -> str:
+    is_sound = media_type.startswith("audio/")
+    noun, spec = ("sound", document.audio) if is_sound else ("pictures", document.image)
     where = "" if name is None else f" for its input {name!r}"
-    noun = "sound" if media_type.startswith("audio/") else "pictures"
     begin = f"The model {document.name!r} takes no {noun}{where}"
-    if noun == "sound":
-        return f"{begin}. An [audio] table in its model.toml says how sound becomes its input."
-    if document.image is not None:
-        return f"{begin}, but for {document.image.input!r}."
-    if document.image_problem:
+    if spec is not None:
+        return f"{begin}, but for {spec.input!r}."
+    if document.image_problem and not is_sound:
         return f"{begin}: {document.image_problem}"
     tensors = [tensor for tensor in document.inputs if name in (None, tensor.name)]
-    lines = next((_write_table(document, tensor) for tensor in tensors if takes_pictures(tensor)), None)
+    is_meant, write = (_takes_sound, _write_audio_table) if is_sound else (takes_pictures, _write_image_table)
+    lines = next((write(document, tensor) for tensor in tensors if is_meant(tensor)), None)
     if lines is None:
         return f"{begin}. Send its inputs as arrays: {', '.join(map(str, document.inputs)) or 'none'}."
+    it, numbers = ("it", "sampling rate") if is_sound else ("them", "numbers for scale, mean and std")
     return (
-        f"{begin}: nothing says how they become its input. Write into its model.toml what was done in "
-        f"training, with its numbers for scale, mean and std, and start the workers again:\n{lines}"
+        f"{begin}: nothing says how to prepare {it} for its input. Write at the end of its model.toml what "
+        f"was done in training, with its {numbers}, and start the workers again:\n{lines}"
     )
 
 
-def _write_table(document: ModelDocument, tensor: Tensor) -> str:
+def _takes_sound(tensor: Tensor) -> bool:
+    """Whether an input looks as if sound were meant: floats, of as many samples as there are."""
+    return tensor.datatype.is_float and len(tensor.shape) in (1, 2, 3) and tensor.shape[-1] < 0
+
+
+def _write_audio_table(document: ModelDocument, tensor: Tensor) -> str:
+    lines = ["[audio]", "sampling_rate = 16000 # or another"]
+    if len(document.inputs) > 1:
+        lines.insert(1, f'input = "{tensor.name}"')
+    if len(tensor.shape) == 3:
+        lines.append('layout = "NCT" # recordings, channels, samples')
+    return "\n".join(lines)
+
+
+def _write_image_table(document: ModelDocument, tensor: Tensor) -> str:
     """Returns an [image] table for an input, filled in from its shape; the numbers stand for themselves."""
     layout = find_layout(tensor) or "NCHW"
     sizes = dict(zip(layout, tensor.shape, strict=True))

@@ -102,5 +102,7 @@ def test_damaged_files_are_refused_and_never_raise_anything_else():
 
 def test_other_files_are_refused():
     assert "it is no JPEG, PNG" in refuse(b"%PDF-1.7 no picture")
+    without_nul = encode(Image.new("RGB", (8, 8)), "JPEG").replace(b"\0", b"")  # as curl -d sends it
+    assert "send its bytes unchanged (curl: --data-binary" in refuse(without_nul)
     assert "it is no JPEG, PNG" in refuse(b"")
     assert "32 bits" in refuse(encode(Image.new("F", (1, 1)), "TIFF"))

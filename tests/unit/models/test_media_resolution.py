@@ -221,7 +221,7 @@ def test_sound_becomes_floats_at_the_rate_of_the_model(tmp_path):
 
 def test_sound_needs_a_table(tmp_path):
     folder = picture_models.write_identity(tmp_path / "m", ["n", "samples"])
-    assert "[audio] table" in refuse(folder, make_wav(np.zeros((8, 1)), 8000))
+    assert "[audio]\nsampling_rate" in refuse(folder, make_wav(np.zeros((8, 1)), 8000))
 
 
 def test_gradient_reaches_the_model_pixel_by_pixel(tmp_path):

@@ -3,6 +3,7 @@ import tomllib
 import pytest
 
 from inferq.errors import InvalidInputError
+from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.media_inputs import check_media_input, find_media_input
 from inferq.tensors.media_specs import AudioSpec, ImageSpec
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor
@@ -60,7 +61,7 @@ def test_nothing_is_guessed_but_the_lines_to_write_are_filled_in_from_the_signat
     datatype, shape, expected
 ):
     message = explain(make_document(("x", datatype, shape)))
-    assert "takes no pictures: nothing says how they become its input." in message
+    assert "takes no pictures: nothing says how to prepare them for its input." in message
     assert tomllib.loads(message[message.index("[image]") :]) == {"image": expected}
 
 
@@ -77,4 +78,28 @@ def test_reason_found_at_the_load_is_told():
 def test_model_that_is_not_for_pictures_says_what_it_takes():
     document = make_document(("features", Datatype.FP32, [-1, 4]))
     assert "Send its inputs as arrays: 'features' (FP32, shape [-1, 4])." in explain(document)
-    assert "[audio]" in explain(document, media_type=WAV)
+    assert "takes no sound. Send its inputs as arrays: 'features'" in explain(document, media_type=WAV)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [([-1, -1], {"sampling_rate": 16000}), ([-1, 2, -1], {"sampling_rate": 16000, "layout": "NCT"})],
+)
+def test_model_that_may_be_for_sound_is_told_the_lines_to_write(shape, expected):
+    message = explain(make_document(("x", Datatype.FP32, shape)), media_type=WAV)
+    assert tomllib.loads(message[message.index("[audio]") :]) == {"audio": expected}
+    document = make_document(("x", Datatype.FP32, shape), ("rate", Datatype.INT64, []))
+    assert 'input = "x"' in explain(document, "x", WAV)
+    heard = make_document(
+        ("x", Datatype.FP32, shape),
+        ("y", Datatype.FP32, [1]),
+        audio=AudioSpec(source="model.toml", input="x"),
+    )
+    assert explain(heard, "y", WAV) == "The model 'm' takes no sound for its input 'y', but for 'x'."
+
+
+def test_name_of_a_file_in_place_of_the_file_is_told_what_to_send():
+    spec = ImageSpec(source="model.toml", input="x")
+    validator = DataValidator(make_document(("x", Datatype.FP32, [-1, 3, 8, 8]), image=spec))
+    with pytest.raises(InvalidInputError, match="A file is sent as its bytes, not by its name"):
+        validator.validate("cat.jpg")

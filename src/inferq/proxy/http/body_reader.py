@@ -166,6 +166,5 @@ def _make_compression_error(coding: bytes) -> InvalidJsonError:
 def _make_too_large_error(limit: int) -> BodyTooLargeError:
     return BodyTooLargeError(
         f"The request body is longer than {limit} bytes (INFERQ_MAX_BODY_BYTES). Send fewer rows in each "
-        "job; if a single input is as long, write its numbers with fewer digits and without spaces, or ask "
-        "the operator for more."
+        "job, a smaller picture, or numbers as .npy instead of JSON; or ask the operator for more."
     )

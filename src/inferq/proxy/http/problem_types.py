@@ -45,9 +45,8 @@ TYPES = {
     ErrorKind.BODY_TOO_LARGE: ProblemType(
         413,
         "The request body is too large",
-        "The request body is longer than 16777216 bytes (INFERQ_MAX_BODY_BYTES). Send fewer "
-        "rows in each job; if a single input is as long, write its numbers with fewer digits and without "
-        "spaces, or ask the operator for more.",
+        "The request body is longer than 16777216 bytes (INFERQ_MAX_BODY_BYTES). Send fewer rows in each "
+        "job, a smaller picture, or numbers as .npy instead of JSON; or ask the operator for more.",
     ),
     ErrorKind.UNSUPPORTED_ENCODING: ProblemType(
         415,
