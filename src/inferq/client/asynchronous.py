@@ -18,6 +18,7 @@ from inferq.client.job_body import JobOptions
 from inferq.client.job_search import JobSearch, change_jobs, read_errors, read_page
 from inferq.client.media import FileOnDisk
 from inferq.client.paths import make_model_path, make_queue_path
+from inferq.client.payloads import read_lists
 from inferq.client.progress import show_progress
 from inferq.client.steps import Call, Pause, Steps
 from inferq.settings import load_settings
@@ -146,14 +147,15 @@ class AsyncClient(BaseClient):
         Args:
             data: See `submit`.
             wait_timeout: Longest wait, s; None for ever.
-            as_arrays: Whether to return a dict of NumPy arrays by the names of the outputs, rather than JSON.
+            as_arrays: Whether to return a dict of NumPy arrays by the names of the outputs, rather than JSON;
+                lists of numbers are sent as arrays then.
             **options: See `submit`.
 
         Raises:
             JobFailedError: The job has failed.
             NotEndedError: The time was up; the job goes on.
         """
-        job = await self.submit(data, **options)
+        job = await self.submit(read_lists(data) if as_arrays else data, **options)
         return await (job.result_arrays(wait_timeout) if as_arrays else job.result(wait_timeout))
 
     async def map(

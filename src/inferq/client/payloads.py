@@ -14,6 +14,7 @@ from inferq.client.arrays import (
     write_npy,
     write_npz,
 )
+from inferq.client.data_frames import has_names
 from inferq.client.media import FileOnDisk, MediaData, read_media, write_base64
 from inferq.tensors.envelope import write_envelope
 from inferq.tensors.file_types import ENVELOPE, NPY, NPZ
@@ -48,6 +49,15 @@ def find_parts(data: Any) -> Parts | None:  # noqa: ANN401 - whatever users hold
         return parts if any(map(_travels_as_bytes, parts.values())) else None
     part = _read_part(data)
     return {None: part} if _travels_as_bytes(part) else None
+
+
+def read_lists(data: Any) -> Any:  # noqa: ANN401 - whatever users hold
+    """Returns data with arrays in the place of lists of numbers, by which its result has arrays."""
+    if has_names(data):  # of columns, which go by them
+        return data
+    parts = data if isinstance(data, Mapping) else {None: data}
+    read = {name: part if (array := read_list(part)) is None else array for name, part in parts.items()}
+    return read.get(None, read)
 
 
 def needs_document(parts: Parts) -> bool:

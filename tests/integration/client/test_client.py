@@ -225,6 +225,9 @@ async def test_result_can_be_had_as_arrays_and_as_files(client, async_client, tm
     probabilities *= 2
     assert client.predict(flowers, as_arrays=True).keys() == arrays.keys()
     assert (await async_client.predict(flowers, as_arrays=True)).keys() == arrays.keys()
+    for listed in (FLOWERS, {"features": FLOWERS}, pandas.DataFrame(FLOWERS)):
+        assert client.predict(listed, as_arrays=True).keys() == arrays.keys()
+    assert (await async_client.predict(FLOWERS, as_arrays=True)).keys() == arrays.keys()
     job.save_result(tmp_path / "all.npz")
     with np.load(tmp_path / "all.npz") as archive:
         assert set(archive) == arrays.keys()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from inferq.client.job_body import JobOptions, ServiceCache, write_job_body
 from inferq.client.media import FileOnDisk
+from inferq.client.payloads import read_lists
 from inferq.client.requests import submit
 from inferq.errors import InvalidInputError
 from inferq.tensors.envelope_codec import read_data
@@ -73,6 +74,15 @@ def test_array_takes_the_datatype_of_the_input(array, datatype, dtype):
     loaded = load(send(array, httpx.Response(200, json=document(datatype))))
     assert loaded.dtype == np.dtype(dtype)
     assert np.array_equal(loaded, array.astype(dtype))
+
+
+def test_lists_of_numbers_become_arrays_where_the_result_is_wanted_so():
+    assert load(send(read_lists([[1, 2.5]]), httpx.Response(200, json=document()))).tolist() == [[1, 2.5]]
+    named = read_lists({"x": [[1, 2.5]], "y": "text"})
+    assert (type(named["x"]), named["y"]) == (np.ndarray, "text")
+    records, texts, ragged = [{"a": 1, "b": 2}], [["a"]], [[1], [1, 2]]
+    for data in (records, {"a": [1], "b": [2]}, texts, ragged, PNG, "text", 1.5):
+        assert read_lists(data) is data
 
 
 def test_short_floats_are_widened_as_in_json():
