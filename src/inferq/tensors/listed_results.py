@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -15,16 +15,20 @@ from inferq.tensors.tensor_values import pack_values
 from inferq.tensors.values import RawTensor
 
 
-def read_listed_result(result: bytes, datatypes: Mapping[str, Datatype]) -> dict[str, RawTensor]:
+def read_listed_result(
+    result: bytes, datatypes: Mapping[str, Datatype], exact: Collection[str] | None = None
+) -> dict[str, RawTensor]:
     """Returns the outputs of a result in JSON as tensors.
 
     Args:
         result: `{"outputs": {name: nested array}}`, as any model's result is that has no classes.
         datatypes: Those of the outputs, by name, where they are known. Of any other output, whole numbers
             become INT64, other numbers FP64, booleans BOOL, and strings BYTES.
+        exact: Outputs in which null is refused, since it stands for NaN and both infinities; None for all. In
+            the others it becomes NaN.
 
     Raises:
-        NotAcceptableError: It is something else, or has an output that is no tensor.
+        NotAcceptableError: It is something else, or has an output that is no tensor, or not known exactly.
     """
     try:
         parsed = from_json(result, allow_inf_nan=False)
@@ -36,13 +40,22 @@ def read_listed_result(result: bytes, datatypes: Mapping[str, Datatype]) -> dict
             "The result is not one of arrays alone, so that there are none to send: it has labels, or comes "
             "from another program. Ask for application/json; send data as arrays to get arrays."
         )
-    return {name: _read_output(name, value, datatypes.get(name)) for name, value in outputs.items()}
+    return {
+        name: _read_output(name, value, datatypes.get(name), is_exact=exact is None or name in exact)
+        for name, value in outputs.items()
+    }
 
 
-def _read_output(name: str, value: object, datatype: Datatype | None) -> RawTensor:
+def _read_output(name: str, value: object, datatype: Datatype | None, *, is_exact: bool) -> RawTensor:
     try:
         lengths, values = measure(value, name)
         found = datatype or _guess_datatype(values)
+        if found.is_float and is_exact and None in values:
+            raise NotAcceptableError(
+                f"The output {name!r} has null, which stands in JSON for NaN and infinities alike. Ask for "
+                "application/json; send data as arrays to get arrays with all values, or let the model's "
+                'model.toml say non_finite = "string".'
+            )
         if found.is_float:
             values = [_read_float(value) for value in values]
         return RawTensor(found, tuple(lengths), pack_values(found, values))

@@ -9,9 +9,9 @@ from inferq.tensors.signature import Datatype
 from tests.unit.tensors.arrays import make_numpy_array
 
 
-def read(value, datatype=None):
+def read(value, datatype=None, exact=()):
     result = json.dumps({"outputs": {"y": value}}).encode()
-    return read_listed_result(result, {"y": datatype} if datatype else {})["y"]
+    return read_listed_result(result, {"y": datatype} if datatype else {}, exact)["y"]
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,12 @@ def test_value_that_the_datatype_does_not_have_is_refused(value, datatype):
 def test_result_that_is_not_of_arrays_alone_is_refused(result):
     with pytest.raises(NotAcceptableError, match=r"The result is not"):
         read_listed_result(result, {})
+
+
+@pytest.mark.parametrize("datatype", [None, Datatype.FP32])
+def test_null_is_refused_where_it_would_pass_for_nan_though_it_may_be_an_infinity(datatype):
+    for exact in (None, ["y"]):
+        assert read([[1.5, "Infinity"]], datatype, exact).shape == (1, 2)
+        with pytest.raises(NotAcceptableError, match=r"'y' has null, .* send data as arrays"):
+            read([[1.5, None]], datatype, exact)
+    assert np.isnan(make_numpy_array(read([None], datatype, ["x"]))).all()

@@ -1,6 +1,6 @@
 """Conversions of results, of long ones in another process: so nothing here knows FastAPI or Redis."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic_core import to_json
@@ -20,11 +20,11 @@ _MOST_CHARACTERS = 16 * 1024 * 1024
 """Of an array of text, in which all values are as long as the longest."""
 
 
-def make_tensors(result: bytes, datatypes: Mapping[str, Datatype]) -> bytes:
+def make_tensors(result: bytes, datatypes: Mapping[str, Datatype], exact: Collection[str] | None) -> bytes:
     """Returns a result in JSON as an envelope; see `read_listed_result`."""
     entries: list[dict[str, Any]] = []
     data: list[Buffer] = []
-    for name, tensor in read_listed_result(result, datatypes).items():
+    for name, tensor in read_listed_result(result, datatypes, exact).items():
         size = len(tensor.data)
         parameters = {"binary_data_size": size}
         entries.append(

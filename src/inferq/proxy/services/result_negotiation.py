@@ -1,7 +1,7 @@
 """In which form a client gets a result: by its `Accept`, from what is stored."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from inferq.errors import InvalidInputError, NotAcceptableError, RedisUnavailableError
 from inferq.job_json import is_json
@@ -66,7 +66,7 @@ class ResultNegotiation:
         if head is None:
             if media_type == JSON and not names:
                 return render_stored(self._stored, JSON, ".json")
-            self._stored, head = await self._convert()
+            self._stored, head = await self._convert(() if media_type == JSON else names or None)
         pool = self._services.process_pool
         return await TensorRenditions(self._stored, head, self._job, pool, names).render(media_type)
 
@@ -94,8 +94,8 @@ class ResultNegotiation:
         offers = dict.fromkeys((media_type, PROTOCOL))
         return render_stored(self._stored, _choose(accept, list(offers)), suffix)
 
-    async def _convert(self) -> tuple[StoredResult, ResultHead]:
-        """Returns a result in JSON as one of tensors."""
+    async def _convert(self, exact: Collection[str] | None) -> tuple[StoredResult, ResultHead]:
+        """Returns a result in JSON as one of tensors; for `exact` see `read_listed_result`."""
         if self._stored.length > MOST_CONVERTED_BYTES:
             raise NotAcceptableError(
                 f"The result is {self._stored.length:,} bytes of JSON, and only up to "
@@ -107,9 +107,9 @@ class ResultNegotiation:
             with self._services.body_budget.open_share() as share:
                 share.take(self._stored.length)
                 whole = await self._stored.read()
-                envelope = await self._services.process_pool.call(make_tensors, whole, datatypes)
+                envelope = await self._services.process_pool.call(make_tensors, whole, datatypes, exact)
         else:
-            envelope = make_tensors(await self._stored.read(), datatypes)
+            envelope = make_tensors(await self._stored.read(), datatypes, exact)
         stored = StoredResult.hold(envelope)
         head = await stored.read_head()
         assert head is not None  # noqa: S101 - it was written as one

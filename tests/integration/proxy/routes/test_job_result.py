@@ -141,16 +141,20 @@ async def test_what_the_encoder_says_is_the_json_and_the_tensors_are_there_too(c
 
 @pytest.mark.parametrize("count", [2, 40_000])
 async def test_result_in_json_can_be_had_in_the_other_forms(complete, read, count):
-    values = [[number / 4, None] for number in range(count)]
-    stored = json.dumps({"outputs": {"y": values, "n": [1]}}).encode()
+    values = [[number / 4, "-Infinity"] for number in range(count)]
+    stored = json.dumps({"outputs": {"y": values, "n": [1], "unclear": [None]}}).encode()
     job_id = await complete(stored)
     answer = await read(job_id)
     assert (answer.content, answer.headers["content-type"]) == (stored, "application/json")
     found = load(await read(job_id, NPY, "?output=y"))
     assert (found.dtype, found.shape) == (np.dtype("f8"), (count, 2))
     assert found[1].tolist()[0] == 0.25
-    with load(await read(job_id, NPZ)) as archive:
+    with load(await read(job_id, NPZ, "?output=n&output=y")) as archive:
         assert archive["n"].tolist() == [1]
+        assert archive["y"][1].tolist() == [0.25, -np.inf]
+    assert (await read(job_id, query="?output=unclear")).json() == {"outputs": {"unclear": [None]}}
+    for accept in (NPZ, BINARY):
+        assert "'unclear' has null" in expect_problem(await read(job_id, accept), 406, "not-acceptable")
     assert (await read(job_id, query="?output=n")).json() == {"outputs": {"n": [1]}}
 
 
