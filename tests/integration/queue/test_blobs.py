@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from inferq.blobs import BlobPart, FolderStore, make_key
 from inferq.errors import (
@@ -17,7 +18,7 @@ from inferq.errors import (
     StoreUnavailableError,
 )
 from inferq.jobs import Outcome, Status, WorkerInfo
-from inferq.queue.consumer import blob_removal
+from inferq.queue.consumer import blob_data, blob_removal
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
@@ -34,6 +35,7 @@ RESULT = b'{"outputs":"%b"}' % (b"x" * 100_000)
 @pytest.fixture(autouse=True)
 def no_delay(monkeypatch):
     monkeypatch.setattr(blob_removal, "DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(blob_data, "_STAND_BACK_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -289,6 +291,20 @@ class TestWorkersWithoutTheStore:
         consumer.recover()
         [job] = consumer.claim(1)
         assert (job.data, job.attempt) == (LONG, 1)
+
+    @pytest.mark.parametrize("is_alone", [False, True])
+    async def test_one_stands_back_for_others_that_can_read_what_it_defers(
+        self, producer, consumer, make_consumer, monkeypatch, is_alone
+    ):
+        monkeypatch.setattr(blob_data, "_STAND_BACK_SECONDS", 0.5)
+        ids = [await producer.submit(Submission("iris", LONG)) for _ in range(2)]
+        if is_alone:
+            consumer.retire()
+        began = time.monotonic()
+        with capture_logs() as logs:
+            assert make_consumer(blob_store="").claim(2) == []
+        assert (time.monotonic() - began < 0.5) is is_alone
+        assert [line["job_ids"] for line in logs if line["event"] == "jobs_deferred"] == [ids]
 
     async def test_proxy_says_that_it_cannot_read_what_lies_there(self, settings, producer, consumer):
         job_id = await producer.submit(Submission("iris", LONG))

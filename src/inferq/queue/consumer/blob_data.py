@@ -1,6 +1,8 @@
 """Reads data that lies in the blob store."""
 
+import time
 from collections.abc import Sequence
+from typing import cast
 
 import structlog
 
@@ -8,14 +10,20 @@ from inferq.blobs import BlobPart
 from inferq.errors import BlobNotFoundError, InferqError, InvalidInputError, StoreUnavailableError
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.queue.blob_access import BlobAccess
+from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.large_data import NoteSettled
 from inferq.queue.consumer.settle import Settler
 from inferq.queue.schema.blob_references import find_reference
-from inferq.tensors.envelope import is_reference
+from inferq.queue.schema.ids import decode_id, encode_id
+from inferq.tensors.envelope import is_reference, read_reference
 from inferq.tensors.forms import JSON, detect_form
 
-_DEFER_SECONDS = 2.0
-"""After so long a job is queued again whose data this worker cannot read; others come to it meanwhile."""
+_DEFER_SECONDS = 1.0
+"""After so long a job is queued again whose data this worker cannot read: those behind it have their turn."""
+_STAND_BACK_SECONDS = 3.0
+"""So long a worker claims nothing that could read none of a claim, where others can: they get the jobs then.
+Without that it would have them all again at once, as it has nothing else to do."""
+_MOST_SHOWN = 10
 
 log = structlog.get_logger()
 
@@ -27,6 +35,7 @@ class BlobData:
     others.
 
     Args:
+        access: The server.
         blobs: The blob store.
         settler: Fails the jobs whose data is gone, and defers those that others have to run.
         note_settled: Is told of the former.
@@ -35,7 +44,10 @@ class BlobData:
         awaiting: Jobs whose data is being read at this moment: their leases have to be renewed.
     """
 
-    def __init__(self, blobs: BlobAccess, settler: Settler, note_settled: NoteSettled) -> None:
+    def __init__(
+        self, access: QueueAccess, blobs: BlobAccess, settler: Settler, note_settled: NoteSettled
+    ) -> None:
+        self._access = access
         self._blobs = blobs
         self._settler = settler
         self._note_settled = note_settled
@@ -59,20 +71,37 @@ class BlobData:
         complete: list[ClaimedJob] = []
         unreadable: list[Outcome] = []
         deferred: list[ClaimedJob] = []
+        reason = ""
         for job in jobs:
             try:
                 complete.append(self._read(job))
             except (BlobNotFoundError, InvalidInputError) as error:
                 unreadable.append(Outcome(job, error=_explain(error)))
             except StoreUnavailableError as error:
-                log.error("job_deferred", job_id=job.id, model=job.model, reason=error.message)  # noqa: TRY400 - no fault of ours
+                reason = error.message
                 deferred.append(job)
         if unreadable:
             self._note_settled(unreadable, self._settler.finish(unreadable))
         if deferred:
-            self._settler.defer(deferred, _DEFER_SECONDS)
+            self._defer(deferred, reason)
         self.awaiting = ()
+        if deferred and not complete and self._can_others_read(deferred):
+            time.sleep(_STAND_BACK_SECONDS)
         return complete
+
+    def _defer(self, jobs: Sequence[ClaimedJob], reason: str) -> None:
+        ids = [job.id for job in jobs[:_MOST_SHOWN]]
+        log.error("jobs_deferred", model=jobs[0].model, jobs=len(jobs), job_ids=ids, reason=reason)
+        self._settler.defer(jobs, _DEFER_SECONDS)
+
+    def _can_others_read(self, jobs: Sequence[ClaimedJob]) -> bool:
+        """Whether any live worker has announced a blob store in which data of these jobs lies."""
+        stores = {read_reference(bytes(job.data)).store.encode() for job in jobs}
+        keys, redis = self._access.keys, self._access.redis
+        pipeline = redis.pipeline(transaction=False)
+        for worker_id in cast("list[bytes]", redis.zrange(keys.workers, 0, -1)):
+            pipeline.hget(encode_id(keys.worker(decode_id(worker_id))), "blob_store")
+        return any(found in stores for found in pipeline.execute(raise_on_error=False))
 
     def _read(self, job: ClaimedJob) -> ClaimedJob:
         stored = bytes(job.data)

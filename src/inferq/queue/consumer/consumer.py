@@ -66,7 +66,7 @@ class Consumer:
         self._order = ClaimOrder(access.keys, models, settings.lower_priority_share)
         self._settler = Settler(access, retries, note_ended)
         self._large_data = LargeData(access, self._settler, note_settled)
-        self._blob_data = BlobData(blobs, self._settler, note_settled)
+        self._blob_data = BlobData(access, blobs, self._settler, note_settled)
         self._claimer = Claimer(
             access, self._order, self._large_data, self._blob_data, worker_id, versions or {}, note_ended
         )
