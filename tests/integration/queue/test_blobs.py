@@ -15,6 +15,7 @@ from inferq.errors import (
     JobNotFoundError,
     ModelError,
     QueueFullError,
+    RedisUnavailableError,
     StoreUnavailableError,
 )
 from inferq.jobs import Outcome, Status, WorkerInfo
@@ -211,6 +212,18 @@ async def test_full_disk_refuses_the_job_whole(settings, consumer, redis_client,
         await producer.close()
     assert files() == []
     assert redis_client.keys("job:*") == []
+
+
+@pytest.mark.parametrize("is_batch", [False, True], ids=["one", "batch"])
+async def test_job_that_redis_has_no_memory_for_leaves_no_file(producer, redis_client, files, is_batch):
+    await submit(producer, is_batch)
+    redis_client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(RedisUnavailableError, match="maxmemory"):
+            await submit(producer, is_batch)
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert len(files()) == 1
 
 
 async def test_result_may_use_the_reserve_and_goes_into_redis_where_the_disk_is_full(

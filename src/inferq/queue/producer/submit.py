@@ -1,8 +1,10 @@
 """Submits one job: those that come at the same time travel together."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, cast
 
+from inferq.errors import RedisUnavailableError
 from inferq.queue.producer.data_offload import DataOffload
 from inferq.queue.producer.durability import DurableScripts
 from inferq.queue.producer.large_data import split_data
@@ -11,6 +13,7 @@ from inferq.queue.producer.start_check import StartCheck
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
+from inferq.queue.redis_client.error_replies import is_refusal
 from inferq.queue.redis_client.group_commit import GroupCommit
 from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection
 from inferq.queue.redis_client.requirements import ServerCheck
@@ -81,18 +84,33 @@ class JobSubmit:
         submission = await self._offload.offload(submission)
         size = len(submission.data)
         limits.check(size, size)
-        request = submission, idempotency
-        if size > INLINE_BYTES:
-            [answer] = await self._send([request])
-        elif self._redis.has_waited:
-            async with self._redis.limit_time():
-                answer = await self._grouped.call(request)
-        else:
-            answer = await self._grouped.call(request)
+        try:
+            answer = await self._store((submission, idempotency))
+        except RedisUnavailableError as error:
+            if submission.blob_bytes and is_refusal(error.__cause__):
+                await self._discard_refused(submission)
+            raise
         if submission.blob_bytes and answer[0] not in (b"accepted", b"known"):
             await self._offload.discard([submission])
         raise_if_refused(answer, f"for model {submission.model!r} ")
         return get_accepted_ids(answer, [submission.id])[0]
+
+    async def _store(self, request: _Request) -> list[Any]:
+        if len(request[0].data) > INLINE_BYTES:
+            [answer] = await self._send([request])
+            return answer
+        if self._redis.has_waited:
+            async with self._redis.limit_time():
+                return await self._grouped.call(request)
+        return await self._grouped.call(request)
+
+    async def _discard_refused(self, submission: Submission) -> None:
+        """Removes what was written of a job, unless an earlier try was accepted whose answer was lost."""
+        with suppress(RedisUnavailableError):  # then a worker sweeps it
+            async with self._redis.limit_time():
+                is_stored = await self._redis.client.exists(self._redis.keys.job(submission.id, "data"))
+            if not is_stored:
+                await self._offload.discard([submission])
 
     async def check_takes_jobs(self) -> None:
         """Returns if a job could be stored now: does what a submit does, and leaves nothing behind.
