@@ -5,6 +5,7 @@ import errno
 import os
 import time
 from datetime import UTC, datetime
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
@@ -467,6 +468,26 @@ class TestSweep:
         assert (removed, len(files())) == (10, 20)
         assert steps > 3
         assert redis_client.get("blobs:usage") == b"30 %d" % (30 * len(LONG))
+
+    async def test_disk_that_lets_nothing_be_removed_costs_no_memory_without_end(
+        self, producer, make_consumer, redis_client, files, monkeypatch
+    ):
+        monkeypatch.setattr(blob_removal, "_MOST_WAITING", 5)
+        for _ in range(8):
+            await producer.submit(Submission("iris", LONG))
+        redis_client.delete(*redis_client.keys("job:*:data"))
+        make_old(files)
+        worker = make_consumer()
+        with monkeypatch.context() as is_read_only:
+            error = OSError(errno.EROFS, "Read-only file system")
+            is_read_only.setattr("pathlib.Path.unlink", Mock(side_effect=error))
+            for _ in range(3):
+                with pytest.raises(StoreUnavailableError, match="Read-only"):
+                    sweep(worker, redis_client)
+        assert len(worker._removal._waiting) == 5
+        assert sweep(worker, redis_client) == 5
+        assert sweep(worker, redis_client) == 3
+        assert files() == []
 
     async def test_is_made_by_one_worker_at_a_time_and_then_rests(
         self, producer, consumer, make_consumer, redis_client, files

@@ -18,6 +18,8 @@ from inferq.tensors.envelope import MOST_REFERENCE_BYTES
 DELAY_SECONDS = 3.0
 """A server that is killed may lose the last two seconds: then a key is there again, and its blob must be."""
 _KEYS_AT_ONCE = 200
+_MOST_WAITING = 100_000
+"""Of more keys the oldest are left to a later sweep: it seems that nothing can be removed now."""
 _WRONG_TYPE = "WRONGTYPE"
 
 
@@ -32,7 +34,7 @@ class BlobRemoval:
     def __init__(self, access: QueueAccess, blobs: BlobAccess) -> None:
         self._access = access
         self._store = blobs.store
-        self._waiting: deque[tuple[float, str]] = deque()
+        self._waiting: deque[tuple[float, str]] = deque(maxlen=_MOST_WAITING)
 
     def add(self, keys: Iterable[str]) -> None:
         """Adds blobs that are not needed any more. For any thread."""
@@ -57,7 +59,7 @@ class BlobRemoval:
             unnamed = list(self._find_unnamed(some))
             self._store.delete(unnamed)
             count += len(unnamed)
-            for _ in some:
+            for _ in range(min(len(some), len(self._waiting))):
                 self._waiting.popleft()
         return count
 
