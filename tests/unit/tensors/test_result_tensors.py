@@ -1,6 +1,6 @@
 import json
-import time
 import struct
+import time
 
 import numpy as np
 import pytest
