@@ -13,6 +13,8 @@ from inferq.jobs import Priority
 from inferq.tensors.nested_arrays import describe, quote
 
 HEAD_LENGTH = b"inference-header-content-length"
+_MOST_DIGITS = 9
+"""Of that length: an envelope, which every such body becomes, counts in 32 bits."""
 """The header that tells how long the JSON is, where tensors follow it as bytes."""
 
 _PRIORITIES = {0: Priority.NORMAL, 1: Priority.HIGH, 2: Priority.NORMAL}
@@ -69,7 +71,7 @@ def read_head_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     given = [value for name, value in headers if name == HEAD_LENGTH]
     if not given:
         return None
-    if len(given) > 1 or not given[0].isdigit() or len(given[0]) > 15:
+    if len(given) > 1 or not given[0].isdigit() or len(given[0]) > _MOST_DIGITS:
         raise InvalidInputError(
             "Inference-Header-Content-Length must be one header, how many bytes the JSON at the begin of the "
             f"body has, got {b', '.join(given).decode('latin-1')[:80]!r}."
