@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import threading
 import time
 from datetime import UTC, datetime
 from unittest.mock import Mock
@@ -20,6 +21,7 @@ from inferq.errors import (
     StoreUnavailableError,
 )
 from inferq.jobs import Outcome, Status, WorkerInfo
+from inferq.queue import blob_threads
 from inferq.queue.consumer import blob_data, blob_removal
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
@@ -531,6 +533,25 @@ async def test_claim_is_bounded_by_what_lies_in_the_store(producer, consumer, re
     consumer.recover()  # its record is not plain any more
     [again] = consumer.claim(1)
     assert again.data == LONG
+
+
+async def test_store_that_hangs_is_told_in_time_and_holds_up_nothing_else(producer, consumer, monkeypatch):
+    job_id = await producer.submit(Submission("iris", SHORT))
+    settle(consumer, [Outcome(job, RESULT) for job in consumer.claim(1)])
+    goes_on = threading.Event()
+    monkeypatch.setattr(blob_threads.BlobThreads.call, "__defaults__", (0.2,))
+    monkeypatch.setattr("inferq.queue.inspection.metrics._LONGEST_SECONDS", 0.2)
+    for name in ("read_part", "measure_space"):
+        monkeypatch.setattr(FolderStore, name, lambda *_: goes_on.wait())
+    try:
+        for _ in range(20):  # more than the event loop has threads
+            with pytest.raises(StoreUnavailableError, match="not answered"):
+                await read_result(producer, job_id)
+            assert (await producer.read_metrics()).blob_free_bytes is None
+        assert await asyncio.to_thread(lambda: True)
+        await producer.submit(Submission("iris", SHORT))
+    finally:
+        goes_on.set()
 
 
 async def test_many_large_uploads_at_once_hold_up_no_other_request(producer, files):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from inferq.errors import BlobNotFoundError, JobNotFoundError
 from inferq.jobs import Job
 from inferq.queue.blob_access import BlobAccess
+from inferq.queue.blob_threads import BlobThreads
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.schema.decoding import read_end
 from inferq.queue.schema.ids import encode_id
@@ -23,9 +24,11 @@ class LargeResults:
     Args:
         redis: The server.
         blobs: The blob store, where some of them lie.
+        threads: For calls of the store.
     """
 
-    def __init__(self, redis: BoundedRedis, blobs: BlobAccess) -> None:
+    def __init__(self, redis: BoundedRedis, blobs: BlobAccess, threads: BlobThreads) -> None:
+        self._threads = threads
         self._redis = redis
         self._blobs = blobs
         self._fetching = asyncio.Semaphore(PARTS_AT_ONCE)
@@ -69,7 +72,7 @@ class LargeResults:
     async def _read_blob(self, job: Job, reference: BlobReference, first: int) -> bytes:
         async with self._fetching:
             try:
-                return await asyncio.to_thread(self._blobs.read_part, reference, first, PART_BYTES)
+                return await self._threads.call(lambda: self._blobs.read_part(reference, first, PART_BYTES))
             except BlobNotFoundError as error:
                 raise _make_error(job) from error
 

@@ -1,13 +1,14 @@
 """Everything that Redis counts of the cluster, in one round trip: jobs, runs, workers, webhooks."""
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from inferq.errors import StoreUnavailableError
 from inferq.jobs import Priority, WorkerInfo
 from inferq.queue.blob_access import BlobAccess
+from inferq.queue.blob_threads import BlobThreads
 from inferq.queue.inspection.stats import count_serving, decode_workers
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
@@ -19,6 +20,8 @@ from inferq.queue.schema.histograms import Histogram, decode_histograms
 LOST = "lost"
 """The outcome of a job whose record another program deleted."""
 _MOST_COUNT = 2**63 - 1
+_LONGEST_SECONDS = 1.0
+"""How long to wait for the blob store's free space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +108,16 @@ class QueueMetrics:
     blob_free_bytes: int | None = None
 
 
-async def read_metrics(redis: BoundedRedis, server: ServerCheck, blobs: BlobAccess) -> QueueMetrics:
+async def read_metrics(
+    redis: BoundedRedis, server: ServerCheck, blobs: BlobAccess, threads: BlobThreads
+) -> QueueMetrics:
     """Reads all metrics. The cost follows the number of models and workers, not that of jobs.
 
     Args:
         redis: The server.
         server: Knows its limits.
         blobs: The blob store.
+        threads: For calls of the store.
 
     Raises:
         RedisUnavailableError: Redis does not answer in time.
@@ -139,8 +145,17 @@ async def read_metrics(redis: BoundedRedis, server: ServerCheck, blobs: BlobAcce
         most_held_bytes=most_held_bytes,
         blobs=_parse_number(usage.partition(b" ")[0]),
         blob_bytes=_parse_number(usage.partition(b" ")[2]),
-        blob_free_bytes=await asyncio.to_thread(blobs.measure_free_bytes) if blobs.store else None,
+        blob_free_bytes=await _measure_free_bytes(blobs, threads),
     )
+
+
+async def _measure_free_bytes(blobs: BlobAccess, threads: BlobThreads) -> int | None:
+    if blobs.store is None:
+        return None
+    try:
+        return await threads.call(blobs.measure_free_bytes, _LONGEST_SECONDS)
+    except StoreUnavailableError:
+        return None
 
 
 def _parse_number(text: bytes) -> int | None:

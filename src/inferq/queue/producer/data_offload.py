@@ -1,20 +1,18 @@
 """Puts long data into the blob store before its job is submitted."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
 from inferq.errors import InvalidInputError, StoreUnavailableError
 from inferq.queue.blob_access import BlobAccess
+from inferq.queue.blob_threads import BlobThreads
 from inferq.queue.producer.store_sharing import StoreSharing
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.connection import transfer_seconds
 from inferq.tensors.envelope import is_reference, read_reference
 
-_THREADS = 8
 _BASE_SECONDS = 30.0
 """How long a write may take beside the transfer: a disk that hangs must not hold up requests for ever."""
 
@@ -35,7 +33,7 @@ class DataOffload:
     def __init__(self, blobs: BlobAccess, sharing: StoreSharing) -> None:
         self._blobs = blobs
         self._sharing = sharing
-        self._threads = ThreadPoolExecutor(_THREADS, "blobs")
+        self._threads = BlobThreads()  # reads need not wait for large writes
         self._is_unavailable = False
 
     @property
@@ -64,7 +62,10 @@ class DataOffload:
         if not self._blobs.takes(submission.id, data) or not await self._sharing.is_shared(submission.model):
             return submission
         try:
-            reference = await self._call(lambda: self._blobs.write_data(submission.id, data), len(data))
+            reference = await self._threads.call(
+                lambda: self._blobs.write_data(submission.id, data),
+                _BASE_SECONDS + transfer_seconds(len(data)),
+            )
         except StoreUnavailableError as error:
             if not self._is_unavailable:
                 log.warning("blob_store_unavailable", reason=error.message)
@@ -86,18 +87,10 @@ class DataOffload:
             return
         keys = [read_reference(reference).key for reference in references]
         try:
-            await self._call(lambda: store.delete(keys))
+            await self._threads.call(lambda: store.delete(keys))
         except StoreUnavailableError as error:
             log.warning("blobs_not_removed", blobs=len(keys), reason=error.message)
 
     def close(self) -> None:
         """Ends the threads; those that write do so to the end."""
-        self._threads.shutdown(wait=False)
-
-    async def _call[T](self, work: Callable[[], T], size: int = 0) -> T:
-        seconds = _BASE_SECONDS + transfer_seconds(size)
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except TimeoutError as error:
-            raise StoreUnavailableError(f"The blob store has not answered within {seconds:.0f} s.") from error
+        self._threads.close()

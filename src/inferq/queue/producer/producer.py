@@ -6,6 +6,7 @@ from typing import Self
 import redis.asyncio
 
 from inferq.queue.blob_access import BlobAccess
+from inferq.queue.blob_threads import BlobThreads
 from inferq.queue.ended_jobs import NoteEnded, ignore_ended
 from inferq.queue.inspection.error_groups import ErrorGrouping
 from inferq.queue.inspection.forecast_reader import ForecastReader
@@ -61,12 +62,13 @@ class Producer:
         self.jobs = JobReader(self.redis, forecasts)
         self.listing = JobListing(self.redis, self.jobs)
         blobs, registry = BlobAccess(settings), ServiceRegistry(self.redis)
-        self.large_results = LargeResults(self.redis, blobs)
-        self.job_data = JobDataReader(self.redis, blobs)
+        self._threads = threads = BlobThreads()
+        self.large_results = LargeResults(self.redis, blobs, threads)
+        self.job_data = JobDataReader(self.redis, blobs, threads)
         self.stream_tickets = StreamTickets(self.redis)
         server, durable = ServerCheck(self.redis, settings), DurableScripts(self.redis, settings)
         start_check = StartCheck(self.redis, forecasts)
-        self._offload = offload = DataOffload(blobs, StoreSharing(blobs, registry))
+        self._offload = offload = DataOffload(blobs, StoreSharing(blobs, registry, threads))
         submit = JobSubmit(self.redis, server, durable, start_check, offload, settings)
         control = JobControl(self.redis, server, self.jobs, offload, settings, note_ended)
 
@@ -91,7 +93,7 @@ class Producer:
         self.read_error_groups = ErrorGrouping(self.redis, self.jobs).read_groups
         self.read_stats = partial(read_stats, self.redis)
         self.read_memory = partial(read_memory, self.redis)
-        self.read_metrics = partial(read_metrics, self.redis, server, blobs)
+        self.read_metrics = partial(read_metrics, self.redis, server, blobs, threads)
         self.read_history = partial(read_history, self.redis)
         self.read_models = registry.read_models
         self.read_models_with_jobs = registry.read_models_with_jobs
@@ -108,4 +110,5 @@ class Producer:
     async def close(self) -> None:
         """Closes the connections."""
         self._offload.close()
+        self._threads.close()
         await close_async(self.redis.client)

@@ -1,15 +1,17 @@
 """Which models' workers can read the blob store of this process."""
 
-import asyncio
 import time
 
 import structlog
 
+from inferq.errors import StoreUnavailableError
 from inferq.queue.blob_access import BlobAccess
+from inferq.queue.blob_threads import BlobThreads
 from inferq.queue.inspection.registry import ServiceRegistry
 from inferq.queue.redis_client.shared_read import SharedRead
 
 _FRESH_SECONDS = 2.0
+_LONGEST_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -20,9 +22,11 @@ class StoreSharing:
     Args:
         blobs: The blob store.
         registry: Knows the workers.
+        threads: For calls of the store.
     """
 
-    def __init__(self, blobs: BlobAccess, registry: ServiceRegistry) -> None:
+    def __init__(self, blobs: BlobAccess, registry: ServiceRegistry, threads: BlobThreads) -> None:
+        self._threads = threads
         self._blobs = blobs
         self._registry = registry
         self._is_shared: dict[str, bool] = {}  # by model, as it was when a worker of it lived last
@@ -41,7 +45,10 @@ class StoreSharing:
 
     async def _read_workers(self) -> None:
         workers = await self._registry.read_workers()
-        own_id = await asyncio.to_thread(self._blobs.identify_store)
+        try:
+            own_id = await self._threads.call(self._blobs.identify_store, _LONGEST_SECONDS)
+        except StoreUnavailableError:
+            own_id = ""
         found: dict[str, list[str]] = {}
         for worker in workers:
             for model in worker.models:
