@@ -152,7 +152,11 @@ def test_model_put_into_the_checkout_after_the_build_is_served_and_finds_its_loc
     stack.wait_for_status([job_id], "completed")
     assert stack.job(job_id)["result"] == {"outputs": {"upper": ["STRAßE", "ÜNAL", "ЖУК"]}}
     for container in stack.containers("worker"):
-        assert [mount["RW"] for mount in stack.inspect(container)["Mounts"]] == [False]
+        mounts = stack.inspect(container)["Mounts"]
+        assert {mount["Destination"]: mount["RW"] for mount in mounts} == {
+            "/app/models": False,
+            "/blobs": True,
+        }
 
 
 def test_image_of_the_worker_carries_the_models_of_its_build_and_its_user_may_read_them(stack):
