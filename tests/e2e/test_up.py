@@ -317,7 +317,7 @@ def test_several_proxies_share_the_port_and_outlive_each_other(service):
     for job_id in ids:
         wait_for_job(url, job_id)
     os.kill(proxies[0], signal.SIGKILL)
-    wait_until(lambda: "proxy-1" in program.output, 10, "the line about the proxy that died")
+    wait_until(lambda: "proxy-1 ended" in program.output, 10, "the line about the proxy that died")
     wait_until(
         lambda: (
             len([pid for pid in descendants_of(program.process.pid) if "inferq proxy" in command_of(pid)])
