@@ -70,7 +70,9 @@ async def test_two_hours_are_kept(producer, consumer, redis_client, let_minutes_
         let_minutes_pass(1)
     minutes = (await producer.read_history(["iris"], 1_000))["iris"]
     assert len(minutes) == MOST_MINUTES
-    assert [minute.submitted for minute in minutes] == [1] * (MOST_MINUTES - 1) + [0]
+    *submitted, latest = [minute.submitted for minute in minutes]
+    # a minute of the real clock may begin meanwhile: then nothing was submitted in one
+    assert (latest, submitted.count(0) <= 1, set(submitted) <= {0, 1}) == (0, True, True)
     assert redis_client.llen(KEY) == MOST_MINUTES + 1
     assert 0 < redis_client.ttl(KEY) <= 60 * (MOST_MINUTES + 1)
 
