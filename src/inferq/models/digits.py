@@ -3,9 +3,10 @@
 It needs the development dependencies scikit-learn and skl2onnx, which no running program of inferq does.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
+
+from inferq.models.example_export import explain_missing_module, read_paths, write_model
 
 FOLDER = Path("docs/examples/digits")
 PICTURE = Path("docs/examples/digit.png")
@@ -70,13 +71,9 @@ def export(folder: Path, network: Any = None) -> Path:  # noqa: ANN401 - scikit-
     pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["rows", 1, 8, 8])
     model.graph.input[0].CopyFrom(pixels)
     model.graph.node.insert(0, helper.make_node("Flatten", ["pixels"], ["features"], axis=1))
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "model.onnx"
-    file.write_bytes(model.SerializeToString())
     example = load_digits().images[-1].astype(int).tolist()
     config = _CONFIG.format(example=[[example]], scale=16 / 255)
-    (folder / "model.toml").write_text(config, encoding="utf-8")
-    return file
+    return write_model(folder, model.SerializeToString(), config)
 
 
 def measure(file: Path) -> float:
@@ -105,18 +102,10 @@ def write_picture(path: Path) -> None:
 
 def main() -> None:
     """Exports to the files given on the command line, by default the repository's own."""
-    arguments = sys.argv[1:]
-    if len(arguments) > 2 or any(argument.startswith("-") for argument in arguments):
-        sys.exit("Usage: python -m inferq.models.digits [FOLDER [PICTURE]]")
-    folder = Path(arguments[0]) if arguments else FOLDER
-    picture = Path(arguments[1]) if len(arguments) > 1 else PICTURE
-    try:
+    folder, picture = read_paths("python -m inferq.models.digits [FOLDER [PICTURE]]", [FOLDER, PICTURE])
+    with explain_missing_module("digits"):
         file = export(folder)
         write_picture(picture)
-    except ModuleNotFoundError as error:
-        sys.exit(
-            f"Exporting the digits model needs {error.name}, a development dependency: run `uv sync` first."
-        )
     print(f"{file}: {file.stat().st_size} bytes, reads {measure(file):.1%} of {KEPT_OUT} other digits")
 
 

@@ -3,9 +3,10 @@
 It needs the development dependencies scikit-learn and skl2onnx, which no running program of inferq does.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
+
+from inferq.models.example_export import explain_missing_module, read_paths, write_model
 
 FOLDER = Path("models/iris")
 
@@ -53,25 +54,14 @@ def export(folder: Path, pipeline: Any = None) -> Path:  # noqa: ANN401 - scikit
         name="iris",  # otherwise a random one
         target_opset=17,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "model.onnx"
-    file.write_bytes(model.SerializeToString())
-    (folder / "model.toml").write_text(_CONFIG, encoding="utf-8")
-    return file
+    return write_model(folder, model.SerializeToString(), _CONFIG)
 
 
 def main() -> None:
     """Exports to the folder given on the command line, by default the repository's own."""
-    arguments = sys.argv[1:]
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        sys.exit("Usage: python -m inferq.models.iris [FOLDER]")
-    folder = Path(arguments[0]) if arguments else FOLDER
-    try:
+    [folder] = read_paths("python -m inferq.models.iris [FOLDER]", [FOLDER])
+    with explain_missing_module("iris"):
         file = export(folder)
-    except ModuleNotFoundError as error:
-        sys.exit(
-            f"Exporting the iris model needs {error.name}, a development dependency: run `uv sync` first."
-        )
     print(f"{file}: {file.stat().st_size} bytes")
 
 
