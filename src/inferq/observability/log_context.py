@@ -14,7 +14,8 @@ import structlog
 from inferq.jobs import ClaimedJob, Job
 
 _NAMES = ("job_id", "job_ids", "request_id", "request_ids")
-_about: ContextVar[dict[str, Any] | None] = ContextVar("inferq_log_about", default=None)
+type _Jobs = Sequence[ClaimedJob | Job]
+_about: ContextVar[dict[str, Any] | _Jobs | None] = ContextVar("inferq_log_about", default=None)
 
 
 def begin_log_ids(about: dict[str, Any]) -> None:
@@ -30,22 +31,22 @@ def begin_log_ids(about: dict[str, Any]) -> None:
 def add_log_job(job_id: str) -> None:
     """Adds the job that the request is about, if there is a request."""
     about = _about.get()
-    if about is not None:
+    if isinstance(about, dict):
         about["job_id"] = job_id
 
 
 @contextmanager
-def log_jobs(jobs: Sequence[ClaimedJob | Job]) -> Iterator[None]:
+def log_jobs(jobs: _Jobs) -> Iterator[None]:
     """Lets lines carry the ids of jobs, and of the requests that asked for them, while the context lasts.
 
     Args:
-        jobs: At least one.
+        jobs: The jobs, which must not change meanwhile: their ids are only listed where a line is written.
+            Of none, lines carry what they would carry without this.
     """
-    requests = list(dict.fromkeys(job.request_id for job in jobs if job.request_id))
-    ids: dict[str, Any] = {"job_id": jobs[0].id} if len(jobs) == 1 else {"job_ids": [job.id for job in jobs]}
-    if requests:
-        ids |= {"request_id": requests[0]} if len(requests) == 1 else {"request_ids": requests}
-    token = _about.set(ids)
+    if not jobs:
+        yield
+        return
+    token = _about.set(jobs)
     try:
         yield
     finally:
@@ -59,4 +60,14 @@ def add_log_ids(
     about = _about.get()
     if about is None:
         return event
+    if not isinstance(about, dict):
+        about = _list_ids(about)
     return {**event, **{name: about[name] for name in _NAMES if name in about}, **event}
+
+
+def _list_ids(jobs: _Jobs) -> dict[str, Any]:
+    requests = list(dict.fromkeys(job.request_id for job in jobs if job.request_id))
+    ids: dict[str, Any] = {"job_id": jobs[0].id} if len(jobs) == 1 else {"job_ids": [job.id for job in jobs]}
+    if requests:
+        ids |= {"request_id": requests[0]} if len(requests) == 1 else {"request_ids": requests}
+    return ids

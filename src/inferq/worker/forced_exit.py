@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import structlog
 
@@ -57,7 +56,7 @@ class ForcedExit:
         exit_after(_LAST_CALLS_SECONDS)
         try_last_call(self._processor.receive_prefetched, "receive prefetched jobs")
         held = self._processor.held
-        with log_jobs(held) if held else nullcontext():
+        with log_jobs(held):
             log.warning("grace_period_over", worker_id=self._worker_id, jobs=len(held))
         try_last_call(lambda: self._consumer.requeue(held), "requeue jobs")
         try_last_call(self._consumer.retire, "retire")

@@ -1,7 +1,5 @@
 """Recovery: jobs whose worker has died, and orphans that are in no list at all, are queued again."""
 
-from contextlib import nullcontext
-
 import structlog
 
 from inferq.observability.log_context import log_jobs
@@ -36,7 +34,7 @@ class Recoverer(Periodic):
     def _recover(self) -> None:
         recovered = self._consumer.recover()
         if recovered.lapsed or recovered.missing or recovered.failed:
-            with log_jobs(recovered.requeued) if recovered.requeued else nullcontext():
+            with log_jobs(recovered.requeued):
                 log.warning(
                     "jobs_recovered",
                     lapsed=recovered.lapsed,
