@@ -6,7 +6,7 @@ queue's to know. All of a store blocks, so it is for threads.
 
 from inferq.blobs.folder_store import FolderStore
 from inferq.blobs.keys import BlobPart, find_owner, has_storable_id, make_key
-from inferq.blobs.store import BlobInfo, BlobPage, BlobStore, DiskSpace
+from inferq.blobs.store import BlobInfo, BlobPage, BlobStore
 from inferq.blobs.store_mark import make_id
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "BlobPage",
     "BlobPart",
     "BlobStore",
-    "DiskSpace",
     "FolderStore",
     "find_owner",
     "has_storable_id",

@@ -11,7 +11,7 @@ from typing import Self
 
 from inferq.blobs.file_systems import is_on_local_disk
 from inferq.blobs.keys import BlobPart, split_key
-from inferq.blobs.store import BlobInfo, BlobPage, DiskSpace
+from inferq.blobs.store import BlobInfo, BlobPage
 from inferq.blobs.store_mark import QUEUE_MARK, STORE_MARK, make_id, read_mark, read_or_make_mark
 from inferq.errors import BlobNotFoundError, QueueFullError, StoreUnavailableError
 
@@ -140,12 +140,12 @@ class FolderStore:
                     return BlobPage(blobs, f"{number + 1:02x}")
         return BlobPage(blobs, "")
 
-    def measure_space(self) -> DiskSpace:
+    def measure_space(self) -> int:
         """See `BlobStore`."""
         self.identify()
         with self._errors():
             found = os.statvfs(self._folder)
-        return DiskSpace(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+        return found.f_bavail * found.f_frsize
 
     def _find_path(self, key: str) -> Path:
         """Returns where a blob is. The random digits spread the files evenly."""
@@ -158,7 +158,7 @@ class FolderStore:
     def _check_room(self, size: int, reserve_bytes: int) -> None:
         """Refuses what leaves too little room; asks the system only now and then, and before it refuses."""
         if time.monotonic() > self._free_until or size + reserve_bytes > self._free_bytes:
-            self._free_bytes = self.measure_space().free_bytes
+            self._free_bytes = self.measure_space()
             self._free_until = time.monotonic() + _FREE_SECONDS
         if size + reserve_bytes > self._free_bytes:
             raise self._make_full_error(

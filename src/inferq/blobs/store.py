@@ -30,18 +30,6 @@ class BlobPage(NamedTuple):
     cursor: str
 
 
-class DiskSpace(NamedTuple):
-    """What a store has room for.
-
-    Attributes:
-        free_bytes: What can still be written.
-        total_bytes: All that its disk takes.
-    """
-
-    free_bytes: int
-    total_bytes: int
-
-
 class BlobStore(Protocol):
     """A store. All of it blocks and may be called by any thread.
 
@@ -54,9 +42,6 @@ class BlobStore(Protocol):
 
     def identify(self) -> str:
         """Returns the store's id, by which processes know that they share it. The first call makes it."""
-
-    def check(self) -> None:
-        """Returns if this is still the store that `identify` has named."""
 
     def belongs_to(self, queue_id: str) -> bool:
         """Whether this is the store of that queue. The first queue that asks gets it.
@@ -111,5 +96,5 @@ class BlobStore(Protocol):
             cursor: That of the page before; empty to begin.
         """
 
-    def measure_space(self) -> DiskSpace | None:
-        """Returns what there is room for; None for a store without an end."""
+    def measure_space(self) -> int | None:
+        """Returns how many bytes there is room for; None for a store without an end."""

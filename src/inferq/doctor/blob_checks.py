@@ -75,13 +75,13 @@ def _write_and_read(store: BlobStore) -> None:
 
 
 def _judge_space(store: BlobStore, reserve_bytes: int) -> Finding:
-    space = store.measure_space()
-    if space is None:
+    free_bytes = store.measure_space()
+    if free_bytes is None:
         return ok(_CHECK, f"The blob store {store.name} can be used.")
-    message = f"The blob store {store.name} has {space.free_bytes / 1e9:.1f} GB free"
+    message = f"The blob store {store.name} has {free_bytes / 1e9:.1f} GB free"
     remedy = "Make room on its disk, or lower INFERQ_BLOB_RESERVE_BYTES."
-    if space.free_bytes < reserve_bytes:
+    if free_bytes < reserve_bytes:
         return fail(_CHECK, f"{message}, less than the reserve: jobs with long data are refused.", remedy)
-    if space.free_bytes < _NEARLY * reserve_bytes:
+    if free_bytes < _NEARLY * reserve_bytes:
         return warn(_CHECK, f"{message}, and {reserve_bytes / 1e9:.1f} GB stay free.", remedy)
     return ok(_CHECK, f"{message}.")

@@ -36,18 +36,20 @@ class BlobAccess:
         try:
             return self.store.identify() if self.store and self.is_usable else ""
         except StoreUnavailableError as error:
-            if error.message != self._fault:
-                log.warning("blob_store_unavailable", reason=error.message)
-            self._fault = error.message
+            self.note_unavailable(error.message)
             return ""
 
-    def measure_free_bytes(self) -> int | None:
-        """Returns what the store has room for; None where there is no store, or none with an end."""
-        try:
-            space = self.store.measure_space() if self.store else None
-        except StoreUnavailableError:
-            return None
-        return None if space is None else space.free_bytes
+    def note_unavailable(self, reason: str) -> None:
+        """Notes that the store has taken something not; says so, once for each reason."""
+        if reason != self._fault:
+            log.warning("blob_store_unavailable", reason=reason)
+        self._fault = reason
+
+    def note_available(self) -> None:
+        """Notes that the store has taken something; says so after it had not."""
+        if self._fault:
+            log.info("blob_store_available_again")
+        self._fault = ""
 
     def takes(self, job_id: str, payload: Buffer) -> bool:
         """Whether a payload belongs into the store."""

@@ -21,6 +21,7 @@ from inferq.errors import (
     StoreUnavailableError,
 )
 from inferq.jobs import Outcome, Status, WorkerInfo
+from inferq.proxy.services.stored_result import StoredResult
 from inferq.queue import blob_threads
 from inferq.queue.consumer import blob_data, blob_removal
 from inferq.queue.consumer.consumer import Consumer
@@ -115,7 +116,7 @@ async def read_data(producer, job_id):
 
 async def read_result(producer, job_id):
     job = await producer.read(job_id)
-    return job.result or b"".join([part async for part in producer.large_results.read_parts(job)])
+    return await StoredResult.open(producer.large_results, job).read()
 
 
 def make_old(files):

@@ -11,6 +11,7 @@ from inferq.errors import (
     QueueFullError,
 )
 from inferq.jobs import Outcome, Priority, Status
+from inferq.proxy.services.stored_result import StoredResult
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
@@ -96,7 +97,7 @@ async def test_claim_repeated_with_its_token_gets_the_same_jobs(producer, consum
 
 async def stored_result(producer, job_id):
     """A large result, whole."""
-    return b"".join([part async for part in producer.large_results.read_parts(await producer.read(job_id))])
+    return await StoredResult.open(producer.large_results, await producer.read(job_id)).read()
 
 
 async def test_data_and_result_larger_than_the_inline_limit_arrive_whole(producer, consumer, redis_client):

@@ -81,7 +81,7 @@ def test_keys_tell_whose_they_are():
 
 
 def test_reserve_is_left_free(store):
-    free = store.measure_space().free_bytes
+    free = store.measure_space()
     with pytest.raises(QueueFullError, match="INFERQ_BLOB_RESERVE_BYTES"):
         store.write(make_key("4f", BlobPart.DATA), DATA, reserve_bytes=free)
     assert files_of(store) == []

@@ -11,7 +11,7 @@ from inferq.blobs import find_owner
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.redis_client.connection import redis_errors
-from inferq.queue.schema.blob_references import find_reference, refers_to_blob
+from inferq.queue.schema.blob_references import follow_reference
 from inferq.queue.schema.ids import encode_id
 from inferq.tensors.envelope import MOST_REFERENCE_BYTES
 
@@ -74,8 +74,7 @@ class BlobRemoval:
                 if isinstance(answer, Exception) and not _is_of_wrong_type(answer):
                     raise answer
         for key, (job_id, part), stored in zip(keys, owners, found, strict=True):
-            is_reference = isinstance(stored, bytes) and refers_to_blob(stored, job_id, part)
-            reference = find_reference(stored, job_id, part) if is_reference else None
+            reference = follow_reference(stored, job_id, part) if isinstance(stored, bytes) else None
             if reference is None or reference.key != key:
                 yield key
 

@@ -21,6 +21,7 @@ from inferq.queue.redis_client.pipelined import PipelinedConnection, pack
 from inferq.queue.redis_client.script_calls import ScriptCall
 
 _LONGEST_UNSENT_SECONDS = 60.0
+"""How long a claim may wait to be sent; a quarter of the grace time for blobs, if that is shorter."""
 
 
 class PrefetchResult(NamedTuple):
@@ -52,6 +53,7 @@ class PrefetchedClaim:
         repeat: Makes finish and claim at once.
         outcomes: What it stores.
         limits: How many jobs of each model it asks for.
+        unsent_seconds: How long after this it may be sent; later it is made anew, by `repeat`.
 
     Attributes:
         outcomes: See above.
@@ -70,6 +72,7 @@ class PrefetchedClaim:
         repeat: Callable[[], PrefetchResult],
         outcomes: Sequence[Outcome],
         limits: Mapping[str, int],
+        unsent_seconds: float,
     ) -> None:
         self._pipelined = pipelined
         self._packed = pack(commands)
@@ -82,7 +85,7 @@ class PrefetchedClaim:
         self._sent_on: Any = None
         self._replies: list[Any] = []
         self._answer: PrefetchResult | None = None
-        self._made_at = time.monotonic()
+        self._send_until = time.monotonic() + unsent_seconds
         self.outcomes = outcomes
         self.limits = limits
         self.sent_at = float("inf")
@@ -91,10 +94,9 @@ class PrefetchedClaim:
         """Sends it, if Redis can be reached and it was made just now: what it stores may be swept later."""
         self.sent_at = time.monotonic()
         self._on_send()
-        if self.sent_at - self._made_at > _LONGEST_UNSENT_SECONDS:
-            return
-        with suppress(RedisUnavailableError), redis_errors():
-            self._sent_on = self._pipelined.send(self._packed)
+        if self.sent_at <= self._send_until:
+            with suppress(RedisUnavailableError), redis_errors():
+                self._sent_on = self._pipelined.send(self._packed)
         self._packed = b""  # it may be large, and a repetition is packed anew
 
     @property
@@ -210,6 +212,7 @@ class Prefetcher:
             repeat=lambda: self.finish_and_claim(outcomes, limits, token, takes_solo=takes_solo),
             outcomes=outcomes,
             limits=limits,
+            unsent_seconds=min(_LONGEST_UNSENT_SECONDS, self._access.settings.blob_grace_seconds / 4),
         )
 
     def finish_and_claim(

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Sequence
 
-import structlog
-
 from inferq.errors import InferqError
 from inferq.jobs import Outcome
 from inferq.queue.blob_access import BlobAccess
@@ -13,8 +11,6 @@ from inferq.tensors.envelope import read_reference
 
 _DECIDED = {"completed", "late"}
 """Verdicts after which the data of a job is not needed any more, and its result is named."""
-
-log = structlog.get_logger()
 
 
 class ResultOffload:
@@ -28,7 +24,6 @@ class ResultOffload:
     def __init__(self, blobs: BlobAccess, removal: BlobRemoval) -> None:
         self._blobs = blobs
         self._removal = removal
-        self._fault = ""
 
     def offload(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Returns the outcomes with references for their long results.
@@ -59,12 +54,7 @@ class ResultOffload:
         try:
             reference = self._blobs.write_result(outcome.job.id, result)
         except InferqError as error:
-            self._note_fault(error.message)
+            self._blobs.note_unavailable(error.message)
             return outcome
-        self._fault = ""
+        self._blobs.note_available()
         return outcome._replace(result=reference, offloaded_at=now)
-
-    def _note_fault(self, reason: str) -> None:
-        if reason != self._fault:
-            log.warning("blob_store_unavailable", reason=reason)
-        self._fault = reason

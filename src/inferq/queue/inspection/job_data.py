@@ -8,9 +8,9 @@ from inferq.errors import BlobNotFoundError, JobNotFoundError
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.blob_threads import BlobThreads
 from inferq.queue.redis_client.bounded import BoundedRedis
-from inferq.queue.schema.blob_references import refers_to_blob
+from inferq.queue.schema.blob_references import follow_reference
 from inferq.queue.schema.ids import encode_id
-from inferq.tensors.envelope import BlobReference, read_reference
+from inferq.tensors.envelope import BlobReference
 
 PART_BYTES = 128 * 1024
 """One part takes no longer than any other call, also on a slow network."""
@@ -48,8 +48,8 @@ class JobDataReader:
             StoreUnavailableError: This process has no access to the blob store in which the data lies.
         """
         first, length = await self._read_part(job_id, 0)
-        if refers_to_blob(first, job_id, BlobPart.DATA):
-            reference = read_reference(first)
+        reference = follow_reference(first, job_id, BlobPart.DATA)
+        if reference is not None:
             first = await self._read_blob(job_id, reference, 0)
             return reference.size, self._read_blob_parts(job_id, reference, first)
         if not length:

@@ -1,7 +1,6 @@
 """Large results, read part by part: no process holds a whole one, and other reads come in between."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 from inferq.errors import BlobNotFoundError, JobNotFoundError
 from inferq.jobs import Job
@@ -33,26 +32,18 @@ class LargeResults:
         self._blobs = blobs
         self._fetching = asyncio.Semaphore(PARTS_AT_ONCE)
 
-    async def read_parts(self, job: Job, first: int = 0) -> AsyncIterator[bytes]:
-        """Reads the large result of a job. The next part is read when it is asked for.
+    async def read_part(self, job: Job, first: int) -> bytes:
+        """Reads a part of the large result of a job, of `PART_BYTES` where it does not end before.
 
         Args:
             job: A job with a `large_result`.
             first: The byte to begin with.
-
-        Yields:
-            The result's bytes, `PART_BYTES` at a time.
 
         Raises:
             JobNotFoundError: The job, as it was read, does not exist any more.
             RedisUnavailableError: Redis does not answer in time.
             StoreUnavailableError: This process has no access to the blob store in which it lies.
         """
-        for start in range(first, job.result_bytes, PART_BYTES):
-            yield await self.read_part(job, start)
-
-    async def read_part(self, job: Job, first: int) -> bytes:
-        """Reads one part, from that byte on; see `read_parts`."""
         large, keys = job.large_result, self._redis.keys
         if large is not None and large.blob:
             return await self._read_blob(job, read_reference(large.blob), first)

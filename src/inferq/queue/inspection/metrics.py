@@ -153,7 +153,7 @@ async def _measure_free_bytes(blobs: BlobAccess, threads: BlobThreads) -> int | 
     if blobs.store is None:
         return None
     try:
-        return await threads.call(blobs.measure_free_bytes, _LONGEST_SECONDS)
+        return await threads.call(blobs.store.measure_space, _LONGEST_SECONDS)
     except StoreUnavailableError:
         return None
 

@@ -16,7 +16,7 @@ from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.requirements import ServerCheck
 from inferq.queue.redis_client.script_calls import ScriptCall
 from inferq.queue.redis_client.scripts import Script
-from inferq.queue.schema.blob_references import refers_to_blob
+from inferq.queue.schema.blob_references import follow_reference
 from inferq.queue.schema.decoding import decode_text
 from inferq.queue.schema.ids import encode_id
 from inferq.queue.schema.times import get_open_job_ttl_ms, to_milliseconds
@@ -157,7 +157,7 @@ class JobControl:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
-        references = await self._read_references(job_id)
+        blobs = await self._find_blobs(job_id)
         async with self._redis.limit_time():
             arguments = [encode_id(job_id), self._result_ttl_ms, self._open_ttl_ms]
             answer = await self._run(scripts.DELETE, self._redis.keys.models, arguments)
@@ -167,10 +167,10 @@ class JobControl:
         self._tell(ended)
         if status != b"deleted":
             raise JobStateError(f"Job {job_id!r} is {decode_text(status)}; cancel it first.")
-        await self._offload.delete(references)
+        await self._offload.delete(blobs)
 
-    async def _read_references(self, job_id: str, parts: Sequence[BlobPart] = tuple(BlobPart)) -> list[bytes]:
-        """Returns what the keys of a job refer to in the blob store."""
+    async def _find_blobs(self, job_id: str, parts: Sequence[BlobPart] = tuple(BlobPart)) -> list[str]:
+        """Returns the keys of what a job has in the blob store."""
         if not self._offload.has_store:
             return []
         async with self._redis.limit_time():
@@ -180,9 +180,9 @@ class JobControl:
                 pipeline.getrange(key, 0, MOST_REFERENCE_BYTES)
             found = await pipeline.execute(raise_on_error=False)
         return [
-            stored
+            reference.key
             for part, stored in zip(parts, found, strict=True)
-            if isinstance(stored, bytes) and refers_to_blob(stored, job_id, part)
+            if isinstance(stored, bytes) and (reference := follow_reference(stored, job_id, part))
         ]
 
     async def delete_result(self, job_id: str) -> None:
@@ -196,7 +196,7 @@ class JobControl:
             JobNotFoundError: Redis knows no job of this id.
             RedisUnavailableError: Redis does not answer in time.
         """
-        references = await self._read_references(job_id, [BlobPart.RESULT])
+        blobs = await self._find_blobs(job_id, [BlobPart.RESULT])
         async with self._redis.limit_time():
             status = await self._run(scripts.DELETE_RESULT, self._redis.keys.models, [encode_id(job_id)])
         if status is None:
@@ -205,7 +205,7 @@ class JobControl:
             raise JobStateError(
                 f"Job {job_id!r} is {decode_text(status)}; only completed jobs have a result."
             )
-        await self._offload.delete(references)
+        await self._offload.delete(blobs)
 
     def _tell(self, ended: Sequence[Sequence[Any]]) -> None:
         if ended:

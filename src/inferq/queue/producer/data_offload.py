@@ -34,7 +34,6 @@ class DataOffload:
         self._blobs = blobs
         self._sharing = sharing
         self._threads = BlobThreads()  # reads need not wait for large writes
-        self._is_unavailable = False
 
     @property
     def has_store(self) -> bool:
@@ -67,25 +66,20 @@ class DataOffload:
                 _BASE_SECONDS + transfer_seconds(len(data)),
             )
         except StoreUnavailableError as error:
-            if not self._is_unavailable:
-                log.warning("blob_store_unavailable", reason=error.message)
-            self._is_unavailable = True
+            self._blobs.note_unavailable(error.message)
             return submission
-        if self._is_unavailable:
-            log.info("blob_store_available_again")
-        self._is_unavailable = False
+        self._blobs.note_available()
         return replace(submission, data=reference, blob_bytes=len(data))
 
     async def discard(self, submissions: Sequence[Submission]) -> None:
         """Removes what `offload` has written of jobs that were refused."""
-        await self.delete([bytes(one.data) for one in submissions if one.blob_bytes])
+        await self.delete([read_reference(one.data).key for one in submissions if one.blob_bytes])
 
-    async def delete(self, references: Sequence[bytes]) -> None:
-        """Removes what references stand for; where the store cannot be used, a worker does it later."""
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Removes blobs; where the store cannot be used, a worker does it later."""
         store = self._blobs.store
-        if not references or store is None:
+        if not keys or store is None:
             return
-        keys = [read_reference(reference).key for reference in references]
         try:
             await self._threads.call(lambda: store.delete(keys))
         except StoreUnavailableError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from inferq.errors import RedisUnavailableError
@@ -58,20 +59,8 @@ class DurableScripts:
         Raises:
             RedisUnavailableError: Redis does not answer in time, takes no writes, or did not write to disk.
         """
-        if size <= _LARGE_BYTES:
-            return await self._run(call, before, since, size, connection)
-        async with self._large:
-            return await self._run(call, before, since, size, connection)
-
-    async def _run(
-        self,
-        call: ScriptCall,
-        before: Sequence[Command],
-        since: float | None,
-        size: int,
-        connection: AsyncPipelinedConnection | None,
-    ) -> Any:  # noqa: ANN401 - as the script answers
-        async with self._redis.limit_time(since, size=size, adds_jobs=True):
+        turn = self._large if size > _LARGE_BYTES else nullcontext()
+        async with turn, self._redis.limit_time(since, size=size, adds_jobs=True):
             if self.waits_for_disk:  # on the same connection, as WAITAOF needs it
                 answer, [synced] = await self._redis.scripts.run_in_transaction(call, before, [self._wait])
                 _check_synced(synced)

@@ -26,9 +26,9 @@ def find_reference(stored: bytes, job_id: str, part: BlobPart) -> BlobReference 
     return reference
 
 
-def refers_to_blob(stored: bytes, job_id: str, part: BlobPart) -> bool:
-    """Whether what stands in a key of a job is a reference that can be followed."""
+def follow_reference(stored: bytes, job_id: str, part: BlobPart) -> BlobReference | None:
+    """Reads the reference as `find_reference` does; None where it is damaged, too."""
     try:
-        return find_reference(stored, job_id, part) is not None
+        return find_reference(stored, job_id, part)
     except InvalidInputError:
-        return False
+        return None

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from inferq.blobs import BlobPart
-from inferq.errors import ErrorKind, InvalidInputError
+from inferq.errors import ErrorKind
 from inferq.jobs import (
     Attempt,
     Job,
@@ -21,9 +21,8 @@ from inferq.jobs import (
     WebhookStatus,
     WorkerInfo,
 )
-from inferq.queue.schema.blob_references import find_reference
+from inferq.queue.schema.blob_references import follow_reference
 from inferq.queue.schema.record import parse_record
-from inferq.tensors.envelope import is_reference
 
 _LONGEST_HISTORY = 1000
 _LONGEST_CLAIM_SECONDS = 1e9
@@ -83,12 +82,9 @@ def _read_large_result(job_id: str, result: bytes | int | None, record: bytes | 
     """What stands for the result: its length, or a reference to it; None where it is the result itself."""
     if isinstance(result, int):
         return LargeResult(result, read_end(record))
-    if not result or not is_reference(result):
+    if not result:
         return None
-    try:
-        reference = find_reference(result, job_id, BlobPart.RESULT)
-    except InvalidInputError:
-        return None
+    reference = follow_reference(result, job_id, BlobPart.RESULT)
     return LargeResult(reference.size, read_end(record), result) if reference else None
 
 

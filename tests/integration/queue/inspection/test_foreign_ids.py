@@ -7,6 +7,7 @@ import pytest
 from inferq.errors import JobNotFoundError
 from inferq.job_json import write_job_json, write_stats_json
 from inferq.jobs import Outcome, Status
+from inferq.proxy.services.stored_result import StoredResult
 from inferq.queue.schema.ids import decode_id
 
 FOREIGN, LOOKALIKE = b"\xff", "\N{REPLACEMENT CHARACTER}".encode()
@@ -54,7 +55,7 @@ async def test_large_result_of_such_a_job_is_read(producer, consumer, redis_clie
     result = b"[%b]" % b",".join([b"1"] * 100_000)
     consumer.finish([Outcome(job, result=result) for job in consumer.claim(1)])
     job = await producer.read(decode_id(FOREIGN))
-    assert b"".join([part async for part in producer.large_results.read_parts(job)]) == result
+    assert await StoredResult.open(producer.large_results, job).read() == result
 
 
 async def test_worker_whose_id_is_no_utf8_is_shown(producer, redis_client):
