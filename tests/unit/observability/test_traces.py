@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -131,6 +132,7 @@ def test_stop_sends_what_is_still_to_be_sent(otlp_receiver, monkeypatch):
 def test_receiver_that_is_away_delays_nothing_and_is_logged_once(monkeypatch, otlp_receiver):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     traces = Traces("inferq-test")
+    threads = set(threading.enumerate())
     with capture_logs() as logged:
         traces.start()
         began = time.perf_counter()
@@ -142,6 +144,9 @@ def test_receiver_that_is_away_delays_nothing_and_is_logged_once(monkeypatch, ot
     assert noted - began < 5  # a fortieth of that on a machine without other work
     assert stopped - noted < FLUSH_SECONDS + 5
     assert [line["event"] for line in logged].count("traces_impaired") <= 1
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(
