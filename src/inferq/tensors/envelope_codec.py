@@ -1,5 +1,6 @@
 """The envelope as the data of a job: its head is a request of the Open Inference Protocol."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from inferq.errors import InvalidInputError
@@ -8,6 +9,7 @@ from inferq.tensors.file_types import NPY
 from inferq.tensors.file_values import read_file
 from inferq.tensors.nested_arrays import describe, quote
 from inferq.tensors.raw_tensors import read_datatype, read_shape
+from inferq.tensors.signature import Datatype
 from inferq.tensors.values import Buffer, ListedTensor, MediaFile, RawTensor
 
 
@@ -43,6 +45,34 @@ def read_values(envelope: Envelope) -> dict[str, RawTensor | ListedTensor | Medi
             "are its own."
         )
     return values
+
+
+def describe_tensor(name: str, datatype: Datatype, shape: Sequence[int], size: int | None) -> dict[str, Any]:
+    """Returns the entry of an input or output whose bytes follow the head.
+
+    Args:
+        name: Its name.
+        datatype: Type of its values.
+        shape: Length of each axis.
+        size: How many bytes it has.
+    """
+    return {
+        "name": name,
+        "datatype": datatype,
+        "shape": shape,
+        "parameters": {"binary_data_size": size},
+    }
+
+
+def describe_file(name: str, media_type: str, size: int) -> dict[str, Any]:
+    """Returns the entry of an input that is a file, whose bytes follow the head.
+
+    Args:
+        name: Its name.
+        media_type: What it is, such as `image/jpeg`.
+        size: How many bytes it has.
+    """
+    return {"name": name, "parameters": {"binary_data_size": size, "content_type": media_type}}
 
 
 def read_outputs(head: dict[str, Any]) -> list[str]:

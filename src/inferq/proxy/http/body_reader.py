@@ -48,7 +48,7 @@ async def read_body(request: Request, share: BodyShare, settings: Settings, pref
     if whole is not None:
         return prefix + whole if prefix else whole
     limit = settings.max_body_bytes
-    codings = _read_head(request, limit)[1]
+    length, codings = _read_head(request, limit)
     if codings and (len(codings) > 1 or codings[0] not in (b"gzip", b"x-gzip", b"deflate")):
         named = b", ".join(codings).decode("latin-1")[:80]
         raise UnsupportedEncodingError(
@@ -56,8 +56,8 @@ async def read_body(request: Request, share: BodyShare, settings: Settings, pref
             "deflate."
         )
     if not codings:
-        return await _receive(request, share, limit, settings.request_timeout_seconds, prefix)
-    packed = await _receive(request, share, limit, settings.request_timeout_seconds)
+        return await _receive(request, share, settings, length or 0, prefix)
+    packed = await _receive(request, share, settings, length or 0)
     # in a thread: zlib releases the interpreter's lock
     raw = await asyncio.to_thread(_decompress, packed, codings[0], limit)
     share.take(len(raw))
@@ -88,13 +88,14 @@ def _read_head(request: Request, limit: int) -> tuple[int | None, list[bytes]]:
 
 
 async def _receive(
-    request: Request, share: BodyShare, limit: int, timeout_seconds: float, prefix: bytes = b""
+    request: Request, share: BodyShare, settings: Settings, expected: int, prefix: bytes = b""
 ) -> bytes:
+    limit, timeout_seconds = settings.max_body_bytes, settings.request_timeout_seconds
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout_seconds
     received = BytesIO()  # gives its value without a copy
     received.write(prefix)
-    most = len(prefix) + (_read_head(request, limit)[0] or 0)
+    most = len(prefix) + expected
     length = 0
     while True:
         try:

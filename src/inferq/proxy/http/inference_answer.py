@@ -2,7 +2,6 @@
 
 import heapq
 import math
-import struct
 from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -11,13 +10,13 @@ from pydantic_core import to_json
 
 from inferq.errors import InvalidInputError
 from inferq.proxy.http.inference_protocol import InferenceOptions, OutputWish
+from inferq.tensors.envelope_codec import describe_tensor
 from inferq.tensors.result_tensors import OutputEntry, ResultHead
 from inferq.tensors.signature import Datatype
-from inferq.tensors.tensor_values import list_all_values
+from inferq.tensors.tensor_values import list_all_values, pack_values
 from inferq.tensors.values import Buffer, RawTensor
 
-_LENGTH = struct.Struct("<I")
-_FLOATS = {Datatype.FP32: "f", Datatype.FP64: "d"}
+_FLOATS = (Datatype.FP32, Datatype.FP64)
 
 
 class InferenceAnswer(NamedTuple):
@@ -98,14 +97,19 @@ def write_answer(
 
 def _read_table(output: OutputEntry) -> tuple[OutputEntry, memoryview] | None:
     """Returns a list of maps, as classifiers give it, as a tensor: a row for each, a column for each key."""
-    rows, code = output.values, _FLOATS.get(output.datatype)
-    if code is None or not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
+    rows = output.values
+    if (
+        output.datatype not in _FLOATS
+        or not isinstance(rows, list)
+        or not rows
+        or not isinstance(rows[0], dict)
+    ):
         return None
     keys = list(rows[0])
     if any(row.keys() != rows[0].keys() for row in rows):
         return None
     values = [math.nan if row[key] is None else float(row[key]) for row in rows for key in keys]
-    data = struct.pack(f"<{len(values)}{code}", *values)
+    data = pack_values(output.datatype, values)
     described = OutputEntry(output.name, output.datatype, (len(rows), len(keys)), 0, len(data))
     return described, memoryview(data)
 
@@ -115,7 +119,7 @@ def _describe(output: OutputEntry, rest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe_binary(output: OutputEntry, size: int | None) -> dict[str, Any]:
-    return _describe(output, {"parameters": {"binary_data_size": size}})
+    return describe_tensor(output.name, output.datatype, output.shape, size)
 
 
 def _classify(tensor: RawTensor, wish: OutputWish, class_names: Sequence[str]) -> list[str]:
@@ -148,6 +152,6 @@ def _add_texts(output: OutputEntry, wish: OutputWish, texts: list[str], data: li
     described = OutputEntry(output.name, Datatype.BYTES, shape)
     if not wish.is_binary:
         return _describe(described, {"data": texts})
-    encoded = b"".join(_LENGTH.pack(len(text)) + text for text in map(str.encode, texts))
+    encoded = pack_values(Datatype.BYTES, texts)
     data.append(encoded)
     return _describe_binary(described, len(encoded))

@@ -13,9 +13,11 @@ from inferq.jobs import Priority
 from inferq.tensors.nested_arrays import describe, quote
 
 HEAD_LENGTH = b"inference-header-content-length"
+"""The header that tells how long the JSON is, where tensors follow it as bytes."""
+BINARY = "application/octet-stream"
+"""The media type of JSON that tensors follow."""
 _MOST_DIGITS = 9
 """Of that length: an envelope, which every such body becomes, counts in 32 bits."""
-"""The header that tells how long the JSON is, where tensors follow it as bytes."""
 
 _PRIORITIES = {0: Priority.NORMAL, 1: Priority.HIGH, 2: Priority.NORMAL}
 """1 is the highest, 0 stands for the default; all others are low."""

@@ -5,10 +5,10 @@ from urllib.parse import parse_qsl
 
 from inferq.errors import InvalidInputError
 from inferq.tensors.nested_arrays import quote
+from inferq.tensors.raw_tensors import MOST_AXES
 
 _NUMBERS = ("timeout", "expires_in")
 _MEMBERS = ("model", "timeout", "priority", "webhook", "expires_in", "shape")
-_MOST_AXES = 32
 
 
 def read_query(query: bytes) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _read_value(name: str, text: str) -> Any:  # noqa: ANN401 - see `read_query`
 
 def _read_shape(text: str) -> tuple[int, ...]:
     sizes = text.split(",") if text else []
-    if len(sizes) > _MOST_AXES or not all(size.isdecimal() and len(size) < 16 for size in sizes):
+    if len(sizes) > MOST_AXES or not all(size.isdecimal() and len(size) < 16 for size in sizes):
         raise InvalidInputError(
             f"shape must be whole numbers with commas between, such as 1,3,224,224, got {quote(text)}."
         )

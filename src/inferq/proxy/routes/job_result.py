@@ -1,8 +1,8 @@
 """The result of one job, in the form that is asked for."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Path, Request, Response
 
@@ -93,7 +93,7 @@ async def read_result(request: Request, job_id: JobId) -> Response:
     services = get_services(request)
     query = request.scope["query_string"]
     seconds = parse_query_wait(query, services.settings.max_wait_seconds) if query else 0.0
-    names = _read_names(query)
+    names = _read_names(request)
     if seconds:
         job = await wait_for_end(request, job_id, seconds)
     else:
@@ -143,10 +143,11 @@ def _check_has_result(job: Job) -> None:
         )
 
 
-def _read_names(query: bytes) -> list[str]:
-    names = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("output", []) if query else []
-    if len(names) != len(set(names)):
-        raise InvalidInputError(f"output={names[0][:200]} is there twice. Name each output once.")
+def _read_names(request: Request) -> list[str]:
+    names = request.query_params.getlist("output")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise InvalidInputError(f"output={twice[:200]} is there twice. Name each output once.")
     return names
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from fastapi import APIRouter, Request, Response
 
 from inferq.errors import ErrorKind, NotEndedError, RedisUnavailableError
+from inferq.proxy.http.inference_protocol import BINARY
 from inferq.proxy.http.inference_schemas import InferenceRequest, InferenceResponse
 from inferq.proxy.http.job_schemas import Submitted
 from inferq.proxy.http.openapi import (
@@ -32,7 +33,6 @@ from inferq.proxy.transport import FastRoute
 fast_router = APIRouter(tags=["inference protocol"], route_class=FastRoute)
 
 _PATH = "/v2/models/iris/infer"
-_TENSORS = "application/octet-stream"
 _PREFER = {
     "name": "Prefer",
     "in": "header",
@@ -59,7 +59,7 @@ def _document() -> Answers:
     answers[200] = {
         "model": InferenceResponse,
         "description": "The outputs; as bytes behind the JSON where the request asks for that.",
-        "content": {_TENSORS: {"schema": {"type": "string", "format": "binary"}, "example": "{...}"}},
+        "content": {BINARY: {"schema": {"type": "string", "format": "binary"}, "example": "{...}"}},
         "headers": {"Inferq-Job-Id": {"schema": {"type": "string"}, "description": "Id of the job."}},
     }
     return add_job_failures(add_not_found(answers, ErrorKind.UNKNOWN_MODEL, _PATH), _PATH)
@@ -72,7 +72,7 @@ def _document() -> Answers:
         "requestBody": {
             "content": {
                 JSON: {"schema": make_body_schema(InferenceRequest)},
-                _TENSORS: {"schema": {"type": "string", "format": "binary"}},
+                BINARY: {"schema": {"type": "string", "format": "binary"}},
             },
             "required": True,
         },

@@ -17,7 +17,7 @@ from inferq.proxy.services.known_models import KnownModels
 from inferq.proxy.services.request_checks import RequestRules
 from inferq.queue import Submission
 from inferq.tensors.envelope import Envelope, write_begin, write_prefix
-from inferq.tensors.envelope_codec import read_values
+from inferq.tensors.envelope_codec import describe_file, describe_tensor, read_values
 from inferq.tensors.file_types import ENVELOPE, FIRST_BYTES, MEDIA, detect_file_type
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor
 from inferq.tensors.values import ITEM_BYTES
@@ -152,13 +152,11 @@ def _describe_input(tensor: Tensor, raw: bytes, document: ModelDocument) -> tupl
     media = {spec.input for spec in (document.image, document.audio) if spec is not None}
     file_type = detect_file_type(raw[:FIRST_BYTES])
     if tensor.name in media and file_type in MEDIA:
-        parameters = {"binary_data_size": len(raw), "content_type": file_type.media_type}
-        return {"name": tensor.name, "parameters": parameters}, raw
+        return describe_file(tensor.name, file_type.media_type, len(raw)), raw
     is_text = tensor.datatype is Datatype.BYTES
     shape = [1] * len(tensor.shape) if is_text else _infer_shape(tensor, len(raw))
     data = _LENGTH.pack(len(raw)) + raw if is_text else raw
-    parameters = {"binary_data_size": len(data)}
-    return {"name": tensor.name, "datatype": tensor.datatype, "shape": shape, "parameters": parameters}, data
+    return describe_tensor(tensor.name, tensor.datatype, shape, len(data)), data
 
 
 def _infer_shape(tensor: Tensor, size: int) -> list[int]:

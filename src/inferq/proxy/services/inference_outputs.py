@@ -9,7 +9,7 @@ from inferq.errors import InvalidInputError
 from inferq.jobs import Job, Status
 from inferq.proxy.http import problems
 from inferq.proxy.http.inference_answer import InferenceAnswer, write_answer, write_binary_head
-from inferq.proxy.http.inference_protocol import HEAD_LENGTH, InferenceOptions
+from inferq.proxy.http.inference_protocol import BINARY, HEAD_LENGTH, InferenceOptions
 from inferq.proxy.http.problem_types import JOB_FAILURES
 from inferq.proxy.http.responses import JSON, PreparedResponse, StreamedResponse
 from inferq.proxy.services.dependencies import get_services
@@ -127,7 +127,7 @@ def _respond(job_id: str, answer: InferenceAnswer) -> Response:
 
 def _make_headers(job_id: str, head_bytes: int) -> tuple[tuple[bytes, bytes], ...]:
     return (
-        (b"content-type", b"application/octet-stream"),
+        (b"content-type", BINARY.encode()),
         (HEAD_LENGTH, b"%d" % head_bytes),
         (JOB_ID, job_id.encode()),
     )

@@ -86,7 +86,9 @@ def find_model(
         NoWorkerError: Nothing is known of it yet, and so not what it takes.
     """
     refuse_unknown_members(query)
-    body = rules.read_options({key: value for key, value in options.items() if key != "shape"})
+    # in the options of a form it is one member too many
+    known = {key: value for key, value in options.items() if key != "shape" or key not in query}
+    body = rules.read_options(known)
     name = body.model if body.model is not None else models.default_name
     model = models.find(name)
     if model is None:

@@ -16,7 +16,8 @@ from inferq.proxy.http.content_type import (
 from inferq.proxy.http.form_body import FormPart
 from inferq.tensors import json_codec
 from inferq.tensors.envelope import write_envelope, write_prefix
-from inferq.tensors.file_types import FIRST_BYTES, FileType, detect_file_type
+from inferq.tensors.envelope_codec import describe_file, describe_tensor
+from inferq.tensors.file_types import FIRST_BYTES, detect_file_type
 from inferq.tensors.input_values import unwrap
 from inferq.tensors.nested_arrays import measure, quote
 from inferq.tensors.signature import ModelDocument, Tensor
@@ -88,7 +89,7 @@ def _describe_part(part: FormPart, tensor: Tensor, document: ModelDocument, wher
     said = find_file_type(part.media_type)
     if said is not None:
         check_file_type(part.data, said, where, part.media_type)
-        return _describe_file(tensor.name, said, len(part.data))
+        return describe_file(tensor.name, said.media_type, len(part.data))
     if part.media_type not in ("", RAW_TENSOR):
         raise InvalidInputError(
             f"{where} has the Content-Type {quote(part.media_type)}, which is not known. Expected one of "
@@ -96,30 +97,15 @@ def _describe_part(part: FormPart, tensor: Tensor, document: ModelDocument, wher
         )
     found = detect_file_type(part.data[:FIRST_BYTES])  # programs that know no type say octet-stream
     if found is not None:
-        return _describe_file(tensor.name, found, len(part.data))
+        return describe_file(tensor.name, found.media_type, len(part.data))
     return _describe_raw(tensor, document, len(part.data), None, where)
-
-
-def _describe_file(name: str, file_type: FileType, size: int) -> _Entry:
-    return {
-        "name": name,
-        "parameters": {"binary_data_size": size, "content_type": file_type.media_type},
-    }
 
 
 def _describe_value(name: str, value: RawTensor | MediaFile) -> _Entry:
     size = memoryview(value.data).nbytes
     if isinstance(value, MediaFile):
-        return {
-            "name": name,
-            "parameters": {"binary_data_size": size, "content_type": value.media_type},
-        }
-    return {
-        "name": name,
-        "datatype": value.datatype,
-        "shape": value.shape,
-        "parameters": {"binary_data_size": size},
-    }
+        return describe_file(name, value.media_type, size)
+    return describe_tensor(name, value.datatype, value.shape, size)
 
 
 def _describe_raw(
@@ -134,12 +120,7 @@ def _describe_raw(
             f"shape {list(shape)}: row by row, little-endian, nothing else. A file is sent with the "
             "Content-Type of its own, such as application/x-npy or image/jpeg."
         )
-    return {
-        "name": tensor.name,
-        "datatype": tensor.datatype,
-        "shape": shape,
-        "parameters": {"binary_data_size": size},
-    }
+    return describe_tensor(tensor.name, tensor.datatype, shape, size)
 
 
 def _infer_shape(tensor: Tensor, document: ModelDocument, size: int, where: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from pydantic_core import to_json
 
 from inferq.errors import InvalidInputError, NotAcceptableError
 from inferq.tensors.envelope import write_envelope
+from inferq.tensors.envelope_codec import describe_tensor
 from inferq.tensors.listed_results import read_listed_result
 from inferq.tensors.nested_arrays import nest
 from inferq.tensors.nested_json import NestedJsonWriter
@@ -25,11 +26,7 @@ def make_tensors(result: bytes, datatypes: Mapping[str, Datatype], exact: Collec
     entries: list[dict[str, Any]] = []
     data: list[Buffer] = []
     for name, tensor in read_listed_result(result, datatypes, exact).items():
-        size = len(tensor.data)
-        parameters = {"binary_data_size": size}
-        entries.append(
-            {"name": name, "datatype": tensor.datatype, "shape": tensor.shape, "parameters": parameters}
-        )
+        entries.append(describe_tensor(name, tensor.datatype, tensor.shape, len(tensor.data)))
         data.append(tensor.data)
     return write_envelope({"outputs": entries}, data)
 

@@ -7,6 +7,7 @@ from inferq.errors import InvalidInputError, NotAcceptableError, RedisUnavailabl
 from inferq.job_json import is_json
 from inferq.jobs import Job
 from inferq.proxy.http.accept import choose_media_type
+from inferq.proxy.http.inference_protocol import BINARY
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.dependencies import Services
 from inferq.proxy.services.large_job_view import looks_like_json
@@ -14,7 +15,7 @@ from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
 from inferq.proxy.services.result_conversion import make_tensors
 from inferq.proxy.services.result_rendition import Rendition, render_stored
 from inferq.proxy.services.stored_result import StoredResult
-from inferq.proxy.services.tensor_renditions import FORMS, PROTOCOL, TensorRenditions
+from inferq.proxy.services.tensor_renditions import FORMS, TensorRenditions
 from inferq.tensors.file_types import NPY, NPZ, detect_file_type
 from inferq.tensors.result_tensors import ResultHead
 from inferq.tensors.signature import Datatype
@@ -57,10 +58,9 @@ class ResultNegotiation:
         """
         try:
             head = await self._stored.read_head()
-            is_tensors = head is not None
         except InvalidInputError:  # it begins like an envelope, and is none
-            head, is_tensors = None, True
-        if head is None and (is_tensors or not await self._is_json()):
+            return await self._render_foreign(accept)
+        if head is None and not await self._is_json():
             return await self._render_foreign(accept)
         media_type = _choose(accept, FORMS)
         if head is None:
@@ -90,8 +90,8 @@ class ResultNegotiation:
     async def _render_foreign(self, accept: str) -> Rendition:
         """Renders what another program has stored, as it is."""
         file_type = detect_file_type(await self._stored.read_first())
-        media_type, suffix = (file_type.media_type, file_type.suffix) if file_type else (PROTOCOL, ".bin")
-        offers = dict.fromkeys((media_type, PROTOCOL))
+        media_type, suffix = (file_type.media_type, file_type.suffix) if file_type else (BINARY, ".bin")
+        offers = dict.fromkeys((media_type, BINARY))
         return render_stored(self._stored, _choose(accept, list(offers)), suffix)
 
     async def _convert(self, exact: Collection[str] | None) -> tuple[StoredResult, ResultHead]:

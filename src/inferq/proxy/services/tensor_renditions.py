@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
 
 from pydantic_core import to_json
 
 from inferq.errors import InvalidInputError, NotAcceptableError, OverloadedError
 from inferq.jobs import Job
+from inferq.proxy.http.inference_protocol import BINARY, HEAD_LENGTH
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.process_pool import ProcessPool
 from inferq.proxy.services.result_conversion import write_numbers_json, write_text_json, write_text_npy
@@ -19,6 +19,7 @@ from inferq.proxy.services.result_rendition import (
     render_segments,
 )
 from inferq.proxy.services.stored_result import StoredResult
+from inferq.tensors.envelope_codec import describe_tensor
 from inferq.tensors.file_types import NPY, NPZ
 from inferq.tensors.nested_arrays import nest
 from inferq.tensors.npy_codec import write_header
@@ -26,8 +27,7 @@ from inferq.tensors.result_tensors import OutputEntry, ResultHead
 from inferq.tensors.signature import Datatype
 from inferq.tensors.values import ITEM_BYTES, RawTensor
 
-PROTOCOL = "application/octet-stream"
-FORMS = (JSON, NPY.media_type, NPZ.media_type, PROTOCOL)
+FORMS = (JSON, NPY.media_type, NPZ.media_type, BINARY)
 """Media types in which a result of tensors can be read."""
 _LONGEST_ON_LOOP_BYTES = 8192
 """Of a longer result each part is converted in another process: 10 ms for 32 KiB."""
@@ -74,7 +74,7 @@ class TensorRenditions:
             return await self._render_npy()
         if media_type == NPZ.media_type:
             return await self._render_npz()
-        return self._render_protocol() if media_type == PROTOCOL else await self._render_json()
+        return self._render_protocol() if media_type == BINARY else await self._render_json()
 
     async def _render_npy(self) -> Rendition:
         if len(self._outputs) != 1:
@@ -94,18 +94,17 @@ class TensorRenditions:
             raise NotAcceptableError(f"{error} Choose outputs with ?output=.") from error
 
     def _render_protocol(self) -> Rendition:
-        entries = []
-        for output in self._outputs:
-            entry: dict[str, Any] = {
+        entries = [
+            describe_tensor(output.name, output.datatype, output.shape, output.size)
+            if output.size is not None
+            else {
                 "name": output.name,
                 "datatype": output.datatype,
                 "shape": output.shape,
+                "data": output.values,
             }
-            is_binary = output.size is not None
-            entry |= (
-                {"parameters": {"binary_data_size": output.size}} if is_binary else {"data": output.values}
-            )
-            entries.append(entry)
+            for output in self._outputs
+        ]
         about = {
             "model_name": self._job.model or "",
             "model_version": self._job.model_version or "",
@@ -113,8 +112,8 @@ class TensorRenditions:
         }
         head = to_json(about, inf_nan_mode="null")
         slices = [_slice(output) for output in self._outputs if output.size is not None]
-        length = (b"inference-header-content-length", b"%d" % len(head))
-        return render_segments(self._stored, [head, *slices], PROTOCOL, ".bin", (length,))
+        length = (HEAD_LENGTH, b"%d" % len(head))
+        return render_segments(self._stored, [head, *slices], BINARY, ".bin", (length,))
 
     async def _render_json(self) -> Rendition:
         if self._shown:
@@ -130,7 +129,7 @@ class TensorRenditions:
     async def _write_npy(self, output: OutputEntry) -> Segments:
         if output.size is None:
             raise NotAcceptableError(
-                f"The output {output.name!r} is no tensor: {JSON} and {PROTOCOL} have it, and those of the "
+                f"The output {output.name!r} is no tensor: {JSON} and {BINARY} have it, and those of the "
                 "others that are chosen with ?output= can be had as arrays."
             )
         if output.datatype is not Datatype.BYTES:
@@ -178,7 +177,7 @@ class TensorRenditions:
         if output.datatype is Datatype.BYTES and (output.size or 0) > MOST_TEXT_BYTES:
             raise NotAcceptableError(
                 f"The output {output.name!r} has {output.size:,} bytes of strings; more than "
-                f"{MOST_TEXT_BYTES:,} can be had as {PROTOCOL} alone."
+                f"{MOST_TEXT_BYTES:,} can be had as {BINARY} alone."
             )
 
 

@@ -21,7 +21,7 @@ from inferq.proxy.transport.fast_route import FastRoute, FastRouteTable, Protoco
 
 _MOST_BODY_BYTES = 65536
 """A longer body is read through ASGI, no faster than it is used."""
-_PLAIN_PATH = re.compile(rb"(/[^?%#]{0,4000})(?:\?([!-~]{0,4000}))?")
+_PLAIN_PATH = re.compile(rb'(/[^?%#]{0,4000})(?:\?([!"$-~]{0,4000}))?')
 _MOST_HEADER_BYTES = 32768
 """Longer headers go through ASGI, where they are refused if they are too long."""
 _OTHER_HEADERS = frozenset(
@@ -130,7 +130,7 @@ class FastPath:
             through ASGI.
         """
         plain = _PLAIN_PATH.fullmatch(url)
-        if plain is None or b"#" in url:
+        if plain is None:
             return None
         target, query = plain.groups(b"")
         if query and scope["method"] != "POST":

@@ -112,6 +112,7 @@ async def test_form_of_json_parts_is_stored_as_json(client, two_by_two, redis_cl
         ({"options": (None, '{"model": "two", "model": "two"}')}, "'model' twice"),
         ({"options": (None, '{"priority": "high"}')}, "both in the query and in the part"),
         ({"options": (None, '{"data": []}')}, "unknown member 'data'"),
+        ({"options": (None, '{"shape": [1]}')}, "unknown member 'shape'"),
         ({"options": (None, "[]")}, "must be a JSON object"),
     ],
 )
