@@ -62,7 +62,7 @@ class FolderStore:
         return self._id
 
     def check(self) -> None:
-        """See `BlobStore`: what is mounted here may not be any more, or something else may be."""
+        """Returns if this is still the folder that `identify` has named, and not what was mounted over it."""
         self.identify()
         with self._errors():
             try:

@@ -57,8 +57,7 @@ def fit(data: Any, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatev
     Raises:
         InvalidInputError: The names contradict the model's, or JSON cannot represent a value.
     """
-    frame = Frame([str(name) for name in data], list(data.values())) if _are_columns(data) else None
-    frame = frame or _read_frame(data)
+    frame = _read_columns(data) or _read_records(data)
     if frame is not None:
         return arrange(frame, document, _read_cells)
     parts = {tensor["name"]: {**document, "inputs": [tensor]} for tensor in document["inputs"]}
@@ -77,8 +76,7 @@ def fit_array(data: Any, document: Mapping[str, Any]) -> Any | None:  # noqa: AN
     Raises:
         InvalidInputError: The names contradict the model's.
     """
-    frame = Frame([str(name) for name in data], list(data.values())) if _are_columns(data) else None
-    frame = frame or _read_table(data)
+    frame = _read_columns(data)
     inputs = document["inputs"]
     if frame is None or len(inputs) != 1 or frame.names == [inputs[0]["name"]]:
         return None
@@ -225,6 +223,13 @@ def _read_record(row: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever 
         return None
     named = {str(name): value for name, value in named.items()}
     return named if named and not are_numbers(list(named)) else None
+
+
+def _read_columns(data: Any) -> Frame | None:  # noqa: ANN401 - whatever users hold
+    """Returns a mapping of names to columns, or a data frame; None for anything else."""
+    if _are_columns(data):
+        return Frame([str(name) for name in data], list(data.values()))
+    return _read_table(data)
 
 
 def _are_columns(data: Any) -> bool:  # noqa: ANN401 - whatever users hold

@@ -138,7 +138,5 @@ def _find_input(name: str | None, document: View) -> Mapping[str, Any] | None:
     """Returns the input that a part is for; None where it is not known."""
     inputs = document["inputs"]
     if name is None:
-        optional = document.get("optional_inputs") or ()
-        inputs = [tensor for tensor in inputs if tensor["name"] not in optional]
         return inputs[0] if len(inputs) == 1 else None
     return next((tensor for tensor in inputs if tensor["name"] == name), None)

@@ -70,7 +70,7 @@ def read_graph(path: Path) -> GraphSummary:
     file_inputs = _find_file_inputs(file.graph)
     return GraphSummary(
         dependence=_find_dependence(path, file, names),
-        is_batch=len(names) < 2 and not file_inputs,
+        is_batch=len(names) < 2,
         external_files=tuple(files),
         axis_names={value.name: _list_axis_names(value) for value in values if value.shape is not None},
         unranked=frozenset(value.name for value in values if value.shape is None),

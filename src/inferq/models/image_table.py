@@ -71,6 +71,11 @@ def read_image_table(table: ImageTable, inputs: list[Tensor]) -> ImageSpec:
         raise InvalidModelError(
             f"image.layout is {layout!r}, but the input {tensor} has {len(tensor.shape)} axes. Name each."
         )
+    if "C" not in layout and table.color not in (None, "grey"):
+        raise InvalidModelError(
+            f"image.color is {table.color!r}, which has three channels, but image.layout {layout!r} has no "
+            'axis for them. Write color = "grey", or a layout with C.'
+        )
     channels = 1 if "C" not in layout else _find_channels(table, layout, tensor)
     scale = _find_scale(table, tensor)
     steps = ImagePreprocessing(
@@ -87,12 +92,6 @@ def read_image_table(table: ImageTable, inputs: list[Tensor]) -> ImageSpec:
         std=_repeat("std", table.std, channels),
         layout=layout,
     )
-    if not table.antialias and table.interpolation != "bilinear":
-        raise InvalidModelError(
-            'image.antialias = false needs interpolation = "bilinear". Correct one of them.'
-        )
-    if table.crop is not None and table.resize == "letterbox":
-        raise InvalidModelError("image.crop has no use where a letterbox shows all. Remove it.")
     misfit = find_misfit(steps, tensor)
     if misfit is not None:
         raise InvalidModelError(f"[image] does not fit: {misfit}. Correct size, crop, color or layout.")
@@ -105,9 +104,7 @@ def find_misfit(steps: ImagePreprocessing, tensor: Tensor) -> str | None:
         return None
     if len(tensor.shape) != len(steps.layout):
         return f"pictures have the axes {steps.layout}, but the input {tensor} has {len(tensor.shape)}"
-    lengths = {"N": 1, "C": 1 if steps.color == "grey" else 3}
-    lengths |= dict(zip("HW", steps.fixed_size or (-1, -1), strict=True))
-    shape = [lengths[axis] for axis in steps.layout]
+    shape = steps.shape
     for axis, length, expected in zip(steps.layout, shape, tensor.shape, strict=True):
         if expected >= 0 and length not in (expected, -1):
             return (

@@ -88,12 +88,8 @@ def find_picture_shape(image: ImageSpec, inputs: list[Tensor]) -> list[int] | No
     """Returns the shape of the pictures that a model takes where its own leaves it open; None elsewhere."""
     if image.preprocessing is None or image.preprocessing.fixed_size is None:
         return None
-    steps, size = image.preprocessing, image.preprocessing.fixed_size
     [tensor] = [tensor for tensor in inputs if tensor.name == image.input]
-    if not {-1} & set(tensor.shape[1:]):
-        return None
-    lengths = {"N": 1, "C": len(steps.mean)} | dict(zip("HW", size, strict=True))
-    return [lengths[axis] for axis in steps.layout]
+    return image.preprocessing.shape if -1 in tensor.shape[1:] else None
 
 
 def _find_by_order(

@@ -19,7 +19,7 @@ from inferq.models.onnx_runtime import RUNTIME_ERRORS, explain_runtime_error
 from inferq.models.run_handle import RunHandle
 from inferq.models.tensor_result import write_tensors
 from inferq.tensors.data_validator import DataValidator
-from inferq.tensors.forms import JSON, detect_form, read_inputs, read_output_names, read_rows
+from inferq.tensors.forms import read_request, read_rows
 from inferq.tensors.nested_arrays import quote
 from inferq.tensors.signature import ModelDocument
 from inferq.tensors.values import Buffer, MediaFile
@@ -151,17 +151,17 @@ class Model:
         Raises:
             InvalidInputError: It cannot be read, or does not fit the signature.
         """
-        job = self._make_job(read_inputs(data, self._validator))
-        if detect_form(data) is JSON:
+        request = read_request(data, self._validator)
+        job = self._make_job(request.inputs)
+        if request.is_json:
             return job
-        names = read_output_names(data)
-        for name in names:
+        for name in request.outputs:
             if name not in self._outputs:
                 raise InvalidInputError(
                     f"outputs names {quote(name)}, which is no output of model {self.name!r}. Expected "
                     f"{', '.join(map(repr, self._outputs))}."
                 )
-        return job._replace(is_json=False, outputs=names)
+        return job._replace(is_json=False, outputs=request.outputs)
 
     def _make_job(self, values: Mapping[str, object]) -> DecodedJob:
         inputs: Inputs = {}

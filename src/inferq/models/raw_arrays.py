@@ -1,16 +1,15 @@
 """Arrays from raw tensors, and the bytes of arrays, as the Open Inference Protocol has them."""
 
-import struct
-from itertools import chain
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from inferq.tensors.raw_tensors import read_strings
+from inferq.tensors.signature import Datatype
+from inferq.tensors.tensor_values import pack_values
 from inferq.tensors.values import Buffer, RawTensor
-
-_LENGTH = struct.Struct("<I")
 
 
 def read_tensor(raw: RawTensor, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -27,7 +26,7 @@ def read_tensor(raw: RawTensor, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if raw.dtype:
         flat = np.frombuffer(raw.data, raw.dtype)
     elif dtype == np.object_:
-        flat = _read_strings(raw.data, prod(raw.shape))
+        flat = np.array(read_strings(raw, "The tensor"), np.object_)
     else:
         flat = np.frombuffer(raw.data, dtype.newbyteorder("<"))
     if flat.dtype.kind == "S":
@@ -40,15 +39,5 @@ def read_tensor(raw: RawTensor, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 def view_bytes(array: npt.NDArray[Any]) -> Buffer:
     """Returns the bytes of an array as they stand in a raw tensor; no copy where it is row-major."""
     if array.dtype == np.object_:
-        texts = [text.encode() for text in array.reshape(-1).tolist()]
-        return b"".join(chain.from_iterable((_LENGTH.pack(len(text)), text) for text in texts))
+        return pack_values(Datatype.BYTES, array.reshape(-1).tolist())
     return memoryview(np.asarray(array, array.dtype.newbyteorder("<"), order="C"))
-
-
-def _read_strings(data: Buffer, count: int) -> npt.NDArray[Any]:
-    view, texts, end = memoryview(data), np.empty(count, np.object_), 0
-    for index in range(count):
-        start = end + _LENGTH.size
-        end = start + _LENGTH.unpack_from(view, end)[0]
-        texts[index] = str(view[start:end], "utf-8")
-    return texts

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from inferq.tensors import envelope_codec, file_types, json_codec, npy_codec, npz_codec
 from inferq.tensors.data_validator import DataValidator
-from inferq.tensors.envelope import HEAD_START, is_envelope, read_head, read_lengths
+from inferq.tensors.envelope import is_envelope, read_envelope
 from inferq.tensors.file_types import FileType, detect_file_type
 from inferq.tensors.file_values import read_file
 from inferq.tensors.number_text import LEAST_BYTES
@@ -71,6 +71,20 @@ def detect_form(first_bytes: Buffer) -> Form:
     return JSON if file_type is None else _FORMS[file_type]
 
 
+class DataRequest(NamedTuple):
+    """What the data of a job says.
+
+    Attributes:
+        inputs: As `read_inputs` returns them.
+        outputs: Names of the outputs that it asks for, each once; none where it asks for all.
+        is_json: Whether it is JSON.
+    """
+
+    inputs: dict[str, Any]
+    outputs: tuple[str, ...] = ()
+    is_json: bool = True
+
+
 def read_inputs(payload: Buffer, validator: DataValidator) -> dict[str, Any]:
     """Reads the data of a job, whatever its form.
 
@@ -90,18 +104,22 @@ def read_inputs(payload: Buffer, validator: DataValidator) -> dict[str, Any]:
     return validator.validate_inputs(form.read_data(payload)) if numbers is None else numbers
 
 
-def read_output_names(payload: Buffer) -> tuple[str, ...]:
-    """Returns the names of the outputs that a job asks for, each once; none where it asks for all.
+def read_request(payload: Buffer, validator: DataValidator) -> DataRequest:
+    """Reads the data of a job with what else it says, each part once.
+
+    Args:
+        payload: The data.
+        validator: Checks the inputs against the model's signature.
 
     Raises:
-        InvalidInputError: What it asks for cannot be read.
+        InvalidInputError: It cannot be read, or does not fit the signature.
     """
     if not is_envelope(payload):
-        return ()
-    head = bytes(payload[HEAD_START : read_lengths(payload)[0]])
-    if b'"outputs"' not in head:  # it may be long, and is read for its inputs already
-        return ()
-    return tuple(dict.fromkeys(envelope_codec.read_outputs(read_head(head))))
+        return DataRequest(read_inputs(payload, validator), is_json=detect_form(payload) is JSON)
+    envelope = read_envelope(payload)
+    inputs = validator.validate_inputs(envelope_codec.read_values(envelope))
+    outputs = tuple(dict.fromkeys(envelope_codec.read_outputs(envelope.head)))
+    return DataRequest(inputs, outputs, is_json=False)
 
 
 def read_rows(payloads: Sequence[Buffer], validator: DataValidator) -> tuple[list[Any], list[int]] | None:

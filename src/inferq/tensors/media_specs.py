@@ -67,6 +67,13 @@ class ImagePreprocessing(BaseModel):
             return self.crop
         return (self.size[0], self.size[1]) if self.size is not None and len(self.size) == 2 else None
 
+    @property
+    def shape(self) -> list[int]:
+        """Shape of what a picture becomes; -1 where a length depends on the picture."""
+        height, width = self.fixed_size or (-1, -1)
+        lengths = {"N": 1, "C": 1 if self.color == "grey" else 3, "H": height, "W": width}
+        return [lengths[axis] for axis in self.layout]
+
 
 class ImageSpec(BaseModel):
     """For which input a model takes pictures, and what becomes of them.

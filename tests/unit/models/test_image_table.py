@@ -8,6 +8,7 @@ from inferq.tensors.signature import Datatype, Tensor
 FIXED = Tensor(name="x", datatype=Datatype.FP32, shape=[-1, 3, 32, 48])
 OPEN = Tensor(name="x", datatype=Datatype.FP16, shape=[-1, -1, -1, 3])
 PIXELS = Tensor(name="x", datatype=Datatype.UINT8, shape=[1, 1, 8, 8])
+GREY = Tensor(name="x", datatype=Datatype.FP32, shape=[-1, 8, 8])
 LENGTHS = Tensor(name="lengths", datatype=Datatype.INT64, shape=[-1])
 
 
@@ -95,6 +96,7 @@ def test_input_for_pictures_is_found_among_several(tmp_path):
         ('resize = "none"\nantialias = false\ninterpolation = "box"', [FIXED], "image.antialias = false"),
         ('resize = "letterbox"\nscale = 1\ncrop = 3', [FIXED], "image.crop has no use"),
         ('resize = "none"\nlayout = "NHWC"\nscale = 1', [FIXED], "image.color is needed"),
+        ('resize = "none"\nlayout = "NHW"\ncolor = "RGB"\nscale = 1', [GREY], "layout 'NHW' has no axis"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(tmp_path, lines, inputs, reason):
