@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 _LOADED_FROM_OUTSIDE = re.compile(r"""<(?:script|link|img|iframe|source)\b[^>]*?["'](?:https?:)?//[^"']*""")
 _AT_THE_TOP = re.compile(r"\]\(\.\./((?:\.\./)*)(SPECIFICATION|CHANGELOG)\.md")
-_METHODS = ("get", "post", "delete")
+_METHODS = ("get", "post", "put", "delete")
 
 
 def on_files(files: "Files", config: "MkDocsConfig") -> "Files":

@@ -1,4 +1,5 @@
 import os
+import secrets
 import signal
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from inferq.settings import Settings
-from tests.servers import REDIS_BINARY, Server
+from tests.servers import REDIS_BINARY, ObjectServer, Server
 
 SERVERS = [
     "valkey",
@@ -85,6 +86,24 @@ def redis_client(redis_server, redis_url):
 @pytest.fixture
 def settings(redis_url) -> Settings:
     return Settings(redis_url=redis_url)
+
+
+@pytest.fixture(scope="session")
+def object_server():
+    """An S3 server, one for the whole run. Tests that end or stop it have their own."""
+    server = ObjectServer()
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+def bucket_url(object_server, monkeypatch) -> str:
+    """A prefix in a bucket that no other test uses, which the environment lets programs use."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in object_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://inferq-test/{secrets.token_hex(8)}"
 
 
 @pytest.fixture

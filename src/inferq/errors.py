@@ -25,9 +25,12 @@ class ErrorKind(StrEnum):
     QUEUE_FULL = "queue-full"
     EXPIRES_TOO_SOON = "expires-too-soon"
     REDIS_UNAVAILABLE = "redis-unavailable"
+    NO_BLOB_STORE = "no-blob-store"
+    UPLOAD_NOT_FOUND = "upload-not-found"
     STORE_UNAVAILABLE = "store-unavailable"
     NO_WORKER = "no-worker"
     MODEL_UNAVAILABLE = "model-unavailable"
+    ROLLOUT_STATE = "rollout-state"
     # a job failed; so can `invalid-input` and `invalid-model` be: what only the worker can see
     MODEL_ERROR = "model-error"
     TIMED_OUT = "timed-out"
@@ -35,6 +38,12 @@ class ErrorKind(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     RESULT_TOO_LARGE = "result-too-large"
+    INPUT_UNAVAILABLE = "input-unavailable"
+    INPUT_NOT_FOUND = "input-not-found"
+    INPUT_DENIED = "input-denied"
+    INPUT_TOO_LARGE = "input-too-large"
+    OUTPUT_UNAVAILABLE = "output-unavailable"
+    OUTPUT_DENIED = "output-denied"
     # what a client of the service meets
     UNREACHABLE = "unreachable"
     NOT_ENDED = "not-ended"
@@ -55,6 +64,12 @@ class FailureKind(StrEnum):
     CANCELLED = ErrorKind.CANCELLED
     EXPIRED = ErrorKind.EXPIRED
     RESULT_TOO_LARGE = ErrorKind.RESULT_TOO_LARGE
+    INPUT_UNAVAILABLE = ErrorKind.INPUT_UNAVAILABLE
+    INPUT_NOT_FOUND = ErrorKind.INPUT_NOT_FOUND
+    INPUT_DENIED = ErrorKind.INPUT_DENIED
+    INPUT_TOO_LARGE = ErrorKind.INPUT_TOO_LARGE
+    OUTPUT_UNAVAILABLE = ErrorKind.OUTPUT_UNAVAILABLE
+    OUTPUT_DENIED = ErrorKind.OUTPUT_DENIED
 
 
 class InferqError(Exception):
@@ -69,6 +84,8 @@ class InferqError(Exception):
     """
 
     kind: ErrorKind
+    is_final = False
+    """Whether a job that fails so is not tried again, whatever its kind."""
 
     def __init__(
         self,
@@ -197,6 +214,30 @@ class BlobNotFoundError(StoreUnavailableError):
     """The blob store has not what a reference names: it was removed, or only a part of it was written."""
 
 
+class StoreSlowError(StoreUnavailableError):
+    """The blob store does not answer in time, or asks for fewer requests."""
+
+
+class StoreDeniedError(StoreUnavailableError):
+    """The blob store refuses this process: it has no credentials, wrong ones, or such without the right."""
+
+
+class StoreMissingError(StoreUnavailableError):
+    """The bucket in which the blob store is to be does not exist."""
+
+
+class NoBlobStoreError(InferqError):
+    """The service has no blob store, and this needs one."""
+
+    kind = ErrorKind.NO_BLOB_STORE
+
+
+class UploadNotFoundError(InferqError):
+    """There is no upload of this id that this client may write."""
+
+    kind = ErrorKind.UPLOAD_NOT_FOUND
+
+
 class NoWorkerError(InferqError):
     """No worker has announced the model yet, so nothing is known of it."""
 
@@ -207,6 +248,12 @@ class ModelUnavailableError(InferqError):
     """The workers that should serve the model have left it out, and none serves it."""
 
     kind = ErrorKind.MODEL_UNAVAILABLE
+
+
+class RolloutStateError(InferqError):
+    """The versions of a model, or what is said of them, do not allow this."""
+
+    kind = ErrorKind.ROLLOUT_STATE
 
 
 class ModelError(InferqError):
@@ -225,6 +272,57 @@ class ResultTooLargeError(InferqError):
     """A job's result is too large to be stored, or is refused by the server."""
 
     kind = ErrorKind.RESULT_TOO_LARGE
+
+
+class InputUnavailableError(InferqError):
+    """A file that a job names cannot be fetched at the moment."""
+
+    kind = ErrorKind.INPUT_UNAVAILABLE
+
+
+class InputNotFoundError(InferqError):
+    """There is no file where a job says that one is."""
+
+    kind = ErrorKind.INPUT_NOT_FOUND
+
+
+class InputDeniedError(InferqError):
+    """Where a file lies that a job names, it is not given to workers."""
+
+    kind = ErrorKind.INPUT_DENIED
+
+
+class InputTooLargeError(InferqError):
+    """The files that a job names are longer than a worker fetches."""
+
+    kind = ErrorKind.INPUT_TOO_LARGE
+
+
+class OutputUnavailableError(InferqError):
+    """A result cannot be written at the moment to where its job asks for it."""
+
+    kind = ErrorKind.OUTPUT_UNAVAILABLE
+
+
+class OutputDeniedError(InferqError):
+    """Workers may not write a result to where its job asks for it, or there is no such bucket."""
+
+    kind = ErrorKind.OUTPUT_DENIED
+
+
+class ChunkFailedError(InferqError):
+    """A chunk of a large job has failed for good, and so has the job.
+
+    Args:
+        message: See `InferqError`.
+        kind: How the chunk has failed.
+    """
+
+    is_final = True
+
+    def __init__(self, message: str, kind: ErrorKind) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class UnreachableError(InferqError):

@@ -9,6 +9,8 @@ from pydantic_core import from_json, to_json
 
 from inferq.errors import InvalidInputError
 from inferq.jobs import Job, Webhook
+from inferq.model_names import get_model_name
+from inferq.provenance import Provenance
 from inferq.queue import show_id
 from inferq.tensors.envelope import is_envelope
 from inferq.tensors.result_tensors import write_result_view
@@ -42,6 +44,7 @@ def write_job_frame(job: Job) -> tuple[bytes, bytes]:
             "error_kind": job.error_kind,
             "model": job.model,
             "model_version": job.model_version,
+            "made_by": describe_provenance(job.made_by),
             "priority": job.priority,
             "submitted_at": format_time(job.submitted_at),
             "started_at": started_at,
@@ -68,42 +71,40 @@ def write_job_frame(job: Job) -> tuple[bytes, bytes]:
             ],
             "webhook": _describe_webhook(job.webhook),
             "request_id": job.request_id or None,
-            **_describe_retry(job),
+            **_describe_few(job),
         }
     )
     return b'%b,"result":' % head[:-1], b",%b" % tail[1:]
 
 
-def write_stats_json(
+def describe_stats(
     stats: "QueueStats", max_queued_bytes: int | None, backlogs: "Mapping[str, Backlog]"
-) -> bytes:
-    """Returns the JSON of `GET /queue`; see `QueueView`.
+) -> dict[str, object]:
+    """Returns what `GET /queue` shows; see `QueueView`.
 
     Args:
         stats: The numbers.
         max_queued_bytes: What `queued_bytes` may be; None where there is no limit, or none is known.
         backlogs: Name to backlog of each model.
     """
-    return to_json(
-        {
-            "models": {name: describe_queue(queue, backlogs[name]) for name, queue in stats.models.items()},
-            "workers": [
-                {
-                    "id": show_id(worker.id),
-                    "host": worker.host,
-                    "pid": worker.pid,
-                    "models": worker.models,
-                    "started_at": format_time(worker.started_at),
-                    "seen_at": format_time(worker.seen_at),
-                    "jobs_done": worker.jobs_done,
-                }
-                for worker in stats.workers
-            ],
-            "webhooks_waiting": stats.webhooks_waiting,
-            "queued_bytes": stats.queued_bytes,
-            "max_queued_bytes": max_queued_bytes,
-        }
-    )
+    return {
+        "models": {name: describe_queue(queue, backlogs[name]) for name, queue in stats.models.items()},
+        "workers": [
+            {
+                "id": show_id(worker.id),
+                "host": worker.host,
+                "pid": worker.pid,
+                "models": worker.models,
+                "started_at": format_time(worker.started_at),
+                "seen_at": format_time(worker.seen_at),
+                "jobs_done": worker.jobs_done,
+            }
+            for worker in stats.workers
+        ],
+        "webhooks_waiting": stats.webhooks_waiting,
+        "queued_bytes": stats.queued_bytes,
+        "max_queued_bytes": max_queued_bytes,
+    }
 
 
 def describe_queue(queue: "QueueNumbers", backlog: "Backlog") -> dict[str, object]:
@@ -133,11 +134,35 @@ def _write_time(moment: datetime | None) -> str | None:
     return None if moment is None else f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-def _describe_retry(job: Job) -> dict[str, object]:
-    """Returns what only a job has that was retried by order: few are."""
-    if job.first_submitted_at is None:
+@lru_cache(maxsize=_MOMENTS)
+def describe_provenance(made_by: Provenance | None) -> dict[str, str | None] | None:
+    """Returns what is shown of what made a result; None where that is not known."""
+    return made_by and {name: part or None for name, part in made_by._asdict().items()}
+
+
+def describe_origin(job: Job) -> dict[str, object]:
+    """Returns what an answer of the Open Inference Protocol says of a job, and of what made its outputs."""
+    made_by = job.made_by or Provenance("")
+    known = {name: part for name, part in made_by._asdict().items() if part and name != "version"}
+    return {
+        "model_name": get_model_name(job.model or ""),
+        "model_version": made_by.version,
+        "parameters": {"job_id": show_id(job.id), **known},
+    }
+
+
+def _describe_few(job: Job) -> dict[str, object]:
+    """Returns what few jobs have: those retried by order, those with an output, and large ones that run."""
+    if job.first_submitted_at is None and job.progress is None and not job.output:
         return {}
-    return {"first_submitted_at": format_time(job.first_submitted_at)}
+    described: dict[str, object] = {}
+    if job.first_submitted_at is not None:
+        described["first_submitted_at"] = format_time(job.first_submitted_at)
+    if job.output:
+        described["output"] = job.output
+    if job.progress is not None:
+        described["progress"] = job.progress._asdict()
+    return described
 
 
 def _describe_webhook(webhook: Webhook | None) -> dict[str, object] | None:
@@ -175,7 +200,12 @@ def _write_tensors(stored: bytes, path: str) -> bytes:
 
 def make_result_path(job_id: str) -> str:
     """Returns the path at which the result of a job can be read in each form."""
-    return f"/job/{quote(job_id.encode('utf-8', 'surrogateescape'), safe='')}/result"
+    return f"{make_job_path(job_id)}/result"
+
+
+def make_job_path(job_id: str) -> str:
+    """Returns the path of a job."""
+    return f"/job/{quote(job_id.encode('utf-8', 'surrogateescape'), safe='')}"
 
 
 def is_json(stored: bytes) -> bool:

@@ -10,12 +10,17 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from inferq.errors import ErrorKind, InferqError
+from inferq.provenance import Provenance
 
 IDEMPOTENCY_KEY = "[!-~]{1,255}"
 """What an `Idempotency-Key` may be, as a regular expression: visible ASCII."""
 
 REQUEST_ID = "[A-Za-z0-9._:/+=@-]{1,128}"
 """What an `X-Request-ID` may be, as a regular expression."""
+
+LONG_RUN_SECONDS = 10.0
+"""A worker in a longer run is not let go of: it might not finish it when it is told to stop. Also the time
+constant of `jobs_per_second`, which tells nothing of jobs that end more rarely."""
 
 
 class Status(StrEnum):
@@ -90,6 +95,18 @@ class Webhook:
     error: str | None = None
 
 
+class Progress(NamedTuple):
+    """How far a large job is that runs as chunks.
+
+    Attributes:
+        done: How many of its rows are done.
+        rows: How many it has.
+    """
+
+    done: int
+    rows: int
+
+
 class LargeResult(NamedTuple):
     """A result that is too large to be read with its job; see `queue.inspection.large_results`.
 
@@ -124,7 +141,7 @@ class Job(NamedTuple):
         owner: Name of the API key it was submitted with; empty if there was none.
         priority: Which list it waits in.
         webhook: Where its end is reported; None for nowhere.
-        model_version: Version of the model that the latest attempt ran with; None before the first.
+        made_by: What the latest attempt ran with; None before the first.
         large_result: What stands for a large result, which is still to be read; None for any other.
         is_form_known: Whether the result is known to be JSON, or an envelope of tensors, as a worker of
             inferq stored it. What a worker from outside stored may be anything.
@@ -133,6 +150,8 @@ class Job(NamedTuple):
         expected_start_at: When it will probably be taken; only while pending, None where that cannot be told.
         expected_end_at: When it will probably have ended; only while pending or processing, likewise.
         first_submitted_at: When it was accepted, if it was retried by order since; else None.
+        progress: How far it is, of a large job that runs as chunks; else None.
+        output: Folder in a bucket to which its result is written; empty: nowhere.
     """
 
     id: str
@@ -150,7 +169,7 @@ class Job(NamedTuple):
     owner: str = ""
     priority: Priority = Priority.NORMAL
     webhook: Webhook | None = None
-    model_version: str | None = None
+    made_by: Provenance | None = None
     large_result: LargeResult | None = None
     is_form_known: bool = False
     request_id: str = ""
@@ -158,11 +177,18 @@ class Job(NamedTuple):
     expected_start_at: datetime | None = None
     expected_end_at: datetime | None = None
     first_submitted_at: datetime | None = None
+    progress: Progress | None = None
+    output: str = ""
 
     @property
     def result_bytes(self) -> int:
         """How long the result is, read or not."""
         return self.large_result.length if self.large_result else len(self.result or b"")
+
+    @property
+    def model_version(self) -> str | None:
+        """Version of the model that the latest attempt ran with; None before the first."""
+        return self.made_by.version if self.made_by else None
 
     def is_readable_by(self, owner: str | None) -> bool:
         """Whether a key of this name may read the job; None stands for a service without keys."""
@@ -183,6 +209,9 @@ class ClaimedJob(NamedTuple):
         traceparent: Its trace context, as W3C Trace Context writes it; empty if it has none.
         timeout_seconds: Longest run that its request asked for; None for the model's own.
         blob_key: Where its data is in the blob store; empty: nowhere.
+        claimed_for: The `Provenance` that its record shows since the claim, as text; empty: none.
+        shard: Number of the shard that it is in.
+        output: Folder in a bucket to which its result is to be written; empty: nowhere.
     """
 
     id: str
@@ -195,6 +224,9 @@ class ClaimedJob(NamedTuple):
     traceparent: str = ""
     timeout_seconds: float | None = None
     blob_key: str = ""
+    claimed_for: str = ""
+    shard: int = 0
+    output: str = ""
 
     def __hash__(self) -> int:
         """Hashes what tells it from all others, not its data, which may be long."""
@@ -213,6 +245,7 @@ class Outcome(NamedTuple):
         is_first_of_run: Whether it is the one by which that run is counted.
         offloaded_at: Monotonic time at which the result was put into the blob store, so that `result` is the
             reference to it; None if it was not.
+        made_by: What it ran with, as the text of a `Provenance`; empty: what its claim has said.
     """
 
     job: ClaimedJob
@@ -222,6 +255,7 @@ class Outcome(NamedTuple):
     batch_jobs: int = 0
     is_first_of_run: bool = False
     offloaded_at: float | None = None
+    made_by: str = ""
 
 
 class Pace(NamedTuple):
@@ -274,6 +308,8 @@ class WorkerInfo:
         open_circuits: Receivers of webhooks that it does not call for a while, since they did not answer.
         paces: Name to pace of the models of which it has run jobs.
         blob_store: Id of the blob store that it can read and write; empty if there is none.
+        repository_generation: The generation (see `Consumer.heartbeat`) as of which it has read the model
+            repository; None if it does not tell, since it reads that once.
     """
 
     id: str
@@ -291,3 +327,4 @@ class WorkerInfo:
     open_circuits: int = 0
     paces: Mapping[str, Pace] = field(default_factory=dict)
     blob_store: str = ""
+    repository_generation: int | None = None

@@ -8,14 +8,15 @@ from pydantic import AliasChoices, AliasGenerator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inferq.errors import InvalidSettingError
+from inferq.model_names import MODEL_NAME_PATTERN, NAME
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-"""What the name of a model, or of an API key, may be, as a regular expression."""
-MODEL_NAME_PATTERN = f"^{NAME}$"
+_CHOICE = f"!?{NAME}(@{NAME})?"
 _API_KEY = f"{NAME}:[0-9a-f]{{64}}"
 _ORIGIN = r"(\*|null|[a-z][a-z0-9+.-]*://[^\s,/]+)"
 _SIGNING_KEY = r"whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?"
 _HOST_PATTERN = r"(\*\.)?[A-Za-z0-9._:\[\]-]+"
+_BUCKET = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
+_HOSTS = f"{_HOST_PATTERN}( *, *{_HOST_PATTERN})*"
 _SECRETS = {
     "redis_url": "a URL such as redis://localhost:6379/0",
     "api_keys": "pairs name:sha256 with commas between; `inferq key NAME` makes one",
@@ -63,9 +64,13 @@ class Settings(BaseSettings):
     # Redis or Valkey
 
     redis_url: Annotated[str, Field(repr=False)] = "redis://localhost:6379/0"
-    """Where Redis or Valkey is: `redis://`, `rediss://` (TLS), `unix://` or `redis+sentinel://`."""
+    """Where Redis or Valkey is: `redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://`, or
+    `redis+cluster://` (with TLS `rediss+cluster://`) and some nodes of a Redis Cluster; several with commas
+    between: a shard on each."""
+    shards: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many shards a Redis Cluster has: key spaces `{inferq-0}:` and on, each on one of its nodes."""
     key_prefix: str = ""
-    """Goes before every key. On Redis Cluster a hash tag such as `{inferq}:`."""
+    """Goes before every key, on a Redis Cluster behind the name of the shard."""
     redis_timeout_seconds: Seconds = 1.5
     """Longest time the proxy waits for Redis before it answers 503, and 1 s more for each MB of a value. A
     worker gives up a connection that carries nothing for so long, at least 5 s."""
@@ -77,10 +82,31 @@ class Settings(BaseSettings):
     that one."""
     models_dir: Path = Path("models")
     """The model repository: one folder with a `model.onnx` for each model."""
+    models: Annotated[str, Field(pattern=f"^({_CHOICE}( *, *{_CHOICE})*)?$")] = ""
+    """Models that a worker serves, with commas between: `iris` (all its versions), `iris@2`, and behind a `!`
+    what it does not serve; empty: all."""
     strict_models: bool = False
     """Whether a worker ends where a model cannot be served, instead of leaving that one out."""
+    models_poll_seconds: Annotated[float, Field(ge=0)] = 2.0
+    """How often a worker looks for changes in the model repository; 0: only when it is told to."""
+    max_loaded_models: Annotated[int, Field(ge=0)] = 0
+    """How many models and versions a worker keeps in memory, those that were used last; others are loaded
+    again when a job comes; 0: all."""
     model_load_timeout_seconds: Annotated[float, Field(ge=0.1)] = 600.0
     """How long a worker may take to load, warm up and try one model before it leaves that one out."""
+    providers: Annotated[str, Field(pattern=r"^ *[A-Za-z0-9_]+( *, *[A-Za-z0-9_]+)* *$")] = "auto"
+    """Execution providers of ONNX Runtime that run models, the preferred one first: `cuda`, `tensorrt`,
+    `openvino`, `coreml`, `cpu`, with commas between; `auto`: `cuda` where ONNX Runtime has it and there is a
+    GPU, else `cpu`."""
+    strict_providers: bool = False
+    """Whether a model is refused where one of these providers is not used, instead of running on the next,
+    at last on the CPU."""
+    memory_arena: bool = True
+    """Whether ONNX Runtime keeps the memory of past runs on the CPU for the next ones."""
+    graph_optimization: Literal["off", "basic", "extended", "all"] = "all"
+    """How far ONNX Runtime optimizes graphs when it loads them."""
+    gpu_mem_limit_bytes: Annotated[int, Field(ge=0)] = 0
+    """Most memory of a GPU that each model may take by CUDA, in bytes; 0: no limit."""
 
     data_dir: Path = Path(".inferq")
     """Where `inferq up` keeps the embedded server's data, and its blob store unless `INFERQ_BLOB_STORE` names
@@ -88,9 +114,10 @@ class Settings(BaseSettings):
 
     # where bytes live
 
-    blob_store: Annotated[str, Field(pattern="^(file:///.+)?$")] = ""
+    blob_store: Annotated[str, Field(pattern=f"^(file:///.+|{_BUCKET})?$")] = ""
     """Where data and results above `INFERQ_BLOB_BYTES` are kept instead of in Redis: a folder that proxies
-    and workers share, as `file:///var/lib/inferq/blobs`; empty: nowhere, so Redis holds all."""
+    and workers share, as `file:///var/lib/inferq/blobs`, or a bucket, as `s3://bucket/prefix`; empty:
+    nowhere, so Redis holds all."""
     blob_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024
     """Longest data or result that Redis holds where there is a blob store, in bytes."""
     blob_reserve_bytes: Annotated[int, Field(ge=0)] = 1024 * 1024 * 1024
@@ -120,7 +147,7 @@ class Settings(BaseSettings):
     ] = ""
     """Signs webhooks: `whsec_` and at least 24 random bytes in base64; several, spaces or commas between,
     while receivers change over; empty: webhooks are off."""
-    webhook_allowed_hosts: Annotated[str, Field(pattern=f"^({_HOST_PATTERN}( *, *{_HOST_PATTERN})*)?$")] = ""
+    webhook_allowed_hosts: Annotated[str, Field(pattern=f"^({_HOSTS})?$")] = ""
     """Hosts that a webhook may name, with commas between; `*.example.com`: every host below it; empty: every
     public host."""
     webhook_private_addresses: bool = False
@@ -129,6 +156,29 @@ class Settings(BaseSettings):
     """How often the delivery of a webhook is tried before it is given up."""
     webhook_timeout_seconds: Seconds = 10.0
     """Longest time that one try may take, from the name's resolution to the receiver's answer."""
+
+    # inputs and outputs by reference
+
+    input_allowed_hosts: Annotated[str, Field(pattern=rf"^({_HOSTS}|\*)?$")] = ""
+    """Hosts from which workers fetch the files that data names by URLs, with commas between;
+    `*.example.com`: every host below it; `*`: every public host; empty: none."""
+    input_allowed_buckets: Annotated[str, Field(pattern=f"^({_BUCKET}( *, *{_BUCKET})*)?$")] = ""
+    """Buckets from which workers read the objects that data names, with commas between, as `s3://bucket` or
+    `s3://bucket/prefix`; empty: none."""
+    input_private_addresses: bool = False
+    """Whether these hosts may have addresses that are not public, this machine's own among them."""
+    input_timeout_seconds: Seconds = 30.0
+    """Longest time that the files of one job may take to be fetched."""
+    max_input_bytes: Annotated[int, Field(gt=0)] = 64 * 1024 * 1024
+    """Most bytes of all files that one job has fetched, and of an upload; beyond it the job fails as
+    `input-too-large`."""
+
+    output_allowed_buckets: Annotated[str, Field(pattern=f"^({_BUCKET}( *, *{_BUCKET})*)?$")] = ""
+    """Buckets to which workers write results where a request asks for it, with commas between, as `s3://bucket`
+    or `s3://bucket/prefix`; empty: none."""
+    upload_ttl_seconds: Seconds = 24 * 3600.0
+    """How long an upload (`POST /uploads`) can be named by jobs, and at least `INFERQ_BLOB_GRACE_SECONDS`;
+    then a worker removes it."""
 
     # the Python client and the command line
 
@@ -170,6 +220,9 @@ class Settings(BaseSettings):
     """How long a job may wait; then it fails as expired."""
     result_ttl_seconds: Seconds = 24 * 3600.0
     """How long an ended job can be read."""
+    model_ttl_seconds: Seconds = 300.0
+    """How long jobs of a model are accepted that no live worker serves, while workers of other models live;
+    longer where the workers of a model are scaled to none."""
     idempotency_ttl_seconds: Seconds = 24 * 3600.0
     """How long an `Idempotency-Key` is remembered, at most as long as its job."""
     durability: Literal["server", "fsync"] = "server"
@@ -195,6 +248,9 @@ class Settings(BaseSettings):
     """How often a worker reports that it lives. It counts as gone after three times that."""
     shutdown_seconds: Annotated[float, Field(ge=0)] = 30.0
     """How long a worker that is told to stop may take to finish its job before it requeues it."""
+    pod_name: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$")] = ""
+    """Name of the Kubernetes pod that a worker is: it then marks the pod while it is in a long run, so that
+    others go first when there are to be fewer; empty: it does not."""
     simulated_run_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Makes every job take so long, one after the other: the demonstration that nothing blocks."""
     batch_budget_seconds: Seconds = 0.05
@@ -202,6 +258,10 @@ class Settings(BaseSettings):
     model_threads: Annotated[int, Field(ge=0)] = 0
     """Threads that ONNX Runtime uses within one run; 0: one for each core, which `inferq up` shares out
     among its workers."""
+
+    split_rows: Annotated[int, Field(ge=0)] = 10_000
+    """Most rows of a job that is run at once: those of a larger one are divided into chunks, which idle
+    workers share, where the model's rows do not depend on each other; 0: never."""
 
     worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port at which a worker tells Prometheus the metrics of its own process; 0: none. Where it is taken, as

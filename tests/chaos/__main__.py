@@ -1,6 +1,7 @@
 """Breaks everything for a long time and shows that no accepted job is lost and none has two outcomes.
 
-Run: uv run python -m tests.chaos [--minutes 20] [--jobs 100000] [--seed N] [--server valkey|redis]
+Run: uv run python -m tests.chaos [--minutes 20] [--jobs 100000] [--seed N] [--server valkey|redis] [--bucket]
+         [--shards N] [--cluster]
 
 It prints the faults drawn from the seed, progress every 10 s, and a closing table. If a promise was broken it
 exits with 1, and logs, journal and the server's file are kept for a look.
@@ -22,6 +23,9 @@ def parse_arguments() -> Plan:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeats a run")
     parser.add_argument("--server", choices=["valkey", "redis"], default="valkey")
     parser.add_argument("--durability", choices=["server", "fsync"], default="server")
+    parser.add_argument("--bucket", action="store_true", help="blobs in an object store, which is broken too")
+    parser.add_argument("--shards", type=int, default=1, help="each on a server, or on the cluster")
+    parser.add_argument("--cluster", action="store_true", help="a Redis Cluster, whose nodes are killed")
     chosen = parser.parse_args()
     seconds = chosen.minutes * 60
     return Plan(
@@ -39,6 +43,9 @@ def parse_arguments() -> Plan:
         killers=max(1, round(chosen.minutes / 2)),
         drain_seconds=300.0,
         model_seconds=0.004,
+        has_object_store=chosen.bucket,
+        shards=chosen.shards,
+        is_cluster=chosen.cluster,
     )
 
 

@@ -8,7 +8,7 @@ from random import Random
 import orjson
 
 from inferq.errors import ErrorKind
-from inferq.models.execution_providers import ExecutionConfig
+from inferq.models.providers.execution_providers import ExecutionConfig
 from tests.chaos.cluster import ROOT
 from tests.chaos.worker_entry import KILLER_DATA
 from tests.models import load_models, predict
@@ -48,10 +48,12 @@ class Cases:
     Args:
         folder: Where the model repository is made.
         random: Makes the data.
+        large_share: How many of 1 are large.
     """
 
-    def __init__(self, folder: Path, random: Random) -> None:
+    def __init__(self, folder: Path, random: Random, large_share: float = 0.1) -> None:
         self.folder = folder
+        self._large_share = large_share
         shutil.copytree(ROOT / "models" / "iris", folder / "iris")
         write_fixed_batch(folder / "doubles")
         write_failing_model(folder / "table")
@@ -73,11 +75,11 @@ class Cases:
         self._large = [solved("iris", [row(4) for _ in range(_LARGE_ROWS)]) for _ in range(_LARGE)]
 
     def draw(self, random: Random) -> Case:
-        """A job of any model, one in ten large, one in two hundred failing."""
+        """A job of any model, some large, one in two hundred failing."""
         lot = random.random()
         if lot < 0.005:
             return FAILING
-        if lot < 0.105:
+        if lot < 0.005 + self._large_share:
             return random.choice(self._large)
         return random.choice(random.choice((self._iris, self._iris, self._doubles, self._table)))
 

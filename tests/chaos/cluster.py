@@ -3,36 +3,21 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from random import Random
 from typing import Self
 
 from inferq.processes import PARENT_VARIABLE
-from tests.servers import Server
+from inferq.queue.shards.shard_settings import split_settings
+from inferq.settings import Settings
+from tests.chaos.backends import Backend
+from tests.servers import ObjectServer, steady_port
 
 ROOT = Path(__file__).parents[2]
-
-
-def steady_port(random: Random) -> int:
-    """A free port outside the range that clients' own ports come from.
-
-    While a server is down its port must stay free: a client that knocks there could be given the same port
-    for its own end, and then talks to itself.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Child:
@@ -113,44 +98,52 @@ class Cluster:
     """All processes of a run.
 
     Args:
-        kind: valkey or redis.
-        seed: Decides the ports, and when workers die.
+        backend: The servers.
+        seed: Decides when workers die.
         workers: How many.
         proxies: How many.
         settings: Settings of inferq, by field name.
         chaos: What `worker_entry` reads, without CHAOS_.
+        has_object_store: Whether blobs lie in a bucket instead of in a folder.
+
+    Attributes:
+        shards: The settings of each shard, as this process reaches it.
     """
 
     def __init__(
         self,
-        kind: str,
+        backend: Backend,
         seed: int,
         workers: int,
         proxies: int,
         settings: Mapping[str, object],
         chaos: Mapping[str, object],
+        *,
+        has_object_store: bool = False,
     ) -> None:
-        random = Random()
-        self.server = Server(kind)
-        self.server.port = steady_port(random)
-        self.server.url = f"redis://127.0.0.1:{self.server.port}/0"
-        self.folder = self.server.folder
+        self.backend = backend
+        self.folder = backend.folder
         self.tally = self.folder / "tally"
         self.models_dir = self.folder / "models"
-        self.blobs = self.folder / "blobs"
+        self.object_server: ObjectServer | None = None
+        self.blob_store = (self.folder / "blobs").as_uri()
+        if has_object_store:
+            self.object_server = ObjectServer([steady_port() for _ in range(10)])
+            self.blob_store = "s3://inferq-test/chaos"
         self.unexpected: list[str] = []
+        self.shards = split_settings(Settings(**backend.settings, blob_store=self.blob_store))  # type: ignore[arg-type]
         self._seed = seed
         self._starts = 0
         self._is_stopping = False
         self._settings = {
-            "redis_url": self.server.url,
+            **backend.settings,
             "log_format": "json",
             "models_dir": self.models_dir,
-            "blob_store": self.blobs.as_uri(),
+            "blob_store": self.blob_store,
             **settings,
         }
         self.chaos = {"tally": self.tally, **chaos}
-        self.urls = [f"http://127.0.0.1:{steady_port(random)}" for _ in range(proxies)]
+        self.urls = [f"http://127.0.0.1:{steady_port()}" for _ in range(proxies)]
         self.workers = [
             Child(f"worker-{number}", ["tests.chaos.worker_entry"], self._environment, self.folder)
             for number in range(workers)
@@ -167,7 +160,9 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            self.server.start()
+            self.backend.start()
+            if self.object_server:
+                self.object_server.start()
             for child in self.children():
                 child.start()
         except BaseException:
@@ -188,6 +183,8 @@ class Cluster:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("INFERQ_")}
         settings = {f"INFERQ_{name.upper()}": str(value) for name, value in self._settings.items()}
         chaos = {f"CHAOS_{name.upper()}": str(value) for name, value in self.chaos.items()}
+        if self.object_server:
+            settings |= self.object_server.environment
         parent = {PARENT_VARIABLE: str(os.getpid()), "CHAOS_SEED": f"{self._seed}-{self._starts}"}
         return inherited | settings | chaos | parent
 
@@ -245,4 +242,6 @@ class Cluster:
         for child in self.children():
             child.send(signal.SIGKILL)
             child.end(5.0)
-        self.server.stop()
+        self.backend.stop()
+        if self.object_server:
+            self.object_server.stop()

@@ -17,8 +17,16 @@ class FaultKind(StrEnum):
     CUT_CONNECTIONS = "CLIENT KILL"
     PAUSE_SERVER = "CLIENT PAUSE"
     FLUSH_SCRIPTS = "SCRIPT FLUSH"
+    FAIL_OVER = "CLUSTER FAILOVER"
+    MOVE_SLOT = "slot moved"
+    KILL_STORE = "kill -9 object store"
+    FREEZE_STORE = "SIGSTOP object store"
 
 
+STORE_KINDS = {FaultKind.KILL_STORE, FaultKind.FREEZE_STORE}
+"""Of these there is none where blobs lie in a folder."""
+CLUSTER_KINDS = {FaultKind.FAIL_OVER, FaultKind.MOVE_SLOT}
+"""Of these there is none but on a Redis Cluster."""
 WEIGHTS = {
     FaultKind.KILL_WORKER: 4,
     FaultKind.KILL_PROXY: 2,
@@ -29,6 +37,10 @@ WEIGHTS = {
     FaultKind.CUT_CONNECTIONS: 3,
     FaultKind.PAUSE_SERVER: 1,
     FaultKind.FLUSH_SCRIPTS: 2,
+    FaultKind.FAIL_OVER: 2,
+    FaultKind.MOVE_SLOT: 2,
+    FaultKind.KILL_STORE: 2,
+    FaultKind.FREEZE_STORE: 2,
 }
 
 SECONDS = {
@@ -36,6 +48,9 @@ SECONDS = {
     FaultKind.KILL_SERVER_AND_WORKERS: (0.05, 1.5),
     FaultKind.FREEZE_WORKER: (1.2, 3.5),
     FaultKind.PAUSE_SERVER: (0.2, 2.0),
+    FaultKind.MOVE_SLOT: (0.05, 0.5),
+    FaultKind.KILL_STORE: (0.05, 1.0),
+    FaultKind.FREEZE_STORE: (0.2, 2.0),
 }
 """How long a fault lasts, where it does; a lease is 1 s."""
 
@@ -62,7 +77,9 @@ class Fault:
         )
 
 
-def draw_schedule(seed: int, seconds: float, mean_pause: float) -> list[Fault]:
+def draw_schedule(
+    seed: int, seconds: float, mean_pause: float, *, has_object_store: bool = False, is_cluster: bool = False
+) -> list[Fault]:
     """Draws the faults of a run.
 
     Args:
@@ -70,6 +87,8 @@ def draw_schedule(seed: int, seconds: float, mean_pause: float) -> list[Fault]:
         seconds: How long the run takes.
         mean_pause: Mean time between two faults. A run long enough for it begins with one of each kind, in
             random order.
+        has_object_store: Whether there is one, so that it can be broken too.
+        is_cluster: Whether the shards are on a Redis Cluster, so that they can be moved.
 
     Returns:
         The faults by time.
@@ -80,9 +99,11 @@ def draw_schedule(seed: int, seconds: float, mean_pause: float) -> list[Fault]:
     while at < seconds:
         times.append(at)
         at += random.expovariate(1 / mean_pause)
-    kinds = list(FaultKind)
-    random.shuffle(kinds)
-    kinds += random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=len(times))
+    left_out = (set() if has_object_store else STORE_KINDS) | (set() if is_cluster else CLUSTER_KINDS)
+    kinds = [kind for kind in FaultKind if kind not in left_out]
+    weights = [WEIGHTS[kind] for kind in kinds]
+    random.shuffle(first := kinds.copy())
+    kinds = first + random.choices(kinds, weights, k=len(times))
     return [_draw(random, at, kind) for at, kind in zip(times, kinds, strict=False)]
 
 

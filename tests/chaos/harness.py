@@ -1,10 +1,12 @@
 """One run of the chaos: load, faults, rest, verdict."""
 
 import asyncio
+import os
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -15,11 +17,14 @@ import orjson
 import redis
 import redis.asyncio
 
-from inferq.blobs import FolderStore
+from inferq.blobs import open_store
+from inferq.errors import RedisUnavailableError
 from inferq.queue.inspection.metrics import QueueMetrics
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
+from inferq.queue.redis_client.connection import connect
 from inferq.settings import Settings
+from tests.chaos.backends import Backend, ClusterBackend, SeveralServers
 from tests.chaos.cases import BLOB_BYTES, Cases
 from tests.chaos.cluster import Child, Cluster
 from tests.chaos.faults import Fault, FaultKind, draw_schedule
@@ -58,6 +63,10 @@ class Plan:
         haste: Divides the pauses before retries and rescues.
         drain_seconds: How long the rest may take.
         model_seconds: Shortest run of a model, so that faults meet runs under way.
+        has_object_store: Whether blobs lie in a bucket instead of in a folder.
+        shards: How many there are, each on a server of its own or on the cluster.
+        is_cluster: Whether they are on a Redis Cluster of three primaries with a replica each.
+        large_share: How many jobs of 1 have data and a result for the blob store.
     """
 
     seed: int
@@ -77,6 +86,17 @@ class Plan:
     haste: float = 1.0
     drain_seconds: float = 90.0
     model_seconds: float = 0.01
+    has_object_store: bool = False
+    large_share: float = 0.1
+    shards: int = 1
+    is_cluster: bool = False
+
+
+def make_backend(plan: Plan) -> Backend:
+    """The servers that a plan asks for."""
+    if plan.is_cluster:
+        return ClusterBackend(plan.server, plan.shards)
+    return SeveralServers(plan.server, plan.shards)
 
 
 @dataclass
@@ -120,9 +140,13 @@ class Harness:
         self.plan = plan
         self._say = say
         self._progress_seconds = progress_seconds
-        self._faults = draw_schedule(plan.seed, plan.seconds, plan.fault_pause)
+        self._faults = draw_schedule(
+            *(plan.seed, plan.seconds, plan.fault_pause),
+            has_object_store=plan.has_object_store,
+            is_cluster=plan.is_cluster,
+        )
         self._struck: Counter[str] = Counter()
-        self._server_lock = asyncio.Lock()
+        self._server_lock, self._store_lock = asyncio.Lock(), asyncio.Lock()
         settings = {
             "lease_seconds": 1.0,
             "heartbeat_seconds": 0.5,
@@ -139,14 +163,17 @@ class Harness:
             "lost_reply": plan.lost_reply,
             "haste": plan.haste,
         }
-        self.cluster = Cluster(plan.server, plan.seed, plan.workers, plan.proxies, settings, chaos)
+        self.cluster = Cluster(
+            *(make_backend(plan), plan.seed, plan.workers, plan.proxies, settings, chaos),
+            has_object_store=plan.has_object_store,
+        )
 
     async def run(self) -> OutboxEntry:
         """Runs the plan and returns what came of it; nothing is left running."""
         self._say(f"seed {self.plan.seed}, {len(self._faults)} faults from outside:")
         for fault in self._faults:
             self._say(f"  {fault}")
-        cases = Cases(self.cluster.models_dir, Random(self.plan.seed))
+        cases = Cases(self.cluster.models_dir, Random(self.plan.seed), self.plan.large_share)
         journal = Journal(self.cluster.folder / "journal")
         try:
             with self.cluster:
@@ -158,14 +185,15 @@ class Harness:
             journal.close()
 
     async def _run(self, cases: Cases, journal: Journal) -> OutboxEntry:
-        plan, url = self.plan, self.cluster.server.url
+        plan, shards = self.plan, self.cluster.shards
         self._journal = journal
-        poller, events = Poller(url, journal), EventWatcher(url, journal)
+        journal.unreplicated_seconds = self.cluster.backend.unreplicated_seconds
+        poller, events = Poller(shards, journal), EventWatcher(shards, journal)
         background = [asyncio.create_task(self._keep_running()), asyncio.create_task(events.run())]
         try:
             await self._until(self._is_ready, 60.0, "readiness")
             load = Load(
-                self.cluster.urls, url, cases, journal,
+                self.cluster.urls, shards, cases, journal,
                 seed=plan.seed, per_second=plan.per_second, killers=plan.killers,
                 jobs=max(plan.jobs, int(plan.seconds * plan.per_second)),
             )  # fmt: skip
@@ -183,16 +211,18 @@ class Harness:
             self._say("the faults are over; the rest must drain")
             self.cluster.chaos |= {"death": 0, "gap_death": 0, "lost_reply": 0}
             await self.cluster.replace_workers()
-            with self.cluster.server.client() as client:
-                verdict = Verdict(
-                    client, journal, events, MODELS, plan.max_attempts, FolderStore(self.cluster.blobs)
-                )
-                await self._drain(verdict)
+            with ExitStack() as clients:
+                verdicts = [
+                    self._make_verdict(clients.enter_context(connect(shard)), number, shard, events)
+                    for number, shard in enumerate(shards)
+                ]
+                await self._drain(verdicts)
                 seconds = time.monotonic() - started
                 await self._probe(cases)
-                verdict.judge()
-                await self._until_swept(verdict)
-                verdict.judge_metrics(await self._read_metrics())
+                for verdict, shard in zip(verdicts, shards, strict=True):
+                    verdict.judge()
+                    await self._until_swept(verdict)
+                    verdict.judge_metrics(await self._read_metrics(shard))
         finally:
             for task in background:
                 task.cancel()
@@ -203,7 +233,20 @@ class Harness:
         await asyncio.to_thread(self.cluster.stop, list(self.cluster.children()))
         self.cluster.check_exits()
         journal.violations += self.cluster.unexpected
-        return self._report(journal, verdict, load, poller, seconds)
+        judged = sum((verdict.counts for verdict in verdicts), Counter[str]())
+        return self._report(journal, judged, load, poller, seconds)
+
+    def _make_verdict(
+        self, client: redis.Redis, number: int, shard: Settings, events: EventWatcher
+    ) -> Verdict:
+        if self.cluster.object_server:  # its credentials are known only now
+            os.environ.update(self.cluster.object_server.environment)
+        store = open_store(shard.blob_store)
+        return Verdict(
+            *(client, self._journal, events, MODELS, self.plan.max_attempts, store),
+            prefix=shard.key_prefix,
+            shard=number,
+        )
 
     async def _until_swept(self, verdict: Verdict) -> None:
         """Nothing lies in the blob store but what is named, once the grace time and a sweep are over."""
@@ -216,8 +259,8 @@ class Harness:
         except TimeoutError as error:
             self._journal.violate(f"{error}: {verdict.find_orphan_blobs()[:5]}")
 
-    async def _read_metrics(self) -> QueueMetrics:
-        producer = Producer.from_settings(Settings(redis_url=self.cluster.server.url))
+    async def _read_metrics(self, shard: Settings) -> QueueMetrics:
+        producer = Producer.from_settings(shard)
         try:
             return await producer.read_metrics()
         finally:
@@ -225,13 +268,16 @@ class Harness:
 
     async def _is_ready(self) -> bool:
         """Whether all workers and proxies serve."""
-        producer = Producer.from_settings(Settings(redis_url=self.cluster.server.url))
-        try:
-            live = {worker.pid for worker in await producer.read_workers()}
-        finally:
-            await producer.close()
-        if not {child.pid for child in self.cluster.workers} <= live:
-            return False
+        for shard in self.cluster.shards:
+            producer = Producer.from_settings(shard)
+            try:
+                live = {worker.pid for worker in await producer.read_workers()}
+            except RedisUnavailableError:
+                return False
+            finally:
+                await producer.close()
+            if not {child.pid for child in self.cluster.workers} <= live:
+                return False
         async with httpx.AsyncClient() as client:
             for url in self.cluster.urls:
                 try:
@@ -280,38 +326,69 @@ class Harness:
                 await asyncio.sleep(fault.seconds)
                 worker.send(signal.SIGCONT)
             case FaultKind.KILL_SERVER:
-                await self._restart_server(fault.seconds)
+                await self._restart_server(fault)
             case FaultKind.KILL_SERVER_AND_WORKERS:
                 victims = workers[: 1 + fault.target % len(workers)]
-                await self._restart_server(fault.seconds, victims)
+                await self._restart_server(fault, victims)
+            case FaultKind.FAIL_OVER | FaultKind.MOVE_SLOT:
+                await self._move_shard(fault)
             case FaultKind.CUT_CONNECTIONS:
                 await self._command("CLIENT", "KILL", "TYPE", "normal")
             case FaultKind.PAUSE_SERVER:
                 await self._command("CLIENT", "PAUSE", int(fault.seconds * 1000), "ALL")
             case FaultKind.FLUSH_SCRIPTS:
                 await self._command("SCRIPT", "FLUSH")
+            case FaultKind.KILL_STORE | FaultKind.FREEZE_STORE:
+                await self._break_store(fault)
 
-    async def _restart_server(self, seconds: float, victims: Sequence[Child] = ()) -> None:
+    async def _break_store(self, fault: Fault) -> None:
+        server = self.cluster.object_server
+        assert server is not None
+        async with self._store_lock:
+            if fault.kind is FaultKind.KILL_STORE:
+                server.kill()
+                await asyncio.sleep(fault.seconds)
+                await asyncio.to_thread(server.start)
+            else:
+                server.signal(signal.SIGSTOP)
+                await asyncio.sleep(fault.seconds)
+                server.signal(signal.SIGCONT)
+
+    async def _restart_server(self, fault: Fault, victims: Sequence[Child] = ()) -> None:
+        backend = self.cluster.backend
         async with self._server_lock:
             self._journal.server_kills.append(time.monotonic())
-            self.cluster.server.kill()
+            await asyncio.to_thread(backend.kill, fault.target)
             for child in victims:
                 child.send(signal.SIGKILL)
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.cluster.server.start)
+            await asyncio.sleep(fault.seconds)
+            await asyncio.to_thread(backend.restart)
+
+    async def _move_shard(self, fault: Fault) -> None:
+        backend = self.cluster.backend
+        assert isinstance(backend, ClusterBackend)
+        async with self._server_lock:
+            if fault.kind is FaultKind.FAIL_OVER:
+                await asyncio.to_thread(backend.fail_over, fault.target)
+            else:
+                await asyncio.to_thread(backend.move_slot, fault.target, fault.seconds)
 
     async def _command(self, *words: str | int) -> None:
-        client = redis.asyncio.Redis.from_url(self.cluster.server.url, socket_timeout=5.0)
-        try:
-            await client.execute_command(*words)  # type: ignore[no-untyped-call]
-        except AWAY:
-            self._struck["missed, since the server was away"] += 1
-        finally:
-            await client.aclose()
+        for server in await asyncio.to_thread(self.cluster.backend.list_servers):
+            client = redis.asyncio.Redis.from_url(server.url, socket_timeout=5.0)
+            try:
+                await client.execute_command(*words)  # type: ignore[no-untyped-call]
+            except AWAY:
+                self._struck["missed, since the server was away"] += 1
+            finally:
+                await client.aclose()
 
-    async def _drain(self, verdict: Verdict) -> None:
+    async def _drain(self, verdicts: Sequence[Verdict]) -> None:
+        def find_leftovers() -> list[str]:
+            return [sentence for verdict in verdicts for sentence in verdict.leftovers()]
+
         async def is_drained() -> bool:
-            return not self._journal.open and not await asyncio.to_thread(verdict.leftovers)
+            return not self._journal.open and not await asyncio.to_thread(find_leftovers)
 
         try:
             await self._until(is_drained, self.plan.drain_seconds, "the queue being drained", pause=0.2)
@@ -325,20 +402,19 @@ class Harness:
         except TimeoutError as error:
             self._journal.violate(str(error))
         random = Random(self.plan.seed)
-        producer = Producer.from_settings(Settings(redis_url=self.cluster.server.url))
+        producers = [Producer.from_settings(shard) for shard in self.cluster.shards]
         try:
-            for _ in range(_PROBES):
-                case = cases.draw(random)
+            for number in range(_PROBES):
+                case, shard = cases.draw(random), number % len(producers)
                 if case.expected is not None:
-                    entry = Entry(
-                        await producer.submit(Submission(case.model, case.data)), Origin.HTTP, case.expected
-                    )
-                    self._journal.add(entry)
+                    job_id = await producers[shard].submit(Submission(case.model, case.data))
+                    self._journal.add(Entry(job_id, Origin.HTTP, case.expected, shard=shard))
             await self._until(self._is_quiet, 10.0, "probes being done after the run")
         except TimeoutError as error:
             self._journal.violate(str(error))
         finally:
-            await producer.close()
+            for producer in producers:
+                await producer.close()
 
     async def _is_quiet(self) -> bool:
         return not self._journal.open
@@ -353,7 +429,7 @@ class Harness:
             await asyncio.sleep(pause)
 
     def _report(
-        self, journal: Journal, verdict: Verdict, load: Load, poller: Poller, seconds: float
+        self, journal: Journal, ended: Counter[str], load: Load, poller: Poller, seconds: float
     ) -> OutboxEntry:
         logged = Counter[str]()
         for child in self.cluster.children():
@@ -361,8 +437,8 @@ class Harness:
         noted = Counter(self._tally())
         inside = Counter({what: times for what, times in noted.items() if what.startswith("death")})
         accepted = sum(entry.is_accepted for entry in journal.entries.values())
-        ended = Counter(verdict.counts)
         lost = ended.pop("lost", 0)
+        lost_with_primary = ended.pop("lost with a primary", 0)
         counts: dict[str, float] = {
             "jobs accepted": accepted,
             **{f"  of them from {origin}": n for origin, n in _origins(journal).items()},
@@ -381,6 +457,7 @@ class Harness:
             "final states rolled back by server kills": journal.rolled_back,
             "ended jobs read again": poller.rechecks,
             "jobs lost": lost,
+            "jobs lost with a primary": lost_with_primary,
             "violations": len(journal.violations),
             "seconds": round(seconds, 1),
             "jobs per second": round(accepted / seconds, 1),

@@ -1,5 +1,6 @@
 """What the client knows: every job that was accepted, and what must become of it."""
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,8 @@ class Entry:
         origin: How it came in.
         expected: The result, byte for byte; None if the job must fail.
         kind: How it must fail; None if it must complete.
+        shard: In which shard it is.
+        accepted_at: When its producer was told so, in monotonic time.
         is_accepted: Whether its producer was told so; if not, it may be absent.
         seen: The final state it was first seen in.
         seen_at: When, in monotonic time.
@@ -39,6 +42,8 @@ class Entry:
     origin: Origin
     expected: bytes | None
     kind: ErrorKind | None = None
+    shard: int = 0
+    accepted_at: float = field(default_factory=time.monotonic)
     is_accepted: bool = True
     seen: Status | None = None
     seen_at: float = 0.0
@@ -57,6 +62,9 @@ class Journal:
         server_kills: Monotonic times.
         violations: Sentences; a run without fault has none.
         rolled_back: Final states that a killed server had not kept.
+        unreplicated_seconds: What a primary accepted within this time before it was killed, its replica need
+            not have received.
+        unreplicated: Jobs that were lost with a primary, as may be.
     """
 
     path: Path
@@ -65,6 +73,8 @@ class Journal:
     server_kills: list[float] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     rolled_back: int = 0
+    unreplicated_seconds: float = 0.0
+    unreplicated: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._file = self.path.open("a", encoding="utf-8")
@@ -89,9 +99,19 @@ class Journal:
         """Whether a server was killed so soon after something was written that it may not have kept it."""
         return any(written_at - 1.0 <= kill <= written_at + ROLL_BACK_SECONDS for kill in self.server_kills)
 
+    def may_be_unreplicated(self, entry: Entry) -> bool:
+        """Whether a primary was killed so soon after it accepted a job that it may have taken it along."""
+        latest = entry.accepted_at + self.unreplicated_seconds
+        return self.unreplicated_seconds > 0 and any(
+            entry.accepted_at - self.unreplicated_seconds <= kill <= latest for kill in self.server_kills
+        )
+
     def see(self, entry: Entry, status: Status | None, now: float) -> None:
         """Notes a state that a job was seen in; a final one must stay."""
         if entry.seen is None:
+            if status is None and self.may_be_unreplicated(entry):
+                self.unreplicated.add(entry.id)
+                self.open.discard(entry.id)
             if status is not None and status.is_final:
                 entry.seen, entry.seen_at = status, now
                 self.open.discard(entry.id)

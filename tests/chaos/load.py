@@ -3,14 +3,18 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 import httpx
-import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from inferq.errors import JobStateError, RedisUnavailableError
 from inferq.queue.producer.producer import Producer
+from inferq.queue.redis_client.connection import close_async, connect_async
+from inferq.queue.schema.shard_ids import find_shard
 from inferq.settings import Settings
 from tests.chaos.cases import KILLER, Case, Cases
 from tests.chaos.journal import Entry, Journal, Origin
@@ -46,7 +50,7 @@ class Load:
 
     Args:
         urls: The proxies.
-        redis_url: The server, for outside producers.
+        shards: The settings of each shard, for outside producers.
         cases: What to submit.
         journal: Where each accepted job is noted.
         seed: Decides which jobs.
@@ -58,7 +62,7 @@ class Load:
     def __init__(
         self,
         urls: list[str],
-        redis_url: str,
+        shards: Sequence[Settings],
         cases: Cases,
         journal: Journal,
         *,
@@ -74,8 +78,11 @@ class Load:
         self._pace = Pace(per_second)
         self._per_second = per_second
         self._killers = {(number + 1) * jobs // (killers + 1) for number in range(killers)}
-        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0)
-        self._producer = Producer.from_settings(Settings(redis_url=redis_url))
+        self._producers = [Producer.from_settings(shard) for shard in shards]
+        self._outside = [connect_async(shard) for shard in shards]
+        for client in self._outside:
+            # a push that was carried out, and sent again as its answer was lost, would be a second job
+            client.set_retry(Retry(NoBackoff(), 0))
         self._changes_of_mind: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
         self.counts: Counter[str] = Counter()
@@ -89,8 +96,10 @@ class Load:
                 group.create_task(self._push_on())
             await asyncio.gather(*self._changes_of_mind)
         finally:
-            await self._producer.close()
-            await self._redis.aclose()
+            for producer in self._producers:
+                await producer.close()
+            for client in self._outside:
+                await close_async(client)
 
     async def _submit_on(self) -> None:
         async with httpx.AsyncClient(timeout=10.0) as client:
@@ -125,7 +134,11 @@ class Load:
         return True
 
     def _note_accepted(self, job_id: str, case: Case) -> None:
-        entry = Entry(job_id, Origin.HTTP, case.expected, case.kind)
+        shard = find_shard(job_id, len(self._producers))
+        if shard is None:
+            self._journal.violate(f"the id {job_id} tells no shard")
+            return
+        entry = Entry(job_id, Origin.HTTP, case.expected, case.kind, shard)
         self._journal.add(entry)
         if self._random.random() < _CANCELLED:
             task = asyncio.create_task(self._cancel(entry, self._random.choice((0.0, 0.005, 0.02))))
@@ -136,7 +149,7 @@ class Load:
         await asyncio.sleep(after_seconds)
         entry.cancel_unanswered = True
         try:
-            await self._producer.cancel(entry.id)
+            await self._producers[entry.shard].cancel(entry.id)
         except (JobStateError, RedisUnavailableError):
             # it has ended already, perhaps by the first of several tries of this very call
             self.counts["cancellations refused"] += 1
@@ -149,16 +162,19 @@ class Load:
         while not self.stopping.is_set():
             number = await pace.turn()
             case = self._cases.draw_foreign(self._random)
-            entry = Entry(f"foreign-{number}", Origin.FOREIGN, case.expected, case.kind)
-            entry.is_accepted = await self._push(entry.id, case.data)
+            shard = number % len(self._producers)
+            entry = Entry(f"foreign-{number}", Origin.FOREIGN, case.expected, case.kind, shard)
+            entry.is_accepted = await self._push(entry, case.data)
+            entry.accepted_at = time.monotonic()
             self._journal.add(entry)
 
-    async def _push(self, job_id: str, data: bytes) -> bool:
+    async def _push(self, entry: Entry, data: bytes) -> bool:
         """Does what the seed's proxy does, as one transaction; returns whether the server said yes."""
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.set(f"job:{job_id}:data", data)
-        pipeline.set(f"job:{job_id}:status", "pending")
-        pipeline.lpush("queue:iris", job_id)
+        keys = self._producers[entry.shard].redis.keys
+        pipeline = self._outside[entry.shard].pipeline(transaction=True)
+        pipeline.set(keys.job(entry.id, "data"), data)
+        pipeline.set(keys.job(entry.id, "status"), "pending")
+        pipeline.lpush(keys.queue("iris"), entry.id)
         try:
             await pipeline.execute()
         except (RedisError, OSError, TimeoutError):

@@ -5,6 +5,7 @@ import pytest
 from inferq.blobs import BlobPart, FolderStore, make_key
 from inferq.errors import ErrorKind
 from inferq.queue import Producer, Submission
+from inferq.settings import Settings
 from inferq.tensors.envelope import write_reference
 from tests.chaos.journal import Entry, Journal, Origin
 from tests.chaos.verdict import Verdict
@@ -22,7 +23,13 @@ def journal(tmp_path):
 @pytest.fixture
 def judge(redis_client, redis_url, journal):
     def judge():
-        Verdict(redis_client, journal, EventWatcher(redis_url, journal), ["iris"], max_attempts=3).judge()
+        Verdict(
+            redis_client,
+            journal,
+            EventWatcher([Settings(redis_url=redis_url)], journal),
+            ["iris"],
+            max_attempts=3,
+        ).judge()
         return journal.violations
 
     return judge
@@ -107,7 +114,13 @@ def test_end_that_is_counted_is_sound(judge, job, redis_client):
 
 
 async def test_metrics_that_do_not_add_up_are_found(redis_client, settings, redis_url, journal):
-    verdict = Verdict(redis_client, journal, EventWatcher(redis_url, journal), ["iris"], max_attempts=3)
+    verdict = Verdict(
+        redis_client,
+        journal,
+        EventWatcher([Settings(redis_url=redis_url)], journal),
+        ["iris"],
+        max_attempts=3,
+    )
     redis_client.hset("models", "iris", "{}")
     producer = Producer.from_settings(settings)
     await producer.submit(Submission("iris", b"[[5.1,3.5,1.4,0.2]]"))
@@ -145,7 +158,7 @@ def test_dead_letter_that_has_not_failed_is_found(judge, job, redis_client):
 
 
 def test_end_that_was_announced_twice_is_found(redis_url, journal):
-    watcher = EventWatcher(redis_url, journal)
+    watcher = EventWatcher([Settings(redis_url=redis_url)], journal)
     watcher._note({"data": b"a:completed,b:completed"})
     watcher._note({"data": b"a:failed"})
     assert journal.violations == ["job a ended twice: completed, then failed"]
@@ -153,7 +166,9 @@ def test_end_that_was_announced_twice_is_found(redis_url, journal):
 
 def test_blobs_without_a_name_and_names_without_a_blob_are_found(redis_client, redis_url, journal, tmp_path):
     store = FolderStore(tmp_path / "blobs")
-    verdict = Verdict(redis_client, journal, EventWatcher(redis_url, journal), ["iris"], 3, store)
+    verdict = Verdict(
+        redis_client, journal, EventWatcher([Settings(redis_url=redis_url)], journal), ["iris"], 3, store
+    )
     named, missing, orphan = (make_key(job_id, BlobPart.DATA) for job_id in "abc")
     for key in (named, orphan):
         store.write(key, b"x")

@@ -17,7 +17,7 @@ from inferq.tensors.envelope import is_reference, read_reference
 from tests.chaos.journal import Entry, Journal
 from tests.chaos.watchers import EventWatcher
 
-_EVERLASTING = ("models", "workers", "workers:seen", "jobs:queues", "webhooks:counts", "blobs:queue")
+_EVERLASTING = ("models", "workers", "workers:seen", "jobs:queues", "webhooks:counts", "blobs:queue", "shard")
 _STEMS = ("sequence", "counts", "histograms", "owners", "rate", "dead", "completed")
 
 
@@ -31,6 +31,8 @@ class Verdict:
         models: Names of the models.
         max_attempts: The setting.
         store: The blob store; None if there is none.
+        prefix: The key prefix.
+        shard: Number of the shard.
     """
 
     def __init__(
@@ -41,7 +43,12 @@ class Verdict:
         models: list[str],
         max_attempts: int,
         store: BlobStore | None = None,
+        *,
+        prefix: str = "",
+        shard: int = 0,
     ) -> None:
+        self._prefix = prefix
+        self._shard = shard
         self._redis = client
         self._journal = journal
         self._events = events
@@ -57,7 +64,7 @@ class Verdict:
         """What the queue still holds; nothing once it is drained."""
         left = []
         for model in self._models:
-            queue = f"queue:{model}"
+            queue = f"{self._prefix}queue:{model}"
             sets = (f"{queue}:leases", f"{queue}:retries", *(f"{queue}:open:{each}" for each in Priority))
             lists = (queue, f"{queue}:high", f"{queue}:low")
             for key, length in (
@@ -70,7 +77,8 @@ class Verdict:
 
     def judge(self) -> None:
         """Checks everything."""
-        for entries in batched(self._journal.entries.values(), 500, strict=False):
+        here = [entry for entry in self._journal.entries.values() if entry.shard == self._shard]
+        for entries in batched(here, 500, strict=False):
             self._judge_entries(entries)
         for sentence in self.leftovers():
             self._journal.violate(f"the queue is not empty: {sentence}")
@@ -81,8 +89,9 @@ class Verdict:
     def _judge_entries(self, entries: tuple[Entry, ...]) -> None:
         reads = self._redis.pipeline(transaction=False)
         for entry in entries:
-            reads.mget(*(f"job:{entry.id}:{part}" for part in ("status", "result", "error")))
-            reads.hget("jobs:records", entry.id)
+            parts = ("status", "result", "error")
+            reads.mget(*(f"{self._prefix}job:{entry.id}:{part}" for part in parts))
+            reads.hget(f"{self._prefix}jobs:records", entry.id)
         answers = iter(reads.execute())
         for entry in entries:
             status, result, error = next(answers)
@@ -103,7 +112,7 @@ class Verdict:
     def find_orphan_blobs(self) -> list[str]:
         """Keys of blobs that no key in Redis names; every blob that is named is there."""
         named = set[str]()
-        for key in [*self._redis.scan_iter("job:*:data"), *self._redis.scan_iter("job:*:result")]:
+        for key in (key for part in ("data", "result") for key in self._scan(f"job:*:{part}")):
             stored = self._redis.get(key)
             if stored and is_reference(stored):
                 named.add(read_reference(stored).key)
@@ -126,6 +135,9 @@ class Verdict:
     ) -> None:
         if not entry.is_accepted and status is None:
             self.counts["never accepted"] += 1
+            return
+        if status is None and self._journal.may_be_unreplicated(entry):
+            self.counts["lost with a primary"] += 1
             return
         violate = self._journal.violate
         end = None if status is None else status.decode()
@@ -181,7 +193,7 @@ class Verdict:
             for key in keys:
                 reads.pttl(key)
             for key, ttl in zip(keys, reads.execute(), strict=True):
-                name = key.decode()
+                name = key.decode().removeprefix(self._prefix)
                 if ttl == -1 and name not in allowed:
                     self._journal.violate(f"{name} has no expiry")
                 if name.startswith("job:") and name.endswith(":status"):
@@ -191,15 +203,17 @@ class Verdict:
         if job_id in self._journal.entries:
             return
         self.counts["accepted, answer lost"] += 1
-        status = self._redis.get(f"job:{job_id}:status")
+        status = self._redis.get(f"{self._prefix}job:{job_id}:status")
         if status not in (b"completed", b"failed"):
             self._journal.violate(f"job {job_id}, whose 202 never arrived, is {status!r}")
 
     def _judge_dead_letters(self) -> None:
         for model in self._models:
-            dead = cast("list[bytes]", self._redis.zrange(f"queue:{model}:dead", 0, -1))
+            dead = cast("list[bytes]", self._redis.zrange(f"{self._prefix}queue:{model}:dead", 0, -1))
             for batch in batched(dead, 500, strict=False):
-                statuses = self._redis.mget([f"job:{job_id.decode()}:status" for job_id in batch])
+                statuses = self._redis.mget(
+                    [f"{self._prefix}job:{job_id.decode()}:status" for job_id in batch]
+                )
                 for job_id, status in zip(batch, statuses, strict=True):
                     if status != b"failed":
                         self._journal.violate(f"dead letter {job_id!r} is {status!r}")
@@ -207,7 +221,7 @@ class Verdict:
     def _judge_counts(self) -> None:
         """As many ends are counted as jobs began, and of each sort at least as many as there are."""
         for model in self._models:
-            queue = f"queue:{model}"
+            queue = f"{self._prefix}queue:{model}"
             counts = {
                 field.decode(): int(count) for field, count in self._redis.hgetall(f"{queue}:counts").items()
             }
@@ -240,4 +254,7 @@ class Verdict:
                 self._journal.violate(f"of {model} {starts} waits and {ends} ends are observed, of {ended}")
 
     def _keys(self) -> Iterator[bytes]:
-        yield from self._redis.scan_iter("*", count=1000)
+        yield from self._scan("*")
+
+    def _scan(self, pattern: str) -> Iterator[bytes]:
+        yield from self._redis.scan_iter(f"{self._prefix}{pattern}", count=1000)

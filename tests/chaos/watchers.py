@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from random import Random
 from typing import Any, cast
 
@@ -9,6 +10,9 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from inferq.jobs import Status
+from inferq.queue.redis_client.connection import close_async, connect_async
+from inferq.queue.schema.keys import Keys
+from inferq.settings import Settings
 from tests.chaos.journal import Journal
 
 _POLL_SECONDS = 0.4
@@ -23,12 +27,12 @@ class Poller:
     """Reads the states of open jobs again and again, and of some that have ended: those must not change.
 
     Args:
-        redis_url: The server.
+        shards: The settings of each shard.
         journal: What is known.
     """
 
-    def __init__(self, redis_url: str, journal: Journal) -> None:
-        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0)
+    def __init__(self, shards: Sequence[Settings], journal: Journal) -> None:
+        self._shards = [(connect_async(shard), Keys(shard.key_prefix)) for shard in shards]
         self._journal = journal
         self._random = Random(0)
         self._ended: list[str] = []
@@ -41,7 +45,8 @@ class Poller:
                 await self.poll()
                 await asyncio.sleep(_POLL_SECONDS)
         finally:
-            await self._redis.aclose()
+            for client, _ in self._shards:
+                await close_async(client)
 
     async def poll(self) -> None:
         """Reads the states once."""
@@ -56,9 +61,16 @@ class Poller:
             self.rechecks += len(before)
 
     async def _read(self, job_ids: list[str]) -> None:
+        for number in range(len(self._shards)):
+            here = [job_id for job_id in job_ids if self._journal.entries[job_id].shard == number]
+            if here:
+                await self._read_shard(number, here)
+
+    async def _read_shard(self, number: int, job_ids: list[str]) -> None:
+        client, keys = self._shards[number]
         now = time.monotonic()
         try:
-            found = await self._redis.mget([f"job:{job_id}:status" for job_id in job_ids])
+            found = await client.mget([keys.job(job_id, "status") for job_id in job_ids])
         except AWAY:
             return
         for job_id, stored in zip(job_ids, cast("list[bytes | None]", found), strict=True):
@@ -71,29 +83,35 @@ class EventWatcher:
     """Hears every job end, and that none does so twice.
 
     Args:
-        redis_url: The server.
+        shards: The settings of each shard.
         journal: What is known.
     """
 
-    def __init__(self, redis_url: str, journal: Journal) -> None:
-        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=None)
+    def __init__(self, shards: Sequence[Settings], journal: Journal) -> None:
+        self._shards = shards
         self._journal = journal
         self.heard: dict[str, tuple[str, float]] = {}
 
     async def run(self) -> None:
         """Listens until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for shard in self._shards:
+                group.create_task(self._listen_on(shard))
+
+    async def _listen_on(self, shard: Settings) -> None:
+        client = connect_async(shard)
         try:
             while True:
                 try:
-                    await self._listen()
+                    await self._listen(client, Keys(shard.key_prefix).events)
                 except AWAY:
                     await asyncio.sleep(_RECONNECT_SECONDS)
         finally:
-            await self._redis.aclose()
+            await close_async(client)
 
-    async def _listen(self) -> None:
-        async with self._redis.pubsub() as channel:
-            await channel.subscribe("events")
+    async def _listen(self, client: redis.asyncio.Redis, name: str) -> None:
+        async with client.pubsub() as channel:
+            await channel.subscribe(name)
             async for message in channel.listen():
                 if message["type"] == "message":
                     self._note(message)

@@ -25,19 +25,21 @@ from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome, Priority
 from inferq.models.decoded_job import DecodedJob
 from inferq.models.model import Model
-from inferq.models.run_handle import RunHandle
+from inferq.models.sessions.run_handle import RunHandle
 from inferq.queue.consumer import consumer
 from inferq.queue.consumer.access import QueueAccess
-from inferq.queue.consumer.blocking_claim import BLOCK_SECONDS, WaitResult
+from inferq.queue.consumer.claims.blocking_claim import BLOCK_SECONDS, WaitResult
+from inferq.queue.consumer.claims.prefetch import PrefetchedClaim, PrefetchResult
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.prefetch import PrefetchedClaim, PrefetchResult
-from inferq.queue.consumer.recovery import RecoveryTimes
+from inferq.queue.consumer.recovery.recovery import RecoveryTimes
 from inferq.queue.redis_client.connection import redis_errors
 from inferq.queue.redis_client.pipelined import PipelinedConnection
 from inferq.queue.redis_client.script_calls import Command, ScriptCall, ScriptRunner
 from inferq.queue.retry_policy import RetryPolicy
-from inferq.queue.schema.keys import Keys
+from inferq.queue.shards import consumer_choice
 from inferq.settings import Settings
+from inferq.tensors.forms import DataRequest
+from inferq.tensors.values import Buffer
 from inferq.worker import main as worker
 
 KILLER_DATA = b"[[6.66,6.66,6.66,6.66]]"
@@ -45,7 +47,7 @@ KILLER_DATA = b"[[6.66,6.66,6.66,6.66]]"
 
 _random = Random(os.environ.get("CHAOS_SEED", "0"))
 _predict = Model.predict_together
-_decode = Model.decode
+_read = Model.read
 _decode_together = Model.decode_together
 
 
@@ -154,9 +156,6 @@ class DyingConsumer(Consumer):
             ),
             **notes,
         )
-        self._lists = [
-            Keys(settings.key_prefix).list(model, priority) for priority in Priority for model in models
-        ]
 
     def wait_and_claim(
         self,
@@ -165,8 +164,10 @@ class DyingConsumer(Consumer):
         timeout_seconds: float = BLOCK_SECONDS,
         note_stored: Callable[[list[str]], None] | None = None,
     ) -> WaitResult:
+        models = [] if isinstance(limit, int) else list(limit)
+        lists = [self.access.keys.list(model, priority) for priority in Priority for model in models]
         with redis_errors():
-            if chance("CHAOS_GAP_DEATH") and self.access.redis.brpop(self._lists, timeout_seconds):
+            if chance("CHAOS_GAP_DEATH") and self.access.redis.brpop(lists, timeout_seconds):
                 die("after BRPOP")
         result = super().wait_and_claim(limit, outcomes, timeout_seconds, note_stored)
         note_verdicts(result.verdicts)
@@ -199,11 +200,11 @@ def note_verdicts(verdicts: list[str]) -> None:
             note(f"verdict {verdict}")
 
 
-def dying_decode(model: Model, data: bytes) -> DecodedJob:
+def dying_read(model: Model, data: Buffer) -> DataRequest:
     """Reads a job's data, or dies of it."""
     if data == KILLER_DATA:
         die("killer job")
-    return _decode(model, data)
+    return _read(model, data)
 
 
 def dying_decode_together(model: Model, several: Sequence[bytes]) -> list[DecodedJob] | None:
@@ -223,9 +224,9 @@ def dying_predict(model: Model, jobs: Sequence[DecodedJob], handle: RunHandle | 
 def main(run: Callable[[], None] = worker.main) -> None:
     """Runs the worker."""
     with (
-        patch.object(worker, "Consumer", DyingConsumer),
+        patch.object(consumer_choice, "Consumer", DyingConsumer),
         patch.object(consumer, "QueueAccess", DyingAccess),
-        patch.object(Model, "decode", dying_decode),
+        patch.object(Model, "read", dying_read),
         patch.object(Model, "decode_together", dying_decode_together),
         patch.object(Model, "predict_together", dying_predict),
     ):

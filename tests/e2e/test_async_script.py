@@ -54,13 +54,16 @@ class Imitation(BaseHTTPRequestHandler):
 
     fault = ""
     submitted = 0.0
+    submits = 0
 
     def do_GET(self):
         age = time.monotonic() - Imitation.submitted
         if self.path.startswith("/job/"):
             done = age > 1.5
             status = "completed" if done and self.fault != "never completes" else "processing"
-            if done and self.fault == "fails":
+            if (done and self.fault == "fails") or (
+                Imitation.submits > 1 and self.fault == "fails meanwhile"
+            ):
                 status = "failed"
             result = {"prediction": 0} if status == "completed" and self.fault != "no result" else None
             times = {"submitted_at": "2026-01-01T00:00:00.000Z", "finished_at": "2026-01-01T00:00:01.500Z"}
@@ -80,6 +83,7 @@ class Imitation(BaseHTTPRequestHandler):
 
     def do_POST(self):
         Imitation.submitted = time.monotonic()
+        Imitation.submits += 1
         if self.fault == "answers late":
             time.sleep(1.2)
         self.answer(202, {"job_id": "x"})
@@ -95,7 +99,7 @@ class Imitation(BaseHTTPRequestHandler):
 
 @contextmanager
 def imitation(fault):
-    Imitation.fault, Imitation.submitted = fault, 0.0
+    Imitation.fault, Imitation.submitted, Imitation.submits = fault, 0.0, 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Imitation)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -115,6 +119,7 @@ def imitation(fault):
         ("has no worker", 4),
         ("answers late", 1),
         ("fails", 2),
+        ("fails meanwhile", 2),
         ("no result", 2),
         ("blocks others", 3),
     ],

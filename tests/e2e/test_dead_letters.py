@@ -10,7 +10,7 @@ import pytest
 
 from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome
-from inferq.models.model_folder import load_model
+from inferq.models.repository.model_folder import load_model
 from inferq.proxy.app import create_app
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
@@ -147,3 +147,13 @@ def test_key_needs_a_name(server):
     done = inferq(server, "key", "a:b")
     assert done.returncode == 1
     assert "is no name for a key" in done.stderr
+
+
+async def test_shard_that_is_away_is_named_and_makes_the_exit_code(server, failed):
+    urls = f"{server.url},redis://127.0.0.1:1"
+    listed = inferq(server, "dead", "list", "--json", "--redis-url", urls)
+    assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 3)
+    assert listed.stderr.startswith("inferq: Shard 1: ")
+    assert len(listed.stderr.splitlines()) == 1
+    done = inferq(server, "dead", "retry", "--all", "--yes", "--redis-url", urls)
+    assert (done.returncode, done.stdout) == (1, "3 of 3 jobs: retry done.\n")

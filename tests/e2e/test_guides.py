@@ -25,11 +25,13 @@ PAGES = sorted(
 PRINTED = {
     "quickstart.md": ["setosa", "virginica", "data[0] has 3 values"],
     "quickstart.ja.md": ["setosa", "virginica", "data[0] has 3 values"],
-    "guides/own-model.md": ['"outputs":{"y":[[2.0,3.0],[4.0,5.0]]}', '"unavailable":{}'],
+    "guides/own-model.md": ["can be served", '"outputs":{"y":[[2.0,3.0],[4.0,5.0]]}', '"unavailable":{}'],
     "guides/pictures.md": ['"class_name":"7"', '"source":"model.toml"', '"job_id":"picture-1"'],
+    "guides/large-jobs.md": ["completed", "(20000, 3)"],
     "guides/batching.md": ["setosa", "virginica", '"job_ids"'],
     "guides/open-inference-protocol.md": ["[0 2]", ":0:setosa", "202 completed", "There is no model 'irsi'"],
     "guides/pictures-and-arrays.md": ["setosa", "[[0.9"],
+    "guides/references.md": ['"class_name":"setosa"', '"outputs":[{"name":"label"', "'setosa'"],
     "guides/python-client.md": [
         *("[0, 2]", "completed", "['setosa', 'virginica']", "invalid-input"),
         *("ends: ", "workers needed: ", "would be tried again: 0"),
@@ -61,13 +63,16 @@ def service(tmp_path_factory):
     subprocess.run([sys.executable, "-c", program], cwd=folder, check=True)
     [(_, config), *_] = blocks("guides/own-model.md", "toml")
     (folder / "models/roots/model.toml").write_text(config)
-    shutil.copytree(ROOT / "models/iris", folder / "models/iris")
+    for version in ("1", "2", "3"):
+        shutil.copytree(ROOT / "models/iris", folder / "models/iris" / version)
     shutil.copytree(ROOT / "docs/examples/digits", folder / "models/digits")
     port = free_port()
     program = Program(
         *("inferq", "up", "--port", port, "--data-dir", folder / "data", "--models", folder / "models"),
         webhook_secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         webhook_private_addresses="true",
+        input_allowed_hosts="127.0.0.1",
+        input_private_addresses="true",
     )
     try:
         url = f"http://127.0.0.1:{port}"
@@ -86,9 +91,9 @@ def test_every_example_of_a_page_works_as_it_stands(page, service, tmp_path):
         script += block if language == "sh" else f"python - <<'END_OF_BLOCK'\n{block}END_OF_BLOCK\n"
     if "redis-cli " in script.removeprefix(SHELL) and not shutil.which("redis-cli"):
         pytest.skip("redis-cli is not installed")
-    script = script.replace("http://localhost:8000", url).replace(
-        "127.0.0.1:9000", f"127.0.0.1:{free_port()}"
-    )
+    port = free_port()
+    script = script.replace("http://localhost:8000", url).replace("127.0.0.1:9000", f"127.0.0.1:{port}")
+    script = script.replace("http.server 9000", f"http.server {port}")
     environment = os.environ | {
         "INFERQ_URL": url,
         "INFERQ_REDIS_URL": redis_url,

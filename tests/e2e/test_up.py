@@ -327,3 +327,20 @@ def test_several_proxies_share_the_port_and_outlive_each_other(service):
         "the new proxy",
     )
     wait_for_job(url, submit(url))
+
+
+def test_blobs_in_an_object_store_are_there_after_the_next_start(service, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")  # of another store
+    program, url = service("--blobs")
+    assert re.search(r"Blobs +http://127\.0\.0\.1:\d+ \(S3", program.output)
+    assert child(program, "weed mini")
+    _, answer = call("POST", f"{url}/predict", {"data": [[5.1, 3.5, 1.4, 0.2]] * 20_000})
+    result = wait_for_job(url, answer["job_id"])["result"]
+    assert len(str(result)) > 64 * 1024
+    assert program.stop() == 0
+
+    program, url = service("--blobs")
+    assert wait_for_job(url, answer["job_id"])["result"] == result
+    children = descendants_of(program.process.pid)
+    program.process.kill()
+    wait_until(lambda: not any(is_running(pid) for pid in children), 12, "the end of all children")

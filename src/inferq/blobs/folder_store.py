@@ -6,20 +6,24 @@ import os
 import time
 from collections.abc import Buffer, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from inferq.blobs.file_systems import is_on_local_disk
-from inferq.blobs.keys import BlobPart, split_key
+from inferq.blobs.file_writes import FILE_MODE, FOLDER_MODE, sync_folder, write_all
+from inferq.blobs.folder_upload import FolderUpload
+from inferq.blobs.keys import name_file, read_file_name, rename_key
 from inferq.blobs.store import BlobInfo, BlobPage
 from inferq.blobs.store_mark import QUEUE_MARK, STORE_MARK, make_id, read_mark, read_or_make_mark
 from inferq.errors import BlobNotFoundError, QueueFullError, StoreUnavailableError
 
-_FILE_MODE, _FOLDER_MODE = 0o660, 0o770
 _FOLDERS = 256
 _PAGE_BLOBS = 1000
 _FREE_SECONDS = 0.25
 """How long the free space is not asked for again: that takes a third of the time of a small write."""
+_MOST_UNSYNCED_BYTES = 64 * 1024 * 1024
+"""More of a blob that has to be on disk is synced while the rest comes, instead of all of it at its end."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -40,7 +44,7 @@ class FolderStore:
         self._folder = folder
         self._id = ""
         self._free_bytes, self._free_until = 0, 0.0
-        self._maps_files = False
+        self._is_local = False
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -52,14 +56,31 @@ class FolderStore:
         """The folder."""
         return str(self._folder)
 
+    @property
+    def is_local(self) -> bool:
+        """See `BlobStore`. Only then are files mapped."""
+        return self._is_local
+
+    @property
+    def held_bytes(self) -> int:
+        """See `BlobStore`: none, as the system's cache is nobody's."""
+        return 0
+
     def identify(self) -> str:
         """Returns what the file `STORE_MARK` in the folder says: another folder's says something else."""
         if not self._id:
             with self._errors():
-                self._folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-                self._maps_files = is_on_local_disk(self._folder)
-                self._id = read_or_make_mark(self._folder / STORE_MARK, make_id(), _FILE_MODE)
+                self._folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+                self._is_local = is_on_local_disk(self._folder)
+                if not self._is_local:
+                    self._make_folders()
+                self._id = read_or_make_mark(self._folder / STORE_MARK, make_id(), FILE_MODE)
         return self._id
+
+    @property
+    def is_identified(self) -> bool:
+        """See `BlobStore`."""
+        return bool(self._id)
 
     def check(self) -> None:
         """Returns if this is still the folder that `identify` has named, and not what was mounted over it."""
@@ -78,26 +99,45 @@ class FolderStore:
         """See `BlobStore`. The file `QUEUE_MARK` tells."""
         self.check()
         with self._errors():
-            return read_or_make_mark(self._folder / QUEUE_MARK, queue_id, _FILE_MODE) == queue_id
+            return read_or_make_mark(self._folder / QUEUE_MARK, queue_id, FILE_MODE) == queue_id
 
     def write(self, key: str, data: Buffer, *, is_synced: bool = False, reserve_bytes: int = 0) -> None:
         """See `BlobStore`."""
+        view = memoryview(data).cast("B")
+        self.write_pieces(key, len(view), (view,), is_synced=is_synced, reserve_bytes=reserve_bytes)
+
+    def write_pieces(
+        self,
+        key: str,
+        size: int,
+        pieces: Iterable[Buffer],
+        *,
+        is_synced: bool = False,
+        reserve_bytes: int = 0,
+    ) -> None:
+        """See `BlobStore`."""
         self.identify()
-        path, rest = self._find_path(key), memoryview(data).cast("B")
-        self._check_room(len(rest), reserve_bytes)
+        path = self._find_path(key)
+        self._check_room(size, reserve_bytes)
         with self._errors(may_be_full=True):
             file = self._create(path)
             try:
                 try:
-                    while rest:
-                        rest = rest[os.write(file, rest) :]
+                    unsynced = 0
+                    for piece in pieces:
+                        view = memoryview(piece).cast("B")
+                        write_all(file, view)
+                        unsynced += len(view)
+                        if is_synced and unsynced >= _MOST_UNSYNCED_BYTES:
+                            os.fdatasync(file)
+                            unsynced = 0
                     if is_synced:
                         os.fsync(file)
                 finally:
                     os.close(file)  # some file systems say only now that there was no room
                 if is_synced:
-                    _sync_folder(path.parent)
-            except OSError:
+                    sync_folder(path.parent)
+            except BaseException:  # also where a piece cannot be read
                 with suppress(OSError):
                     path.unlink()
                 raise
@@ -106,7 +146,7 @@ class FolderStore:
         """See `BlobStore`. The file stays mapped as long as anything of it is referred to."""
         self.identify()
         with self._errors(), self._open(key, size) as file:
-            if self._maps_files and size:
+            if self._is_local and size:
                 flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
                 return memoryview(mmap.mmap(file, size, flags, mmap.PROT_READ, trackfd=False))
             data = memoryview(bytearray(size))
@@ -120,6 +160,37 @@ class FolderStore:
         with self._errors(), self._open(key, size) as file:
             self._read_into(memoryview(part), file, first, key)
         return bytes(part)
+
+    def measure(self, key: str) -> int:
+        """See `BlobStore`."""
+        self.identify()
+        with self._errors():
+            try:
+                return self._find_path(key).stat().st_size
+            except FileNotFoundError as error:
+                raise self._make_absence_error(key) from error
+
+    def sign(self, method: Literal["GET", "PUT"], key: str, expires_seconds: float) -> None:
+        """See `BlobStore`."""
+
+    def open_upload(self, key: str, size: int, reserve_bytes: int) -> FolderUpload:
+        """Begins to write a blob that comes part by part, and may be there already.
+
+        Args:
+            key: Its key, that of an upload.
+            size: How long it will be, bytes; 0 if that is not known.
+            reserve_bytes: Space to leave.
+
+        Raises:
+            QueueFullError: There is no room for it.
+        """
+        self.identify()
+        self._check_room(size, reserve_bytes)
+        errors = partial(self._errors, may_be_full=True)
+        # until it is whole it is a blob of its own, which the sweep finds if this process is killed
+        begun = self._find_path(rename_key(key))
+        with errors():
+            return FolderUpload(self._create(begun), begun, self._find_path(key), errors)
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `BlobStore`."""
@@ -148,12 +219,17 @@ class FolderStore:
         return found.f_bavail * found.f_frsize
 
     def _find_path(self, key: str) -> Path:
-        """Returns where a blob is. The random digits spread the files evenly."""
-        found = split_key(key)
-        if found is None:
-            raise BlobNotFoundError(f"There is no blob {key!r}, which is no key of one.")
-        job_id, part, random = found
-        return self._folder / random[:2] / f"{job_id}.{part}.{random}"
+        """Returns where a blob is."""
+        return self._folder / name_file(key)
+
+    def _make_folders(self) -> None:
+        """Makes all folders at once.
+
+        On a network file system one that was looked for before it was made seems absent for some time (30 s
+        with NFS), and with it the blobs in it.
+        """
+        for number in range(_FOLDERS):
+            (self._folder / f"{number:02x}").mkdir(FOLDER_MODE, exist_ok=True)
 
     def _check_room(self, size: int, reserve_bytes: int) -> None:
         """Refuses what leaves too little room; asks the system only now and then, and before it refuses."""
@@ -169,25 +245,28 @@ class FolderStore:
     def _create(self, path: Path) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            return os.open(path, flags, _FILE_MODE)
+            return os.open(path, flags, FILE_MODE)
         except FileNotFoundError:
             self.check()  # else it is the first file there
-            path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
-            _sync_folder(self._folder)
-            return os.open(path, flags, _FILE_MODE)
+            path.parent.mkdir(FOLDER_MODE, exist_ok=True)
+            sync_folder(self._folder)
+            return os.open(path, flags, FILE_MODE)
 
     @contextmanager
     def _open(self, key: str, size: int) -> Iterator[int]:
         try:
             file = os.open(self._find_path(key), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            self.check()
-            raise BlobNotFoundError(f"The blob store {self.name} has no blob {key!r} (any more).") from error
+            raise self._make_absence_error(key) from error
         try:
             self._check_length(key, os.fstat(file).st_size, size)
             yield file
         finally:
             os.close(file)
+
+    def _make_absence_error(self, key: str) -> BlobNotFoundError:
+        self.check()
+        return BlobNotFoundError(f"The blob store {self.name} has no blob {key!r} (any more).")
 
     def _read_into(self, data: memoryview, file: int, first: int, key: str) -> None:
         rest = data
@@ -239,18 +318,7 @@ def _list_folder(folder: Path, now: float) -> Iterator[BlobInfo]:
         return
     with entries:
         for entry in entries:
-            job_id, _, rest = entry.name.partition(".")
-            part, _, random = rest.partition(".")
-            key = f"{job_id}/{part}/{random}"
-            if part in BlobPart and split_key(key):
+            if key := read_file_name(f"{folder.name}/{entry.name}"):
                 with suppress(FileNotFoundError):  # it was removed at this moment
                     found = entry.stat(follow_symlinks=False)
                     yield BlobInfo(key, found.st_size, now - found.st_mtime)
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

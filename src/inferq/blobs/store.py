@@ -1,7 +1,7 @@
 """What every blob store can do."""
 
 from collections.abc import Buffer, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 
 class BlobInfo(NamedTuple):
@@ -40,8 +40,23 @@ class BlobStore(Protocol):
     def name(self) -> str:
         """What people call it."""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on a disk of this machine; False before `identify` was called."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Most bytes that `write_pieces` has in memory besides the piece that it writes."""
+
     def identify(self) -> str:
         """Returns the store's id, by which processes know that they share it. The first call makes it."""
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether `identify` has returned."""
+
+    def check(self) -> None:
+        """Returns if this is still the store that `identify` has named."""
 
     def belongs_to(self, queue_id: str) -> bool:
         """Whether this is the store of that queue. The first queue that asks gets it.
@@ -55,6 +70,28 @@ class BlobStore(Protocol):
         Args:
             key: A key that was never used.
             data: All of it.
+            is_synced: Whether the disk must hold it by then.
+            reserve_bytes: Space to leave.
+
+        Raises:
+            QueueFullError: There is no room for it. Nothing is left of it.
+        """
+
+    def write_pieces(
+        self,
+        key: str,
+        size: int,
+        pieces: Iterable[Buffer],
+        *,
+        is_synced: bool = False,
+        reserve_bytes: int = 0,
+    ) -> None:
+        """Writes a blob as `write` does, without all of it in memory.
+
+        Args:
+            key: A key that was never used.
+            size: How many bytes all pieces have.
+            pieces: All of it, in order. Where one cannot be read, nothing is left of the others.
             is_synced: Whether the disk must hold it by then.
             reserve_bytes: Space to leave.
 
@@ -84,6 +121,22 @@ class BlobStore(Protocol):
 
         Raises:
             BlobNotFoundError: It is not there, or of another length.
+        """
+
+    def measure(self, key: str) -> int:
+        """Returns how long a blob is, bytes.
+
+        Raises:
+            BlobNotFoundError: It is not there.
+        """
+
+    def sign(self, method: Literal["GET", "PUT"], key: str, expires_seconds: float) -> str | None:
+        """Makes a URL with which others may read or write one blob; None where no server gives blobs.
+
+        Args:
+            method: What they may do.
+            key: The blob's key.
+            expires_seconds: How long they may.
         """
 
     def delete(self, keys: Iterable[str]) -> None:

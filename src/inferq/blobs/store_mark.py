@@ -1,6 +1,7 @@
-"""Files by which a folder is known again: processes that read the same in them share the folder."""
+"""Marks by which a store is known again: processes that read the same in them share the store."""
 
 import os
+import re
 import secrets
 import time
 from contextlib import suppress
@@ -16,6 +17,11 @@ _POLL_SECONDS = 0.01
 def make_id() -> str:
     """Makes an id for a store, or a queue."""
     return secrets.token_hex(_ID_BYTES)
+
+
+def is_id(text: str) -> bool:
+    """Whether that is an id as `make_id` makes them."""
+    return re.fullmatch(rf"[0-9a-f]{{{2 * _ID_BYTES}}}", text) is not None
 
 
 def read_or_make_mark(path: Path, new_id: str, mode: int) -> str:

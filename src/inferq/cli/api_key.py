@@ -13,7 +13,7 @@ def key(name: Annotated[str, typer.Argument(help="Whose key it is; jobs belong t
     import re
     import secrets
 
-    from inferq.settings import NAME
+    from inferq.model_names import NAME
 
     if not re.fullmatch(NAME, name):
         raise InvalidInputError(

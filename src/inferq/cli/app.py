@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from inferq.cli import bulk_commands, dead_letters, job_commands, program_commands, service_commands
+from inferq.cli import (
+    bulk_commands,
+    dead_letters,
+    job_commands,
+    model_commands,
+    program_commands,
+    service_commands,
+)
 from inferq.cli.api_key import key
 from inferq.cli.doctor import doctor
 from inferq.cli.output import choose_exit_code, print_line
@@ -30,7 +37,7 @@ app.add_typer(job_commands.jobs_app, name="jobs")
 for bulk_command in (bulk_commands.errors, bulk_commands.retry, bulk_commands.delete):
     job_commands.jobs_app.command()(bulk_command)
 app.command()(service_commands.queue)
-app.command()(service_commands.models)
+app.add_typer(model_commands.app, name="models")
 app.add_typer(dead_letters.app, name="dead")
 app.command()(doctor)
 for command in (program_commands.up, program_commands.proxy, program_commands.worker, key):

@@ -15,7 +15,7 @@ from inferq.errors import InferqError, InvalidInputError, JobNotFoundError
 from inferq.jobs import Job, Status
 
 if TYPE_CHECKING:
-    from inferq.queue import Producer
+    from inferq.queue import AnyProducer
 
 app = typer.Typer(help="Failed jobs: list them, try them again, or drop them.", no_args_is_help=True)
 
@@ -74,21 +74,23 @@ def _run(work: Coroutine[Any, Any, int]) -> None:
 
 
 @asynccontextmanager
-async def _open_producer(redis_url: str | None) -> AsyncIterator["Producer"]:
+async def _open_producer(redis_url: str | None) -> AsyncIterator["AnyProducer"]:
     from inferq.observability.logs import configure_logging
-    from inferq.queue import Producer
+    from inferq.queue import open_producer
     from inferq.settings import load_settings
 
     settings = load_settings(**({} if redis_url is None else {"redis_url": redis_url}))
     configure_logging(settings.model_copy(update={"log_level": "error"}))  # what goes wrong is said once
-    producer = Producer.from_settings(settings)
+    producer = open_producer(settings)
     try:
         yield producer
+        for fault in producer.shard_faults:
+            print_line(f"inferq: {fault} What is in this shard is missing here.", err=True)
     finally:
         await producer.close()
 
 
-async def _read_failed(producer: "Producer", model: str | None) -> AsyncIterator[Job]:
+async def _read_failed(producer: "AnyProducer", model: str | None) -> AsyncIterator[Job]:
     """Yields all failed jobs that can still be read, the latest first."""
     models = [model] if model else list(await producer.read_models())
     listing, position = producer.listing, None
@@ -162,7 +164,7 @@ async def _act(
     redis_url: str | None,
     selection: _Selection,
     verb: str,
-    action: "Callable[[Producer, str], Awaitable[None]]",
+    action: "Callable[[AnyProducer, str], Awaitable[None]]",
 ) -> int:
     """Does something with each job. The jobs for which it fails are named on standard error.
 
@@ -185,11 +187,12 @@ async def _act(
                 print_line(f"inferq: {error.message}", err=True)
             except InferqError as error:
                 print_line(f"inferq: {job_id}: {error.message}", err=True)
+        is_complete = done == len(ids) and not (selection.every and producer.away_shards)
     print_line(f"{done} of {len(ids)} jobs: {verb} done.")
-    return 0 if done == len(ids) else 1
+    return 0 if is_complete else 1
 
 
-async def _check_failed(producer: "Producer", job_id: str) -> None:
+async def _check_failed(producer: "AnyProducer", job_id: str) -> None:
     status = (await producer.read(job_id)).status
     if status is not Status.FAILED:
         raise InvalidInputError(f"The job is {status}; these commands are for failed jobs.")

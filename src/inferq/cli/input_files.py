@@ -10,6 +10,9 @@ from zipfile import BadZipFile
 from inferq.errors import InvalidInputError
 from inferq.tensors.file_types import FIRST_BYTES, NPY, NPZ, detect_file_type
 
+_LONG_BYTES = 64 * 1024 * 1024
+"""A longer array is read while it is sent, as it is, instead of being brought to the model's datatype."""
+
 
 def read_data(source: str | Path) -> Any:  # noqa: ANN401 - JSON, an array, or a file for the client
     """Reads the data of a job.
@@ -18,8 +21,8 @@ def read_data(source: str | Path) -> Any:  # noqa: ANN401 - JSON, an array, or a
         source: JSON; or a file; `Path("-")` for standard input.
 
     Returns:
-        JSON; of NumPy's files arrays, where NumPy is installed; of pictures, sound and all others of a known
-        type the path, or the bytes of standard input.
+        JSON; of NumPy's files arrays, where NumPy is installed; of long ones, of pictures, sound and all
+        others of a known type the path, or the bytes of standard input.
 
     Raises:
         InvalidInputError: It cannot be read, or is neither JSON nor a file of a known type.
@@ -33,6 +36,8 @@ def read_data(source: str | Path) -> Any:  # noqa: ANN401 - JSON, an array, or a
     file_type = detect_file_type(_read_begin(source))
     if file_type is None and source.suffix.lower() not in (".npy", ".npz"):
         return _parse(read_text(source), str(source))
+    if file_type is NPY and source.stat().st_size >= _LONG_BYTES:
+        return source
     return _read_arrays(source) if file_type in (NPY, NPZ, None) else source
 
 

@@ -48,7 +48,8 @@ def watch(job_id: JobId, as_json: AsJson = False, url: Url = None) -> None:
                 position = f", number {job.queue_position} in the queue" if job.queue_position else ""
                 end = job.expected_end_at
                 expected = f", expected to end at {end.astimezone():%H:%M:%S}" if end else ""
-                print_line(f"{job.status}{position}{expected}{f': {job.error}' if job.error else ''}")
+                done = "" if job.progress is None else f", {job.progress:.0%} done"
+                print_line(f"{job.status}{position}{done}{expected}{f': {job.error}' if job.error else ''}")
     if job.status == Status.FAILED:
         raise typer.Exit(1)
 

@@ -1,6 +1,12 @@
-"""Waiting for a job's end and result on the command line, with a note where no worker is there to run it."""
+"""Waiting for a job's end and result on the command line, with a note where no worker is there to run it.
 
-from contextlib import suppress
+On a terminal the progress of a large job is shown.
+"""
+
+import math
+import sys
+import time
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from inferq.cli.output import print_line
@@ -12,6 +18,8 @@ if TYPE_CHECKING:
 
 _QUIET_SECONDS = 1.0
 """A job that has not begun by then may have no worker."""
+_REFRESH_SECONDS = 0.5
+"""Between two reads of a job whose progress is shown."""
 
 
 def wait_for_result(client: "Client", job: "Job", timeout: float | None) -> Any:  # noqa: ANN401 - as the model gives it
@@ -45,7 +53,10 @@ def wait_for_end(client: "Client", job: "Job", timeout: float | None) -> None:
             rest = None if timeout is None else timeout - _QUIET_SECONDS
             with suppress(InferqError):
                 _note_missing_worker(client, job)
-        job.wait(rest)
+        if sys.stderr.isatty():
+            _wait_with_bar(job, rest)
+        else:
+            job.wait(rest)
     except NotEndedError as error:
         raise NotEndedError(
             f"Job {job.id!r} has not ended within {timeout:g} s. It goes on: inferq job wait {job.id}", job.id
@@ -54,6 +65,30 @@ def wait_for_end(client: "Client", job: "Job", timeout: float | None) -> None:
         if not job.has_ended:
             print_line(f"inferq: job {job.id} goes on: inferq job wait {job.id}", err=True)
         raise
+
+
+def _wait_with_bar(job: "Job", timeout: float | None) -> None:
+    """Waits for a job's end, and shows a bar on standard error while it has progress to tell."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    with ExitStack() as stack:
+        bar: Progress | None = None
+        while True:
+            try:
+                job.wait(max(0.0, min(_REFRESH_SECONDS, deadline - time.monotonic())))
+            except NotEndedError:
+                if time.monotonic() >= deadline:
+                    raise
+            if job.progress is not None and bar is None:
+                bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+                task = bar.add_task("rows", total=1.0)
+            if bar is not None:
+                bar.update(task, completed=1.0 if job.has_ended else job.progress)
+            if job.has_ended:
+                return
+            job.refresh()
 
 
 def _note_missing_worker(client: "Client", job: "Job") -> None:

@@ -45,6 +45,9 @@ def predict(
     expires_in: Annotated[
         float | None, typer.Option(min=0, help="Longest wait for its turn, s; then the job fails as expired.")
     ] = None,
+    upload: Annotated[
+        bool, typer.Option("--upload", help="Send files to the blob store first; their jobs name them.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
@@ -55,11 +58,15 @@ def predict(
     """
     sources = [find_source(argument) for argument in data or ()] + ([file] if file else [])
     _check_sources(sources, header)
+    if upload and not all(isinstance(source, Path) and _is_uploaded(source) for source in sources):
+        raise InvalidInputError("--upload is for pictures, .wav and .npy, named as DATA or with --file.")
     with open_client(url) as client:
 
         def submit(source: str | Path) -> "Job":
             if isinstance(source, Path) and _is_table(source):
                 value = _read_table(client, source, model, header)
+            elif isinstance(source, Path) and upload:
+                value = client.upload(source)
             else:
                 value = read_data(source)
             return client.submit(
@@ -95,6 +102,10 @@ def _check_sources(sources: list[str | Path], header: bool | None) -> None:
 
 def _is_table(file: Path) -> bool:
     return file.suffix.lower() in _TABLES
+
+
+def _is_uploaded(file: Path) -> bool:
+    return not (_is_table(file) or is_standard_input(file) or file.suffix.lower() in (".json", ".npz"))
 
 
 def _read_table(client: "Client", file: Path, model: str | None, header: bool | None) -> Any:  # noqa: ANN401 - JSON

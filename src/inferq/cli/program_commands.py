@@ -37,6 +37,9 @@ def up(
         Path | None,
         typer.Option(help="Where the embedded server keeps its data.", envvar="INFERQ_DATA_DIR"),
     ] = None,
+    blobs: Annotated[
+        bool, typer.Option("--blobs", help="Keep payloads in an object store (SeaweedFS), not in a folder.")
+    ] = False,
 ) -> None:
     """Start everything on this machine: an embedded Valkey server, the proxy and the workers."""
     from inferq.local.up import up as run
@@ -46,7 +49,15 @@ def up(
         raise InvalidSettingError("Name the models once: either as PATH or with --models.")
     chosen = {"redis_url": redis_url, "models_dir": path or models, "data_dir": data_dir}
     settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
-    run(settings, host=host, port=port, workers=workers, proxies=proxies, embedded=redis_url is None)
+    run(
+        settings,
+        host=host,
+        port=port,
+        workers=workers,
+        proxies=proxies,
+        embedded=redis_url is None,
+        has_object_store=blobs,
+    )
 
 
 def proxy(

@@ -1,16 +1,11 @@
-"""Commands about the service as a whole: its models, and its queue."""
+"""`inferq queue`: what waits and runs in the service."""
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_table
-from inferq.errors import UnexpectedAnswerError, UnknownModelError
-
-if TYPE_CHECKING:
-    from inferq.client import Client
+from inferq.cli.output import AsJson, Url, open_client, print_json, print_table
 
 _COLUMNS = (
     "model",
@@ -26,44 +21,6 @@ _COLUMNS = (
     "workers",
     "needed",
 )
-
-
-def models(
-    name: Annotated[str | None, typer.Argument(help="Only this model, whole.")] = None,
-    as_json: AsJson = False,
-    url: Url = None,
-) -> None:
-    """List the models, or describe one."""
-    with open_client(url) as client:
-        documents = [client.model(name)] if name else list(_read_documents(client))
-    if as_json or name:
-        for document in documents:
-            print_json(document, indent=None if as_json else 2)
-        return
-    rows = (
-        (
-            one["name"],
-            one["version"],
-            _describe_tensors(one["inputs"]),
-            _describe_tensors(one["outputs"]),
-            one["description"],
-        )
-        for one in documents
-    )
-    print_table(("model", "version", "inputs", "outputs", "description"), rows)
-
-
-def _read_documents(client: "Client") -> Iterator[dict[str, Any]]:
-    """Reads the models one by one; those that cannot be read do not hide the others."""
-    for name in client.models():
-        try:
-            yield client.model(name)
-        except (UnknownModelError, UnexpectedAnswerError) as error:
-            print_line(f"inferq: {name}: {error.message}", err=True)
-
-
-def _describe_tensors(tensors: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{one['name']} {one['datatype']}{one['shape']}" for one in tensors)
 
 
 def queue(

@@ -33,10 +33,13 @@ _ERRORS: dict[str, type[InferqError]] = {
         errors.IdempotencyConflictError,
         errors.QueueFullError,
         errors.ExpiresTooSoonError,
+        errors.NoBlobStoreError,
+        errors.UploadNotFoundError,
         errors.RedisUnavailableError,
         errors.StoreUnavailableError,
         errors.NoWorkerError,
         errors.ModelUnavailableError,
+        errors.RolloutStateError,
     )
 }
 

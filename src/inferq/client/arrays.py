@@ -6,14 +6,16 @@ NumPy is used where it is installed, and never needed: without it arrays go as J
 import base64
 from collections.abc import Mapping
 from importlib import import_module
+from math import prod
 from typing import Any
 
 from inferq.client.encoding import widen_floats
 from inferq.errors import InvalidInputError, UnexpectedAnswerError
 from inferq.tensors.envelope import write_begin
+from inferq.tensors.narrow_types import read_numbers
 from inferq.tensors.npy_codec import write_header
 from inferq.tensors.raw_tensors import name_numpy_type, read_strings
-from inferq.tensors.result_tensors import check_length, read_result_head
+from inferq.tensors.result_tensors import OutputEntry, check_length, read_result_head
 from inferq.tensors.signature import Datatype
 from inferq.tensors.values import RawTensor
 from inferq.tensors.zip_writer import ZipWriter
@@ -104,6 +106,8 @@ def fit_array(array: Array, tensor: Mapping[str, Any]) -> Array | None:
     """
     if tensor["datatype"] not in Datatype or tensor["datatype"] == Datatype.BYTES:
         return None
+    if not Datatype(tensor["datatype"]).is_in_numpy:  # goes as JSON
+        return None
     numpy = import_module("numpy")
     target = numpy.dtype(name_numpy_type(Datatype(tensor["datatype"])))
     array = _add_axes(array, tensor["shape"])
@@ -187,8 +191,9 @@ def read_result_arrays(answer: bytes, head_bytes: int) -> dict[str, Any]:
         head_bytes: How long its head is.
 
     Returns:
-        Each output by its name: an array of NumPy that can be changed, of BYTES one of strings; of an output
-        that is no tensor, such as a map, its JSON.
+        Each output by its name: an array of NumPy that can be changed, of BYTES one of strings, of a datatype
+        that NumPy lacks one of float32, int8 or uint8; of a
+        sequence a list of arrays, of another output that is no tensor, such as a map, its JSON.
 
     Raises:
         InvalidInputError: NumPy is not installed.
@@ -210,13 +215,24 @@ def read_result_arrays(answer: bytes, head_bytes: int) -> dict[str, Any]:
         start = output.start - len(begin)
         data = memoryview(answer)[start : start + (output.size or 0)]
         if output.size is None:
-            arrays[output.name] = output.values
+            array = output.values
         elif output.datatype is Datatype.BYTES:
             texts = read_strings(
                 RawTensor(output.datatype, output.shape, data), f"The output {output.name!r}"
             )
-            arrays[output.name] = numpy.array(texts, dtype=str).reshape(output.shape)
+            array = numpy.array(texts, dtype=str).reshape(output.shape)
         else:
-            flat = numpy.frombuffer(data, dtype=name_numpy_type(output.datatype))
-            arrays[output.name] = flat.reshape(output.shape).copy()
+            array = _read_numbers(numpy, output, data)
+        if output.sequence:
+            arrays.setdefault(output.sequence, []).append(array)
+        else:
+            arrays[output.name] = array
     return arrays
+
+
+def _read_numbers(numpy: Any, output: OutputEntry, data: memoryview) -> Array:  # noqa: ANN401 - a module
+    if output.datatype.is_in_numpy:
+        return numpy.frombuffer(data, dtype=name_numpy_type(output.datatype)).reshape(output.shape).copy()
+    numbers = read_numbers(output.datatype, data, prod(output.shape))
+    wide = "float32" if output.datatype.is_float else "uint8" if output.datatype.startswith("U") else "int8"
+    return numpy.array(numbers, dtype=wide).reshape(output.shape)

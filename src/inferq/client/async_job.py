@@ -121,7 +121,7 @@ class AsyncJob(BaseJob):
         return await self.refresh()
 
     async def watch(self) -> AsyncIterator[Self]:
-        """Yields this job at each change of its status or queue position, until it has ended."""
+        """Yields this job at each change of its status, queue position or progress, until it has ended."""
         async with aclosing(self._client.events(self.id)) as views:
             async for view in views:
                 self.view = view

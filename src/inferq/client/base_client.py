@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from inferq.client.job_body import ServiceCache
-from inferq.client.media import FileOnDisk
+from inferq.client.media import ContentInPieces, FileOnDisk
 from inferq.client.service_url import check_url
 from inferq.client.steps import Call
 from inferq.errors import InvalidSettingError
@@ -67,14 +67,16 @@ class BaseClient:
         return {"base_url": self.url, "headers": headers, "timeout": self._timeout, "limits": limits}
 
     def _request_arguments(self, call: Call) -> dict[str, Any]:
-        """Returns what httpx is to send; of a body that is a file, its length, and not its content."""
-        is_file = isinstance(call.body, FileOnDisk)
-        length = {"Content-Length": str(call.body.size)} if isinstance(call.body, FileOnDisk) else {}
+        """Returns what httpx is to send; of a body that is read meanwhile, its length alone."""
+        content, headers = call.body, call.headers
+        if isinstance(content, FileOnDisk | ContentInPieces):
+            headers = headers | {"Content-Length": str(content.size)}
+            content = None
         return {
             "method": call.method,
             "url": call.path,
-            "content": None if is_file else call.body,
-            "headers": call.headers | length,
+            "content": content,
+            "headers": headers,
             "timeout": self._timeout + call.waits_seconds,
         }
 

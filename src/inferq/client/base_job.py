@@ -51,6 +51,11 @@ class BaseJob:
         return self.view.get("model_version")
 
     @property
+    def made_by(self) -> dict[str, str | None] | None:
+        """What its latest attempt ran with: `version`, `digest`, `runtime`, `provider`; None likewise."""
+        return self.view.get("made_by")
+
+    @property
     def request_id(self) -> str | None:
         """Id of the request that submitted it, as the logs of the service have it."""
         return self.view.get("request_id")
@@ -59,6 +64,12 @@ class BaseJob:
     def attempts(self) -> int:
         """How often it has been handed to a worker."""
         return int(self.view.get("attempts", 0))
+
+    @property
+    def progress(self) -> float | None:
+        """Which share of its rows is done, 0 to 1, of a large job that runs in parts; None for any other."""
+        found = self.view.get("progress")
+        return found["done"] / max(1, found["rows"]) if found else None
 
     @property
     def queue_position(self) -> int | None:

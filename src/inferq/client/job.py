@@ -120,7 +120,7 @@ class Job(BaseJob):
         return self.refresh()
 
     def watch(self) -> Iterator[Self]:
-        """Yields this job at each change of its status or queue position, until it has ended."""
+        """Yields this job at each change of its status, queue position or progress, until it has ended."""
         for view in self._client.events(self.id):
             self.view = view
             yield self

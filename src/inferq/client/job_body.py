@@ -42,6 +42,7 @@ class JobOptions:
     webhook: str | None = None
     expires_in: float | None = None
     request_id: str | None = None
+    output: str | None = None
 
     def make_headers(self) -> dict[str, str]:
         """Returns the headers of the request that asks for the job, besides its Idempotency-Key.
@@ -66,6 +67,7 @@ class JobOptions:
             "priority": self.priority,
             "webhook": self.webhook,
             "expires_in": self.expires_in,
+            "output": self.output,
         }
         return {name: value for name, value in members.items() if value is not None}
 

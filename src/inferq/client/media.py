@@ -35,6 +35,34 @@ class FileOnDisk(NamedTuple):
                 yield part
 
 
+class ContentInPieces(NamedTuple):
+    """Bytes and files that follow each other, which are read while they are sent.
+
+    Attributes:
+        pieces: Them.
+        size: How long they are together, bytes.
+    """
+
+    pieces: tuple[bytes | memoryview | FileOnDisk, ...]
+    size: int
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there is a file among them."""
+        return any(isinstance(piece, FileOnDisk) for piece in self.pieces)
+
+    def read_parts(self) -> Iterator[bytes]:
+        """Yields their bytes."""
+        for piece in self.pieces:
+            if isinstance(piece, FileOnDisk):
+                yield from piece.read_parts()
+            else:
+                view = memoryview(piece)
+                yield from (
+                    bytes(view[start : start + PART_BYTES]) for start in range(0, len(view), PART_BYTES)
+                )
+
+
 class MediaData(NamedTuple):
     """A file that is the data of a job, or of one of its inputs.
 
@@ -45,6 +73,11 @@ class MediaData(NamedTuple):
 
     content: bytes | FileOnDisk
     media_type: str
+
+    @property
+    def size(self) -> int:
+        """How long it is, bytes."""
+        return self.content.size if isinstance(self.content, FileOnDisk) else len(self.content)
 
     def read(self) -> bytes:
         """Returns all its bytes."""
@@ -80,6 +113,16 @@ def read_json_file(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
         return json.loads(value.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{value} begins as JSON does, but is none: {error}.") from error
+
+
+def open_file(path: Path) -> FileOnDisk:
+    """Returns a file of any type, whose bytes are read while they are sent.
+
+    Raises:
+        InvalidInputError: It cannot be read.
+    """
+    _read_begin(path)
+    return FileOnDisk(path, path.stat().st_size)
 
 
 def write_base64(media: MediaData) -> dict[str, str]:

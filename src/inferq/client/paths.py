@@ -16,15 +16,15 @@ def make_job_path(job_id: str, action: str = "") -> str:
     return f"/job/{quote(job_id)}{action}"
 
 
-def make_model_path(name: str) -> str:
-    """Makes the path of a model.
+def make_model_path(name: str, part: str = "") -> str:
+    """Makes the path of a model, or of something about it.
 
     Raises:
         UnknownModelError: This name cannot be part of a path.
     """
     if not _is_unicode(name):
         raise UnknownModelError(f"There is no model {name!r}: no model's name is like that.")
-    return f"/models/{quote(name, safe='')}"
+    return f"/models/{quote(name, safe='')}{part}"
 
 
 def _is_unicode(text: str) -> bool:

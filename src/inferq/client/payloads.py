@@ -15,8 +15,9 @@ from inferq.client.arrays import (
     write_npz,
 )
 from inferq.client.data_frames import has_names
-from inferq.client.media import FileOnDisk, MediaData, read_media, write_base64
+from inferq.client.media import ContentInPieces, FileOnDisk, MediaData, read_media, write_base64
 from inferq.tensors.envelope import write_envelope
+from inferq.tensors.envelope_codec import describe_file, describe_tensor
 from inferq.tensors.file_types import ENVELOPE, NPY, NPZ
 
 type Parts = dict[str | None, Any]
@@ -27,11 +28,11 @@ class Body(NamedTuple):
     """The body of a request that is the data of a job.
 
     Attributes:
-        content: Its bytes, or the file to read them from.
+        content: Its bytes, or where to read them from.
         media_type: What HTTP calls it.
     """
 
-    content: bytes | FileOnDisk
+    content: bytes | FileOnDisk | ContentInPieces
     media_type: str
 
 
@@ -93,18 +94,21 @@ def write_parts(parts: Parts) -> Body:
     arrays = {str(name): part for name, part in parts.items() if not isinstance(part, MediaData)}
     if len(arrays) == len(parts):
         return Body(write_npz(arrays), NPZ.media_type)
-    entries, data = [], []
-    for name, part in parts.items():
+    entries: list[dict[str, Any]] = []
+    data: list[bytes | memoryview | FileOnDisk] = []
+    # files first: of a long body their begins are checked before the rest has come
+    for name, part in sorted(parts.items(), key=lambda item: not isinstance(item[1], MediaData)):
         if isinstance(part, MediaData):
-            content: bytes | memoryview = part.read()
-            entry: dict[str, Any] = {"name": name, "parameters": {"content_type": part.media_type}}
+            entries.append(describe_file(str(name), part.media_type, part.size))
+            data.append(part.content)
         else:
             content = get_bytes(part)
-            entry = {"name": name, "datatype": get_datatype(part), "shape": part.shape, "parameters": {}}
-        entry["parameters"]["binary_data_size"] = len(content)
-        entries.append(entry)
-        data.append(content)
-    return Body(write_envelope({"inputs": entries}, data), ENVELOPE.media_type)
+            entries.append(describe_tensor(str(name), get_datatype(part), part.shape, len(content)))
+            data.append(content)
+    pieces = (write_envelope({"inputs": entries}), *data)
+    size = sum(one.size if isinstance(one, FileOnDisk) else len(one) for one in pieces)
+    whole = ContentInPieces(pieces, size)
+    return Body(whole if whole.has_files else b"".join(whole.read_parts()), ENVELOPE.media_type)
 
 
 def list_parts(parts: Parts) -> Any:  # noqa: ANN401 - JSON, and what else a mapping has

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from inferq.client.answers import View, make_error, read_json
 from inferq.client.arrays import has_numpy, list_values, read_result_arrays
 from inferq.client.job_body import JobOptions, ServiceCache, make_job_call
+from inferq.client.media import open_file
 from inferq.client.paths import make_job_path
 from inferq.client.steps import Call, Steps, ask, make_call
 from inferq.errors import ErrorKind, InvalidInputError, JobStateError, NotAcceptableError
@@ -45,6 +46,22 @@ def submit(
         )
     call = yield from make_job_call(data, options, key, cache, retries)
     return str((yield from ask(call, retries))["job_id"])
+
+
+def upload(file: Path | bytes, retries: int) -> Steps[dict[str, str]]:
+    """Puts a file where the service says, and returns what stands for it in data.
+
+    Raises:
+        InvalidInputError: The file cannot be read.
+    """
+    body = open_file(file) if isinstance(file, Path) else bytes(file)
+    issued = yield from ask(Call("POST", "/uploads"), retries)
+    put = issued["put"]
+    headers = {"Content-Type": "application/octet-stream", **put["headers"]}
+    is_outside = not put["url"].startswith("/")
+    yield from make_call(Call("PUT", put["url"], body, headers, is_outside=is_outside), retries)
+    reference: dict[str, str] = issued["reference"]
+    return reference
 
 
 def get(path: str, retries: int) -> Steps[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from inferq.client.answers import is_transient, make_error, read_json
-from inferq.client.media import FileOnDisk
+from inferq.client.media import ContentInPieces, FileOnDisk
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -30,15 +30,17 @@ class Call:
         is_safe: Whether it may be made again where no answer came.
         waits_seconds: How long the service may take on purpose.
         save_to: File to write the body of a successful answer to, while it comes.
+        is_outside: Whether `path` is the URL of another server, which must not have the key.
     """
 
     method: str
     path: str
-    body: bytes | FileOnDisk | None = None
+    body: bytes | FileOnDisk | ContentInPieces | None = None
     headers: dict[str, str] = field(default_factory=dict)
     is_safe: bool = True
     waits_seconds: float = 0.0
     save_to: Path | None = None
+    is_outside: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

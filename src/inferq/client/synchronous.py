@@ -1,12 +1,13 @@
 """The client for ordinary programs and notebooks."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from inferq.client import requests
+from inferq.client import model_requests, requests
 from inferq.client.answers import View, check_completed
 from inferq.client.base_client import BaseClient
 from inferq.client.download import open_download
@@ -15,7 +16,7 @@ from inferq.client.job import Job
 from inferq.client.job_batches import JobBatches
 from inferq.client.job_body import JobOptions
 from inferq.client.job_search import JobSearch, change_jobs, read_errors, read_page
-from inferq.client.media import FileOnDisk
+from inferq.client.media import ContentInPieces, FileOnDisk
 from inferq.client.paths import make_model_path, make_queue_path
 from inferq.client.payloads import read_lists
 from inferq.client.progress import show_progress
@@ -66,9 +67,11 @@ class Client(BaseClient):
 
     def _send(self, call: Call) -> httpx.Response | httpx.TransportError:
         arguments = self._request_arguments(call)
-        if isinstance(call.body, FileOnDisk):
+        if isinstance(call.body, FileOnDisk | ContentInPieces):
             arguments["content"] = call.body.read_parts()
         try:
+            if call.is_outside:
+                return httpx.request(**arguments)
             if call.save_to is None:
                 return self._http.request(**arguments)
             with self._http.stream(**arguments) as answer:
@@ -93,6 +96,7 @@ class Client(BaseClient):
         expires_in: float | None = None,
         idempotency_key: str | None = None,
         request_id: str | None = None,
+        output: str | None = None,
     ) -> Job:
         """Submits data and returns at once.
 
@@ -106,6 +110,7 @@ class Client(BaseClient):
             expires_in: How long it may wait for its turn, s; what has not started by then fails as expired.
             idempotency_key: By which the service knows a repeated request; a random one if left out.
             request_id: Name of the request, for the logs of the service; the service makes one if left out.
+            output: Folder in a bucket, as `s3://bucket/results/`, to which the result is written.
 
         Returns:
             The job.
@@ -117,15 +122,33 @@ class Client(BaseClient):
             ExpiresTooSoonError: It plainly cannot start within `expires_in`.
             UnreachableError: The service did not answer.
         """
-        options = JobOptions(model, timeout, priority, webhook, expires_in, request_id)
+        options = JobOptions(model, timeout, priority, webhook, expires_in, request_id, output)
         return Job(self, self.run(requests.submit(data, options, idempotency_key, self.cache, self.retries)))
+
+    def upload(self, file: Path | bytes) -> dict[str, str]:
+        """Sends a file before the jobs that name it, any number of them, until it expires.
+
+        Args:
+            file: The `Path` of a file, or its bytes.
+
+        Returns:
+            What stands for it, wherever data may have the value of an input; a raw tensor needs `datatype`
+            and `shape` beside it.
+
+        Raises:
+            InvalidInputError: The file cannot be read.
+            BodyTooLargeError: It is longer than the service takes.
+            NoBlobStoreError: The service has no blob store.
+        """
+        return self.run(requests.upload(file, self.retries))
 
     def submit_many(self, items: Iterable[Any], **options: Any) -> list[Job]:  # noqa: ANN401
         """Submits a job for each item, up to 10,000 in one request, which are accepted all or not at all.
 
         Args:
             items: The data of each job.
-            **options: `model`, `timeout`, `priority`, `webhook`, `expires_in`, `request_id`; see `submit`.
+            **options: `model`, `timeout`, `priority`, `webhook`, `expires_in`, `request_id`, `output`; see
+                `submit`.
         """
         batches = JobBatches(items, JobOptions(**options), self.cache, self.retries)
         ids = self.run(batches.submit_all())
@@ -274,6 +297,143 @@ class Client(BaseClient):
         """
         document: dict[str, Any] = self.run(requests.get(make_model_path(name), self.retries))
         return document
+
+    def shadow(self, name: str) -> dict[str, Any]:
+        """Tells how versions that run beside the one that serves compare with it: `candidates`.
+
+        Raises:
+            UnknownModelError: There is no such model.
+        """
+        report: dict[str, Any] = self.run(requests.get(make_model_path(name, "/shadow"), self.retries))
+        return report
+
+    def model_versions(self, name: str) -> dict[str, Any]:
+        """Returns the versions of a model: which one `serving` is, and the shares of jobs that others have.
+
+        Raises:
+            UnknownModelError: There is no such model.
+        """
+        path = make_model_path(name, "/versions")
+        found: dict[str, Any] = self.run(requests.get(path, self.retries))
+        return found
+
+    def rollout(self, name: str) -> dict[str, Any]:
+        """Tells which version of a model is `serving`, the `rollout` that was set, and what is `applied`.
+
+        Raises:
+            UnknownModelError: There is no such model.
+        """
+        path = make_model_path(name, "/rollout")
+        found: dict[str, Any] = self.run(requests.get(path, self.retries))
+        return found
+
+    def set_rollout(
+        self,
+        name: str,
+        *,
+        serve: str | None = None,
+        shares: Mapping[str, float] | None = None,
+        shadow: Mapping[str, float] | None = None,
+        tolerance: float | None = None,
+        wait: float | None = None,
+    ) -> dict[str, Any]:
+        """Replaces all that is said of the versions of a model; what is left out is as where nothing is said.
+
+        Args:
+            name: Name of the model.
+            serve: The version of jobs that name none; the newest if left out.
+            shares: Version to the share of these jobs that runs on it instead.
+            shadow: Version to the share of these jobs that runs on it too, to be compared.
+            tolerance: How much values may differ and still agree.
+            wait: How long to wait for the workers, s; INFERQ_MAX_WAIT_SECONDS of the service if left out.
+
+        Returns:
+            The same as `rollout`, and whether all live workers follow: `is_followed`, and those `missing`.
+
+        Raises:
+            UnknownModelError: There is no such model, or version.
+            RolloutStateError: It has no versions, or is unloaded.
+            NoWorkerError: No live worker serves such a version.
+        """
+        members = {"serve": serve, "shares": shares, "shadow": shadow, "tolerance": tolerance}
+        changed: dict[str, Any] = self.run(model_requests.replace_rollout(name, members, wait, self.retries))
+        return changed
+
+    def delete_rollout(self, name: str, *, wait: float | None = None) -> dict[str, Any]:
+        """Removes what was said of the versions of a model: what model.toml says holds again.
+
+        Args:
+            name: Name of the model.
+            wait: As for `set_rollout`.
+
+        Returns:
+            As `set_rollout`.
+        """
+        changed: dict[str, Any] = self.run(model_requests.delete_rollout(name, wait, self.retries))
+        return changed
+
+    def promote(self, name: str, version: str, *, wait: float | None = None) -> dict[str, Any]:
+        """Lets a version of a model serve; the one before is kept for a rollback.
+
+        Args:
+            name: Name of the model.
+            version: The version.
+            wait: As for `set_rollout`.
+
+        Returns:
+            As `set_rollout`, which also says what may be raised.
+        """
+        changed: dict[str, Any] = self.run(model_requests.promote(name, version, wait, self.retries))
+        return changed
+
+    def rollback(self, name: str, *, wait: float | None = None) -> dict[str, Any]:
+        """Lets the version of a model serve again that did before the latest promotion.
+
+        Args:
+            name: Name of the model.
+            wait: As for `set_rollout`.
+
+        Returns:
+            As `set_rollout`, which also says what may be raised.
+
+        Raises:
+            RolloutStateError: None has served before, or it was rolled back already.
+        """
+        changed: dict[str, Any] = self.run(model_requests.roll_back(name, wait))
+        return changed
+
+    def reload_models(self, name: str | None = None, *, wait: float | None = None) -> dict[str, Any]:
+        """Lets all workers read the model repository again.
+
+        Args:
+            name: Of which model the answer tells; of all if left out.
+            wait: As for `set_rollout`.
+
+        Returns:
+            The `versions` that are served since, what is `unavailable` and why, `is_followed` and `missing`.
+
+        Raises:
+            NoWorkerError: No worker lives.
+        """
+        report: dict[str, Any] = self.run(model_requests.reload_models(name, wait, self.retries))
+        return report
+
+    def load_model(self, name: str, *, wait: float | None = None) -> None:
+        """Lets workers serve a model that was unloaded, or what is new of it in their repository.
+
+        Raises:
+            ModelUnavailableError: It cannot be loaded, or a worker has not in time.
+        """
+        self.run(model_requests.load_model(name, "load", wait, self.retries))
+
+    def unload_model(self, name: str, *, wait: float | None = None) -> None:
+        """Lets workers serve a model no more, until it is loaded; jobs that wait run first.
+
+        Raises:
+            UnknownModelError: There is no such model.
+            ModelUnavailableError: A worker has not followed in time.
+        """
+        self.run(model_requests.load_model(name, "unload", wait, self.retries))
 
     def queue(self, target_wait_seconds: float | None = None) -> dict[str, Any]:
         """Returns how many jobs wait and run, by model, and the live workers.

@@ -4,7 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from inferq.blobs import BlobPart, BlobStore, make_key, open_store
 from inferq.doctor.finding import Finding, fail, ok, warn
-from inferq.errors import InferqError
+from inferq.errors import (
+    InferqError,
+    InvalidSettingError,
+    StoreDeniedError,
+    StoreMissingError,
+    StoreSlowError,
+)
 from inferq.jobs import WorkerInfo
 from inferq.settings import Settings
 
@@ -14,7 +20,13 @@ _PROBE_JOB = "inferq-doctor"
 _NEARLY = 2.0
 """With less free space than so many times the reserve there is a warning."""
 _MOST_NAMED = 5
-_REMEDY = "Give all proxies and workers the same folder, and the right to write to it."
+_REMEDY = "Give all proxies and workers the same folder or bucket, and the right to write to it."
+_REMEDIES: dict[type[InferqError], str] = {
+    StoreDeniedError: "Set its credentials here, and let them list, read, write and delete there.",
+    StoreMissingError: "Make the bucket, or correct INFERQ_BLOB_STORE or AWS_ENDPOINT_URL.",
+    StoreSlowError: "See whether the store is overloaded, and the network between it and this machine.",
+    InvalidSettingError: "Install inferq[blobs] where proxies and workers run.",
+}
 
 
 def check_blob_store(settings: Settings) -> tuple[str, list[Finding]]:
@@ -26,15 +38,15 @@ def check_blob_store(settings: Settings) -> tuple[str, list[Finding]]:
     Returns:
         The id of the store, empty where there is none that can be used; and what was found.
     """
-    store = open_store(settings.blob_store)
-    if store is None:
-        return "", []
     try:
+        store = open_store(settings.blob_store)
+        if store is None:
+            return "", []
         store_id = store.identify()
         _write_and_read(store)
         return store_id, [_judge_space(store, settings.blob_reserve_bytes)]
     except InferqError as error:
-        return "", [fail(_CHECK, error.message, _REMEDY)]
+        return "", [fail(_CHECK, error.message, _REMEDIES.get(type(error), _REMEDY))]
 
 
 def check_sharing(settings: Settings, store_id: str, workers: Sequence[WorkerInfo]) -> Iterator[Finding]:

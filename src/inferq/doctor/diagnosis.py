@@ -4,12 +4,15 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 
 from inferq.doctor.blob_checks import check_blob_store, check_sharing
-from inferq.doctor.finding import Finding, fail, ok
+from inferq.doctor.finding import Finding, Level, fail, ok
 from inferq.doctor.model_checks import check_announced, check_repository, check_restart
+from inferq.doctor.provider_checks import check_provider_names, check_used_providers
 from inferq.doctor.proxy_checks import check_proxy
+from inferq.doctor.rollout_checks import check_generation, check_rollouts, check_versions
 from inferq.doctor.server_checks import check_server
 from inferq.doctor.setting_checks import (
     check_combinations,
@@ -20,7 +23,7 @@ from inferq.doctor.setting_checks import (
 )
 from inferq.doctor.worker_checks import check_queues, check_workers
 from inferq.errors import InvalidSettingError, RedisUnavailableError
-from inferq.queue import Producer, find_unavailable, mask_url
+from inferq.queue import AnyProducer, Producer, find_unavailable, mask_url, open_producer, split_settings
 from inferq.settings import Settings, load_valid_settings
 
 REACHED = "redis"
@@ -39,6 +42,7 @@ def diagnose(**overrides: object) -> Iterator[Finding]:
     own_version = version("inferq")
     yield from check_variables(os.environ, errors)
     yield from check_combinations(settings)
+    yield from check_provider_names(settings)
     yield from check_keys(settings)
     yield from check_traces(os.environ)
     yield from check_webhooks(settings)
@@ -53,33 +57,50 @@ def diagnose(**overrides: object) -> Iterator[Finding]:
 async def _check_redis(
     settings: Settings, own_version: str, versions: dict[str, str], store_id: str
 ) -> list[Finding]:
-    """Checks the server, and what the workers have written there."""
+    """Checks the server of each shard, and what the workers have written there."""
     try:
-        producer = Producer.from_settings(settings)
+        shards = split_settings(settings)
+        producer = open_producer(settings)
     except InvalidSettingError as error:
         return [fail(REACHED, error.message, "")]
-    where = mask_url(settings.redis_url)
+    found: list[Finding] = []
+    try:
+        for number, shard in enumerate(shards):
+            prefix = f"Shard {number}: " if len(shards) > 1 else ""
+            found += [
+                replace(finding, message=prefix + finding.message) for finding in await _check_shard(shard)
+            ]
+        if any(finding.check == REACHED and finding.level is Level.OK for finding in found):
+            found += await _check_queues(producer, settings, own_version, versions, store_id)
+        return found
+    finally:
+        await producer.close()
+
+
+async def _check_shard(settings: Settings) -> list[Finding]:
+    """Checks one server."""
+    where, producer = mask_url(settings.redis_url), Producer.from_settings(settings)
     try:
         report = await producer.read_server_report()
         found = [ok(REACHED, f"{report.name} at {where} answers."), *check_server(report, settings)]
-        found += await _check_writes(producer, is_fit=not (report.faults or report.is_replica))
-        return found + await _check_queues(producer, settings, own_version, versions, store_id)
+        return found + await _check_writes(producer, is_fit=not (report.faults or report.is_replica))
     except RedisUnavailableError as error:
         remedy = (
             "Start it, or correct INFERQ_REDIS_URL (--redis-url; inferq up prints that of its own server)."
         )
-        return [fail(REACHED, f"{where}: {error.message} Workers are not checked.", remedy)]
+        return [fail(REACHED, f"{where}: {error.message} Its workers are not checked.", remedy)]
     finally:
         await producer.close()
 
 
 async def _check_queues(
-    producer: Producer, settings: Settings, own_version: str, versions: dict[str, str], store_id: str
+    producer: AnyProducer, settings: Settings, own_version: str, versions: dict[str, str], store_id: str
 ) -> list[Finding]:
     """Checks workers, models and jobs; another program may have written over their keys."""
     try:
         stats, last = await producer.read_stats(), await producer.read_last_heartbeat()
         announced = await producer.read_models()
+        rollouts, generation = await producer.read_rollouts(), await producer.read_generation()
     except RedisUnavailableError as error:
         return [fail("queue", f"Workers, models and jobs cannot be read: {error.message}", "")]
     unavailable = find_unavailable(stats.workers)
@@ -88,7 +109,11 @@ async def _check_queues(
         *check_sharing(settings, store_id, stats.workers),
         *check_queues(stats.models),
         *check_announced(sorted(announced), stats.workers, unavailable, settings),
+        *check_used_providers(announced),
         *check_restart(versions, stats.workers, socket.gethostname()),
+        *check_versions(stats.workers),
+        *check_rollouts(rollouts, stats.workers),
+        *check_generation(generation, stats.workers),
     ]
 
 

@@ -1,15 +1,17 @@
 """What is wrong with models: in the repository of this machine, and among those that workers announce."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from inferq.doctor.finding import Finding, fail, ok, warn
 from inferq.errors import InvalidModelError
 from inferq.jobs import WorkerInfo
+from inferq.model_names import get_model_name
 from inferq.models.config import read_config
-from inferq.models.graph import read_graph
-from inferq.models.model_version import read_version
-from inferq.models.repository_scan import scan_repository
+from inferq.models.onnx_files.graph import read_graph
+from inferq.models.repository.model_choice import ModelChoice
+from inferq.models.repository.model_version import VERSION_DIGITS, read_digest
+from inferq.models.repository.repository_scan import ModelFolder, scan_repository
+from inferq.models.sessions.custom_ops import find_libraries
 from inferq.settings import Settings
 from inferq.terminal import make_printable
 
@@ -24,7 +26,7 @@ def check_repository(settings: Settings) -> tuple[dict[str, str], list[Finding]]
     if "models_dir" not in settings.model_fields_set and not path.exists():
         return {}, [ok("repository", f"There is no folder {path} here: workers elsewhere have their own.")]
     try:
-        scan = scan_repository(path)
+        scan = ModelChoice(settings.models).apply(scan_repository(path))
     except InvalidModelError as error:
         return {}, [fail("repository", error.message, "")]
     judge = fail if settings.strict_models else warn
@@ -58,11 +60,14 @@ def check_announced(
     """
     served: dict[str, set[str]] = {}
     for worker in workers:
-        for name in worker.models:
+        for name in filter(_is_model, worker.models):
             served.setdefault(name, set()).add(worker.model_versions.get(name, ""))
     for name, reason in unavailable.items():
         yield fail("models", f"{name} is left out by its workers: {reason}", "")
-    for name in announced:
+    for name, reason in sorted({one for worker in workers for one in worker.left_out.items()}):
+        if name not in unavailable:
+            yield warn("models", f"{name}, as workers have found it: {reason}", "")
+    for name in filter(_is_model, announced):
         if name not in served and workers:
             yield warn(
                 "models", f"{name} is announced, but no live worker serves it.", "Start a worker that has it."
@@ -72,7 +77,7 @@ def check_announced(
             yield warn(
                 "models",
                 f"Workers serve different versions of {name}: {', '.join(sorted(versions))}.",
-                "Start those again that began before its files were changed.",
+                f"Give all the same repository, and run inferq models reload {name}.",
             )
     if served:
         yield ok("models", f"Live workers serve {', '.join(sorted(served))}.")
@@ -95,8 +100,14 @@ def check_restart(versions: Mapping[str, str], workers: Sequence[WorkerInfo], ho
                 "models",
                 f"{name} is version {version} in the repository here, and workers of this machine serve "
                 f"{', '.join(sorted(found or 'none' for found in known - {version}))}.",
-                "Start the workers again if they read this repository.",
+                "If they read this repository, they follow within INFERQ_MODELS_POLL_SECONDS, or at "
+                "once: inferq models reload. Else read their logs.",
             )
+
+
+def _is_model(name: str) -> bool:
+    """Whether a name is a model's, not that of one of its versions."""
+    return get_model_name(name) == name
 
 
 def _check_default(served: Mapping[str, object], settings: Settings) -> Iterator[Finding]:
@@ -110,16 +121,17 @@ def _check_default(served: Mapping[str, object], settings: Settings) -> Iterator
         )
 
 
-def _read_model(folder: Path) -> str:
+def _read_model(folder: ModelFolder) -> str:
     """Returns the version of a model.
 
     Raises:
         InvalidModelError: It cannot be served, as far as that can be seen without loading it.
     """
-    file = folder / "model.onnx"
-    read_config(folder / "model.toml")
+    path = folder.path
+    file = path / "model.onnx"
+    config = read_config(path / "model.toml", path.parent / "model.toml" if folder.version else None)
     graph = read_graph(file)
-    version = read_version(file, graph.external_files)
+    digest = read_digest(file, graph.external_files, find_libraries(path, folder.version, config.custom_ops))
     if not (graph.axis_names or graph.unranked):
         raise InvalidModelError(f"{file} is no ONNX model, or is damaged. Export it again.")
-    return version
+    return folder.version or digest[:VERSION_DIGITS]

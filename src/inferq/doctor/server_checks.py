@@ -5,6 +5,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from inferq.doctor.finding import Finding, fail, ok, warn
+from inferq.queue import is_cluster_url
 from inferq.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,15 +113,25 @@ def _check_topology(report: "ServerReport", settings: Settings) -> Iterator[Find
         )
     else:
         yield ok("redis-role", f"The server is a primary with {report.replicas} replicas.")
-    if report.is_cluster and "{" not in settings.key_prefix:
-        yield fail(
+    if report.is_cluster and not is_cluster_url(settings.redis_url):
+        has_tag = "{" in settings.key_prefix
+        yield (warn if has_tag else fail)(
             "redis-cluster",
-            "The server belongs to a Redis Cluster, and keys of one job would be on several of its nodes.",
-            "Set INFERQ_KEY_PREFIX to a hash tag such as {inferq}: everywhere.",
+            "The server belongs to a Redis Cluster, and "
+            + ("is not left when it hands its keys on." if has_tag else "would not take all keys of a job."),
+            "Name the cluster everywhere: INFERQ_REDIS_URL=redis+cluster://host:port,host:port.",
+        )
+    elif report.is_cluster and not report.replicas:
+        yield warn(
+            "redis-cluster",
+            "No replica follows this node of the Redis Cluster: if it dies, its jobs are away, or lost.",
+            "Add one: redis-cli --cluster add-node NEW NODE --cluster-slave.",
         )
 
 
 def _check_value_bytes(report: "ServerReport", settings: Settings) -> Iterator[Finding]:
+    if settings.blob_store and report.value_bytes is not None and settings.blob_bytes < report.value_bytes:
+        return  # what is longer goes there
     longest = max(settings.max_body_bytes, settings.max_result_bytes)
     if report.value_bytes is not None and longest > report.value_bytes:
         yield warn(

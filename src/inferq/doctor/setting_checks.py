@@ -95,8 +95,8 @@ def _check_limits(settings: Settings) -> Iterator[Finding]:
     if settings.max_body_bytes > settings.max_inflight_bytes:
         yield warn(
             "settings",
-            "INFERQ_MAX_BODY_BYTES is more than INFERQ_MAX_INFLIGHT_BYTES: a body of that length is read "
-            "alone, and others are answered with 503 meanwhile.",
+            "INFERQ_MAX_BODY_BYTES is more than INFERQ_MAX_INFLIGHT_BYTES: a body of that length that has to "
+            "be received whole, such as JSON, is read alone, and others are answered with 503 meanwhile.",
             "Raise INFERQ_MAX_INFLIGHT_BYTES.",
         )
     if settings.result_ttl_seconds < _SHORTEST_RESULT_SECONDS:

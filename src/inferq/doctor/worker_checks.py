@@ -32,6 +32,12 @@ def check_workers(
         yield fail(
             "workers", f"No live worker has reported {since}.", "Start one: inferq worker; or read its log."
         )
+    if shards := ", ".join(map(str, stats.unattended_shards)):
+        yield fail(
+            "workers",
+            f"No live worker reports to shard {shards}, so its jobs wait.",
+            "Give all proxies and workers the same INFERQ_REDIS_URL and INFERQ_SHARDS.",
+        )
     for worker in stats.workers[:_MOST_NAMED]:
         yield _check_heartbeat(worker, stats.at, settings.heartbeat_seconds)
         yield from _check_version(worker, own_version)

@@ -18,7 +18,17 @@ def make_server(plan: ServicePlan) -> Child | None:
         return None
     folder = str(plan.data_directory.server_folder)
     command = [*_PYTHON, "inferq.local.embedded", folder, str(plan.redis_port)]
-    return Child("valkey", command, _make_environment(plan), [plan.data_directory.lock])
+    return Child("valkey", command, _make_environment(plan), [plan.data_directory.lock], is_server=True)
+
+
+def make_object_server(plan: ServicePlan) -> Child | None:
+    """Makes the object store; None where none is wanted."""
+    if plan.data_directory is None or not plan.object_ports:
+        return None
+    folder, ports = plan.data_directory.object_folder, map(str, plan.object_ports)
+    command = [*_PYTHON, "inferq.local.object_server", str(folder), *ports]
+    lock = plan.data_directory.lock
+    return Child("seaweedfs", command, _make_environment(plan), [lock], is_server=True)
 
 
 def make_proxies(plan: ServicePlan) -> list[Child]:

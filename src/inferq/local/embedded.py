@@ -35,12 +35,14 @@ class DataDirectory:
     Attributes:
         server_folder: Where the server's files are.
         blob_folder: Where the blob store is, unless another is named.
+        object_folder: Where the files of an object store are, where one is started.
         lock: File descriptor that holds the lock. The server inherits it, so that no second one ever writes
             to the same append-only file, even if `inferq up` was killed and its server lives on.
     """
 
     server_folder: Path
     blob_folder: Path
+    object_folder: Path
     lock: int
 
 
@@ -82,7 +84,7 @@ def lock_data_directory(folder: Path) -> Iterator[DataDirectory]:
         _acquire(lock, folder)
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
-        yield DataDirectory(server_folder, folder / "blobs", lock)
+        yield DataDirectory(server_folder, folder / "blobs", folder / "seaweedfs", lock)
     finally:
         os.close(lock)
 
@@ -101,9 +103,9 @@ def _acquire(lock: int, folder: Path) -> None:
                 ) from error
             if time.monotonic() > deadline:
                 raise InvalidSettingError(
-                    f"The data directory {folder} is in use by a valkey-server that an inferq up (process "
-                    f"{holder}), now gone, left behind. End that server, or choose another directory with "
-                    "--data-dir."
+                    f"The data directory {folder} is in use by a valkey-server or SeaweedFS that an inferq "
+                    f"up (process {holder}), now gone, left behind. End that server, or choose another "
+                    "directory with --data-dir."
                 ) from error
             time.sleep(_POLL_SECONDS)
         else:

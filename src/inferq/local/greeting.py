@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from http.client import HTTPException
 
+from inferq.local.object_server import BUCKET, KEY
 from inferq.local.readiness import get
 from inferq.local.screen import screen
 from inferq.local.service_plan import ServicePlan
@@ -52,6 +53,8 @@ def _print_addresses(plan: ServicePlan) -> None:
     }
     if plan.data_directory:
         addresses["Data"] = str(plan.settings.data_dir.resolve())
+    if plan.object_ports:
+        addresses["Blobs"] = f"{plan.object_url} (S3, bucket {BUCKET}, key and secret {KEY})"
     addresses |= {"Models": plan.models.description, "Workers": str(plan.workers)}
     for name, address in addresses.items():
         screen.print_line(f"{name:<8} {address}")

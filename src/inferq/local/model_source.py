@@ -1,5 +1,6 @@
 """Which models `inferq up` serves: a repository, one model alone, or the model that comes with inferq."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from inferq.errors import InvalidSettingError
-from inferq.settings import MODEL_NAME_PATTERN, Settings
+from inferq.model_names import MODEL_NAME_PATTERN
+from inferq.settings import Settings
 
 DEFAULT_REPOSITORY = Path(__file__).parent / "default_models"
 """The repository in the package: the iris model, for folders without models of their own."""
+_NUMBER = re.compile(r"[vV]?\d+([._-]\d+)*")
+"""A name that says that a folder is a version, not a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,9 @@ def open_model_source(settings: Settings) -> Iterator[ModelSource]:
     """Finds the models to serve.
 
     Args:
-        settings: `models_dir` may be a model repository, the folder of one model, or an ONNX file. If it is
-            not set and there is no folder `models`, the repository in the package is used.
+        settings: `models_dir` may be a model repository, the folder of one model or of one of its versions,
+            or an ONNX file. If it is not set and there is no folder `models`, the repository in the package
+            is used.
 
     Yields:
         The models. A repository made for one model alone is removed at the end.
@@ -49,20 +54,32 @@ def open_model_source(settings: Settings) -> Iterator[ModelSource]:
         yield ModelSource(DEFAULT_REPOSITORY, description)
         return
     path = _check_path(path).resolve()
-    if path.is_dir() and not (path / "model.onnx").exists():
+    if path.is_dir() and not (path / "model.onnx").exists() and not _has_versions(path):
         yield ModelSource(path, str(path))
         return
-    name = _name_model(path)
-    with TemporaryDirectory(prefix="inferq-") as folder:
-        _symlink_model(path, Path(folder) / name)
-        yield ModelSource(Path(folder), str(path), name)
+    folder = path.parent if _is_in_model_folder(path) else path
+    model = folder.parent if folder.is_dir() and _has_versions(folder.parent) else folder
+    name = _name_model(model)
+    with TemporaryDirectory(prefix="inferq-") as repository:
+        _symlink_model(folder, model, Path(repository) / name)
+        yield ModelSource(Path(repository), str(path), name)
+
+
+def _has_versions(folder: Path) -> bool:
+    """Whether a folder is that of a model with versions; a repository has folders with a model.onnx, too."""
+    try:
+        names = [entry.name for entry in folder.iterdir() if os.path.lexists(entry / "model.onnx")]
+    except OSError:  # the folder above need not be readable
+        return False
+    has_config = os.path.lexists(folder / "model.toml")
+    return bool(names) and (has_config or all(_NUMBER.fullmatch(name) for name in names))
 
 
 def _check_path(path: Path) -> Path:
     if not path.exists():
         raise InvalidSettingError(
             f"There is nothing at {path}. Expected a folder of models (NAME/model.onnx), the folder of one "
-            "model, or a .onnx file."
+            "model or version, or a .onnx file."
         )
     if not path.is_dir() and path.suffix.lower() != ".onnx":
         raise InvalidSettingError(
@@ -78,7 +95,7 @@ def _is_in_model_folder(path: Path) -> bool:
 
 
 def _name_model(path: Path) -> str:
-    name = path.name if path.is_dir() else path.parent.name if _is_in_model_folder(path) else path.stem
+    name = path.name if path.is_dir() else path.stem
     if not re.fullmatch(MODEL_NAME_PATTERN, name):
         raise InvalidSettingError(
             f"{path}: {name!r} is no name for a model. Expected up to 64 letters, digits, dots, underscores "
@@ -87,12 +104,24 @@ def _name_model(path: Path) -> str:
     return name
 
 
-def _symlink_model(path: Path, folder: Path) -> None:
-    """Makes a model's folder in a repository, of links: models may be large."""
-    if path.is_dir() or _is_in_model_folder(path):
-        folder.symlink_to(path if path.is_dir() else path.parent)
+def _symlink_model(path: Path, model: Path, folder: Path) -> None:
+    """Makes a model's folder in a repository, of links: models may be large.
+
+    Args:
+        path: The folder of the model, or of one version of it; or an ONNX file.
+        model: The folder of the model; or the ONNX file.
+        folder: The folder to make.
+    """
+    if path.is_dir() and path == model:
+        folder.symlink_to(path)
         return
-    from inferq.models.graph import read_graph
+    if path.is_dir():
+        folder.mkdir()
+        (folder / path.name).symlink_to(path)
+        if (model / "model.toml").exists():
+            (folder / "model.toml").symlink_to(model / "model.toml")
+        return
+    from inferq.models.onnx_files.graph import read_graph
 
     folder.mkdir()
     (folder / "model.onnx").symlink_to(path)

@@ -10,7 +10,8 @@ from contextlib import suppress
 from http.client import HTTPException
 from urllib.request import ProxyHandler, build_opener
 
-from inferq.errors import InvalidSettingError, RedisUnavailableError
+from inferq.errors import InvalidSettingError, RedisUnavailableError, StoreUnavailableError
+from inferq.local.object_server import BUCKET
 from inferq.local.service_plan import ServicePlan
 from inferq.local.supervisor import Child
 from inferq.settings import Settings
@@ -25,6 +26,13 @@ async def check_outside_server(settings: Settings) -> None:
     Raises:
         InvalidSettingError: It cannot; the message says why.
     """
+    from inferq.queue import split_settings
+
+    for shard in split_settings(settings):
+        await _check_outside_shard(shard)
+
+
+async def _check_outside_shard(settings: Settings) -> None:
     from inferq.queue import connect, mask_url, redis_errors, start_errors
 
     client = connect(settings)
@@ -42,9 +50,9 @@ async def check_outside_server(settings: Settings) -> None:
 
 async def forget_models(settings: Settings) -> None:
     """Waits for the embedded server, and deletes the announcements of workers of an earlier start."""
-    from inferq.queue import Producer
+    from inferq.queue import open_producer
 
-    producer = Producer.from_settings(settings)
+    producer = open_producer(settings)
     try:
         while True:
             with suppress(RedisUnavailableError):
@@ -53,6 +61,18 @@ async def forget_models(settings: Settings) -> None:
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         await producer.close()
+
+
+async def wait_for_object_store() -> None:
+    """Waits until the object store takes objects."""
+    from inferq.blobs import open_user_objects
+
+    objects = open_user_objects()
+    while True:
+        with suppress(StoreUnavailableError):
+            await asyncio.to_thread(objects.write, f"s3://{BUCKET}/.inferq-up", [b""])
+            return
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def wait_until_ready(plan: ServicePlan, workers: Sequence[Child]) -> dict[str, str]:
@@ -65,10 +85,10 @@ async def wait_until_ready(plan: ServicePlan, workers: Sequence[Child]) -> dict[
     Returns:
         The models that cannot be served: name to reason.
     """
-    from inferq.queue import Producer, find_unavailable
+    from inferq.queue import find_unavailable, open_producer
 
     host = socket.gethostname()
-    producer = Producer.from_settings(plan.settings)
+    producer = open_producer(plan.settings)
     try:
         while True:
             with suppress(RedisUnavailableError, OSError, HTTPException):

@@ -38,12 +38,14 @@ class Child:
         command: Program and arguments.
         environment: Its whole environment.
         kept_open: File descriptors that it inherits.
+        is_server: Whether the others need it: it is stopped after them.
     """
 
     name: str
     command: Sequence[str]
     environment: dict[str, str]
     kept_open: Sequence[int] = ()
+    is_server: bool = False
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
     last_line: str = field(default="", init=False)
 
@@ -75,16 +77,15 @@ class Supervisor:
     async def stop(self, seconds: float) -> None:
         """Tells all children to stop, and kills those that do not.
 
-        The first child, on which the others depend, is told last, when the others have ended.
+        The servers, on which the others depend, are told last, when the others have ended.
 
         Args:
             seconds: How long they may take.
         """
         self._stopping.set()
         deadline = time.monotonic() + seconds
-        first, *rest = self._children
-        await self._end(rest, deadline - 1)
-        await self._end([first], deadline)
+        await self._end([child for child in self._children if not child.is_server], deadline - 1)
+        await self._end([child for child in self._children if child.is_server], deadline)
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
     async def _end(self, children: Sequence[Child], deadline: float) -> None:

@@ -9,11 +9,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from inferq.local.children import make_proxies, make_server, make_workers
+from inferq.local.children import make_object_server, make_proxies, make_server, make_workers
 from inferq.local.embedded import lock_data_directory
 from inferq.local.greeting import print_greeting
 from inferq.local.model_source import open_model_source
-from inferq.local.readiness import check_outside_server, forget_models, wait_until_ready
+from inferq.local.object_server import use_object_store
+from inferq.local.readiness import (
+    check_outside_server,
+    forget_models,
+    wait_for_object_store,
+    wait_until_ready,
+)
 from inferq.local.screen import screen
 from inferq.local.service_plan import ServicePlan, check_port, make_plan
 from inferq.local.supervisor import Supervisor
@@ -24,7 +30,16 @@ _NOTICE_SECONDS = 15.0
 """How often a start that takes long says that it goes on."""
 
 
-def up(settings: Settings, *, host: str, port: int, workers: int, proxies: int, embedded: bool) -> None:
+def up(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    proxies: int,
+    embedded: bool,
+    has_object_store: bool = False,
+) -> None:
     """Runs the service until Ctrl-C or SIGTERM.
 
     Args:
@@ -35,6 +50,7 @@ def up(settings: Settings, *, host: str, port: int, workers: int, proxies: int, 
         workers: Number of worker processes.
         proxies: Number of proxy processes, on the same port.
         embedded: Whether to start a server of our own.
+        has_object_store: Whether to start an object store as well, for payloads.
 
     Raises:
         InferqError: It cannot start; the message says why.
@@ -53,7 +69,10 @@ def up(settings: Settings, *, host: str, port: int, workers: int, proxies: int, 
             workers=workers,
             proxies=proxies,
             data_directory=directory,
+            has_object_store=has_object_store,
         )
+        if plan.object_ports:
+            use_object_store(plan.object_url)
         asyncio.run(_run(plan, started))
 
 
@@ -95,11 +114,15 @@ async def _start(
     Raises:
         InferqError: A child did not start; the message says why.
     """
-    server = make_server(plan)
+    server, object_server = make_server(plan), make_object_server(plan)
+    if object_server:
+        supervisor.start(object_server)
     if server:
         supervisor.start(server)
         # all workers that will serve this server are yet to start
         await _wait_for(forget_models(plan.settings), supervisor, stop_requested)
+    if object_server:
+        await _wait_for(wait_for_object_store(), supervisor, stop_requested)
     workers = make_workers(plan)
     for child in (*make_proxies(plan), *workers):
         supervisor.start(child)

@@ -1,19 +1,24 @@
 """Arrays: from the values of inputs to what ONNX Runtime takes, and from its outputs to what orjson writes.
 
-An output that is no tensor becomes an array too. A sequence of maps becomes a table, `MapRows`, with a row
+What is no tensor becomes an array too. A sequence of maps in an output becomes a table, `MapRows`, with a row
 for each map. Any other sequence, a map, or an absent optional output becomes an array without axes that holds
-the value, so that it is never split by rows.
+the value, so that it is never split by rows; an optional input that is absent is left out.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from inferq.errors import InvalidInputError
+from inferq.models.narrow_arrays import round_numbers
 from inferq.models.raw_arrays import read_tensor
-from inferq.tensors.nested_arrays import name_non_finite
+from inferq.tensors.container_validator import MapTensors
+from inferq.tensors.narrow_types import FORMATS
+from inferq.tensors.nested_arrays import name_non_finite, quote
 from inferq.tensors.signature import Datatype, NonFinite, Tensor
 from inferq.tensors.values import RawTensor
 
@@ -33,6 +38,17 @@ _ONNX_DATATYPES = {
     "tensor(float)": Datatype.FP32,
     "tensor(double)": Datatype.FP64,
     "tensor(string)": Datatype.BYTES,
+    "tensor(bfloat16)": Datatype.BF16,
+    "tensor(float8e4m3fn)": Datatype.FLOAT8E4M3FN,
+    "tensor(float8e4m3fnuz)": Datatype.FLOAT8E4M3FNUZ,
+    "tensor(float8e5m2)": Datatype.FLOAT8E5M2,
+    "tensor(float8e5m2fnuz)": Datatype.FLOAT8E5M2FNUZ,
+    "tensor(float8e8m0)": Datatype.FLOAT8E8M0,
+    "tensor(float4e2m1)": Datatype.FLOAT4E2M1,
+    "tensor(int4)": Datatype.INT4,
+    "tensor(uint4)": Datatype.UINT4,
+    "tensor(int2)": Datatype.INT2,
+    "tensor(uint2)": Datatype.UINT2,
 }
 
 _NUMPY_DTYPES: dict[Datatype, np.dtype[Any]] = {
@@ -49,6 +65,12 @@ _NUMPY_DTYPES: dict[Datatype, np.dtype[Any]] = {
     Datatype.FP32: np.dtype(np.float32),
     Datatype.FP64: np.dtype(np.float64),
     Datatype.BYTES: np.dtype(np.object_),
+    # those that NumPy lacks, see `narrow_arrays`
+    **dict.fromkeys(FORMATS, np.dtype(np.float32)),
+    Datatype.INT4: np.dtype(np.int8),
+    Datatype.UINT4: np.dtype(np.uint8),
+    Datatype.INT2: np.dtype(np.int8),
+    Datatype.UINT2: np.dtype(np.uint8),
 }
 
 
@@ -70,32 +92,82 @@ class MapRows(np.ndarray[Any, Any]):
 
 
 def get_dtype(datatype: Datatype) -> np.dtype[Any]:
-    """Returns NumPy's type of a datatype."""
+    """Returns NumPy's type of a datatype, a wider one where it has none."""
     return _NUMPY_DTYPES[datatype]
 
 
 def find_datatype(onnx_type: str) -> Datatype | None:
-    """Returns the datatype of the values in a type of ONNX Runtime, or None where JSON cannot carry them."""
+    """Returns the datatype of the values in a type of ONNX Runtime; None for one that is not known."""
     innermost = _INNERMOST.search(onnx_type)
     return _ONNX_DATATYPES.get(innermost[0]) if innermost else None
 
 
 def make_array(value: object, tensor: Tensor) -> Array:
-    """Returns validated nested lists, or a raw tensor, as an array of the datatype and shape of an input."""
+    """Returns a validated value as an array of the datatype and shape of an input.
+
+    Args:
+        value: Nested lists, or a raw tensor; for an input that is no tensor what `ContainerValidator` gives.
+        tensor: The input.
+
+    Raises:
+        InvalidInputError: A map has a key twice.
+    """
+    if tensor.onnx_type is not None:
+        return _make_container(value, tensor)
     if isinstance(value, RawTensor):
         return read_tensor(value, _NUMPY_DTYPES[tensor.datatype])
-    array = np.array(value, dtype=_NUMPY_DTYPES[tensor.datatype])
+    if tensor.datatype in FORMATS:
+        array = round_numbers(np.array(value, dtype=np.float64), tensor.datatype)
+    else:
+        array = np.array(value, dtype=_NUMPY_DTYPES[tensor.datatype])
     if not array.size:  # an empty list does not tell the lengths of its inner axes
         array = array.reshape(*array.shape, *(max(size, 0) for size in tensor.shape[array.ndim :]))
     return array
 
 
+def _make_container(value: Any, tensor: Tensor) -> Array:  # noqa: ANN401 - see `make_array`
+    element = tensor.model_copy(update={"onnx_type": None, "is_unranked": True, "shape": []})
+    if isinstance(value, MapTensors):
+        keys = make_array(value.keys, element.model_copy(update={"datatype": tensor.map_keys}))
+        return hold(_make_map(keys.tolist(), make_array(value.values, element).tolist(), tensor))
+    if tensor.is_sequence:
+        whole = isinstance(value, RawTensor)
+        return hold([*make_array(value, element)] if whole else [make_array(one, element) for one in value])
+    return make_array(value, element.model_copy(update={"shape": tensor.shape}))
+
+
+def _make_map(keys: list[Any], values: list[Any], tensor: Tensor) -> dict[Any, Any]:
+    made = dict(zip(keys, values, strict=True))
+    if len(made) < len(keys):
+        [(key, _)] = Counter(keys).most_common(1)
+        raise InvalidInputError(f"The map {tensor.name!r} has the key {quote(str(key))} twice. Send it once.")
+    return made
+
+
+def hold(value: object) -> Array:
+    """Returns an array without axes that holds a value of any kind."""
+    holder = np.empty((), dtype=np.object_)
+    holder[()] = value
+    return holder
+
+
 def make_zeros(tensor: Tensor, shape: Sequence[int] | None = None) -> Array:
-    """Returns an input of zeros (false, empty strings), by default with each dynamic axis of length 1."""
+    """Returns an input of zeros (false, empty strings, ones where there is no zero).
+
+    Args:
+        tensor: The input.
+        shape: Length of each axis; by default each dynamic axis has length 1.
+    """
     if shape is None:
         shape = [1 if size < 0 else size for size in tensor.shape]
+    if tensor.map_keys is not None:
+        return hold({"" if tensor.map_keys is Datatype.BYTES else 0: 0.0})
+    if tensor.is_sequence:
+        return hold([make_zeros(tensor.model_copy(update={"onnx_type": None}), [1])])
     if tensor.datatype is Datatype.BYTES:
         return np.full(shape, "", dtype=np.object_)
+    if tensor.datatype is Datatype.FLOAT8E8M0:
+        return np.ones(shape, dtype=np.float32)
     return np.zeros(shape, dtype=_NUMPY_DTYPES[tensor.datatype])
 
 
@@ -122,9 +194,7 @@ def take_output(value: object, tensor: Tensor) -> Array:
             table.keys = keys
             return table
         value = [{key: dtype.type(number) for key, number in one.items()} for one in value]
-    holder = np.empty((), dtype=np.object_)
-    holder[()] = value
-    return holder
+    return hold(value)
 
 
 def make_jsonable(array: Array, non_finite: NonFinite = "null") -> object:

@@ -8,9 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from inferq.errors import InvalidModelError
-from inferq.models.audio_table import AudioTable
-from inferq.models.detection_table import DetectionTable
-from inferq.models.image_table import ImageTable
+from inferq.models.preprocessing.audio_table import AudioTable
+from inferq.models.preprocessing.image_table import ImageTable
+from inferq.models.providers.execution_table import ExecutionTable
+from inferq.models.results.detection_table import DetectionTable
+from inferq.models.sessions.custom_ops import CustomOpsTable
+from inferq.rollout import Rollout
 from inferq.tensors.signature import Activation, NonFinite
 
 
@@ -32,9 +35,14 @@ class ModelConfig(BaseModel):
         timeout_seconds: Longest run of a job without a timeout of its own.
         batch: Whether jobs may share a run. False: never. True: unless the probe at start shows that they
             change each other's results. None: unless the probe or the graph shows it.
+        split_rows: Most rows of a job that is not divided into chunks; 0: none ever is; None: as the setting
+            `INFERQ_SPLIT_ROWS` says.
         image: How pictures become an input.
         audio: How sound becomes an input.
         detections: Which boxes of a detector are shown.
+        custom_ops: Libraries with operators that ONNX Runtime does not have.
+        execution: On which execution providers it runs, and how.
+        rollout: Which of the model's versions take which jobs; not for a single version.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -49,47 +57,75 @@ class ModelConfig(BaseModel):
     non_finite: NonFinite = "null"
     timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     batch: bool | None = None
+    split_rows: int | None = Field(default=None, ge=0)
     activation: Activation | None = None
     image: ImageTable | None = None
     audio: AudioTable | None = None
     detections: DetectionTable | None = None
+    custom_ops: CustomOpsTable | None = None
+    execution: ExecutionTable | None = None
+    rollout: Rollout | None = None
 
 
-_TABLES: dict[str, type[BaseModel]] = {"image": ImageTable, "audio": AudioTable, "detections": DetectionTable}
+_TABLES: dict[str, type[BaseModel]] = {
+    "image": ImageTable,
+    "audio": AudioTable,
+    "detections": DetectionTable,
+    "custom_ops": CustomOpsTable,
+    "execution": ExecutionTable,
+    "rollout": Rollout,
+}
 _FORM = re.compile(r"\[|^(constrained-)?(int|float|str)$|^literal$")
 """How pydantic names one of several forms that a value may have."""
 
 
-def read_config(path: Path) -> ModelConfig:
+def read_config(path: Path, base: Path | None = None) -> ModelConfig:
     """Reads a `model.toml`; without the file, all keys have their defaults.
 
+    Args:
+        path: The file, that of a version where there is another for all of them.
+        base: The latter, whose keys hold where `path` does not have them. A table counts as one key.
+
     Raises:
-        InvalidModelError: It cannot be read, is not TOML, or has a key that is unknown or of the wrong type.
+        InvalidModelError: One cannot be read, is not TOML, or has a key that is unknown or of the wrong type.
     """
+    own, shared = _read_toml(path), _read_toml(base) if base else {}
+    if base and "rollout" in own:
+        raise InvalidModelError(
+            f"{path} has a table [rollout], which is about all versions. Move it to {base}."
+        )
     try:
-        return ModelConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return ModelConfig.model_validate(shared | own)
+    except ValidationError as error:
+        key, explained = _explain(error)
+        raise InvalidModelError(f"{path if key in own or not base else base}: {explained}") from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        return ModelConfig()
+        return {}
     except OSError as error:
         raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"{path} is not UTF-8. Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidModelError(f"{path} is not valid TOML: {error}. Correct it there.") from error
-    except ValidationError as error:
-        raise InvalidModelError(f"{path}: {_explain(error)}") from error
     except RecursionError as error:
         raise InvalidModelError(f"{path} nests arrays or tables too deep. Correct it there.") from error
     except ValueError as error:  # an integer of thousands of digits
         raise InvalidModelError(f"{path} cannot be read: {error}. Correct it there.") from error
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError) -> tuple[str, str]:
+    """Returns the key of the file that is wrong, and what to do."""
     # for a key that takes a list or a table, the deepest error belongs to the form that was meant
     deepest = max(error.errors(include_url=False), key=lambda one: len(one["loc"]))
+    top = str(deepest["loc"][0])
     key = ".".join(str(part) for part in deepest["loc"] if not _FORM.search(str(part)))
     if deepest["type"] == "extra_forbidden":
-        table = _TABLES.get(str(deepest["loc"][0]), ModelConfig)
-        where = "" if table is ModelConfig else f"[{deepest['loc'][0]}] in "
-        return f"{key!r} is no key of {where}a model.toml. Known keys: {', '.join(table.model_fields)}."
-    return f"{key!r} is not valid: {deepest['msg']}. Correct it there."
+        table = _TABLES.get(top, ModelConfig)
+        where = "" if table is ModelConfig else f"[{top}] in "
+        return top, f"{key!r} is no key of {where}a model.toml. Known keys: {', '.join(table.model_fields)}."
+    return top, f"{key!r} is not valid: {deepest['msg']}. Correct it there."

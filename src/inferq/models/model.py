@@ -3,23 +3,27 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import accumulate, pairwise
+from typing import Self
 
 import numpy as np
-import onnxruntime as ort
 import structlog
 
 from inferq.errors import InvalidInputError, InvalidModelError, ModelError
 from inferq.media.geometry import Frame
+from inferq.models import chunk_data
 from inferq.models.arrays import Array, make_array, make_varied_rows, make_zeros, take_output
-from inferq.models.classifier_encoder import ClassifierEncoder
 from inferq.models.decoded_job import DecodedJob, Inputs
-from inferq.models.encoders import Outputs, ResultEncoder, split_outputs
-from inferq.models.media_reader import MediaReader
-from inferq.models.onnx_runtime import RUNTIME_ERRORS, explain_runtime_error
-from inferq.models.run_handle import RunHandle
-from inferq.models.tensor_result import write_tensors
+from inferq.models.preprocessing.media_reader import MediaReader
+from inferq.models.results.chunk_result import write_chunk_result
+from inferq.models.results.classifier_encoder import ClassifierEncoder
+from inferq.models.results.encoders import Outputs, ResultEncoder, split_outputs
+from inferq.models.results.tensor_result import write_tensors
+from inferq.models.runtime_errors import RUNTIME_ERRORS, explain_runtime_error
+from inferq.models.sessions.device_session import DeviceSession
+from inferq.models.sessions.run_handle import RunHandle
+from inferq.models.sessions.session_choice import PlainSession
 from inferq.tensors.data_validator import DataValidator
-from inferq.tensors.forms import read_request, read_rows
+from inferq.tensors.forms import DataRequest, read_request, read_rows, resolve_request
 from inferq.tensors.nested_arrays import quote
 from inferq.tensors.signature import ModelDocument
 from inferq.tensors.values import Buffer, MediaFile
@@ -38,26 +42,29 @@ class Model:
 
     Args:
         document: Its signature, and what else it announces.
-        session: ONNX Runtime's session for its file.
+        session: The session for its file.
         encoder: Turns its outputs into JSON.
         max_rows: Most rows in one job; None for no limit.
         max_image_pixels: Most pixels of a picture; None for no limit.
         dependence: Why jobs must not share a run, as a clause, if its graph says so and model.toml does not
             set `batch`.
+        split_rows: Most rows of a job that is not divided into chunks; 0: none ever is.
     """
 
     def __init__(
         self,
         document: ModelDocument,
-        session: ort.InferenceSession,
+        session: PlainSession | DeviceSession,
         encoder: ResultEncoder,
         max_rows: int | None = None,
         dependence: str | None = None,
         max_image_pixels: int | None = None,
+        split_rows: int = 0,
     ) -> None:
         self.document = document
+        self.split_rows = split_rows
         self.dependence = dependence
-        self._session = session
+        self._session: PlainSession | DeviceSession | None = session
         self._encoder = encoder
         self._validator = DataValidator(document, max_rows)
         self._media = MediaReader(document, max_image_pixels)
@@ -68,6 +75,29 @@ class Model:
     def name(self) -> str:
         """The model's name, that of its folder."""
         return self.document.name
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it can run."""
+        return self._session is not None
+
+    def unload(self) -> None:
+        """Drops its session, which takes most of its memory; no run may be under way."""
+        self._session = None
+
+    def load_again(self, other: Self) -> None:
+        """Takes the session of the same model that was loaded anew."""
+        self._session = other._session
+
+    def find_failure(self) -> str | None:
+        """Returns why it fails on its sample, as a sentence; None if it does not, or refuses it."""
+        try:
+            self.run(self.make_sample().inputs)
+        except ModelError as error:
+            return error.message
+        except InvalidInputError:  # of which `warm_up` tells
+            return None
+        return None
 
     def warm_up(self, handle: RunHandle | None = None) -> None:
         """Runs the model once, so that the first job does not wait for what ONNX Runtime does lazily.
@@ -122,7 +152,11 @@ class Model:
         if self.document.example is not None:
             return self._make_job(self._validator.validate_inputs(self.document.example))
         shapes = self.document.sample_shape or {}
-        zeros = {tensor.name: make_zeros(tensor, shapes.get(tensor.name)) for tensor in self.document.inputs}
+        zeros = {
+            tensor.name: make_zeros(tensor, shapes.get(tensor.name))
+            for tensor in self.document.inputs
+            if not tensor.is_optional
+        }
         return self._count_rows(zeros | self._media.make_samples())
 
     def predict_together(self, jobs: Sequence[DecodedJob], handle: RunHandle | None = None) -> list[bytes]:
@@ -140,7 +174,48 @@ class Model:
         """
         return self.encode(self.run(stack([job.inputs for job in jobs]), handle), jobs)
 
+    def is_large(self, job: DecodedJob) -> bool:
+        """Whether a job has more rows than are run at once, and parts of these are jobs as well."""
+        has_plain_inputs = len(job.inputs) == len(self.document.inputs) and job.frame is None
+        return 0 < self.split_rows < job.rows and has_plain_inputs
+
+    def write_chunk(self, job: DecodedJob, first: int, last: int) -> bytes:
+        """Writes the data of a chunk: rows of a large job, from the first to before the last."""
+        return chunk_data.write_chunk(self.document, job, first, last)
+
+    def decode_chunk(self, data: Buffer) -> DecodedJob:
+        """Reads what `write_chunk` wrote; whether it `is_json` is told of the large job.
+
+        Raises:
+            InvalidInputError: It cannot be read, or does not fit the signature.
+        """
+        return self.decode(data)._replace(is_json=chunk_data.is_of_json(data))
+
+    def predict_chunk(self, job: DecodedJob, handle: RunHandle | None = None) -> bytes:
+        """Runs the model for a chunk.
+
+        Args:
+            job: The chunk, decoded.
+            handle: Lets another thread stop the run.
+
+        Returns:
+            What `joined_result` puts together with the results of the job's other chunks.
+
+        Raises:
+            ModelError: The model failed to run on it, or gave what its signature does not promise.
+        """
+        outputs = self.run(job.inputs, handle)
+        shown: bytes | None = None
+        if job.is_json or not self._encoder.gives_outputs:
+            [shown] = self._encoder.encode(outputs, [job.rows])
+        tensors = [self._outputs[name] for name in job.outputs or self._outputs]
+        return write_chunk_result(outputs, job.rows, tensors, shown, is_json=job.is_json)
+
     def decode(self, data: Buffer) -> DecodedJob:
+        """Reads the data of a job that names no remote files; see `read` and `prepare`."""
+        return self.prepare(self.read(data))
+
+    def read(self, data: Buffer) -> DataRequest:
         """Reads the data of a job, and validates it fully.
 
         The proxy has validated what came through it, but any program that reaches Redis can push a job.
@@ -151,7 +226,26 @@ class Model:
         Raises:
             InvalidInputError: It cannot be read, or does not fit the signature.
         """
-        request = read_request(data, self._validator)
+        return read_request(data, self._validator)
+
+    def resolve(self, request: DataRequest, files: Mapping[str, Buffer]) -> DecodedJob:
+        """Makes the inputs of a request that names remote files.
+
+        Args:
+            request: What `read` has returned.
+            files: Each of the files by its URL.
+
+        Raises:
+            InvalidInputError: A file cannot be read, or does not fit the signature.
+        """
+        return self.prepare(resolve_request(request, files, self._validator))
+
+    def prepare(self, request: DataRequest) -> DecodedJob:
+        """Makes the inputs of a request whose values are all there.
+
+        Raises:
+            InvalidInputError: A file cannot be read, or an output that is asked for does not exist.
+        """
         job = self._make_job(request.inputs)
         if request.is_json:
             return job
@@ -219,6 +313,8 @@ class Model:
         Raises:
             ModelError: ONNX Runtime could not run the model on them.
         """
+        if self._session is None:
+            raise ModelError(f"The model {self.name!r} is not in memory.")
         try:
             values = self._session.run([*self._outputs], inputs, handle and handle.options)
         except RUNTIME_ERRORS as error:

@@ -1,7 +1,7 @@
 """A line of the log for each job that ends, and for each attempt that does not end its job."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
@@ -11,6 +11,7 @@ import structlog
 from inferq.errors import ErrorKind, InvalidInputError, ModelError
 from inferq.jobs import ClaimedJob, Job, Outcome, Status
 from inferq.observability.logs import is_level_logged, writes_json
+from inferq.provenance import Provenance
 from inferq.settings import Settings
 
 _ENDED = ("completed", "late", "failed")
@@ -32,14 +33,12 @@ class JobLog:
 
     Args:
         settings: Form and levels of the log.
-        versions: Version of each model that this worker serves, by name; none of a process that runs no jobs.
     """
 
-    def __init__(self, settings: Settings, versions: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings) -> None:
         level = settings.job_log_level
         self._level = level if level != "off" and is_level_logged(level, settings) else ""
         self._writes_json = writes_json(settings)
-        self._versions = versions
 
     def jobs_claimed(self, jobs: Sequence[ClaimedJob]) -> None:
         """Does nothing."""
@@ -80,7 +79,7 @@ class JobLog:
         job, error = outcome.job, outcome.error
         details = {
             "job_id": job.id,
-            **self._describe_run(outcome, verdict),
+            **_describe_run(outcome, verdict),
             "waited_seconds": _measure_wait(outcome, now),
             "request_id": job.request_id or None,
         }
@@ -90,27 +89,18 @@ class JobLog:
                 details["error"] = error.message
         getattr(log, level)(_name_event(verdict), **details)
 
-    def _describe_run(self, outcome: Outcome, verdict: str) -> dict[str, Any]:
-        return {
-            "model": outcome.job.model,
-            "version": self._versions.get(outcome.job.model),
-            "attempt": outcome.job.attempt,
-            "ran_seconds": round(outcome.run_seconds, 6),
-            "batch_jobs": outcome.batch_jobs,
-            "outcome": verdict,
-        }
-
     def _format(self, ended: Sequence[tuple[Outcome, str]], now: datetime) -> list[str]:
         """Returns the lines that `_log` would write of attempts without an error."""
         lines = []
         latest: tuple[object, ...] = ()
         for outcome, verdict in ended:
             job = outcome.job
-            shared = (job.model, job.attempt, outcome.run_seconds, outcome.batch_jobs, verdict)
+            made_by = outcome.made_by or job.claimed_for
+            shared = (job.model, made_by, job.attempt, outcome.run_seconds, outcome.batch_jobs, verdict)
             if shared != latest:  # so much is the same in the lines of all jobs of a run
                 latest = shared
                 about = {"event": _name_event(verdict), "level": self._level, "timestamp": _format_time(now)}
-                middle = f', {json.dumps(self._describe_run(outcome, verdict))[1:-1]}, "waited_seconds": '
+                middle = f', {json.dumps(_describe_run(outcome, verdict))[1:-1]}, "waited_seconds": '
                 tail = f", {json.dumps(about)[1:]}"
                 seconds = outcome.run_seconds
             waited = (
@@ -121,6 +111,18 @@ class JobLog:
             request_id = quote(job.request_id) if job.request_id else "null"
             lines.append(f'{{"job_id": {quote(job.id)}{middle}{waited}, "request_id": {request_id}{tail}')
         return lines
+
+
+def _describe_run(outcome: Outcome, verdict: str) -> dict[str, Any]:
+    made_by = outcome.made_by or outcome.job.claimed_for
+    return {
+        "model": outcome.job.model,
+        "version": Provenance.parse(made_by).version or None,
+        "attempt": outcome.job.attempt,
+        "ran_seconds": round(outcome.run_seconds, 6),
+        "batch_jobs": outcome.batch_jobs,
+        "outcome": verdict,
+    }
 
 
 def _choose_level(kind: ErrorKind | None) -> str:

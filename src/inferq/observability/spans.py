@@ -102,6 +102,8 @@ class SpanMaker:
             _note_error(span, type(error).__name__)
             raise
         finally:
+            if count == 1:
+                span.set_attribute("messaging.message.id", first.id)  # it may tell the shard by now
             span.end()
 
     def note_run(self, jobs: Sequence[ReceivedJob], kind: ErrorKind | None, seconds: float) -> None:

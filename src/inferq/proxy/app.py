@@ -19,15 +19,15 @@ from inferq.observability.traces import Traces
 from inferq.proxy.http import problems
 from inferq.proxy.http.access_log import AccessLog, AccessLogging
 from inferq.proxy.http.auth import Authenticator
-from inferq.proxy.http.body_budget import BodyBudget
+from inferq.proxy.http.bodies.body_budget import BodyBudget
 from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.http.http_rules import HttpRules
-from inferq.proxy.http.inference_schemas import ProtocolProblem
 from inferq.proxy.http.openapi import add_problem
 from inferq.proxy.http.request_ids import RequestIdentification
 from inferq.proxy.http.request_observation import RequestObservation
 from inferq.proxy.http.responses import JSON
-from inferq.proxy.http.service_schemas import Problem
+from inferq.proxy.http.schemas.inference_schemas import ProtocolProblem
+from inferq.proxy.http.schemas.service_schemas import Problem
 from inferq.proxy.routes import fast_routes, router
 from inferq.proxy.routes.api_pages import add_api_pages
 from inferq.proxy.routes.ui import add_live_page
@@ -35,13 +35,13 @@ from inferq.proxy.services.activity_feed import ActivityFeed
 from inferq.proxy.services.dependencies import Services
 from inferq.proxy.services.health import HealthChecker
 from inferq.proxy.services.metrics import MetricsReader
-from inferq.proxy.services.model_catalog import ModelCatalog
+from inferq.proxy.services.models.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
-from inferq.proxy.services.request_checks import RequestRules
+from inferq.proxy.services.requests.request_rules import RequestRules
+from inferq.proxy.services.upload_service import UploadService
 from inferq.proxy.transport import ConnectionLimits, FastPath, before_stopping
-from inferq.queue import EventSubscriber, Producer
+from inferq.queue import AnyProducer, open_producer
 from inferq.settings import Settings, load_settings
-from inferq.webhooks.url_policy import UrlPolicy
 
 _TAGS = [
     {"name": "jobs", "description": "Hand in data, come back for the result."},
@@ -148,27 +148,22 @@ def _find_open_paths(settings: Settings) -> list[str]:
 
 def _make_services(settings: Settings, requests: RequestMetrics, *, shares_port: bool) -> Services:
     """Makes what the endpoints share."""
-    producer = Producer.from_settings(settings, JobLog(settings, {}).note_ended)
+    producer = open_producer(settings, JobLog(settings).note_ended)
     return Services(
         settings=settings,
         producer=producer,
-        subscriber=EventSubscriber(producer.redis, producer.jobs, settings),
+        subscriber=producer.open_subscriber(),
         activity=ActivityFeed(producer),
         health_checker=HealthChecker(producer, settings),
         catalog=ModelCatalog(producer, settings),
-        request_rules=RequestRules(
-            settings.default_model,
-            settings.max_rows,
-            settings.max_run_timeout_seconds,
-            UrlPolicy.from_settings(settings),
-            settings.job_ttl_seconds,
-        ),
+        request_rules=RequestRules.from_settings(settings),
         process_pool=ProcessPool(),
         body_budget=BodyBudget(max(settings.max_inflight_bytes, settings.max_body_bytes)),
         metrics=MetricsReader(
             producer, requests, settings, {"process_pid": str(os.getpid())} if shares_port else {}
         ),
         traces=Traces("inferq-proxy"),
+        uploads=UploadService(settings),
     )
 
 
@@ -186,10 +181,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await services.activity.aclose()
     await services.producer.close()
     services.process_pool.close()
+    services.uploads.close()
     await asyncio.to_thread(services.traces.stop)
 
 
-async def _check_server(producer: Producer) -> None:
+async def _check_server(producer: AnyProducer) -> None:
     """Checks the Redis server now, so that the first request need not wait for it."""
     # where Redis is unavailable or unfit, requests are answered with 503
     await producer.read_max_queued_bytes()

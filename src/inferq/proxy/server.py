@@ -19,7 +19,7 @@ from inferq.proxy.transport import (
     listen,
     refuse_new_connections,
 )
-from inferq.queue import check_server, connect
+from inferq.queue import check_server, check_shard_number, connect, split_settings
 from inferq.settings import Settings
 
 _SHUTDOWN_SECONDS = 8
@@ -52,7 +52,7 @@ def main(host: str, port: int, settings: Settings, *, shares_port: bool = False)
     """
     allow_many_connections()
     listener = listen(host, port, shares_port=shares_port)
-    _check_server(settings)
+    _check_servers(settings)
     app = create_app(settings, shares_port=shares_port)
     protocols = choose_protocols()
     config = uvicorn.Config(
@@ -89,14 +89,18 @@ def _collect_garbage_rarely() -> None:
     gc.set_threshold(*_COLLECTIONS)
 
 
-def _check_server(settings: Settings) -> None:
-    client = connect(settings)
-    try:
-        check_server(client, settings.durability)
-    except RedisUnavailableError:
-        pass  # requests are answered with 503 until it is there
-    finally:
-        client.close()
+def _check_servers(settings: Settings) -> None:
+    shards = split_settings(settings)
+    for number, shard in enumerate(shards):
+        client = connect(shard)
+        try:
+            check_server(client, shard.durability)
+            if len(shards) > 1:
+                check_shard_number(client, shard, number)
+        except RedisUnavailableError:
+            pass  # requests are answered with 503 until it is there
+        finally:
+            client.close()
 
 
 class _PatientServer(uvicorn.Server):

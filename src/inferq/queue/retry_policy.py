@@ -7,7 +7,15 @@ from typing import Self
 from inferq.errors import ErrorKind
 from inferq.settings import Settings
 
-RETRIED_KINDS = frozenset({ErrorKind.MODEL_ERROR, ErrorKind.TIMED_OUT, ErrorKind.CRASHED})
+RETRIED_KINDS = frozenset(
+    {
+        ErrorKind.MODEL_ERROR,
+        ErrorKind.TIMED_OUT,
+        ErrorKind.CRASHED,
+        ErrorKind.INPUT_UNAVAILABLE,
+        ErrorKind.OUTPUT_UNAVAILABLE,
+    }
+)
 """A job that failed in one of these ways may succeed when it runs again."""
 
 

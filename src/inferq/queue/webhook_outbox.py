@@ -34,6 +34,7 @@ class OutboxEntry:
         ended_ms: When the job ended, ms since 1970; a job that is run again ends at another time.
         attempts: How many deliveries have failed before.
         due_ms: The lease's end, which proves that the entry is still ours.
+        shard: Number of the shard that the job is in.
     """
 
     id: bytes
@@ -41,6 +42,7 @@ class OutboxEntry:
     ended_ms: int
     attempts: int
     due_ms: int
+    shard: int = 0
 
     @property
     def job_id(self) -> str:
@@ -97,17 +99,25 @@ class WebhookOutbox:
 
     Args:
         settings: Where the server is, and the key prefix.
+
+    Attributes:
+        redis: The server.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._keys = Keys(settings.key_prefix)
-        self._redis = connect(settings)
-        self._scripts = ScriptRunner(self._redis, settings.key_prefix)
+        self.redis = connect(settings)
+        self._scripts = ScriptRunner(self.redis, settings.key_prefix)
         self._blobs = BlobAccess(settings)
 
     def close(self) -> None:
         """Closes the connections."""
-        self._redis.close()
+        self.redis.close()
+
+    def ping(self) -> None:
+        """Does nothing but ask whether the server answers."""
+        with redis_errors():
+            self.redis.ping()
 
     def lease(self, limit: int, lease_seconds: float) -> OutboxLease:
         """Leases entries that are due.
@@ -138,7 +148,7 @@ class WebhookOutbox:
             answers = self._scripts.run(call)
             for entry, answer in zip(entries, answers, strict=True):
                 if isinstance(answer[1], int) and answer[1] <= LONGEST_RESULT_BYTES:
-                    answer[1] = self._redis.get(self._result_key(entry))
+                    answer[1] = self.redis.get(self._result_key(entry))
         return [
             self._fetch_blob(decode_job(entry.job_id, answer))
             for entry, answer in zip(entries, answers, strict=True)

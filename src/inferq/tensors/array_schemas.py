@@ -37,13 +37,19 @@ def make_value_schema(datatype: Datatype) -> CoreSchema:
 
 
 def make_float_schema(datatype: Datatype) -> CoreSchema:
-    """Returns a schema for a float that may also be NaN or infinite: as null, as a word, or as a float."""
+    """Returns a schema for a float that may also be NaN or infinite: as null, as a word, or as a float.
+
+    Args:
+        datatype: One that has NaN, and perhaps infinities.
+    """
     return core_schema.union_schema(
         [
             make_value_schema(datatype),
             core_schema.none_schema(),
-            core_schema.literal_schema([*NON_FINITE_WORDS]),
-            core_schema.no_info_plain_validator_function(_require_non_finite),
+            core_schema.literal_schema([*datatype.non_finite_words]),
+            core_schema.no_info_plain_validator_function(
+                _require_non_finite if "Infinity" in datatype.non_finite_words else _require_nan
+            ),
         ],
         mode="left_to_right",
         custom_error_type="float",  # one error, located at the value
@@ -53,5 +59,11 @@ def make_float_schema(datatype: Datatype) -> CoreSchema:
 
 def _require_non_finite(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
+        return value
+    raise ValueError
+
+
+def _require_nan(value: object) -> object:
+    if isinstance(value, float) and math.isnan(value):
         return value
     raise ValueError

@@ -19,18 +19,20 @@ their fixed length, or 0.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, cast
 
 from inferq.errors import InvalidInputError
+from inferq.tensors.container_validator import ContainerValidator, gather_parts
 from inferq.tensors.input_validator import InputValidator
-from inferq.tensors.input_values import is_base64_object, unwrap
+from inferq.tensors.input_values import find_carrier, unwrap
 from inferq.tensors.media_inputs import check_media_input, find_media_input
 from inferq.tensors.nested_arrays import describe, quote
 from inferq.tensors.number_text import LEAST_BYTES
+from inferq.tensors.remote_files import list_remote_files
 from inferq.tensors.signature import Datatype, ModelDocument
-from inferq.tensors.values import MediaFile, RawTensor, count_rows
+from inferq.tensors.values import MediaFile, RawTensor, RemoteFile, count_rows
 
 _NAMED_BY_NUMPY = re.compile(r"arr_\d+")
 """What `numpy.savez` calls arrays that are given without a name."""
@@ -48,13 +50,21 @@ class DataValidator:
         self._document = document
         self._max_rows = max_rows
         names = document.feature_names if len(document.inputs) == 1 else None
-        self._required = [tensor.name for tensor in document.inputs]
+        self._required = [tensor.name for tensor in document.inputs if not tensor.is_optional]
+        self._order = [tensor.name for tensor in (*document.inputs, *document.optional_inputs)]
         self._datatypes = {
             tensor.name: tensor.datatype for tensor in (*document.inputs, *document.optional_inputs)
         }
+        self._containers = {
+            tensor.name: ContainerValidator(tensor, document)
+            for tensor in document.inputs
+            if tensor.onnx_type is not None
+        }
         self._media_inputs = {spec.input for spec in (document.image, document.audio) if spec is not None}
         self._inputs = {
-            tensor.name: InputValidator(tensor, document, names) for tensor in document.inputs
+            tensor.name: InputValidator(tensor, document, names)
+            for tensor in document.inputs
+            if tensor.onnx_type is None
         } | {tensor.name: InputValidator(tensor, document, None) for tensor in document.optional_inputs}
 
     def validate(self, data: object) -> int:
@@ -78,13 +88,15 @@ class DataValidator:
         """Checks `data` as `validate` does, and returns the value of each input by name.
 
         Returns:
-            Nested lists, raw tensors, or files of pictures or sound.
+            Nested lists, raw tensors, files of pictures or sound, or remote files; for an input that is no
+            tensor what `ContainerValidator.read` gives, and nothing for one that is absent.
 
         Raises:
             InvalidInputError: It does not fit.
         """
         named = self._name_inputs(data)
         is_named = isinstance(data, dict) and not self._is_one_value(data)
+        containers = self._read_containers(named, is_named=is_named) if self._containers else {}
         for name, wrapped in named.items():
             value = wrapped
             where = f"data[{quote(name)}]" if is_named else "data"
@@ -92,13 +104,25 @@ class DataValidator:
                 takes_text = self._datatypes[name] is Datatype.BYTES and name not in self._media_inputs
                 value = unwrap(value, where, self._datatypes[name], takes_text=takes_text)
                 named[name] = value
+                if isinstance(value, RemoteFile):
+                    self._inputs[name].check_remote_file(value, where, self._max_rows)
+                    continue
             if isinstance(value, MediaFile):
                 check_media_input(self._document, name, value.media_type)
                 continue
             self._inputs[name].validate(value, where, self._max_rows)
         if self._document.batched and len(self._required) > 1:
             self._check_same_rows(named)
-        return named
+        return {**named, **containers} if containers else named
+
+    def _read_containers(self, named: dict[str, Any], *, is_named: bool) -> dict[str, Any]:
+        """Takes the values of inputs that are no tensors out of `named`, and returns those that are there."""
+        values = {
+            name: self._containers[name].read(named.pop(name), f"data[{quote(name)}]" if is_named else "data")
+            for name in [*named]
+            if name in self._containers
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     def read_numbers(self, text: bytes) -> dict[str, RawTensor] | None:
         """Reads and checks data that is long JSON, in a third of the time.
@@ -110,11 +134,15 @@ class DataValidator:
             The value of the only input that is required, by its name; None where the text is anything but
             numbers that fit: then parse it, and call `validate_inputs`.
         """
-        if len(text) < LEAST_BYTES or len(self._required) != 1:
+        if len(text) < LEAST_BYTES or len(self._required) != 1 or self._containers:
             return None
         [name] = self._required
         value = self._inputs[name].read_numbers(text, self._max_rows)
         return None if value is None else {name: value}
+
+    def list_remote_files(self, inputs: Mapping[str, Any]) -> list[RemoteFile]:
+        """Returns the remote files among what `validate_inputs` has returned."""
+        return list_remote_files(inputs.values(), are_in_lists=bool(self._containers))
 
     @property
     def joins_rows(self) -> bool:
@@ -153,7 +181,9 @@ class DataValidator:
                 return {self._required[0]: data}
             if not self._required and data == []:
                 return {}
-            if not self._inputs:
+            if not self._required and len(self._containers) == 1:
+                return {next(iter(self._containers)): data}
+            if not self._order:
                 raise InvalidInputError(
                     f"model {self._document.name!r} takes no inputs, got {describe(data)}. Send [] or {{}}."
                 )
@@ -166,10 +196,12 @@ class DataValidator:
                 f"data must be an object with {self._describe_inputs()}, got {describe(data)}. "
                 f"Name each input.{remedy}"
             )
+        if self._containers:
+            data = gather_parts(data, self._document.inputs)
         for name in data:
-            if name not in self._inputs:
+            if name not in self._datatypes:
                 remedy = (
-                    f" Name the arrays: numpy.savez(file, {next(iter(self._inputs), 'x')}=…)."
+                    f" Name the arrays: numpy.savez(file, {next(iter(self._order), 'x')}=…)."
                     if _NAMED_BY_NUMPY.fullmatch(str(name))
                     else ""
                 )
@@ -180,14 +212,19 @@ class DataValidator:
         for name in self._required:
             if name not in data:
                 raise InvalidInputError(f"data lacks the input {name!r}. Expected {self._describe_inputs()}.")
-        return {name: data[name] for name in self._inputs if name in data}
+        return {name: data[name] for name in self._order if name in data}
 
     def _is_one_value(self, data: dict[str, Any]) -> bool:
         """Whether an object is the value of an input, not a mapping of names to values."""
-        return "b64" in data and is_base64_object(data) and "b64" not in self._inputs
+        carrier = find_carrier(data)
+        return carrier is not None and carrier not in self._order
 
     def _check_same_rows(self, named: dict[str, Any]) -> None:
-        rows = {name: count_rows(named[name]) for name in self._required}
+        rows = {
+            name: count_rows(named[name])
+            for name in self._required
+            if not isinstance(named[name], RemoteFile)  # known once it is fetched
+        }
         if len(set(rows.values())) > 1:
             counts = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
             raise InvalidInputError(f"Every input needs the same number of rows, but {counts}.")

@@ -28,7 +28,8 @@ HEAD_START = _START.size
 _MAGIC = b"\x93INFERQ"
 _VERSION, _REFERENCE_VERSION = 1, 2
 _ALIGNMENT = 64
-_BEGIN_BYTES = 64
+REFERENCE_BEGIN_BYTES = 64
+"""So many of a payload's first bytes its reference has."""
 _REFERENCE_START = _MAGIC + bytes([_REFERENCE_VERSION])
 MOST_REFERENCE_BYTES = 1024
 """No reference is longer."""
@@ -73,9 +74,19 @@ def write_prefix(head: bytes) -> bytes:
     return _write_prefix(head, _VERSION)
 
 
+def frame_head(head_bytes: int, version: int = _VERSION) -> tuple[bytes, bytes]:
+    """Returns what `write_prefix` writes before and behind a head.
+
+    Args:
+        head_bytes: How long the head is.
+        version: Of the envelope's form.
+    """
+    offset = -(-(HEAD_START + head_bytes) // _ALIGNMENT) * _ALIGNMENT
+    return _START.pack(_MAGIC, version, head_bytes, offset), b" " * (offset - HEAD_START - head_bytes)
+
+
 def _write_prefix(head: bytes, version: int) -> bytes:
-    offset = -(-(_START.size + len(head)) // _ALIGNMENT) * _ALIGNMENT
-    return (_START.pack(_MAGIC, version, len(head), offset) + head).ljust(offset, b" ")
+    return head.join(frame_head(len(head), version))
 
 
 def write_begin(head_bytes: int) -> bytes:
@@ -156,16 +167,17 @@ def read_envelope(payload: Buffer) -> Envelope:
     return _read(payload, _VERSION)
 
 
-def write_reference(key: str, payload: Buffer, store: str) -> bytes:
+def write_reference(key: str, payload: Buffer, store: str, size: int | None = None) -> bytes:
     """Writes the reference to a payload.
 
     Args:
         key: Its key in the store.
-        payload: The payload.
+        payload: The payload; its first 64 bytes are enough where its length is said.
         store: Id of the store.
+        size: Its length, bytes; if left out, that of `payload`.
     """
-    head = to_json({"key": key, "bytes": len(payload), "store": store})
-    return _write_prefix(head, _REFERENCE_VERSION) + bytes(payload[:_BEGIN_BYTES])
+    head = to_json({"key": key, "bytes": len(payload) if size is None else size, "store": store})
+    return _write_prefix(head, _REFERENCE_VERSION) + bytes(payload[:REFERENCE_BEGIN_BYTES])
 
 
 def is_reference(payload: Buffer) -> bool:

@@ -7,13 +7,16 @@ from inferq.errors import InvalidInputError
 from inferq.tensors.envelope import Envelope, read_envelope
 from inferq.tensors.file_types import NPY
 from inferq.tensors.file_values import read_file
+from inferq.tensors.input_values import read_carrier
 from inferq.tensors.nested_arrays import describe, quote
 from inferq.tensors.raw_tensors import read_datatype, read_shape
 from inferq.tensors.signature import Datatype
-from inferq.tensors.values import Buffer, ListedTensor, MediaFile, RawTensor
+from inferq.tensors.values import Buffer, ListedTensor, MediaFile, RawTensor, RemoteFile
+
+type _Value = RawTensor | ListedTensor | MediaFile | RemoteFile
 
 
-def read_data(payload: Buffer) -> dict[str, RawTensor | ListedTensor | MediaFile]:
+def read_data(payload: Buffer) -> dict[str, _Value]:
     """Reads the data of a job: the value of each input by name, without a copy.
 
     Raises:
@@ -22,13 +25,13 @@ def read_data(payload: Buffer) -> dict[str, RawTensor | ListedTensor | MediaFile
     return read_values(read_envelope(payload))
 
 
-def read_values(envelope: Envelope) -> dict[str, RawTensor | ListedTensor | MediaFile]:
+def read_values(envelope: Envelope) -> dict[str, _Value]:
     """Reads the same of an envelope whose head is parsed already.
 
     Raises:
         InvalidInputError: Its head is no request of the protocol.
     """
-    values: dict[str, RawTensor | ListedTensor | MediaFile] = {}
+    values: dict[str, _Value] = {}
     rest = envelope.data
     for number, entry in enumerate(read_list(envelope.head, "inputs")):
         name = read_name(entry, f"inputs[{number}]")
@@ -73,6 +76,17 @@ def describe_file(name: str, media_type: str, size: int) -> dict[str, Any]:
         size: How many bytes it has.
     """
     return {"name": name, "parameters": {"binary_data_size": size, "content_type": media_type}}
+
+
+def describe_remote_file(name: str, remote: RemoteFile) -> dict[str, Any]:
+    """Returns the entry of an input that is fetched.
+
+    Args:
+        name: Its name.
+        remote: Where it is.
+    """
+    entry: dict[str, Any] = {"name": name, "parameters": {"url": remote.url}}
+    return entry if remote.datatype is None else entry | {"datatype": remote.datatype, "shape": remote.shape}
 
 
 def read_outputs(head: dict[str, Any]) -> list[str]:
@@ -125,12 +139,12 @@ def read_name(entry: dict[str, Any], where: str) -> str:
     return name
 
 
-def _read_value(
-    entry: dict[str, Any], where: str, data: memoryview, size: int | None
-) -> RawTensor | ListedTensor | MediaFile:
+def _read_value(entry: dict[str, Any], where: str, data: memoryview, size: int | None) -> _Value:
+    if "url" in (entry.get("parameters") or {}):
+        return _read_remote_file(entry, where, size)
     if (size is None) == ("data" not in entry):
         raise InvalidInputError(
-            f"{where} must have either data, or parameters.binary_data_size, and not both."
+            f"{where} must have one of data, parameters.binary_data_size and parameters.url."
         )
     if size is not None and len(data) < size:
         raise InvalidInputError(f"{where} has {size:,} bytes, but only {len(data):,} follow. Send all of it.")
@@ -145,3 +159,22 @@ def _read_value(
     if size is None:
         return ListedTensor(datatype, shape, entry["data"])
     return RawTensor(datatype, shape, data)
+
+
+def _read_remote_file(
+    entry: dict[str, Any], where: str, size: int | None
+) -> RawTensor | MediaFile | RemoteFile:
+    """Reads the entry of an input that is fetched: a raw tensor, unless nothing says of what type or shape.
+
+    The protocol wants both of them of every input, so that a file has a content_type beside them.
+    """
+    url = entry["parameters"]["url"]
+    if size is not None or "data" in entry or not isinstance(url, str):
+        raise InvalidInputError(
+            f"{where} must have one of data, parameters.binary_data_size and parameters.url, a string."
+        )
+    is_file = "content_type" in entry["parameters"]
+    described: dict[str, Any] = (
+        {} if is_file else {name: entry[name] for name in ("datatype", "shape") if name in entry}
+    )
+    return read_carrier({"url": url, **described}, "url", where)

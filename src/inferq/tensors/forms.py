@@ -3,7 +3,7 @@
 A new form is a file type in `file_types`, and a codec: a module with `read_data`, and its entry here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from inferq.tensors import envelope_codec, file_types, json_codec, npy_codec, npz_codec
@@ -12,7 +12,8 @@ from inferq.tensors.envelope import is_envelope, read_envelope
 from inferq.tensors.file_types import FileType, detect_file_type
 from inferq.tensors.file_values import read_file
 from inferq.tensors.number_text import LEAST_BYTES
-from inferq.tensors.values import Buffer
+from inferq.tensors.remote_files import replace_remote_files
+from inferq.tensors.values import Buffer, RemoteFile
 
 
 def _read_media(payload: Buffer) -> Any:  # noqa: ANN401 - see `Form`
@@ -55,8 +56,14 @@ _FORMS = {
 }
 
 
+REMOTE_FILES = "text/uri-list"
+"""By this form, which no data has, a worker says that it fetches the files that data names by URLs."""
+
 MEDIA_TYPES = (JSON.media_type, *(file_type.media_type for file_type in _FORMS))
 """What HTTP calls the forms that can be read."""
+
+READ_FORMS = (*MEDIA_TYPES, REMOTE_FILES)
+"""What workers say that they read, and the models that they announce, for when none lives."""
 
 
 def detect_form(first_bytes: Buffer) -> Form:
@@ -78,11 +85,13 @@ class DataRequest(NamedTuple):
         inputs: As `read_inputs` returns them.
         outputs: Names of the outputs that it asks for, each once; none where it asks for all.
         is_json: Whether it is JSON.
+        remote_files: What is to be fetched before it can be used; see `resolve_request`.
     """
 
     inputs: dict[str, Any]
     outputs: tuple[str, ...] = ()
     is_json: bool = True
+    remote_files: Sequence[RemoteFile] = ()
 
 
 def read_inputs(payload: Buffer, validator: DataValidator) -> dict[str, Any]:
@@ -94,7 +103,7 @@ def read_inputs(payload: Buffer, validator: DataValidator) -> dict[str, Any]:
 
     Returns:
         The value of each input by name: nested lists, or a single value for a shape without axes; a raw
-        tensor; or a file of a picture or sound.
+        tensor; a file of a picture or sound; or a remote file.
 
     Raises:
         InvalidInputError: It cannot be read, or does not fit the signature.
@@ -115,11 +124,29 @@ def read_request(payload: Buffer, validator: DataValidator) -> DataRequest:
         InvalidInputError: It cannot be read, or does not fit the signature.
     """
     if not is_envelope(payload):
-        return DataRequest(read_inputs(payload, validator), is_json=detect_form(payload) is JSON)
+        inputs = read_inputs(payload, validator)
+        return DataRequest(inputs, (), detect_form(payload) is JSON, validator.list_remote_files(inputs))
     envelope = read_envelope(payload)
     inputs = validator.validate_inputs(envelope_codec.read_values(envelope))
     outputs = tuple(dict.fromkeys(envelope_codec.read_outputs(envelope.head)))
-    return DataRequest(inputs, outputs, is_json=False)
+    return DataRequest(inputs, outputs, False, validator.list_remote_files(inputs))
+
+
+def resolve_request(
+    request: DataRequest, files: Mapping[str, Buffer], validator: DataValidator
+) -> DataRequest:
+    """Returns a request with what was fetched in the place of its remote files.
+
+    Args:
+        request: What `read_request` has returned.
+        files: Each of the files by its URL.
+        validator: Checks them against the model's signature.
+
+    Raises:
+        InvalidInputError: A file cannot be read, or does not fit the signature.
+    """
+    inputs = validator.validate_inputs(replace_remote_files(request.inputs, files))
+    return request._replace(inputs=inputs, remote_files=())
 
 
 def read_rows(payloads: Sequence[Buffer], validator: DataValidator) -> tuple[list[Any], list[int]] | None:

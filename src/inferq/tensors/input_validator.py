@@ -14,7 +14,7 @@ from inferq.tensors.nested_arrays import describe, measure
 from inferq.tensors.number_text import read_numbers
 from inferq.tensors.raw_tensors import MOST_AXES, check_tensor, name_numpy_type
 from inferq.tensors.signature import Datatype, ModelDocument, Tensor, shape_fits
-from inferq.tensors.values import RawTensor
+from inferq.tensors.values import RawTensor, RemoteFile
 
 _LONGEST_EXAMPLE = 200
 """Characters of an example that an error shows."""
@@ -41,7 +41,7 @@ class InputValidator:
         self._finite = make_array_validator(make_value_schema(tensor.datatype), self._shape)
         self._validator = (
             make_array_validator(make_float_schema(tensor.datatype), self._shape)
-            if tensor.datatype.is_float
+            if tensor.datatype.non_finite_words
             else self._finite
         )
         # pydantic accepts arrays of any length along a dynamic axis; they must be compared with each other
@@ -82,12 +82,34 @@ class InputValidator:
         if self._tensor.datatype is Datatype.BYTES:
             check_text(measure(value, where)[1], where)
 
+    def check_remote_file(self, value: RemoteFile, where: str, max_rows: int | None) -> None:
+        """Checks what is known of a file before it is fetched; `validate` checks what it was found to be.
+
+        Raises:
+            InvalidInputError: It is said to be a raw tensor which does not fit.
+        """
+        if value.datatype is None or value.shape is None:
+            return
+        tensor = RawTensor(value.datatype, value.shape, b"")
+        if self._tensor.is_unranked or self._shape[:1] == [-1]:
+            check_rows(tensor, where, max_rows)
+        self._check_signature(tensor, where)
+
     def _validate_tensor(self, value: RawTensor, where: str) -> None:
+        self._check_signature(value, where)
+        check_tensor(value, where)
+
+    def _check_signature(self, value: RawTensor, where: str) -> None:
         datatype = self._tensor.datatype
         if value.datatype is not datatype:
+            remedy = (
+                f'send x.astype("{name_numpy_type(datatype)}"), as NumPy has it.'
+                if datatype.is_in_numpy
+                else "NumPy lacks it, so send JSON numbers, or its own bytes as a raw tensor."
+            )
             raise InvalidInputError(
                 f"{where} is {value.datatype}, but model {self._document.name!r} expects {datatype}. Nothing "
-                f'is converted silently: send x.astype("{name_numpy_type(datatype)}"), as NumPy has it.'
+                f"is converted silently: {remedy}"
             )
         if not (self._tensor.is_unranked or shape_fits(value.shape, self._shape)):
             remedy = (
@@ -99,7 +121,6 @@ class InputValidator:
                 f"{where} has the shape {list(value.shape)}, but model {self._document.name!r} expects "
                 f"{self._shape}{self._list_features(len(self._shape) - 1)}, -1 for any length.{remedy}"
             )
-        check_tensor(value, where)
 
     def read_numbers(self, text: bytes, max_rows: int | None) -> RawTensor | None:
         """Reads a value from JSON that holds numbers which fit, and nothing else; see `number_text`."""
@@ -231,6 +252,10 @@ def _describe_value(datatype: Datatype, got: object) -> str:
     low, high = datatype.limits
     if datatype.is_float:
         if type(got) not in (int, float):
-            return f'a number, null or "NaN" ({datatype})'
+            return (
+                f'a number, null or "NaN" ({datatype})'
+                if datatype.non_finite_words
+                else f"a number ({datatype})"
+            )
         return f"a number between {low:g} and {high:g} ({datatype})"
     return f"a whole number between {low} and {high} ({datatype})"

@@ -1,6 +1,6 @@
 """What a model takes pictures or sound for, and what is done with a file before the model sees it.
 
-Resolved when a model is loaded, and shown in its document: see `inferq.models.image_resolution`.
+Resolved when a model is loaded, and shown in its document: `inferq.models.preprocessing.media_resolution`.
 """
 
 from typing import Literal

@@ -170,7 +170,8 @@ def _read_type(descr: str, where: str) -> tuple[Datatype, str]:
     if order not in ("<", ">", "|") or code not in _DATATYPES:
         raise InvalidInputError(
             f"{where} is a NumPy array of the type {descr[:40]!r}, which no input has. Send numbers (8 to 64 "
-            'bits), booleans or text, such as x.astype("float32").'
+            'bits), booleans or text, such as x.astype("float32"); types that NumPy lacks, such as '
+            "bfloat16, as JSON numbers or a raw tensor."
         )
     return _DATATYPES[code], descr if order == ">" and code[1] != "1" else ""
 

@@ -94,7 +94,7 @@ def check_tensor(tensor: RawTensor, where: str) -> None:
 
 
 def read_strings(tensor: RawTensor, where: str) -> list[str]:
-    """Returns the values of a BYTES tensor whose values stand behind their lengths.
+    """Returns the values of a BYTES tensor whose values stand behind their lengths, as text.
 
     Args:
         tensor: The tensor; one without a `dtype`.
@@ -103,7 +103,24 @@ def read_strings(tensor: RawTensor, where: str) -> list[str]:
     Raises:
         InvalidInputError: They are more or fewer than its shape has, or not UTF-8.
     """
-    view, position, texts = memoryview(tensor.data), 0, []
+    texts: list[str] = []
+    try:
+        texts.extend(str(value, "utf-8") for value in split_strings(tensor, where))
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{where} has a value that is not UTF-8, the {len(texts) + 1:,}. in row-major order, which no "
+            "text can say. Ask for its bytes."
+        ) from error
+    return texts
+
+
+def split_strings(tensor: RawTensor, where: str) -> list[memoryview]:
+    """Returns the same values as they are.
+
+    Raises:
+        InvalidInputError: They are more or fewer than its shape has.
+    """
+    view, position, values = memoryview(tensor.data), 0, []
     count = prod(tensor.shape)
     if len(view) < count * _LENGTH.size:
         raise _make_length_error(tensor, where)
@@ -111,24 +128,20 @@ def read_strings(tensor: RawTensor, where: str) -> list[str]:
         for _ in range(count):
             [length] = _LENGTH.unpack_from(view, position)
             position += _LENGTH.size
-            texts.append(str(view[position : position + length], "utf-8"))
+            values.append(view[position : position + length])
             position += length
-    except (struct.error, UnicodeDecodeError) as error:
-        if isinstance(error, UnicodeDecodeError) and position + length <= len(view):
-            raise _make_text_error(len(texts), where) from error
+    except struct.error as error:
         raise _make_length_error(tensor, where) from error
     if position != len(view):
         raise _make_length_error(tensor, where)
-    return texts
+    return values
 
 
 def _check_strings(tensor: RawTensor, where: str) -> None:
     if not tensor.dtype:
-        read_strings(tensor, where)
+        split_strings(tensor, where)
     elif tensor.dtype[1] == "U":
         _check_wide_text(tensor.data, "utf-32-be" if tensor.dtype[0] == ">" else "utf-32-le", where)
-    else:
-        _check_fixed_text(bytes(tensor.data), tensor.item_bytes or 1, where)
 
 
 def _check_wide_text(data: Buffer, encoding: str, where: str) -> None:
@@ -138,25 +151,8 @@ def _check_wide_text(data: Buffer, encoding: str, where: str) -> None:
         raise InvalidInputError(f"{where} holds what is no text: {error.reason}. Send Unicode.") from error
 
 
-def _check_fixed_text(data: bytes, item_bytes: int, where: str) -> None:
-    if data.isascii():
-        return
-    for start in range(0, len(data), item_bytes):
-        try:
-            data[start : start + item_bytes].decode()
-        except UnicodeDecodeError as error:
-            raise _make_text_error(start // item_bytes, where) from error
-
-
 def _make_length_error(tensor: RawTensor, where: str) -> InvalidInputError:
     return InvalidInputError(
         f"{where} does not hold {prod(tensor.shape):,} values (BYTES, shape {list(tensor.shape)}): expected "
         "each behind its length, four bytes (little-endian), and nothing else."
-    )
-
-
-def _make_text_error(index: int, where: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{where} has a value that is not UTF-8 text, the {index + 1:,}. in row-major order. "
-        "Models take text alone: send other bytes as UINT8, or encode them."
     )

@@ -8,12 +8,12 @@ from pydantic_core import to_json
 
 from inferq.errors import InvalidInputError
 from inferq.tensors.envelope import HEAD_START, read_head, read_lengths
-from inferq.tensors.envelope_codec import read_list, read_name, read_size
-from inferq.tensors.nested_arrays import nest
+from inferq.tensors.envelope_codec import describe_tensor, read_list, read_name, read_size
+from inferq.tensors.nested_arrays import describe, nest
 from inferq.tensors.raw_tensors import read_datatype, read_shape
 from inferq.tensors.signature import Datatype
 from inferq.tensors.tensor_values import list_all_values
-from inferq.tensors.values import ITEM_BYTES, Buffer, RawTensor
+from inferq.tensors.values import Buffer, RawTensor, count_bytes
 
 MOST_SHOWN_BYTES = 16 * 1024
 """Tensors of more are not shown with their job: as JSON they would be three times as long."""
@@ -34,6 +34,8 @@ class OutputEntry:
         start: Where its bytes begin in the envelope.
         size: How many there are; None where its values stand in the head, as of what is no tensor.
         values: These values, as JSON has them.
+        sequence: Name of the output whose entry it is; empty for an output by itself.
+        keys: Type of the keys where the values are of maps.
     """
 
     name: str
@@ -42,6 +44,13 @@ class OutputEntry:
     start: int = 0
     size: int | None = None
     values: Any = None
+    sequence: str = ""
+    keys: Datatype = Datatype.BYTES
+
+    @property
+    def output(self) -> str:
+        """Name of the output that it is, or belongs to."""
+        return self.sequence or self.name
 
     @property
     def shown_bytes(self) -> int:
@@ -91,14 +100,31 @@ def read_result_head(first_bytes: Buffer) -> ResultHead:
         size = read_size(entry, name)
         if prod(max(length, 1) for length in shape) > MOST_VALUES and 0 in shape:
             raise InvalidInputError(f"The output {name!r} has no values, but a shape of too many arrays.")
-        if size is not None and datatype in ITEM_BYTES and size != prod(shape) * ITEM_BYTES[datatype]:
+        if size is not None and size != (count_bytes(datatype, prod(shape)) or size):
             raise InvalidInputError(
                 f"The output {name!r} has {size:,} bytes, which are not those of its shape."
             )
-        outputs.append(OutputEntry(name, datatype, shape, start, size, entry.get("data")))
+        sequence, keys = _read_parameters(entry, name)
+        outputs.append(OutputEntry(name, datatype, shape, start, size, entry.get("data"), sequence, keys))
         start += size or 0
     shown = to_json(head["result"], inf_nan_mode="null") if "result" in head else b""
     return ResultHead(tuple(outputs), shown, start)
+
+
+def describe_output(output: OutputEntry) -> dict[str, Any]:
+    """Returns the entry of an output whose bytes follow the head, as the head has it."""
+    entry = describe_tensor(output.name, output.datatype, output.shape, output.size)
+    if output.sequence:
+        entry["parameters"]["sequence"] = output.sequence
+    return entry
+
+
+def _read_parameters(entry: dict[str, Any], name: str) -> tuple[str, Datatype]:
+    parameters = entry.get("parameters") or {}
+    sequence = parameters.get("sequence", "")
+    if not isinstance(sequence, str):
+        raise InvalidInputError(f"The output {name!r} names no sequence, but {describe(sequence)}.")
+    return sequence, read_datatype(parameters.get("keys", Datatype.BYTES), name)
 
 
 def check_length(head: ResultHead, length: int) -> None:
@@ -131,7 +157,16 @@ def write_result_view(envelope: bytes, href: str) -> bytes:
     empty_arrays = sum(_count_empty_arrays(output.shape) for output in head.outputs)
     if head.shown or shown_bytes > MOST_SHOWN_BYTES or 2 * empty_arrays > _MOST_VIEW_BYTES:
         return write_summary(head, href)
-    outputs = {output.name: _list_output(output, memoryview(envelope)) for output in head.outputs}
+    outputs: dict[str, Any] = {}
+    for output in head.outputs:
+        try:
+            values = _list_output(output, memoryview(envelope))
+        except InvalidInputError:  # strings that are no text
+            return write_summary(head, href)
+        if output.sequence:
+            outputs.setdefault(output.sequence, []).append(values)
+        else:
+            outputs[output.name] = values
     view = to_json({"outputs": outputs}, inf_nan_mode="null")
     return view if len(view) <= _MOST_VIEW_BYTES else write_summary(head, href)
 
@@ -140,14 +175,13 @@ def write_summary(head: ResultHead, href: str) -> bytes:
     """Returns the JSON that stands for a result: its own, or datatype, shape and length of each output."""
     if head.shown:
         return head.shown
-    outputs = {
-        output.name: {
-            "datatype": output.datatype,
-            "shape": output.shape,
-            "bytes": output.shown_bytes,
-        }
-        for output in head.outputs
-    }
+    outputs: dict[str, Any] = {}
+    for output in head.outputs:
+        about = {"datatype": output.datatype, "shape": output.shape, "bytes": output.shown_bytes}
+        if output.sequence:
+            outputs.setdefault(output.sequence, []).append(about)
+        else:
+            outputs[output.name] = about
     return to_json({"outputs": outputs, "href": href})
 
 

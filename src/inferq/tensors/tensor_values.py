@@ -3,11 +3,13 @@
 import struct
 from collections.abc import Sequence
 from itertools import chain
+from math import prod
 from typing import Any
 
+from inferq.tensors.narrow_types import read_numbers, write_numbers
 from inferq.tensors.raw_tensors import read_strings
 from inferq.tensors.signature import Datatype
-from inferq.tensors.values import ITEM_BYTES, Buffer, RawTensor
+from inferq.tensors.values import ITEM_BYTES, PACKED, Buffer, RawTensor
 
 _CODES = {
     Datatype.UINT8: "B",
@@ -27,16 +29,21 @@ _DIGITS = {Datatype.FP16: (3, 4, 5), Datatype.FP32: (6, 7, 8, 9)}
 """With so many significant digits some values are told from all others; with the last number, all are."""
 
 
-def list_values(datatype: Datatype, data: Buffer) -> list[Any]:
+def list_values(datatype: Datatype, data: Buffer, count: int | None = None) -> list[Any]:
     """Returns the values of a tensor, or of a part of it, in their order.
 
     Floats of less than 64 bits become those that print as their own shortest decimal: 0.1, not
-    0.10000000149011612. A million of FP32 takes about a second.
+    0.10000000149011612; those that NumPy lacks print as FP32. A million of FP32 takes about a second.
 
     Args:
         datatype: Any but BYTES.
         data: The values as a raw tensor has them.
+        count: How many values there are, where several share a byte; None: as many as fit.
     """
+    if not datatype.is_in_numpy:
+        most = len(data) * PACKED.get(datatype, 1) // ITEM_BYTES.get(datatype, 1)
+        numbers = read_numbers(datatype, data, most if count is None else min(count, most))
+        return _shorten(numbers, Datatype.FP32) if datatype.is_float else numbers
     if datatype is Datatype.BOOL:
         return [value != 0 for value in bytes(data)]
     values = list(struct.unpack(f"<{len(data) // ITEM_BYTES[datatype]}{_CODES[datatype]}", data))
@@ -51,7 +58,7 @@ def list_all_values(tensor: RawTensor) -> list[Any]:
     """
     if tensor.datatype is Datatype.BYTES:
         return read_strings(tensor, "The tensor")
-    return list_values(tensor.datatype, tensor.data)
+    return list_values(tensor.datatype, tensor.data, prod(tensor.shape))
 
 
 def pack_values(datatype: Datatype, values: Sequence[Any]) -> bytes:
@@ -63,8 +70,11 @@ def pack_values(datatype: Datatype, values: Sequence[Any]) -> bytes:
         TypeError: One is no string.
     """
     if datatype is Datatype.BYTES:
-        texts = [str.encode(value) for value in values]
+        # bytes that are no UTF-8 stand in text so, in the worker
+        texts = [str.encode(value, errors="surrogateescape") for value in values]
         return b"".join(chain.from_iterable((_LENGTH.pack(len(text)), text) for text in texts))
+    if not datatype.is_in_numpy:
+        return write_numbers(datatype, values)
     code = "?" if datatype is Datatype.BOOL else _CODES[datatype]
     if datatype is Datatype.BOOL and not all(type(value) is bool for value in values):
         raise TypeError("no boolean")

@@ -1,5 +1,6 @@
 """Checks of `data` for a model that no worker has announced yet: its signature is not known."""
 
+from collections.abc import Iterable
 from functools import cache
 from types import NoneType
 from typing import Any
@@ -9,25 +10,28 @@ from pydantic_core import SchemaValidator, core_schema
 from inferq.errors import InvalidInputError
 from inferq.tensors.array_schemas import NON_FINITE_WORDS, make_array_validator
 from inferq.tensors.input_validator import check_rows, check_text
-from inferq.tensors.input_values import is_base64_object, unwrap
+from inferq.tensors.input_values import find_carrier, unwrap
 from inferq.tensors.nested_arrays import describe, measure, quote
 from inferq.tensors.raw_tensors import check_tensor
-from inferq.tensors.values import MediaFile, RawTensor
+from inferq.tensors.values import MediaFile, RawTensor, RemoteFile
 
 
-def check_unknown_model_data(data: object, max_rows: int | None = None) -> None:
+def check_unknown_model_data(data: object, max_rows: int | None = None) -> list[RemoteFile]:
     """Refuses data that no model could take.
 
     Args:
         data: Parsed data, as `DataValidator.validate` takes it.
         max_rows: Most rows in one job; None for no limit.
 
+    Returns:
+        The remote files that it names.
+
     Raises:
-        InvalidInputError: It is neither an array nor an object of named inputs, is ragged, mixes kinds of
-            values, or holds an object.
+        InvalidInputError: It is neither an array nor an object of named inputs, is ragged though no sequence
+            of arrays, mixes kinds of values, or holds an object that is no map.
     """
     if _are_plain_rows(data, max_rows):
-        return
+        return []
     if not isinstance(data, list | dict | RawTensor | MediaFile):
         raise InvalidInputError(
             f"data must be an array, or an object of named inputs, got {describe(data)}. "
@@ -35,18 +39,47 @@ def check_unknown_model_data(data: object, max_rows: int | None = None) -> None:
         )
     named = (
         {f"data[{quote(str(name))}]": value for name, value in data.items()}
-        if isinstance(data, dict) and not is_base64_object(data)
+        if isinstance(data, dict) and find_carrier(data) is None
         else {"data": data}
     )
+    remote_files: list[RemoteFile] = []
     for where, wrapped in named.items():
-        value = unwrap(wrapped, where)
+        if wrapped is None:  # an optional input that is absent
+            continue
+        is_map = isinstance(wrapped, dict) and bool(wrapped) and find_carrier(wrapped) is None
+        value = unwrap([*wrapped.values()] if isinstance(wrapped, dict) and is_map else wrapped, where)
         check_rows(value, where, max_rows)
         if isinstance(value, RawTensor):
             check_tensor(value, where)
-        if isinstance(value, RawTensor | MediaFile):
+        if isinstance(value, RemoteFile):
+            remote_files.append(value)
+        if isinstance(value, RawTensor | MediaFile | RemoteFile):
             continue
-        _, values = measure(value, where)
-        _check_values(values, where)
+        for inner, values in _list_values(value, where, remote_files):
+            _check_values(values, inner)
+    return remote_files
+
+
+def _list_values(
+    value: object, where: str, remote_files: list[RemoteFile]
+) -> Iterable[tuple[str, list[Any]]]:
+    """Returns the values of an array, or of each of the arrays of which it is a sequence, with its path.
+
+    Remote files among these are added to the list.
+    """
+    try:
+        return [(where, measure(value, where)[1])]
+    except InvalidInputError:
+        if not isinstance(value, list):
+            raise
+    paths = [f"{where}[{index}]" for index in range(len(value))]
+    parts = [unwrap(one, path) for one, path in zip(value, paths, strict=True)]
+    remote_files += [part for part in parts if isinstance(part, RemoteFile)]
+    return (
+        (path, measure(part, path)[1])
+        for path, part in zip(paths, parts, strict=True)
+        if not isinstance(part, RemoteFile)
+    )
 
 
 @cache

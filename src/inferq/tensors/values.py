@@ -1,4 +1,4 @@
-"""Values of inputs and outputs that are not nested lists: raw tensors, and files of pictures or sound."""
+"""Values of inputs and outputs that are not nested lists: raw tensors, files, and what stands for a file."""
 
 from math import prod
 from typing import Any, NamedTuple
@@ -20,8 +20,30 @@ ITEM_BYTES = {
     Datatype.FP16: 2,
     Datatype.FP32: 4,
     Datatype.FP64: 8,
+    Datatype.BF16: 2,
+    Datatype.FLOAT8E4M3FN: 1,
+    Datatype.FLOAT8E4M3FNUZ: 1,
+    Datatype.FLOAT8E5M2: 1,
+    Datatype.FLOAT8E5M2FNUZ: 1,
+    Datatype.FLOAT8E8M0: 1,
 }
 """How many bytes one value has in a raw tensor; BYTES, whose values differ in length, is not among them."""
+PACKED = {
+    Datatype.FLOAT4E2M1: 2,
+    Datatype.INT4: 2,
+    Datatype.UINT4: 2,
+    Datatype.INT2: 4,
+    Datatype.UINT2: 4,
+}
+"""How many values share a byte, the first in its lowest bits; what the last byte has left is 0."""
+
+
+def count_bytes(datatype: Datatype, count: int) -> int | None:
+    """Returns how many bytes so many values have in a raw tensor; None for BYTES."""
+    if datatype in PACKED:
+        return -(-count // PACKED[datatype])
+    item = ITEM_BYTES.get(datatype)
+    return None if item is None else count * item
 
 
 class RawTensor(NamedTuple):
@@ -44,7 +66,7 @@ class RawTensor(NamedTuple):
 
     @property
     def item_bytes(self) -> int | None:
-        """How many bytes each value has; None where they differ."""
+        """How many bytes each value has; None where they differ, or share bytes."""
         if self.dtype:
             return int(self.dtype[2:]) * (4 if self.dtype[1] == "U" else 1)
         return ITEM_BYTES.get(self.datatype)
@@ -52,7 +74,9 @@ class RawTensor(NamedTuple):
     @property
     def expected_bytes(self) -> int | None:
         """How long `data` has to be for the shape; None where only the values tell."""
-        return None if self.item_bytes is None else prod(self.shape) * self.item_bytes
+        if self.dtype:
+            return prod(self.shape) * (self.item_bytes or 1)
+        return count_bytes(self.datatype, prod(self.shape))
 
     def __str__(self) -> str:
         return f"a tensor ({self.datatype}, shape {list(self.shape)})"
@@ -90,8 +114,29 @@ class MediaFile(NamedTuple):
         return f"a file ({self.media_type})"
 
 
+class RemoteFile(NamedTuple):
+    """A file that lies elsewhere, and is fetched before the value is used.
+
+    Attributes:
+        url: Where it is.
+        where: The path of the value, for errors.
+        datatype: Type of its values, if it is a raw tensor; None: its first bytes tell what it is.
+        shape: Length of each axis, likewise.
+    """
+
+    url: str
+    where: str
+    datatype: Datatype | None = None
+    shape: tuple[int, ...] | None = None
+
+    def __str__(self) -> str:
+        return "a file that is fetched"
+
+
 def count_rows(value: Any) -> int:  # noqa: ANN401 - the value of an input
     """Returns how many rows the value of an input has: its first axis, or 1 for a file."""
     if isinstance(value, MediaFile):
         return 1
+    if isinstance(value, RemoteFile):
+        return value.shape[0] if value.shape else 1
     return int(value.shape[0]) if isinstance(value, RawTensor) else len(value)

@@ -1,5 +1,4 @@
-"""Webhooks: which URLs may be called, how messages are signed, and the calls.
+"""Webhooks: how messages are signed, and the calls, which go out by `egress`.
 
-All that knows outgoing HTTP is here. The proxy uses `url_policy` alone. Workers also use `sender`, and import
-its libraries with the first delivery.
+Workers import its libraries with the first delivery.
 """

@@ -1,7 +1,6 @@
 """Sends webhooks, several at a time, on a thread of its own. Imported with the first delivery."""
 
 import asyncio
-import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,15 +8,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import certifi
 import httpcore
 import structlog
 
+from inferq.egress.network import AddressRefusedError, CheckedBackend, Resolver, make_pool, resolve
+from inferq.egress.url_policy import UrlPolicy
 from inferq.errors import InvalidInputError
 from inferq.jobs import Job
-from inferq.webhooks.network import AddressRefusedError, CheckedBackend, Resolver, resolve
 from inferq.webhooks.signing import Signer, build_message
-from inferq.webhooks.url_policy import UrlPolicy
 
 MOST_CONNECTIONS = 16
 MOST_BODY_BYTES = 16 * 1024
@@ -149,21 +147,10 @@ class WebhookSender:
         ]
         address = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         if self._pool is None:
-            self._pool = self._make_pool()
+            self._pool = make_pool(self._backend, MOST_CONNECTIONS)
         async with self._pool.stream("POST", address, headers=headers, content=body) as response:
             await _drop_body(response)
             return _judge(response.status)
-
-    def _make_pool(self) -> httpcore.AsyncConnectionPool:
-        trusted = ssl.create_default_context()  # the system's authorities, or those of SSL_CERT_FILE
-        trusted.load_verify_locations(certifi.where())
-        return httpcore.AsyncConnectionPool(
-            ssl_context=trusted,
-            max_connections=MOST_CONNECTIONS,
-            max_keepalive_connections=MOST_CONNECTIONS,
-            keepalive_expiry=5.0,
-            network_backend=self._backend,
-        )
 
 
 async def _drop_body(response: httpcore.Response) -> None:

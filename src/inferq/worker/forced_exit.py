@@ -12,10 +12,10 @@ from inferq.errors import RedisUnavailableError
 from inferq.jobs import Outcome
 from inferq.observability.log_context import log_jobs
 from inferq.observability.observer import JobObserver
-from inferq.queue import Consumer
-from inferq.worker.executor import make_timeout_error
+from inferq.queue import AnyConsumer
 from inferq.worker.processor import Processor
-from inferq.worker.watchdog import WatchedRun
+from inferq.worker.runs.run_errors import make_timeout_error
+from inferq.worker.runs.watchdog import WatchedRun
 
 _LAST_CALLS_SECONDS = 2.0
 """How long requeuing jobs may take after the grace period."""
@@ -36,7 +36,7 @@ class ForcedExit:
 
     def __init__(
         self,
-        consumer: Consumer,
+        consumer: AnyConsumer,
         processor: Processor,
         worker_id: str,
         shutdown_seconds: float,
@@ -77,7 +77,9 @@ class ForcedExit:
         others = [job for job in self._processor.held if job not in run.jobs]
         if len(run.jobs) == 1 and not run.is_cancelled:
             seconds = time.monotonic() - run.started_at
-            failed = Outcome(run.jobs[0], None, make_timeout_error(run), seconds, 1, is_first_of_run=True)
+            failed = Outcome(
+                run.jobs[0], None, make_timeout_error(run.timeout_seconds), seconds, 1, is_first_of_run=True
+            )
             try_last_call(lambda: self._finish(failed), "fail the job")
         try_last_call(lambda: self._consumer.requeue(others), "requeue jobs")
         try_last_call(self._consumer.retire, "retire")

@@ -1,9 +1,10 @@
 """One worker process, from settings to exit code."""
 
+import gc
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from inferq.egress.url_policy import UrlPolicy
 from inferq.errors import InferqError
 from inferq.jobs import WorkerInfo
 from inferq.observability.job_log import JobLog
@@ -21,21 +23,28 @@ from inferq.observability.observer import NO_OBSERVER, JobObserver, JobObservers
 from inferq.observability.run_metrics import RunMetrics
 from inferq.observability.traces import Traces
 from inferq.processes import end_with_parent
-from inferq.queue import Consumer, Outage, make_worker_id
+from inferq.queue import Outage, make_worker_id, open_consumer
 from inferq.settings import Settings, load_settings
-from inferq.tensors.forms import MEDIA_TYPES
-from inferq.webhooks.url_policy import UrlPolicy
-from inferq.worker.blob_sweeper import BlobSweeper
-from inferq.worker.executor import Executor
+from inferq.tensors.forms import READ_FORMS
+from inferq.worker.background.blob_sweeper import BlobSweeper
+from inferq.worker.background.heartbeat import Heartbeat
+from inferq.worker.background.lease_renewer import LeaseRenewer
+from inferq.worker.background.recoverer import Recoverer
+from inferq.worker.background.webhook_delivery import WebhookDelivery
 from inferq.worker.forced_exit import ForcedExit, try_last_call
-from inferq.worker.heartbeat import Heartbeat
-from inferq.worker.lease_renewer import LeaseRenewer
-from inferq.worker.model_loader import ModelLoader
+from inferq.worker.loading.model_loader import ModelLoader
+from inferq.worker.loading.model_pool import ModelPool
+from inferq.worker.loading.repository_watcher import RepositoryWatcher
 from inferq.worker.processor import Processor
-from inferq.worker.recoverer import Recoverer
+from inferq.worker.runs.executor import Executor
+from inferq.worker.runs.input_fetching import InputFetching
+from inferq.worker.runs.output_writer import OutputWriter
+from inferq.worker.runs.watchdog import Watchdog, WatchedRun
+from inferq.worker.serving.served_models import ServedModels, ServedTable
+from inferq.worker.shadows.shadow_comparer import ShadowComparer
+from inferq.worker.shadows.shadow_sampler import ShadowSampler
+from inferq.worker.shadows.shadows import Shadows
 from inferq.worker.signals import StopSignals
-from inferq.worker.watchdog import Watchdog, WatchedRun
-from inferq.worker.webhook_delivery import WebhookDelivery
 
 log = structlog.get_logger()
 
@@ -69,47 +78,62 @@ class Worker:
             observer = JobObservers([observer, runs])
         watchdog = Watchdog(settings.run_stop_grace_seconds, self._replace_hung_process)
         self._traces = traces = Traces("inferq-worker")
-        executor = Executor({}, watchdog, settings, observer, traces)
-        models, left_out = loader.load_into(executor)
-        versions = {name: model.document.version for name, model in models.items()}
-        self._info = _describe(versions, left_out)
-        self._documents = {name: model.document.to_json() for name, model in models.items()}
+        repository = loader.load()
+        self._served = served = ServedModels(ServedTable())
+        most = settings.max_loaded_models
+        pool = ModelPool(most, loader.load_again, self._load_anew) if most else None
+        fetching = InputFetching(settings)
+        executor = Executor(served, watchdog, settings, observer, traces, pool, fetching)
+        self._info = _describe()
         self._outage = outage = Outage()
-        job_log = JobLog(settings, versions)
+        job_log = JobLog(settings)
         observers = JobObservers([observer, job_log])
-        self._consumer = consumer = Consumer(
+        self._consumer = consumer = open_consumer(
             settings,
             self._info.id,
-            list(models),
-            versions,
             note_ended=job_log.note_ended,
-            note_settled=observers.jobs_ended,
+            note_settled=lambda outcomes, verdicts: ends.jobs_ended(outcomes, verdicts),
+            outage=outage,
         )
-        self._processor = processor = Processor(consumer, executor, outage, observers)
+        sampler = ShadowSampler(consumer, served, outage)
+        comparer = ShadowComparer(consumer)
+        ends = JobObservers([observers, sampler])
+        self._processor = processor = Processor(
+            consumer, executor, outage, ends, Shadows(sampler, comparer), OutputWriter(settings)
+        )
         self._forced_exit = ForcedExit(
             consumer, processor, self._info.id, settings.shutdown_seconds, observers
         )
-        policy = UrlPolicy.from_settings(settings)
+        policy = UrlPolicy.for_webhooks(settings)
         webhooks = WebhookDelivery(settings, policy, outage) if policy else None
+        self._watcher = watcher = RepositoryWatcher(settings, loader, repository, served, consumer, outage)
         heartbeat = Heartbeat(
             consumer,
             processor,
             self._info,
-            self._documents,
+            served,
             settings.heartbeat_seconds,
             outage,
             lambda: webhooks.open_circuits if webhooks else 0,
+            watcher.note_generation,
         )
+        watcher.report_soon = heartbeat.run_soon
         self._parts: list[Part] = [
             watchdog,
+            fetching,
             heartbeat,
             LeaseRenewer(consumer, processor, executor, watchdog, settings, outage),
             Recoverer(consumer, outage),
+            watcher,
+            sampler,
+            comparer,
         ]
         if settings.blob_store:
             self._parts.append(BlobSweeper(consumer, outage))
         if webhooks:
             self._parts.append(webhooks)
+        if settings.pod_name:
+            self._parts.append(_make_deletion_cost(settings.pod_name, processor, outage))
         if settings.worker_metrics_port:
             self._parts.append(_make_metrics_server(settings, runs, processor))
 
@@ -121,13 +145,15 @@ class Worker:
         """
         stopping = self._processor.stopping
         self._outage.retry_until_available(self._consumer.check_server, stopping)
-        self._outage.retry_until_available(lambda: self._consumer.announce(self._documents), stopping)
+        self._outage.retry_until_available(self._watcher.begin, stopping)
         if stopping.is_set():
             return
         self._traces.start()
         for part in self._parts:
             part.start()
-        log.info("worker_ready", worker_id=self._info.id, models=sorted(self._documents))
+        gc.collect()
+        gc.freeze()  # a collection, as a load of models causes, would else stop all threads for 20 ms
+        log.info("worker_ready", worker_id=self._info.id, models=sorted(self._served.table.documents))
         self._processor.run()
         for part in reversed(self._parts):
             part.stop()
@@ -139,13 +165,17 @@ class Worker:
         """Lets the run under way finish within the grace period, then ends the process. Does not return."""
         self._forced_exit.stop_within_grace_period()
 
+    def _load_anew(self, name: str) -> None:
+        self._watcher.load_anew(name)
+
     def _replace_hung_process(self, run: WatchedRun) -> None:
         self._forced_exit.replace_hung_process(run)
 
 
 def _make_metrics_server(settings: Settings, runs: RunMetrics, processor: Processor) -> Part:
     """Makes the part that answers scrapes."""
-    from inferq.worker.metrics_server import MetricsServer  # 100 ms that no other worker should spend
+    # 100 ms that no other worker should spend
+    from inferq.worker.background.metrics_server import MetricsServer
 
     def read() -> Iterator[Reading]:
         yield from runs.read()
@@ -154,24 +184,23 @@ def _make_metrics_server(settings: Settings, runs: RunMetrics, processor: Proces
     return MetricsServer(settings.worker_metrics_host, settings.worker_metrics_port, read)
 
 
-def _describe(versions: Mapping[str, str], left_out: Mapping[str, str]) -> WorkerInfo:
-    """Returns what the heartbeat says of this process.
+def _make_deletion_cost(pod: str, processor: Processor, outage: Outage) -> Part:
+    from inferq.worker.background.deletion_cost import DeletionCost  # TLS, which no other worker needs
 
-    Args:
-        versions: Name to version of the models that it serves.
-        left_out: Name to reason of those that it cannot.
-    """
+    return DeletionCost(pod, processor, outage)
+
+
+def _describe() -> WorkerInfo:
+    """Returns what the heartbeat says of this process, whatever it serves."""
     host, pid = socket.gethostname(), os.getpid()
     return WorkerInfo(
         id=make_worker_id(host),
         host=host,
         pid=pid,
-        models=tuple(versions),
+        models=(),
         started_at=datetime.now(UTC),
-        left_out=left_out,
-        model_versions=versions,
         inferq_version=version("inferq"),
-        forms=MEDIA_TYPES,
+        forms=READ_FORMS,
     )
 
 

@@ -9,16 +9,24 @@ from functools import partial
 import structlog
 
 from inferq.jobs import ClaimedJob, Outcome, Pace
+from inferq.model_names import get_model_name, is_of_workers, is_shadow
 from inferq.observability.log_context import log_jobs
 from inferq.observability.observer import NO_OBSERVER, JobObserver
-from inferq.queue import Consumer, Outage, PrefetchedClaim, WaitResult
-from inferq.worker.executor import Executor
-from inferq.worker.finisher import Finisher
-from inferq.worker.held_jobs import HeldJobs
-from inferq.worker.pace_meter import PaceMeter
+from inferq.queue import AnyConsumer, AnyPrefetch, Outage, WaitResult
+from inferq.worker.large_jobs.coordinator import Coordinator
+from inferq.worker.runs.executor import Executor
+from inferq.worker.runs.finisher import Finisher
+from inferq.worker.runs.held_jobs import HeldJobs
+from inferq.worker.runs.output_writer import OutputWriter
+from inferq.worker.runs.pace_meter import PaceMeter
+from inferq.worker.serving.served_models import NotServedError, ServedVersion
+from inferq.worker.shadows.shadows import Shadows
 
 _LAST_CALL_SECONDS = 2.0
 """How long an idle worker that is told to stop waits for a server that is away."""
+
+_NOTHING_SERVED_SECONDS = 0.2
+"""How long a worker that serves no model waits before it looks whether it does."""
 
 log = structlog.get_logger()
 
@@ -40,11 +48,18 @@ class _Claim:
     @property
     def has_drained_queue(self) -> bool:
         """Whether it brought fewer jobs than it asked for, so that no more wait."""
-        return not self.count or self.count < self.limits[self.model]
+        return self.count < self.limits.get(self.model, 1)
 
     def is_full_batch(self, next_limits: Mapping[str, int]) -> bool:
-        """Whether it brought all it asked for, of a model that runs several jobs at once."""
-        return self.count > 0 and next_limits[self.model] > 1 and 1 < self.limits[self.model] <= self.count
+        """Whether it brought all it asked for, of a model that runs several jobs at once.
+
+        Shadow jobs never count so: nothing is claimed before they have run, as a candidate may kill the
+        worker, and the jobs that this holds would be blamed too.
+        """
+        if is_shadow(self.model):
+            return False
+        is_full = 1 < self.limits.get(self.model, 0) <= self.count
+        return is_full and next_limits.get(self.model, 0) > 1
 
 
 class Processor:
@@ -73,6 +88,9 @@ class Processor:
         executor: Runs the jobs.
         outage: Waits while Redis is away.
         observer: Is told of claims and ends.
+        shadows: Draws jobs that are to run on another version too, and compares what that gives; none if left
+            out.
+        outputs: Writes results to where their jobs ask for them; all are stored if left out.
 
     Attributes:
         stopping: Set from outside to stop it.
@@ -82,21 +100,30 @@ class Processor:
     """
 
     def __init__(
-        self, consumer: Consumer, executor: Executor, outage: Outage, observer: JobObserver = NO_OBSERVER
+        self,
+        consumer: AnyConsumer,
+        executor: Executor,
+        outage: Outage,
+        observer: JobObserver = NO_OBSERVER,
+        shadows: Shadows | None = None,
+        outputs: OutputWriter | None = None,
     ) -> None:
         self._consumer = consumer
         self._executor = executor
         self._outage = outage
         self._observer = observer
+        self._shadows = shadows
         self._held = HeldJobs()
         self._pace = PaceMeter()
         self._next_limits = executor.plan_limits()  # computed ahead, while Redis works
         self._latest_claim = _Claim(self._next_limits)
-        self._prefetched: tuple[PrefetchedClaim, ...] = ()  # sent, and not completed
+        self._prefetched: tuple[AnyPrefetch, ...] = ()  # sent, and not completed
         self._prefetched_lock = threading.Lock()
         self.stopping = threading.Event()
         self.given_up = threading.Event()
-        self._finisher = Finisher(consumer, self._held, outage, self.given_up, observer)
+        self._finisher = Finisher(consumer, self._held, outage, self.given_up, observer, outputs)
+        self._coordinator = Coordinator(consumer, self._run_chunks, self.stopping, self.given_up)
+        executor.divide = self._coordinator.run
         self.jobs_done = 0
         self.progressed_at = time.monotonic()
 
@@ -117,6 +144,10 @@ class Processor:
     def stop_storing(self, job: ClaimedJob, *, is_cancelled: bool) -> None:
         """Stops storing a large result; see `Finisher.stop_storing`. For other threads."""
         self._finisher.stop_storing(job, is_cancelled=is_cancelled)
+
+    def stop_sharing(self, job: ClaimedJob) -> None:
+        """Ends the work on a large job that is not this worker's; see `Coordinator`. For other threads."""
+        self._coordinator.stop(job)
 
     def is_unfinished(self, job: ClaimedJob) -> bool:
         """Whether a job is held and its run is not over. After that its end may be stored at any moment."""
@@ -178,18 +209,42 @@ class Processor:
 
         def store(outcomes: list[Outcome]) -> None:
             stored.update(outcome.job.id for outcome in outcomes)
-            outcomes = self._finisher.note_finished(outcomes, size)
-            self._finisher.finish(self._finisher.store_large(outcomes))
+            self._finisher.finish(self._finisher.store_large(self._note_run(outcomes, size)))
 
-        outcomes = self._executor.run(jobs, store)
+        try:
+            outcomes = self._executor.run(jobs, store)
+        except NotServedError:
+            self._give_back([job for job in jobs if job.id not in stored])
+            jobs.clear()
+            return []
         self._pace.note_run(jobs[0].model, len(jobs), size, began, time.perf_counter())
         self.jobs_done += len(jobs)
-        outcomes = self._finisher.note_finished(outcomes, size)
         if len(outcomes) + len(stored) < len(jobs):  # the others were cancelled, and have ended with that
             kept = stored.union(outcome.job.id for outcome in outcomes)
             self._held.discard(job for job in jobs if job.id not in kept)
         jobs.clear()
-        return outcomes
+        return self._note_run(outcomes, size)
+
+    def _note_run(self, outcomes: list[Outcome], data_bytes: int) -> list[Outcome]:
+        """Notes that runs are over; see `Finisher.note_finished`. Shadow jobs are ended by another thread."""
+        if self._shadows is None or not outcomes:
+            return self._finisher.note_finished(outcomes, data_bytes)
+        if not is_shadow(outcomes[0].job.model):
+            self._shadows.sampler.draw(outcomes)
+            return self._finisher.note_finished(outcomes, data_bytes)
+        outcomes = self._finisher.note_finished(outcomes, data_bytes)
+        self._shadows.comparer.take(outcomes, self._finisher.finish, self._give_back, self.given_up)
+        return []
+
+    def _run_chunks(self, served: ServedVersion, jobs: list[ClaimedJob]) -> None:
+        """Runs chunks of a large job, and stores how they ended."""
+        self._held.add(jobs)
+        self.progressed_at = time.monotonic()
+        self._observer.jobs_claimed(jobs)
+        outcomes = self._executor.run_chunks(served, jobs)
+        outcomes = self._finisher.note_finished(outcomes, sum([len(job.data) for job in jobs]))
+        self._finisher.finish(self._finisher.store_large(outcomes))
+        self._held.discard(jobs)  # also those that were cancelled
 
     def _wait_and_claim(self, outcomes: list[Outcome]) -> tuple[list[ClaimedJob], list[Outcome]]:
         """Stores outcomes, and claims what comes within the next second and what waits behind it.
@@ -201,6 +256,10 @@ class Processor:
             self._next_limits = self._executor.plan_limits()
         self._pace.note_wait()
         limits = self._next_limits
+        if not limits:  # all models have gone; others may come
+            self._finisher.finish(outcomes)
+            self.stopping.wait(_NOTHING_SERVED_SECONDS)
+            return [], []
         # they are noted before the wait for the next job, which may last
         note_stored = partial(self._finisher.note_stored, outcomes)
         result = self._outage.retry_until_available(
@@ -250,29 +309,45 @@ class Processor:
             if not (goes_on or is_sent):
                 return outcomes, jobs
             if not (goes_on and jobs):  # not full, or the data of the jobs could not be fetched
-                return [], jobs + self._complete(following)
+                return self._join(jobs, self._complete(following))
             claim = following
             self.progressed_at = time.monotonic()
 
-    def _may_send_before(self, claim: PrefetchedClaim) -> bool:
+    def _join(
+        self, jobs: list[ClaimedJob], following: list[ClaimedJob]
+    ) -> tuple[list[Outcome], list[ClaimedJob]]:
+        """Makes one claim of two; runs the first one where they are not alike, as a run is of one queue.
+
+        Returns:
+            What the run gave, and the jobs that are left.
+        """
+        if not jobs or not following or self.stopping.is_set():
+            return [], jobs + following
+        if (jobs[0].model, jobs[0].shard) == (following[0].model, following[0].shard):
+            return [], jobs + following
+        return self._finisher.store_large(self._run_batch(jobs)), following
+
+    def _may_send_before(self, claim: AnyPrefetch) -> bool:
         """Whether to send another claim before this one is answered, so that Redis need not wait for it.
 
         What this one brings is not known yet. Of several models it could be slow jobs, which would wait here
-        behind others, though another worker had time for them.
+        behind others, though another worker had time for them. Versions of one model cost about the same.
         """
-        return len(self._next_limits) == 1 and not (self.stopping.is_set() or claim.is_answered)
+        if self.stopping.is_set() or claim.is_answered:
+            return False
+        return len({get_model_name(queue) for queue in self._next_limits if not is_of_workers(queue)}) == 1
 
-    def _prepare(self, outcomes: Sequence[Outcome], *, takes_solo: bool) -> PrefetchedClaim:
+    def _prepare(self, outcomes: Sequence[Outcome], *, takes_solo: bool) -> AnyPrefetch:
         return self._consumer.prepare_prefetch(outcomes, self._next_limits, takes_solo=takes_solo)
 
-    def _send(self, claim: PrefetchedClaim) -> PrefetchedClaim:
+    def _send(self, claim: AnyPrefetch) -> AnyPrefetch:
         claim.send()
         with self._prefetched_lock:
             self._prefetched = (*self._prefetched, claim)
         self._next_limits = self._executor.plan_limits()
         return claim
 
-    def _complete(self, claim: PrefetchedClaim) -> list[ClaimedJob]:
+    def _complete(self, claim: AnyPrefetch) -> list[ClaimedJob]:
         verdicts, jobs = self._outage.retry_until_available(claim.answer, self.given_up) or ([], [])
         if verdicts:
             self._finisher.note_stored(claim.outcomes, verdicts)
@@ -286,6 +361,12 @@ class Processor:
         self._latest_claim = _Claim(limits, jobs[0].model if jobs else "", len(jobs))
         if jobs:
             self._observer.jobs_claimed(jobs)
+
+    def _give_back(self, jobs: list[ClaimedJob]) -> None:
+        """Leaves jobs to other workers, or to later, whose model is not served any more or is not ready."""
+        log.info("jobs_given_back", model=jobs[0].model, jobs=len(jobs))
+        self._requeue(jobs)
+        self._held.discard(jobs)
 
     def _requeue(self, jobs: list[ClaimedJob]) -> None:
         if jobs:

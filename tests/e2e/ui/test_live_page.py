@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from inferq.proxy.http.job_schemas import EXAMPLE_JOBS
+from inferq.proxy.http.schemas.job_schemas import EXAMPLE_JOBS
 from inferq.tensors.envelope import write_envelope
 from tests.e2e.processes import call
 from tests.e2e.ui.conftest import KEY, MODELS, PATIENCE_MS
@@ -172,6 +172,14 @@ def test_one_job_is_retried_run_again_with_other_values_and_deleted(service, ope
     wait_until(lambda: call("GET", f"{service.url}/job/{job_id}")[0] == 404, what="the job being gone")
 
 
+def test_job_whose_id_tells_its_shard_is_deleted(service, open_page):
+    job_id = service.fail_outside("[97]", f"{'5ade' * 8}-12")
+    page = open_page(service, f"#/job/{job_id}")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    wait_until(lambda: call("GET", f"{service.url}/job/{job_id}")[0] == 404, what="the job being gone")
+
+
 def test_text_from_outside_is_shown_as_text(service, open_page):
     hostile = "<img src=x onerror=alert(1)>"
     service.fail_outside(f'["{hostile}"]', hostile)
@@ -181,6 +189,21 @@ def test_text_from_outside_is_shown_as_text(service, open_page):
     expect(page.get_by_role("region", name="Input")).to_contain_text(hostile)
     expect(page.get_by_role("button", name="Delete")).to_have_count(0)
     assert page.locator("main img").count() == 0
+
+
+def test_progress_of_a_large_job_is_a_bar(service, open_page):
+    with service.server.client() as client:
+        client.mset(
+            {"job:large:status": "processing", "job:large:progress": "30 1000", "job:large:data": "[]"}
+        )
+        page = open_page(service, "#/job/large")
+        bar = page.get_by_role("progressbar", name="rows done")
+        expect(bar).to_have_attribute("value", "30")
+        client.set("job:large:progress", "700 1000")
+        client.publish("events", "large:progress")
+        expect(bar).to_have_attribute("value", "700")
+        expect(page.locator("main")).to_contain_text("700 of 1,000 rows done")
+        client.delete("job:large:status", "job:large:progress", "job:large:data")
 
 
 @pytest.mark.parametrize(
@@ -206,6 +229,27 @@ def test_tensors_that_are_too_many_to_be_shown_are_named_with_their_size(service
         client.mset({"job:tensors:status": "completed", "job:tensors:result": stored})
     result = open_page(service, "#/job/tensors").get_by_role("region", name="Result")
     expect(result.locator("p").first).to_have_text("y UINT8 [2, 50000] 97.7 KiB")
+
+
+def test_what_is_wrong_while_jobs_are_taken_is_said_until_it_is_right(make_service, open_page, tmp_path):
+    folder = tmp_path / "blobs"
+    service = make_service(blob_store=folder.as_uri(), blob_bytes=1024)
+    page = open_page(service)
+    fault = page.locator("#health")
+    expect(page.locator("#connection")).to_have_text("Connected")
+    assert (
+        call("POST", f"{service.url}/predict", {"model": "iris", "data": [[5.1, 3.5, 1.4, 0.2]] * 99})[0]
+        == 202
+    )
+    wait_until(folder.exists, 30, "the blob store, which the first long data makes")
+    expect(fault).to_be_hidden()
+    folder.rename(tmp_path / "unmounted")
+    expect(fault).to_contain_text("Blob store: ")
+    expect(fault).to_contain_text("unmounted")
+    page.get_by_role("button", name="日本語").click()
+    expect(fault).to_contain_text("Blob ストア：")
+    (tmp_path / "unmounted").rename(folder)
+    expect(fault).to_be_hidden()
 
 
 def test_lost_connection_is_said_and_the_page_comes_back_by_itself(service, open_page):

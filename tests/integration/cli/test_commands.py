@@ -127,6 +127,18 @@ def test_job_is_followed_by_its_id(inferq):
     assert (again.returncode, again.stdout) == (1, "")
 
 
+def test_versions_are_shown_and_a_model_without_folders_of_them_has_none_to_promote(inferq):
+    shown = inferq("models", "show", "iris")
+    assert shown.stdout.split()[-5:] == ["96a938666450", "yes", "100%", "1", "96a938666450"]
+    assert inferq("models", "rollout", "iris").stdout.startswith("iris: version 96a938666450 serves")
+    refused = inferq("models", "promote", "iris", "96a938666450")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "Put each into a folder of its own" in refused.stderr
+    assert inferq("models", "rollback", "irsi").returncode == 3
+    assert inferq("models", "rollout", "iris", "--share", "2").returncode == 1
+    assert "No version of iris is a shadow" in inferq("models", "shadow", "iris").stdout
+
+
 def test_models_and_queue_are_shown(inferq):
     assert "FP32" in inferq("models").stdout
     assert json.loads(inferq("models", "iris", "--json").stdout)["name"] == "iris"

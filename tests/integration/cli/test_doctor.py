@@ -212,3 +212,24 @@ def test_no_secret_is_ever_shown(server):
     assert len(shown) > 1000
     for secret in (KEY, SECRET[6:], hashlib.sha256(KEY.encode()).hexdigest(), "0" * 64):
         assert secret not in shown
+
+
+def test_rollout_of_a_version_that_nobody_serves_is_an_error(service, redis_server):
+    with redis_server.client() as client:
+        client.hset("models:rollouts", "iris", '{"serve":"9"}')
+        try:
+            level, text = check(redis_url=redis_server.url, url=service)["rollouts"]
+        finally:
+            client.hdel("models:rollouts", "iris")
+    assert level == "error"
+    assert (
+        "iris is to be served in version 9, which no live worker has. Live workers have 96a938666450" in text
+    )
+
+
+def test_server_of_each_shard_is_checked_and_one_that_is_away_named(server):
+    found = list(diagnose(redis_url=f"{server.url},redis://127.0.0.1:1", url="http://127.0.0.1:1"))
+    servers = [one.message for one in found if one.check == "redis"]
+    assert servers[0].startswith("Shard 0: Valkey at")
+    assert servers[1].startswith("Shard 1: redis://127.0.0.1:1: ")
+    assert any(one.check == "workers" for one in found)  # as the other shard tells

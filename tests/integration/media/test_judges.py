@@ -13,9 +13,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from inferq.media.image import read_image
-from inferq.models.image_processors import read_image_processor
-from inferq.models.model_folder import load_model
-from inferq.models.timm_config import read_timm_config
+from inferq.models.preprocessing.image_processors import read_image_processor
+from inferq.models.preprocessing.timm_config import read_timm_config
+from inferq.models.repository.model_folder import load_model
 from inferq.tensors.media_specs import ImagePreprocessing
 from tests import picture_models
 from tests.pictures import encode

@@ -9,8 +9,8 @@ import pytest
 from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
-from inferq.models.execution_providers import ExecutionConfig, make_session_options
-from inferq.models.graph import read_graph
+from inferq.models.onnx_files.graph import read_graph
+from inferq.models.providers.execution_providers import ExecutionConfig, make_session_options
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime
 
 from inferq.jobs import WorkerInfo
+from inferq.tensors.forms import MEDIA_TYPES
 
 DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 
@@ -19,4 +20,6 @@ def expect_problem(answer, status, kind):
 
 def beat(consumer, iris, ttl_seconds=30.0):
     now = datetime.now(UTC)
-    consumer.heartbeat(WorkerInfo("worker-1", "here", os.getpid(), ("iris",), now), {}, ttl_seconds)
+    consumer.heartbeat(
+        WorkerInfo("worker-1", "here", os.getpid(), ("iris",), now, forms=MEDIA_TYPES), {}, ttl_seconds
+    )

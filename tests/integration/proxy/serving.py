@@ -29,8 +29,8 @@ class Proxy:
         fast_path = self.app.state.fast_path
         admit = fast_path.admit
 
-        def admit_and_count(scope, url):
-            found = admit(scope, url)
+        def admit_and_count(*request):
+            found = admit(*request)
             self.fast_requests += found is not None
             return found
 
@@ -55,13 +55,14 @@ class Proxy:
 
 
 @contextmanager
-def serving(settings, http=FastProtocol, *, app=None, around=lambda app: app, **options):
+def serving(settings, http=FastProtocol, *, app=None, around=lambda app: app, loop_factory=None, **options):
     """Serves until the context ends.
 
     Args:
         settings: Of the application.
         http: The HTTP protocol.
         app: The application, if it is not just that of `create_app`.
+        loop_factory: Makes the event loop; asyncio's own for None.
         around: Makes what the server runs of the application.
         **options: Of the server.
     """
@@ -76,7 +77,7 @@ def serving(settings, http=FastProtocol, *, app=None, around=lambda app: app, **
             connection.transport.abort()  # a process would take them along when it ends
         await asyncio.sleep(0)
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve(), loop_factory=loop_factory))
     thread.start()
     wait_until(lambda: server.started, what="the proxy's start")
     try:

@@ -1,7 +1,7 @@
 import pytest
 
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.recovery import RecoveryTimes
+from inferq.queue.consumer.recovery.recovery import RecoveryTimes
 from inferq.queue.producer.producer import Producer
 
 

@@ -48,6 +48,8 @@ class Record:
     submitted_at: float = 0.0
     started_at: float = 0.0
     version: str = ""
+    lost_versions: dict[str, str] = field(default_factory=dict)
+    """By the token of attempts that were taken from their workers: what these ran with."""
     ended_at: float = 0.0
     failed: bool = False
     kind: ErrorKind | None = None
@@ -167,6 +169,8 @@ class Reference:
         if self.reconcile_outside(job) or not self._is_open(job):
             return self._find_stale(job, token, was_held=in_time)
         self._take_out(job)
+        if not in_time:
+            job.version = job.lost_versions.get(token, job.version)
         self._end(job, None, result)
         self.runs += 1
         self.ends_of_workers += 1
@@ -218,10 +222,14 @@ class Reference:
             return None
         was = Status.PROCESSING if job.state == "leased" else Status.PENDING
         if job.state == "leased":
-            self.lost.add((job_id, job.token))
+            self._lose(job)
         self._take_out(job)
         self._end(job, ErrorKind.CANCELLED)
         return was
+
+    def _lose(self, job: Record) -> None:
+        self.lost.add((job.id, job.token))
+        job.lost_versions[job.token] = job.version
 
     def _take_out(self, job: Record) -> None:
         """Takes a job out of the list that it waits in, if it does."""
@@ -286,7 +294,7 @@ class Reference:
         for job in lapsed:
             if self.reconcile_outside(job):
                 continue
-            self.lost.add((job.id, job.token))
+            self._lose(job)
             if job.alone:
                 job.failures += 1
             if job.failures >= MAX_ATTEMPTS:

@@ -5,13 +5,14 @@ import errno
 import os
 import threading
 import time
+import weakref
 from datetime import UTC, datetime
 from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
 
-from inferq.blobs import BlobPart, FolderStore, make_key
+from inferq.blobs import BlobPart, FolderStore, Uploads, make_key, make_upload_id
 from inferq.errors import (
     InvalidInputError,
     JobNotFoundError,
@@ -21,9 +22,9 @@ from inferq.errors import (
     StoreUnavailableError,
 )
 from inferq.jobs import Outcome, Status, WorkerInfo
-from inferq.proxy.services.stored_result import StoredResult
+from inferq.proxy.services.results.stored_result import StoredResult
 from inferq.queue import blob_threads
-from inferq.queue.consumer import blob_data, blob_removal
+from inferq.queue.consumer.blobs import blob_data, blob_removal
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
@@ -455,6 +456,19 @@ class TestSweep:
         redis_client.lpush(f"job:{job_id}:data", "x")
         assert sweep(consumer, redis_client) == 1
 
+    def test_leaves_uploads_for_their_time(self, consumer, settings, files, redis_client):
+        uploads = Uploads(FolderStore.from_url(settings.blob_store))
+        begun, whole = (uploads.open(make_upload_id(""), 3, 0) for _ in range(2))
+        for upload in (begun, whole):
+            upload.add(b"abc")
+        whole.finish()
+        for age, left in ((settings.upload_ttl_seconds - 60, 2), (settings.upload_ttl_seconds + 60, 0)):
+            for path in files():
+                os.utime(path, (time.time() - age,) * 2)
+            sweep(consumer, redis_client)
+            consumer.sweep_blobs()
+            assert len(files()) == left
+
     async def test_goes_on_page_by_page_from_worker_to_worker(
         self, producer, consumer, make_consumer, redis_client, files, monkeypatch
     ):
@@ -555,6 +569,20 @@ async def test_store_that_hangs_is_told_in_time_and_holds_up_nothing_else(produc
         goes_on.set()
 
 
+async def test_short_writes_leave_the_event_loop_when_the_disk_stalls(producer, monkeypatch):
+    write, were_on_loop = FolderStore.write, []
+
+    def write_slowly(*arguments, **options):
+        were_on_loop.append(threading.current_thread() is threading.main_thread())
+        time.sleep(0.05)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(FolderStore, "write", write_slowly)
+    for _ in range(3):
+        await producer.submit(Submission("iris", LONG))
+    assert were_on_loop == [True, False, False]
+
+
 async def test_many_large_uploads_at_once_hold_up_no_other_request(producer, files):
     large = os.urandom(16 * 1024 * 1024)
     uploads = [asyncio.create_task(producer.submit(Submission("iris", large))) for _ in range(4)]
@@ -566,3 +594,36 @@ async def test_many_large_uploads_at_once_hold_up_no_other_request(producer, fil
     await asyncio.gather(*uploads)
     assert len(files()) == 4
     assert sorted(waits)[len(waits) // 2] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "is_local", "name"), [(2, True, "copies"), (2, False, "blobs"), (0.1, False, "blobs")]
+)
+async def test_only_long_copies_are_written_by_threads_of_lower_priority(
+    producer, monkeypatch, megabytes, is_local, name
+):
+    monkeypatch.setattr(FolderStore, "is_local", is_local)
+    write, names = FolderStore.write, []
+
+    def write_and_note(*arguments, **options):
+        names.append(threading.current_thread().name)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(FolderStore, "write", write_and_note)
+    await producer.submit(Submission("iris", bytes(int(megabytes * 1e6))))
+    assert names[0].startswith(name)
+
+
+async def test_upload_that_is_given_up_is_freed_at_once(producer, consumer, files, uncollected):
+    beat(consumer)
+    upload = await producer.open_upload(Submission("iris", b""), 10_000_000)
+    known = weakref.ref(upload)
+    try:
+        async with upload:
+            await upload.add(bytes(11_000_000))
+    except InvalidInputError:
+        assert files() == []
+    del upload
+    async with asyncio.timeout(10):
+        while known() is not None:  # the thread is about to end
+            await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ import pytest
 from inferq.errors import ModelError
 from inferq.jobs import Outcome, Priority, Status, WorkerInfo
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.recovery import RecoveryTimes
+from inferq.queue.consumer.recovery.recovery import RecoveryTimes
 from inferq.queue.producer.submission import Submission
 from inferq.queue.webhook_outbox import WebhookOutbox
 from tests.records import leased, turn_clock

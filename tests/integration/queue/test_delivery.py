@@ -16,7 +16,7 @@ from inferq.errors import (
     RedisUnavailableError,
 )
 from inferq.jobs import Outcome, Priority, Status
-from inferq.queue.consumer.claim import Popped, new_token
+from inferq.queue.consumer.claims.claim import Popped, new_token
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission

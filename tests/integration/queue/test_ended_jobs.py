@@ -5,7 +5,7 @@ import pytest
 from inferq.errors import ErrorKind, InvalidInputError, JobStateError
 from inferq.jobs import Outcome, Status
 from inferq.queue import Consumer, JobAction, JobFilter, Producer, Submission
-from inferq.queue.consumer.recovery import Recovered
+from inferq.queue.consumer.recovery.recovery import Recovered
 from tests.integration.queue.consumer.claiming import claim_next
 from tests.records import change_record
 from tests.servers import wait_until

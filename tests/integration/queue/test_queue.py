@@ -11,7 +11,7 @@ from inferq.errors import (
     QueueFullError,
 )
 from inferq.jobs import Outcome, Priority, Status
-from inferq.proxy.services.stored_result import StoredResult
+from inferq.proxy.services.results.stored_result import StoredResult
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission

@@ -21,9 +21,9 @@ from hypothesis.stateful import (
 
 from inferq.errors import InvalidInputError, JobNotFoundError, JobStateError, ModelError
 from inferq.jobs import ClaimedJob, Outcome, Priority, Status
-from inferq.queue.consumer.claim import Popped
+from inferq.queue.consumer.claims.claim import Popped
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.recovery import RecoveryTimes
+from inferq.queue.consumer.recovery.recovery import RecoveryTimes
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.retry_policy import RetryPolicy

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from inferq.egress.url_policy import UrlPolicy
 from inferq.jobs import Outcome
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
@@ -10,9 +11,8 @@ from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.queue.retry_policy import RetryPolicy
 from inferq.settings import Settings
-from inferq.webhooks.url_policy import UrlPolicy
-from inferq.worker import webhook_delivery
-from inferq.worker.webhook_delivery import WebhookDelivery
+from inferq.worker.background import webhook_delivery
+from inferq.worker.background.webhook_delivery import WebhookDelivery
 from tests.integration.worker.processes import WorkerProcess
 from tests.receivers import SECRET, Receiver
 
@@ -71,7 +71,7 @@ def start_delivery(redis_url, monkeypatch):
         def start(*, resolver=None, **settings):
             usual = {"redis_url": redis_url, "webhook_secret": SECRET, "webhook_private_addresses": True}
             chosen = Settings(**(usual | settings))
-            rules = UrlPolicy.from_settings(chosen)
+            rules = UrlPolicy.for_webhooks(chosen)
             retries = replace(RetryPolicy.for_webhooks(chosen), base_seconds=0.02)
             delivery = WebhookDelivery(chosen, rules, Outage(), retries=retries, resolver=resolver)
             delivery.start()

@@ -12,12 +12,12 @@ from inferq.jobs import WebhookStatus
 class WorkerProcess:
     module = "inferq.worker.main"
 
-    def __init__(self, url, environment=None, **settings):
+    def __init__(self, url, environment=None, python=sys.executable, **settings):
         chosen = {f"INFERQ_{name.upper()}": str(value) for name, value in settings.items()}
         chosen |= {"INFERQ_REDIS_URL": url, "INFERQ_LOG_FORMAT": "console", **(environment or {})}
         chosen.setdefault("INFERQ_JOB_LOG_LEVEL", "off")  # nobody reads the pipe, which would be full at last
         self.process = subprocess.Popen(
-            [sys.executable, "-m", self.module],
+            [str(python), "-m", self.module],
             env=os.environ | chosen,
             stderr=subprocess.PIPE,
             text=True,

@@ -26,5 +26,8 @@ class StubProcessor:
     def is_unfinished(self, job):
         return job in self.held
 
+    def stop_sharing(self, job):
+        assert job in self.held
+
     def stop_storing(self, job, *, is_cancelled):
         self.stopped.append((job, is_cancelled))

@@ -8,7 +8,7 @@ import pytest
 
 from inferq.errors import ErrorKind, ResultTooLargeError
 from inferq.jobs import Outcome, Status
-from inferq.queue.consumer import result_upload
+from inferq.queue.consumer.blobs import result_upload
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission

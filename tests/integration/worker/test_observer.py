@@ -10,14 +10,14 @@ import pytest
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Outcome
-from inferq.models.model_folder import load_model
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
-from inferq.worker.executor import Executor
+from inferq.worker.background.recoverer import Recoverer
 from inferq.worker.processor import Processor
-from inferq.worker.recoverer import Recoverer
-from inferq.worker.watchdog import Watchdog
+from inferq.worker.runs.executor import Executor
+from inferq.worker.runs.watchdog import Watchdog
+from tests.models import serve
 from tests.onnx_models import write_failing_model
 from tests.servers import wait_until
 
@@ -74,8 +74,7 @@ def process(settings):
 
 def executor_of(folder):
     def make(watchdog, settings, recorder):
-        model = load_model(folder)
-        return Executor({model.name: model}, watchdog, settings, recorder)
+        return Executor(serve(folder, settings), watchdog, settings, recorder)
 
     return make
 

@@ -11,6 +11,7 @@ from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.worker.processor import Processor
+from inferq.worker.serving.served_models import NotServedError
 from tests.records import change_record, leased
 from tests.servers import wait_until
 
@@ -304,6 +305,33 @@ async def test_worker_of_several_models_knows_what_it_has_before_it_asks_for_mor
     assert [unanswered for _, unanswered in consumer.sent] == [[]] * len(consumer.sent)
 
 
+class VersionsExecutor(HangingExecutor):
+    """Serves two versions of a model, and notes of which queues the jobs of each run were."""
+
+    def __init__(self):
+        super().__init__()
+        self.runs = []
+
+    def plan_limits(self):
+        return {"iris": 3, "iris@2": 3}
+
+    def run(self, jobs, store):
+        self.runs.append({job.model for job in jobs})
+        return super().run(jobs, store)
+
+
+async def test_jobs_of_different_queues_are_never_run_together(settings, producer, redis_client):
+    consumer, executor = Slow(settings, redis_client, ["iris", "iris@2"]), VersionsExecutor()
+    executor.released.set()
+    for model in ("iris",) * 5 + ("iris@2",) * 2:
+        await producer.submit(Submission(model, DATA))
+    run_until_done(Processor(consumer, executor, Outage()), 7)
+    consumer.close()
+    (first, _), (_, unanswered), *_ = consumer.sent
+    assert unanswered == [first]
+    assert all(len(queues) == 1 for queues in executor.runs)
+
+
 async def test_what_a_prefetch_has_stored_is_not_held_any_more_by_who_takes_its_answer(producer, hanging):
     await start(producer, hanging)
     processor = hanging[2]
@@ -325,3 +353,29 @@ async def test_jobs_of_two_prefetches_are_requeued_by_a_worker_that_is_told_to_s
     assert [job.status for job in jobs] == [Status.COMPLETED] * 3 + [Status.PENDING] * 9
     assert {job.attempts for job in jobs[3:]} == {0}
     assert [job.queue_position for job in jobs[3:]] == list(range(1, 10))
+
+
+class WithdrawnExecutor(HangingExecutor):
+    """Has ceased to serve the model whose jobs were claimed."""
+
+    def plan_limits(self):
+        return {"digits": 1} if self.began.is_set() else {"iris": 3}
+
+    def run(self, jobs, _store):
+        if jobs[0].model == "iris":
+            self.began.set()
+            raise NotServedError("iris")
+        return [Outcome(job, result=b"{}") for job in jobs]
+
+
+async def test_jobs_of_a_model_that_went_after_their_claim_are_left_to_other_workers(settings, producer):
+    consumer = Consumer(settings, "worker-1", ["iris", "digits"])
+    processor = Processor(consumer, WithdrawnExecutor(), Outage())
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(5)]
+    await producer.submit(Submission("digits", DATA))
+    run_until_done(processor, 1)
+    consumer.close()
+    jobs = await producer.read_many(ids)
+    assert {(job.status, job.attempts) for job in jobs} == {(Status.PENDING, 0)}
+    assert [job.queue_position for job in jobs] == [1, 2, 3, 4, 5]
+    assert processor.held == []

@@ -44,6 +44,13 @@ async def test_worker_takes_no_processor_from_those_who_serve(start_worker, prod
     assert os.sched_getscheduler(worker.process.pid) == os.SCHED_BATCH
 
 
+async def test_worker_that_cannot_mark_its_pod_says_so_and_works_on(start_worker, producer):
+    worker = start_worker(pod_name="worker-1")
+    await worker.until_logged("deletion_cost_not_set")
+    assert (await ended(producer, await producer.submit(Submission("iris", DATA)))).status is Status.COMPLETED
+    assert worker.stop()[0] == 0
+
+
 async def test_bad_data_from_outside_fails_its_job_with_a_sentence(start_worker, producer, redis_client):
     start_worker()
     for job_id, data in {"short": b"[[1,2,3]]", "text": b"no json", "empty": b"[[]]"}.items():

@@ -33,11 +33,18 @@ def write(store, data=DATA, job_id="4f"):
 @pytest.mark.parametrize("data", [DATA, b"", bytearray(b"x")], ids=["long", "empty", "bytearray"])
 def test_what_was_written_is_read_whole_and_in_parts(store, maps, data):
     key = write(store, data)
-    store._maps_files = maps
+    store._is_local = maps
     assert store.read(key, len(data)) == data
     assert store.read_part(key, len(data), 0, 1 << 20) == data
     assert store.read_part(key, len(data), 100, 50) == bytes(data)[100:150]
     assert store.read_part(key, len(data), len(data), 50) == b""
+
+
+def test_all_folders_are_made_at_the_start_where_hosts_may_remember_that_one_was_absent(store, monkeypatch):
+    monkeypatch.setattr(folder_store_module, "is_on_local_disk", lambda _: False)
+    store.identify()
+    assert len(list(store._folder.glob("??"))) == 256
+    assert store.read(write(store), len(DATA)) == DATA
 
 
 def test_view_outlives_the_removal_of_its_blob(store):
@@ -51,7 +58,7 @@ def test_view_outlives_the_removal_of_its_blob(store):
 @pytest.mark.parametrize("length", [0, 5000, len(DATA) + 1])
 def test_file_of_another_length_is_refused_before_it_is_touched(store, maps, length):
     key = write(store)
-    store._maps_files = maps
+    store._is_local = maps
     os.truncate(files_of(store)[0], length)
     with pytest.raises(BlobNotFoundError, match=f"has {length} bytes, and {len(DATA)} were written"):
         store.read(key, len(DATA))

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inferq.cli import input_files
 from inferq.cli.input_files import find_source, read_data
 from inferq.errors import InvalidInputError
 from tests.pictures import encode, make_gradient
@@ -83,6 +84,12 @@ def test_files_of_numpy_are_read_so_that_they_can_take_the_datatype_of_the_input
     (tmp_path / "b.npy").write_bytes(b"no array")
     with pytest.raises(InvalidInputError, match="is no NumPy array"):
         read_data(tmp_path / "b.npy")
+
+
+def test_long_array_is_left_on_disk_for_the_client_to_send(tmp_path, monkeypatch):
+    monkeypatch.setattr(input_files, "_LONG_BYTES", 100)
+    np.save(tmp_path / "a.npy", np.ones((10, 2)))
+    assert read_data(tmp_path / "a.npy") == tmp_path / "a.npy"
 
 
 def test_file_that_is_nothing_known_is_refused(tmp_path):

@@ -13,7 +13,11 @@ from tests.unit.client.drive import drive, problem
 
 @pytest.mark.parametrize(
     "extra",
-    [{}, {"model": "m", "timeout": 1.5, "priority": "high", "webhook": "http://x", "expires_in": 2.5}],
+    [
+        {},
+        {"output": "s3://bucket/"},
+        {"model": "m", "timeout": 1.5, "priority": "high", "webhook": "http://x", "expires_in": 2.5},
+    ],
 )
 def test_body_of_a_request_is_its_data_and_what_was_said_of_it(extra):
     assert json.loads(JobOptions(**extra).write_body(b"[[1]]")) == {"data": [[1]], **extra}

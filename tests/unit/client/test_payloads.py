@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from inferq.client.job_body import JobOptions, ServiceCache, write_job_body
-from inferq.client.media import FileOnDisk
+from inferq.client.media import ContentInPieces, FileOnDisk
 from inferq.client.payloads import read_lists
 from inferq.client.requests import submit
 from inferq.errors import InvalidInputError
@@ -215,6 +215,18 @@ def test_file_is_sent_as_it_is_and_read_only_while_it_is_sent(tmp_path):
     assert call.body.size == len(PNG)
     assert b"".join(call.body.read_parts()) == PNG
     assert send(bytearray(PNG)).body == PNG
+
+
+def test_file_beside_an_array_is_read_only_while_it_is_sent_and_comes_first(tmp_path):
+    path = tmp_path / "cat.png"
+    path.write_bytes(PNG)
+    call = send({"n": np.array([7]), "x": path}, httpx.Response(200, json=TWO))
+    assert isinstance(call.body, ContentInPieces)
+    sent = b"".join(call.body.read_parts())
+    assert call.body.size == len(sent)
+    values = read_data(sent)
+    assert list(values) == ["x", "n"]
+    assert (bytes(values["x"].data), bytes(values["n"].data)) == (PNG, b"\7\0\0\0")
 
 
 def test_path_of_json_is_what_stands_there(tmp_path):

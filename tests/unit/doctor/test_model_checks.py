@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from inferq.doctor.finding import Level
@@ -62,6 +63,20 @@ def test_models_that_are_left_out_not_served_or_served_in_two_versions_are_named
         ("warning", "gone is announced, but no live worker serves it."),
         ("warning", "Workers serve different versions of a: 1, 2."),
     ]
+
+
+def test_model_that_is_served_as_it_was_before_its_files_broke_is_named():
+    worker = replace(make_worker(a="1"), left_out={"a": "It is damaged. What was loaded before is served."})
+    found = judge(check_announced(["a"], [worker, worker], {}, Settings(default_model="a")))
+    assert found == [
+        ("warning", "a, as workers have found it: It is damaged. What was loaded before is served.")
+    ]
+
+
+def test_versions_are_no_models_of_their_own():
+    worker = make_worker(**{"a": "2", "a@1": "1", "a@2": "2"})
+    [finding] = check_announced(["a", "a@1", "a@2", "a@0"], [worker], {}, Settings())
+    assert (finding.level, finding.message) == (Level.OK, "Live workers serve a.")
 
 
 def test_default_model_that_nobody_serves_is_warned_of():

@@ -62,8 +62,20 @@ def test_each_fault_of_a_server_has_its_level(changes, expected):
     assert judge(**changes) == expected
 
 
-def test_cluster_with_a_hash_tag_is_ok():
-    assert judge(Settings(key_prefix="{inferq}:"), is_cluster=True) == {}
+def test_long_values_are_no_concern_of_a_server_beside_a_blob_store():
+    assert judge(Settings(blob_store="file:///blobs"), value_bytes=1_000_000) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "replicas", "expected"),
+    [
+        ({"key_prefix": "{inferq}:"}, 1, {"redis-cluster": "warning"}),
+        ({"redis_url": "redis+cluster://a:1,b:1"}, 1, {}),
+        ({"redis_url": "redis+cluster://a:1,b:1"}, 0, {"redis-cluster": "warning"}),
+    ],
+)
+def test_cluster_is_named_as_one_and_has_replicas(settings, replicas, expected):
+    assert judge(Settings(**settings), is_cluster=True, replicas=replicas) == expected
 
 
 def test_clock_ahead_of_the_server_is_said_to_be():

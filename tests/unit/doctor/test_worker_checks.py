@@ -42,6 +42,13 @@ def test_worker_that_is_late_of_another_version_or_with_a_wrong_clock_is_named()
     assert [entry[:2] for entry in judge(wrong)][1:] == [("worker-clock", "warning")]
 
 
+def test_shard_that_no_worker_reports_to_is_an_error():
+    found = check_workers(QueueStats({}, [WELL], 0, 0, NOW, (1, 2)), None, "1.0", Settings())
+    assert [one.message for one in found if one.level is Level.ERROR] == [
+        "No live worker reports to shard 1, 2, so its jobs wait."
+    ]
+
+
 def test_many_workers_are_not_all_listed():
     assert judge(*[WELL] * 22)[-1][2] == "2 more workers are alive."
 

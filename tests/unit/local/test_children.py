@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from inferq.local.children import make_proxies, make_server, make_workers
+from inferq.errors import InvalidSettingError
+from inferq.local.children import make_object_server, make_proxies, make_server, make_workers
 from inferq.local.embedded import DataDirectory
 from inferq.local.model_source import ModelSource
 from inferq.local.service_plan import make_plan
@@ -13,7 +14,7 @@ from inferq.settings import Settings
 def plan(tmp_path):
     """Makes the plan of a service with an embedded server, or of one with an outside server."""
 
-    def make(*, only_model=None, embedded=True, **settings):
+    def make(*, only_model=None, embedded=True, has_object_store=False, **settings):
         return make_plan(
             Settings(**settings),
             ModelSource(tmp_path, "here", only_model),
@@ -21,7 +22,12 @@ def plan(tmp_path):
             port=8000,
             workers=2,
             proxies=2,
-            data_directory=DataDirectory(tmp_path / "valkey", tmp_path / "blobs", 7) if embedded else None,
+            data_directory=(
+                DataDirectory(tmp_path / "valkey", tmp_path / "blobs", tmp_path / "seaweedfs", 7)
+                if embedded
+                else None
+            ),
+            has_object_store=has_object_store,
         )
 
     return make
@@ -55,6 +61,32 @@ def test_blob_store_is_in_the_data_directory_unless_another_is_named_or_the_serv
     assert store_of(plan()) == {(tmp_path / "blobs").as_uri()}
     assert store_of(plan(blob_store="file:///mnt/x")) == {"file:///mnt/x"}
     assert store_of(plan(embedded=False)) == {""}
+
+
+def test_object_store_is_started_where_it_is_wanted_and_holds_the_lock(plan):
+    assert make_object_server(plan()) is None
+    made = plan(has_object_store=True)
+    assert make_object_server(made).kept_open == [7]
+    assert made.settings.blob_store == "s3://inferq/blobs"
+    assert len(set(made.object_ports)) == 10
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"embedded": False}, "INFERQ_BLOB_STORE"),
+        ({"blob_store": "file:///mnt/x"}, "Name the blob store once"),
+    ],
+)
+def test_object_store_beside_another_is_refused(plan, changed, words):
+    with pytest.raises(InvalidSettingError, match=words):
+        plan(has_object_store=True, **changed)
+
+
+def test_object_store_that_is_not_installed_is_named(plan, monkeypatch):
+    monkeypatch.setattr("inferq.local.object_server.shutil.which", lambda *_, **__: None)
+    with pytest.raises(InvalidSettingError, match=r"install inferq\[blobs,seaweedfs\]"):
+        plan(has_object_store=True)
 
 
 def test_only_model_is_the_default_whatever_the_setting_says(plan, monkeypatch):

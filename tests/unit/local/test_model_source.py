@@ -47,6 +47,24 @@ def test_folder_of_one_model_is_a_repository_of_that_model(tmp_path, monkeypatch
     assert (MODELS / "iris" / "model.onnx").exists()
 
 
+@pytest.mark.parametrize("versions", [("1", "v2.1"), ("old", "new")])
+def test_folder_of_a_model_with_versions_is_a_repository_of_that_model(tmp_path, versions):
+    for version in versions:
+        write_two_by_two(tmp_path / "prices" / version)
+    if "old" in versions:  # nothing else tells that these are no models
+        (tmp_path / "prices/model.toml").write_text("description = 'Prices'")
+    with open_model_source(Settings(models_dir=tmp_path / "prices")) as source:
+        assert source.only_model == "prices"
+        assert {f"prices@{version}" for version in versions} == load_models(source.repository).keys()
+    for path in (tmp_path / "prices" / versions[0], tmp_path / "prices" / versions[0] / "model.onnx"):
+        with open_model_source(Settings(models_dir=path)) as source:
+            assert source.only_model == "prices"
+            [model] = load_models(source.repository).values()
+            assert model.document.description == ("Prices" if "old" in versions else "")
+    with open_model_source(Settings(models_dir=tmp_path)) as source:
+        assert source.only_model is None
+
+
 def test_onnx_file_is_a_repository_of_its_model_with_the_weights_beside_it(tmp_path):
     written = write_two_by_two(tmp_path / "written") / "model.onnx"
     file = tmp_path / "prices.onnx"

@@ -16,8 +16,8 @@ SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPS}"
 
 
-def child(name, code):
-    return Child(name, [sys.executable, "-c", code], dict(os.environ))
+def child(name, code, **options):
+    return Child(name, [sys.executable, "-c", code], dict(os.environ), **options)
 
 
 class Echo:
@@ -117,11 +117,11 @@ async def test_child_that_does_not_stop_is_killed_at_the_deadline():
     assert deaf.process.returncode == -signal.SIGKILL
 
 
-async def test_first_child_is_told_to_stop_when_the_others_have_ended():
+async def test_server_is_told_to_stop_when_the_others_have_ended():
     telling = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit({0!r}))\n"
     telling += "print('up', flush=True)\ntime.sleep(60)"
     children = [
-        child("server", telling.format("server ends")),
+        child("server", telling.format("server ends"), is_server=True),
         child("worker", telling.format("worker ends")),
     ]
     async with supervising(*children) as (_, echo):

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from inferq.models import digits
-from inferq.models.model_folder import load_model
+from inferq.models.repository.model_folder import load_model
 from inferq.tensors.envelope import read_envelope
 from tests.models import predict
 from tests.pictures import encode

@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from inferq.models import iris
-from inferq.models.model_folder import load_model
+from inferq.models.repository.model_folder import load_model
 from tests.models import predict
 
 COMMITTED = Path(__file__).parents[3] / "models" / "iris"

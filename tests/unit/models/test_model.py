@@ -9,7 +9,7 @@ from onnx import helper
 from structlog.testing import capture_logs
 
 from inferq.errors import InvalidInputError, InvalidModelError, ModelError
-from inferq.models.model_folder import load_model
+from inferq.models.repository.model_folder import load_model
 from tests import onnx_models
 from tests.models import predict, run_job
 

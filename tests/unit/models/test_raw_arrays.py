@@ -18,7 +18,7 @@ NUMBERS = {
 } | {
     datatype: np.array([[low, high, 1], [2, 3, high]], dtype=datatype.lower())
     for datatype in Datatype
-    if datatype.is_integer
+    if datatype.is_integer and datatype.is_in_numpy
     for low, high in [datatype.limits]
 }
 TEXTS = np.array([["", "花"], ["a\0b", "é" * 300]], dtype=object)
@@ -46,7 +46,7 @@ def test_numbers_are_read_in_place_and_written_as_they_came(datatype, shape):
     data = bytearray(b"x") + array.tobytes()  # at an address that fits no datatype
     got = make_array(RawTensor(datatype, shape, memoryview(data)[1:]), describe(array, datatype))
     assert_same(got, array)
-    assert bytes(view_bytes(got)) == array.tobytes()
+    assert bytes(view_bytes(got, datatype)) == array.tobytes()
     data[1:] = bytes(array.nbytes)
     assert not got.any()
 
@@ -69,7 +69,7 @@ def test_text_is_read_from_every_type_that_holds_it(dtype):
     got = make_array(RawTensor(Datatype.BYTES, TEXTS.shape, data, dtype), describe(TEXTS, Datatype.BYTES))
     assert_same(got, TEXTS)
     assert {type(text) for text in got.reshape(-1)} == {str}
-    assert view_bytes(got) == pack(TEXTS)
+    assert view_bytes(got, Datatype.BYTES) == pack(TEXTS)
 
 
 @pytest.mark.parametrize("datatype", [*NUMBERS, Datatype.BYTES])
@@ -81,9 +81,9 @@ def test_empty_tensors_keep_their_shape_and_single_values_have_none(datatype):
     data = pack(single) if datatype is Datatype.BYTES else single.tobytes()
     got = make_array(RawTensor(datatype, (), data), tensor)
     assert_same(got, single)
-    assert bytes(view_bytes(got)) == data
+    assert bytes(view_bytes(got, datatype)) == data
 
 
 def test_bytes_of_a_column_are_those_of_its_values_alone():
     square = np.arange(9, dtype=np.int32).reshape(3, 3)
-    assert bytes(view_bytes(square[:, 1])) == np.array([1, 4, 7], dtype=np.int32).tobytes()
+    assert bytes(view_bytes(square[:, 1], Datatype.INT32)) == np.array([1, 4, 7], dtype=np.int32).tobytes()

@@ -11,6 +11,7 @@ from inferq.errors import ErrorKind, InvalidInputError, ModelError, TimedOutErro
 from inferq.jobs import Attempt, ClaimedJob, Job, Outcome, Status
 from inferq.observability.job_log import JobLog
 from inferq.observability.logs import configure_logging
+from inferq.provenance import Provenance
 from inferq.settings import Settings
 
 
@@ -22,14 +23,16 @@ def configuration_is_restored():
 
 def outcome_of(job_id="a", *, request_id="r-1", waited=2.0, **ended):
     submitted_at = datetime.now(UTC) - timedelta(seconds=waited + 0.5)
-    job = ClaimedJob(job_id, "iris", b"[[1]]", 2, "token", submitted_at, request_id)
+    job = ClaimedJob(
+        job_id, "iris", b"[[1]]", 2, "token", submitted_at, request_id, claimed_for="9f2c 9f2c onnxruntime-1"
+    )
     return Outcome(job, run_seconds=0.5, batch_jobs=3, **(ended or {"result": b"1"}))
 
 
 def log_ends(outcomes, verdicts, **chosen):
     settings = Settings(**chosen)
     configure_logging(settings)
-    JobLog(settings, {"iris": "9f2c"}).jobs_ended(outcomes, verdicts)
+    JobLog(settings).jobs_ended(outcomes, verdicts)
 
 
 def test_completed_job_is_one_line_with_all_that_is_known_of_it(capsys):
@@ -101,7 +104,7 @@ def test_setting_chooses_the_level_of_jobs_that_complete(capsys, log_format, job
 def test_failure_is_logged_in_any_case_without_words_that_may_quote_data(error, verdict, event, level, words):
     settings = Settings(log_format="json", job_log_level="off")
     with capture_logs() as logged:
-        JobLog(settings, {}).jobs_ended([outcome_of(error=error)], [verdict])
+        JobLog(settings).jobs_ended([outcome_of(error=error)], [verdict])
     [line] = logged
     assert (line["event"], line["log_level"], line["outcome"]) == (event, level, verdict)
     assert (line["error_kind"], line.get("error")) == (error.kind, words)
@@ -119,7 +122,7 @@ def ended_job(status=Status.FAILED, kind=None, error=None, **fields):
 def note_ended(job, **chosen):
     settings = Settings(log_format="json", **chosen)
     configure_logging(settings)
-    JobLog(settings, {}).note_ended([job])
+    JobLog(settings).note_ended([job])
 
 
 def test_end_in_no_run_is_the_same_line_without_what_tells_of_a_run(capsys):
@@ -138,7 +141,7 @@ def test_job_that_was_stopped_has_waited_until_it_was_taken(capsys):
         Attempt(1, AT, AT + timedelta(seconds=1), "worker-1", ErrorKind.CRASHED),
         Attempt(2, started_at, finished_at, "worker-2", ErrorKind.CANCELLED),
     )
-    note_ended(ended_job(kind=ErrorKind.CANCELLED, history=attempts, attempts=2, model_version="9f2c"))
+    note_ended(ended_job(kind=ErrorKind.CANCELLED, history=attempts, attempts=2, made_by=Provenance("9f2c")))
     line = json.loads(capsys.readouterr().err)
     assert (line["waited_seconds"], line["attempt"], line["version"]) == (2.0, 2, "9f2c")
     note_ended(ended_job(kind=ErrorKind.CANCELLED, history=attempts[:1], attempts=1))
@@ -156,7 +159,7 @@ def test_job_that_was_stopped_has_waited_until_it_was_taken(capsys):
 )
 def test_failure_in_no_run_is_logged_in_any_case(job, level, kind, words):
     with capture_logs() as logged:
-        JobLog(Settings(job_log_level="off"), {}).note_ended([job])
+        JobLog(Settings(job_log_level="off")).note_ended([job])
     [line] = logged
     assert (line["log_level"], line["error_kind"], line.get("error")) == (level, kind, words)
 

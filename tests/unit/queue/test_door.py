@@ -61,7 +61,7 @@ def modules_after(code):
     [
         ("import inferq.queue", ("redis", "inferq.settings", "inferq.jobs")),
         (
-            "from inferq.queue import Consumer, WebhookOutbox",
+            "from inferq.queue import open_consumer, open_outbox",
             ("inferq.queue.producer", "inferq.queue.events", "inferq.queue.inspection"),
         ),
         (
@@ -73,3 +73,21 @@ def modules_after(code):
 )
 def test_each_side_loads_only_its_own(code, others):
     assert modules_after(code).isdisjoint(others)
+
+
+def test_queue_of_one_shard_loads_nothing_of_several():
+    code = (
+        "from inferq.queue import open_consumer, open_outbox; from inferq.settings import Settings; "
+        "open_consumer(Settings(), 'worker-1'); open_outbox(Settings())"
+    )
+    assert {name for name in modules_after(code) if name.startswith("inferq.queue.shards.")} == {
+        f"inferq.queue.shards.{name}" for name in ("consumer_choice", "shard_settings")
+    }
+
+
+def test_what_makes_one_queue_imports_nothing_of_several_but_how_settings_are_split():
+    inside = [
+        path for path in (SOURCE / "queue").rglob("*.py") if path.parent.name not in ("queue", "shards")
+    ]
+    above = {module for path in inside for module, _ in imports_of(path) if "shards" in module.split(".")}
+    assert above <= {"inferq.queue.shards.shard_settings"}

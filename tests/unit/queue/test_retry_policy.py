@@ -41,4 +41,6 @@ def test_only_what_may_go_better_the_next_time_is_tried_again():
         ErrorKind.MODEL_ERROR,
         ErrorKind.TIMED_OUT,
         ErrorKind.CRASHED,
+        ErrorKind.INPUT_UNAVAILABLE,
+        ErrorKind.OUTPUT_UNAVAILABLE,
     }

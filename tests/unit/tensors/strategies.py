@@ -24,11 +24,13 @@ def values(datatype: Datatype) -> st.SearchStrategy[Any]:
     if datatype is Datatype.BYTES:
         return st.text(max_size=5)
     if datatype.is_float:
-        width = int(datatype[2:])
-        assert width in (16, 32, 64)
-        whole = st.integers(-2048, 2048)
-        other = st.sampled_from([None, "NaN", math.nan, "Infinity", math.inf, "-Infinity", -math.inf])
-        return whole | st.floats(width=width, allow_nan=False, allow_infinity=False) | other  # type: ignore[arg-type]
+        low, high = datatype.limits
+        whole = st.integers(max(-2048, math.ceil(low)), min(2048, int(high)))
+        finite = whole | st.floats(low, high)
+        words = datatype.non_finite_words
+        if not words:
+            return finite
+        return finite | st.sampled_from([None, *words, *map(float, words)])
     low, high = datatype.limits
     return st.integers(int(low), int(high))
 

@@ -63,11 +63,11 @@ def test_outputs_that_are_no_list_of_names_are_refused(outputs):
     [
         ("x", "inputs must be an array of objects"),
         ({**X, "name": None}, "inputs[0] must have a name, a string, got null"),
-        ({**X, "parameters": []}, 'inputs["x"] must have either data, or parameters.binary_data_size'),
+        ({**X, "parameters": []}, 'inputs["x"] must have one of data, parameters.binary_data_size and'),
         ({**X, "parameters": [1]}, 'The parameters of inputs["x"] must be an object'),
         ({**X, "parameters": {"binary_data_size": -1}}, "must be a whole number from 0, got the number -1"),
         ({**X, "parameters": {"binary_data_size": True}}, "must be a whole number from 0, got true"),
-        ({**X, "data": [1, 2]}, "must have either data, or parameters.binary_data_size, and not both"),
+        ({**X, "data": [1, 2]}, "must have one of data, parameters.binary_data_size and parameters.url"),
         ({**X, "parameters": {"binary_data_size": 99}}, "has 99 bytes, but only 8 follow"),
         ({**X, "parameters": {"binary_data_size": 4}}, "4 bytes follow the last tensor"),
         ({**X, "datatype": "float32"}, 'has the datatype the string "float32", expected one of BOOL, UINT8'),

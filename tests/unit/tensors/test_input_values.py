@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from inferq.errors import InvalidInputError
 from inferq.tensors.data_validator import DataValidator
 from inferq.tensors.envelope import write_envelope
-from inferq.tensors.forms import read_inputs
-from inferq.tensors.input_values import unwrap
+from inferq.tensors.forms import read_inputs, read_request, resolve_request
+from inferq.tensors.input_values import read_remote_file, unwrap
 from inferq.tensors.media_specs import ImageSpec
 from inferq.tensors.signature import Datatype
 from inferq.tensors.unknown_model import check_unknown_model_data
-from inferq.tensors.values import MediaFile, RawTensor
+from inferq.tensors.values import MediaFile, RawTensor, RemoteFile
 from tests.unit.tensors.arrays import arrays_of_any_layout, make_numpy_array, make_raw_tensor, save
 from tests.unit.tensors.strategies import fitting, make_document
 
@@ -171,3 +171,67 @@ def test_nothing_else_than_a_refusal_comes_of_any_json(data):
     for check in (DataValidator(ONE).validate, check_unknown_model_data):
         with suppress(InvalidInputError):
             check(data)
+
+
+def test_url_stands_for_a_file_or_for_a_raw_tensor():
+    described = {"datatype": "FP32", "shape": [1, 2]}
+    assert unwrap({"url": "https://example.com/x"}, "x") == RemoteFile("https://example.com/x", "x")
+    remote = unwrap({"url": "s3://bucket/x", **described}, "x")
+    assert remote == RemoteFile("s3://bucket/x", "x", Datatype.FP32, (1, 2))
+    assert read_remote_file(remote, bytes(8)) == RawTensor(Datatype.FP32, (1, 2), bytes(8))
+    assert read_remote_file(RemoteFile("https://example.com/x", "x"), PNG) == MediaFile("image/png", PNG)
+    assert unwrap({"url": "DATA:;base64," + encode(bytes(8)), **described}, "x").data == bytes(8)
+    assert unwrap({"url": "data:image/png;base64," + encode(PNG)}, "x") == MediaFile("image/png", PNG)
+
+
+def test_object_with_more_members_or_of_an_input_called_url_is_no_file():
+    for value in ({"url": "https://example.com", "x": 1}, {"url": 1}, {"url": "a", "b64": "b"}):
+        assert unwrap(value, "x") is value
+    tensor = make_document(("BYTES", [])).inputs[0].model_copy(update={"name": "url"})
+    document = ONE.model_copy(update={"inputs": [tensor]})
+    assert DataValidator(document).validate_inputs({"url": "text"}) == {"url": "text"}
+
+
+def test_files_of_a_request_are_listed_and_replaced_by_what_they_are():
+    validator = DataValidator(TWO)
+    url = "https://example.com/x"
+    request = read_request(json.dumps({"x0": {"url": url}, "x1": ["a"]}).encode(), validator)
+    assert request.remote_files == [RemoteFile(url, 'data["x0"]')]
+    assert check_unknown_model_data({"x0": {"url": url}, "x1": [{"url": url}, ["a"]]}) == [
+        RemoteFile(url, 'data["x0"]'), RemoteFile(url, 'data["x1"][0]')
+    ]  # fmt: skip
+    resolved = resolve_request(request, {url: save(ROW)}, validator)
+    assert (resolved.inputs["x0"].shape, resolved.remote_files) == ((1, 2), ())
+    with pytest.raises(InvalidInputError, match="same number of rows"):
+        resolve_request(request, {url: save(np.ones((3, 2), "f4"))}, validator)
+    with pytest.raises(InvalidInputError, match="FP64"):
+        resolve_request(request, {url: save(np.ones((1, 2)))}, validator)
+
+
+@pytest.mark.parametrize(
+    ("described", "reason"),
+    [
+        ({"datatype": "FP32", "shape": [1, 3]}, "has the shape [1, 3]"),
+        ({"datatype": "FP64", "shape": [1, 2]}, "is FP64"),
+        ({"shape": [1, 2]}, "datatype"),
+        ({"datatype": "FP32", "shape": [5, 2]}, "at most 4"),
+    ],
+)
+def test_what_a_url_is_said_to_hold_has_to_fit(described, reason):
+    with pytest.raises(InvalidInputError) as caught:
+        DataValidator(ONE, max_rows=4).validate_inputs({"url": "https://example.com/x", **described})
+    assert reason in caught.value.message
+
+
+def test_parts_of_a_sequence_may_be_files():
+    [tensor] = ONE.inputs
+    sequence = ONE.model_copy(
+        update={
+            "inputs": [tensor.model_copy(update={"onnx_type": "seq(tensor(float))", "is_sequence": True})]
+        }
+    )
+    validator, url = DataValidator(sequence), "https://example.com/x"
+    request = read_request(json.dumps([[[1, 2]], {"url": url}]).encode(), validator)
+    assert request.remote_files == [RemoteFile(url, "data[1]")]
+    [first, second] = resolve_request(request, {url: save(ROW)}, validator).inputs["x0"]
+    assert (first, second.shape) == ([[1, 2]], (1, 2))

@@ -64,14 +64,6 @@ def test_data_is_not_copied():
     assert read_data(FILE).data.obj is FILE
 
 
-def test_fixed_bytes_are_text_if_they_are_utf_8():
-    check_tensor(read_data(save(np.array([b"abc", "é".encode()]))), "x")
-    with pytest.raises(
-        InvalidInputError, match=r"x has a value that is not UTF-8 text, the 2\. in row-major"
-    ):
-        check_tensor(read_data(save(np.array([b"abc", "é".encode()[:1]]))), "x")
-
-
 def test_wide_text_with_half_a_surrogate_pair_is_refused():
     file = save(np.array(["abc"])).replace(b"b\0\0\0", b"\0\xd8\0\0")
     with pytest.raises(InvalidInputError, match="x holds what is no text"):

@@ -79,7 +79,7 @@ def test_numbers_in_range_need_no_objects(datatype):
     if datatype is Datatype.FP32:
         low, high = -1e30, 1e30
     for width in (2, 64):
-        tensor = read_numbers(json.dumps([[low, high] * width, [0, 1] * width]).encode(), datatype)
+        tensor = read_numbers(json.dumps([[low, high] * width, [high, 1] * width]).encode(), datatype)
         assert tensor is not None
         assert tensor.shape == (2, 2 * width)
 

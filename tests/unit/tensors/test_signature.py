@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -48,7 +49,7 @@ def test_a_model_is_batched_if_every_input_has_a_dynamic_first_axis(shapes, batc
 
 @pytest.mark.parametrize("datatype", [datatype for datatype in Datatype if datatype.is_integer])
 def test_the_limits_of_integers_are_those_of_numpy(datatype):
-    info = np.iinfo(datatype.lower())
+    info = np.iinfo(datatype.lower()) if datatype.is_in_numpy else ml_dtypes.iinfo(datatype.lower())
     assert datatype.limits == (info.min, info.max)
 
 

@@ -28,8 +28,8 @@ def test_any_json_for_an_unknown_model_is_accepted_or_refused_but_nothing_else(d
         ("text", "must be an array"),
         (None, "must be an array"),
         (3, "must be an array"),
-        ([[1], [1, 2]], "others have 1"),
-        ([[1], 2], "like its neighbours"),
+        ([[[1], [1, 2]]], "others have 1"),
+        ([[[1], 2]], "like its neighbours"),
         ([None, "a"], "one kind"),
         (["NaN", True], "one kind"),
         ([{"a": 1}], "an object"),
@@ -37,12 +37,19 @@ def test_any_json_for_an_unknown_model_is_accepted_or_refused_but_nothing_else(d
         ([1, True], "one kind"),
         ([1, 2, 3], "at most 2"),
         ({"x": [1, 2, 3]}, "at most 2"),
-        ({"x": [[1], []]}, r'data\["x"\]\[1\]'),
+        ({"x": [[[1], []]]}, r'data\["x"\]\[0\]\[1\]'),
+        ({"x": {"a": {}}}, "an object"),
+        ({"x": {}}, "an object"),
     ],
 )
 def test_what_no_model_could_take_is_refused_where_the_model_is_unknown(data, reason):
     with pytest.raises(InvalidInputError, match=reason):
         check_unknown_model_data(data, max_rows=2)
+
+
+@pytest.mark.parametrize("value", [[[1], [1, 2]], [[1], 2], None, {"a": 1, "b": None}])
+def test_sequences_maps_and_what_is_absent_pass_where_the_model_is_unknown(value):
+    check_unknown_model_data({"x": value})
 
 
 def test_arrays_nested_beyond_the_stack_are_handled_where_the_model_is_unknown():

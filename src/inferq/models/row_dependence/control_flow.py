@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from inferq.models.onnx_graph import Graph, Node
+from inferq.models.onnx_files.onnx_graph import Graph, Node
 from inferq.models.row_dependence.abstract_values import AbstractValue, join
 from inferq.models.row_dependence.axis_lengths import make_unknown_length
 from inferq.models.row_dependence.traced_node import TracedNode

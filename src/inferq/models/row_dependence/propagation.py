@@ -9,8 +9,8 @@ are independent.
 
 from collections.abc import Mapping, Sequence
 
-from inferq.models.onnx_file import Function, OnnxFile
-from inferq.models.onnx_graph import Attribute, Graph, Node, Value
+from inferq.models.onnx_files.onnx_file import Function, OnnxFile
+from inferq.models.onnx_files.onnx_graph import Attribute, Graph, Node, Value
 from inferq.models.row_dependence.abstract_values import UNKNOWN, AbstractValue, make_untracked
 from inferq.models.row_dependence.axis_lengths import (
     ROWS,

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from inferq.models.onnx_constant import Constant
+from inferq.models.onnx_files.onnx_constant import Constant
 from inferq.models.row_dependence.abstract_values import (
     UNKNOWN,
     AbstractValue,

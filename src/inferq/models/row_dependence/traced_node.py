@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from inferq.models.onnx_graph import Attribute, Graph, Node
+from inferq.models.onnx_files.onnx_graph import Attribute, Graph, Node
 from inferq.models.row_dependence.abstract_values import UNKNOWN, AbstractValue
 
 ALL_AXES = range(-64, 64)

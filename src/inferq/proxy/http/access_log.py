@@ -63,7 +63,7 @@ class AccessLogging:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         began_at = time.perf_counter()
-        answer = _Answer(send)
+        answer = CountedAnswer(send)
         try:
             await self.app(scope, receive, answer.send)
         finally:
@@ -72,7 +72,7 @@ class AccessLogging:
             self._access_log.note(scope, route, answer.status, seconds, answer.sent_bytes)
 
 
-class _Answer:
+class CountedAnswer:
     """Counts what is sent.
 
     Attributes:
@@ -86,6 +86,7 @@ class _Answer:
         self.sent_bytes: int | None = None
 
     async def send(self, message: Message) -> None:
+        """Sends a message."""
         match message["type"]:
             case "http.response.start" | "websocket.http.response.start":
                 self.status, self.sent_bytes = message["status"], 0

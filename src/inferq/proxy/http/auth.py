@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inferq.errors import ErrorKind, RedisUnavailableError
 from inferq.proxy.http import problems
 from inferq.proxy.http.problem_types import TYPES
-from inferq.queue import TICKET_SECONDS, StreamTickets
+from inferq.queue import TICKET_SECONDS, AnyTickets
 
 _REFUSAL = problems.Refusal(401, TYPES[ErrorKind.UNAUTHORIZED].example, ErrorKind.UNAUTHORIZED)
 _TICKET_REFUSAL = problems.Refusal(
@@ -36,7 +36,7 @@ class Authenticator:
     """
 
     def __init__(
-        self, app: ASGIApp, api_keys: str, tickets: StreamTickets, open_paths: Sequence[str] = ()
+        self, app: ASGIApp, api_keys: str, tickets: AnyTickets, open_paths: Sequence[str] = ()
     ) -> None:
         self.app = app
         self._tickets = tickets

@@ -17,10 +17,11 @@ from inferq.proxy.http import problems
 _BROWSER_HEADERS = (b"origin", b"sec-fetch-site")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
-_METHODS = "GET, HEAD, POST, DELETE"
+_METHODS = "GET, HEAD, POST, PUT, DELETE"
 _EXPOSED = (
     "Location, Retry-After, Preference-Applied, WWW-Authenticate, X-Request-ID, Traceparent, ETag, "
-    "Accept-Ranges, Content-Range, Content-Disposition, Inference-Header-Content-Length, Inferq-Job-Id"
+    "Accept-Ranges, Content-Range, Content-Disposition, Inference-Header-Content-Length, "
+    "Inferq-Job-Id, Inferq-Made-By"
 )
 _PREFLIGHT_SECONDS = 600
 

@@ -14,7 +14,7 @@ from hmac import compare_digest
 from math import isfinite
 
 from inferq.errors import InvalidInputError
-from inferq.queue import Position
+from inferq.queue import Position, ScanCursor, ShardPositions
 from inferq.settings import Settings
 
 _DIGEST_BYTES = 16
@@ -34,17 +34,16 @@ class Cursors:
         listing = json.dumps([settings.api_keys, owner, *wanted])
         self._key = hashlib.sha256(listing.encode("utf-8", "surrogatepass")).digest()
 
-    def seal(self, position: Position) -> str:
+    def seal(self, end: ScanCursor) -> str:
         """Makes a cursor of a page's end."""
-        fields = [position.is_ended, position.model, position.score, position.id.hex()]
-        content = json.dumps(fields).encode()
+        content = json.dumps(_describe(end)).encode()
         content = content.ljust(
             -(-len(content) // _BLOCK_BYTES) * _BLOCK_BYTES
         )  # so that the length reveals nothing
         digest = self._digest(content)
         return base64.urlsafe_b64encode(digest + self._hide(digest, content)).decode()
 
-    def open(self, cursor: str) -> Position:
+    def open(self, cursor: str) -> ScanCursor:
         """Reads a cursor.
 
         Raises:
@@ -59,12 +58,9 @@ class Cursors:
         if not compare_digest(digest, self._digest(content)):
             raise _make_invalid_error(cursor)
         try:  # where there are no API keys, the secret is none, and anyone can make a cursor
-            match json.loads(content):
-                case [bool(is_ended), str(model), int(score) | float(score), str(job_id)] if isfinite(score):
-                    return Position(is_ended, model, float(score), bytes.fromhex(job_id))
+            return _parse(json.loads(content))
         except (ValueError, RecursionError, OverflowError) as error:
             raise _make_invalid_error(cursor) from error
-        raise _make_invalid_error(cursor)
 
     def _digest(self, content: bytes) -> bytes:
         return hashlib.blake2b(content, key=self._key, digest_size=_DIGEST_BYTES).digest()
@@ -73,6 +69,46 @@ class Cursors:
         """Hides the content, or shows it again."""
         stream = hashlib.shake_256(self._key + digest).digest(len(content))
         return bytes(one ^ other for one, other in zip(content, stream, strict=True))
+
+
+def _describe(end: ScanCursor) -> list[object]:
+    """Returns it as JSON has it; of several shards a list, in which true stands for one without more."""
+    if isinstance(end, Position):
+        return [end.is_ended, end.model, end.score, end.id.hex()]
+    return [
+        number in end.ended or (None if position is None else _describe(position))
+        for number, position in enumerate(end.positions)
+    ]
+
+
+def _parse(content: object) -> ScanCursor:
+    """Reads the same.
+
+    Raises:
+        ValueError: It is none.
+    """
+    match content:
+        case [bool(), str(), *_]:
+            return _parse_position(content)
+        case [*shards] if _go_on(shards):
+            positions = [_parse_position(one) if isinstance(one, list) else None for one in shards]
+            return ShardPositions(
+                tuple(positions), frozenset(number for number, one in enumerate(shards) if one is True)
+            )
+    raise ValueError(content)
+
+
+def _go_on(shards: list[object]) -> bool:
+    """Whether this tells of each shard where it goes on, or that it has no more, and one of them has."""
+    has_more = any(one is not True for one in shards)
+    return has_more and all(one is None or one is True or isinstance(one, list) for one in shards)
+
+
+def _parse_position(content: object) -> Position:
+    match content:
+        case [bool(is_ended), str(model), int(score) | float(score), str(job_id)] if isfinite(score):
+            return Position(is_ended, model, float(score), bytes.fromhex(job_id))
+    raise ValueError(content)
 
 
 def _make_invalid_error(cursor: str) -> InvalidInputError:

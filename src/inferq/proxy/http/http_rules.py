@@ -43,7 +43,7 @@ class HttpRules:
             if scope["method"] == "HEAD":
                 scope, send = {**scope, "method": "GET", IS_HEAD: True}, _drop_body(send)
             if length:
-                request = _DrainedRequest(scope, length, receive, send)
+                request = DrainedRequest(scope, length, receive, send)
                 return await app(scope, request.receive, request.send)
         return await app(scope, receive, send)
 
@@ -55,22 +55,34 @@ def describe_long_head() -> str:
     )
 
 
-class _DrainedRequest:
-    """A request with a body, whose answer may be sent before the whole body has arrived."""
+class DrainedRequest:
+    """A request with a body, whose answer may be sent before the whole body has arrived.
+
+    Args:
+        scope: Of the ASGI call.
+        length: How long the body is, bytes; infinity for a chunked one.
+        receive: Of the ASGI call.
+        send: Of the ASGI call.
+
+    Attributes:
+        is_received: Whether the whole body has arrived, or the client has gone.
+    """
 
     def __init__(self, scope: Scope, length: float, receive: Receive, send: Send) -> None:
         self._is_http_1 = scope["http_version"].startswith("1")
         self._length = length
         self._receive, self._send = receive, send
-        self._is_received = False
+        self.is_received = not length
 
     async def receive(self) -> Message:
+        """Receives a message."""
         message = await self._receive()
-        self._is_received = message["type"] != "http.request" or not message.get("more_body", False)
+        self.is_received = message["type"] != "http.request" or not message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:
-        if self._is_received:
+        """Sends a message; the last one after the rest of the body has arrived, or enough of it."""
+        if self.is_received:
             await self._send(message)
         elif message["type"] == "http.response.start":
             if self._is_http_1 and self._length > _SHORT_BODY_BYTES:
@@ -87,7 +99,7 @@ class _DrainedRequest:
         left = DRAIN_BYTES
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                while left > 0 and not self._is_received:
+                while left > 0 and not self.is_received:
                     left -= len((await self.receive()).get("body", b""))
         except TimeoutError:
             pass

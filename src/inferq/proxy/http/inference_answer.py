@@ -3,6 +3,7 @@
 import heapq
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
 
@@ -10,13 +11,11 @@ from pydantic_core import to_json
 
 from inferq.errors import InvalidInputError
 from inferq.proxy.http.inference_protocol import InferenceOptions, OutputWish
-from inferq.tensors.envelope_codec import describe_tensor
-from inferq.tensors.result_tensors import OutputEntry, ResultHead
+from inferq.tensors.listed_outputs import make_listed_tensors
+from inferq.tensors.result_tensors import OutputEntry, ResultHead, describe_output
 from inferq.tensors.signature import Datatype
 from inferq.tensors.tensor_values import list_all_values, pack_values
 from inferq.tensors.values import Buffer, RawTensor
-
-_FLOATS = (Datatype.FP32, Datatype.FP64)
 
 
 class InferenceAnswer(NamedTuple):
@@ -46,7 +45,7 @@ def write_binary_head(head: ResultHead, options: InferenceOptions, members: dict
         is_as_stored = options.is_binary
     if not is_as_stored or not head.outputs or any(output.size is None for output in head.outputs):
         return None
-    return to_json({**members, "outputs": [_describe_binary(output, output.size) for output in head.outputs]})
+    return to_json({**members, "outputs": [describe_output(output) for output in head.outputs]})
 
 
 def write_answer(
@@ -68,58 +67,45 @@ def write_answer(
     Raises:
         InvalidInputError: An output cannot be answered in the way that is asked for.
     """
-    stored = {output.name: output for output in head.outputs}
+    stored: dict[str, list[OutputEntry]] = {}
+    for output in head.outputs:
+        stored.setdefault(output.output, []).append(output)
     entries: list[dict[str, Any]] = []
     data: list[Buffer] = []
     for wish in options.outputs or [OutputWish(name, options.is_binary) for name in stored]:
-        output = stored.get(wish.name)
-        if output is None:
-            continue
-        if output.size is None:
-            table = _read_table(output)
-            if table is None:  # no tensor, and nothing like one
-                entries.append(_describe(output, {"data": output.values}))
-                continue
-            output, values = table
-        else:
-            values = memoryview(envelope)[output.start : output.start + output.size]
-        if wish.classes:
-            texts = _classify(RawTensor(output.datatype, output.shape, values), wish, class_names)
-            entries.append(_add_texts(output, wish, texts, data))
-        elif wish.is_binary:
-            entries.append(_describe_binary(output, output.size))
-            data.append(values)
-        else:
-            listed = list_all_values(RawTensor(output.datatype, output.shape, values))
-            entries.append(_describe(output, {"data": listed}))
+        for output in stored.get(wish.name, ()):
+            for described, values in _read_values(output, envelope):
+                if values is None:
+                    entries.append(_describe(described, {"data": described.values}))
+                    continue
+                tensor = RawTensor(described.datatype, described.shape, values)
+                if wish.classes and described.name == output.name:
+                    texts = _classify(tensor, wish, class_names)
+                    entries.append(_add_texts(described, wish, texts, data))
+                elif wish.is_binary:
+                    entries.append(describe_output(described))
+                    data.append(values)
+                else:
+                    entries.append(_describe(described, {"data": list_all_values(tensor)}))
     return InferenceAnswer(to_json({**members, "outputs": entries}, inf_nan_mode="null"), data or None)
 
 
-def _read_table(output: OutputEntry) -> tuple[OutputEntry, memoryview] | None:
-    """Returns a list of maps, as classifiers give it, as a tensor: a row for each, a column for each key."""
-    rows = output.values
-    if (
-        output.datatype not in _FLOATS
-        or not isinstance(rows, list)
-        or not rows
-        or not isinstance(rows[0], dict)
-    ):
-        return None
-    keys = list(rows[0])
-    if any(row.keys() != rows[0].keys() for row in rows):
-        return None
-    values = [math.nan if row[key] is None else float(row[key]) for row in rows for key in keys]
-    data = pack_values(output.datatype, values)
-    described = OutputEntry(output.name, output.datatype, (len(rows), len(keys)), 0, len(data))
-    return described, memoryview(data)
+def _read_values(output: OutputEntry, envelope: bytes) -> list[tuple[OutputEntry, Buffer | None]]:
+    """Returns what is answered for an output, with the values of each; None where JSON alone has them."""
+    if output.size is not None:
+        return [(output, memoryview(envelope)[output.start : output.start + output.size])]
+    listed = make_listed_tensors(output)
+    if not output.values or listed is None:  # absent, an empty sequence, or unlike any tensor
+        return [(output, None)]
+    return [
+        (OutputEntry(name, tensor.datatype, tensor.shape, 0, len(tensor.data)), tensor.data)
+        for name, tensor in listed.items()
+    ]
 
 
 def _describe(output: OutputEntry, rest: dict[str, Any]) -> dict[str, Any]:
-    return {"name": output.name, "datatype": output.datatype, "shape": output.shape, **rest}
-
-
-def _describe_binary(output: OutputEntry, size: int | None) -> dict[str, Any]:
-    return describe_tensor(output.name, output.datatype, output.shape, size)
+    about = {"parameters": {"sequence": output.sequence}} if output.sequence else {}
+    return {"name": output.name, "datatype": output.datatype, "shape": output.shape, **about, **rest}
 
 
 def _classify(tensor: RawTensor, wish: OutputWish, class_names: Sequence[str]) -> list[str]:
@@ -149,9 +135,9 @@ def _add_texts(output: OutputEntry, wish: OutputWish, texts: list[str], data: li
     """Describes texts that stand for an output, and adds them to the bytes if they go there."""
     width = output.shape[-1]
     shape = (*output.shape[:-1], min(wish.classes, width))
-    described = OutputEntry(output.name, Datatype.BYTES, shape)
+    described = OutputEntry(output.name, Datatype.BYTES, shape, sequence=output.sequence)
     if not wish.is_binary:
         return _describe(described, {"data": texts})
     encoded = pack_values(Datatype.BYTES, texts)
     data.append(encoded)
-    return _describe_binary(described, len(encoded))
+    return describe_output(replace(described, size=len(encoded)))

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from inferq import jobs
 from inferq.errors import ErrorKind
 from inferq.proxy.http import problems
-from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID
 from inferq.proxy.http.problem_types import JOB_FAILURES, TYPES
 from inferq.proxy.http.responses import JSON
+from inferq.proxy.http.schemas.job_schemas import EXAMPLE_JOB_ID
 
 Answers = dict[int | str, dict[str, Any]]
 
@@ -45,6 +45,15 @@ X_REQUEST_ID = {
 }
 """The header, as OpenAPI describes it."""
 
+WAIT: dict[str, Any] = {
+    "name": "wait",
+    "in": "query",
+    "description": "How long to wait until all live workers follow, s, at most INFERQ_MAX_WAIT_SECONDS; that "
+    "if left out.",
+    "schema": {"type": "number", "minimum": 0},
+}
+"""The query parameter of what workers have to follow, as OpenAPI describes it."""
+
 BODY_REFUSALS = (
     ErrorKind.INVALID_JSON,
     ErrorKind.REQUEST_TIMEOUT,
@@ -66,6 +75,11 @@ QUERY_OPTIONS = [
             {"type": "number", "exclusiveMinimum": 0},
         ),
         ("webhook", "Where the job's end is reported.", {"type": "string", "pattern": "^https?://"}),
+        (
+            "output",
+            "Folder in a bucket to which the result is written.",
+            {"type": "string", "pattern": "^s3://.+/$"},
+        ),
         (
             "shape",
             "Of a raw tensor, where the signature has more than one dynamic axis.",

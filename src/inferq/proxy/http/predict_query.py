@@ -8,7 +8,7 @@ from inferq.tensors.nested_arrays import quote
 from inferq.tensors.raw_tensors import MOST_AXES
 
 _NUMBERS = ("timeout", "expires_in")
-_MEMBERS = ("model", "timeout", "priority", "webhook", "expires_in", "shape")
+_MEMBERS = ("model", "timeout", "priority", "webhook", "expires_in", "output", "shape")
 
 
 def read_query(query: bytes) -> dict[str, Any]:

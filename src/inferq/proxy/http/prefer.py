@@ -14,22 +14,23 @@ _ASYNC = re.compile(r"\s*respond-async\s*(?:;.*)?", re.IGNORECASE)
 _ANY_WAIT = re.compile(r"\s*wait\s*(?:[=;]|$)", re.IGNORECASE)
 
 
-def parse_query_wait(query: bytes, longest: float) -> float:
+def parse_query_wait(query: bytes, longest: float, default: float = 0.0) -> float:
     """Reads the query parameter `wait`.
 
     Args:
         query: The query as it was received.
         longest: Largest value to accept, seconds.
+        default: What holds where there is no such parameter, seconds.
 
     Returns:
-        Seconds; 0 where there is no such parameter.
+        Seconds.
 
     Raises:
         InvalidInputError: It is no number, or one below 0 or above the longest.
     """
     given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("wait")
     if given is None:
-        return 0.0
+        return default
     try:
         seconds = math.nan if "_" in given[-1] else float(given[-1])
     except ValueError:

@@ -118,6 +118,11 @@ TYPES = {
         "The job would start in about 95 s, and it expires in 10 s. Give it more time, try again later, or "
         "add workers.",
     ),
+    ErrorKind.ROLLOUT_STATE: ProblemType(
+        409,
+        "The model's versions do not allow it",
+        "No version of model 'iris' has served before. Promote the one that is to serve.",
+    ),
     ErrorKind.REDIS_UNAVAILABLE: ProblemType(
         503, "The queue is out of reach", "Redis did not answer within 1.5 s."
     ),
@@ -126,6 +131,16 @@ TYPES = {
         "The blob store is out of reach",
         "The blob store /var/lib/inferq/blobs cannot be used: Permission denied. It must be a folder that "
         "this process may write to (INFERQ_BLOB_STORE).",
+    ),
+    ErrorKind.NO_BLOB_STORE: ProblemType(
+        501,
+        "There is no blob store",
+        "Uploads need a blob store, and this service has none (INFERQ_BLOB_STORE). Send the data itself.",
+    ),
+    ErrorKind.UPLOAD_NOT_FOUND: ProblemType(
+        404,
+        "The upload is not known",
+        "This is no upload of yours. POST /uploads makes one, and says where to PUT it.",
     ),
     ErrorKind.NO_WORKER: ProblemType(
         503,
@@ -149,6 +164,32 @@ JOB_FAILURES: dict[str, ProblemType] = {
     ),
     FailureKind.RESULT_TOO_LARGE: ProblemType(
         500, "The result is too large", "The result has 300000000 bytes, more than INFERQ_MAX_RESULT_BYTES."
+    ),
+    FailureKind.INPUT_UNAVAILABLE: ProblemType(
+        502,
+        "An input cannot be fetched now",
+        "data: the file was not fetched: example.com answered 503.",
+    ),
+    FailureKind.INPUT_NOT_FOUND: ProblemType(
+        400, "An input is not there", "data: there is no such file: example.com answered 404."
+    ),
+    FailureKind.INPUT_DENIED: ProblemType(
+        400, "An input is not given to workers", "data: the file is not given: example.com answered 403."
+    ),
+    FailureKind.INPUT_TOO_LARGE: ProblemType(
+        400,
+        "An input is too large",
+        "data: the file has more than 67108864 bytes (INFERQ_MAX_INPUT_BYTES).",
+    ),
+    FailureKind.OUTPUT_UNAVAILABLE: ProblemType(
+        502,
+        "The result cannot be written now",
+        "The result was not written: The bucket s3://results does not answer in time.",
+    ),
+    FailureKind.OUTPUT_DENIED: ProblemType(
+        400,
+        "The result may not be written",
+        "The result was not written: The bucket s3://results refuses this process: AccessDenied.",
     ),
     FailureKind.CANCELLED: ProblemType(409, "The job was cancelled", "The job was cancelled."),
     FailureKind.TIMED_OUT: ProblemType(

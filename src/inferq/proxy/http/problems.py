@@ -33,6 +33,9 @@ _HTTP_RESPONSE = "websocket.http.response"
 _PATH_CHARACTERS = "/:@!$&'()*+,;="
 """What a path may hold as it is, by RFC 3986, besides letters, digits and `-._~`."""
 
+_MODELS = "/models/"
+"""A path that begins so names the model."""
+
 _UNEXPECTED = (
     "Something went wrong that should not have. It has been logged; try again, or tell the operator."
 )
@@ -104,13 +107,20 @@ def _add_error(scope: Scope, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find_status(scope: Scope, kind: str, shape: ProblemType) -> int:
+    if kind == ErrorKind.UNKNOWN_MODEL and _get_path(scope).startswith(_MODELS):
+        return HTTPStatus.NOT_FOUND
     return PROTOCOL_STATUSES.get(kind, shape.status) if is_of_inference_protocol(scope) else shape.status
 
 
 def is_of_inference_protocol(scope: Scope) -> bool:
     """Whether a request is one of the Open Inference Protocol."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = _get_path(scope)
     return path == "/v2" or path.startswith("/v2/")
+
+
+def _get_path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def make_document(path: str, error: InferqError) -> dict[str, str | int]:

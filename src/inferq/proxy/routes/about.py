@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from inferq.errors import RedisUnavailableError
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.responses import JsonResponse
-from inferq.proxy.http.service_schemas import Information
+from inferq.proxy.http.schemas.service_schemas import Information
 from inferq.proxy.services.dependencies import get_services
 
 router = APIRouter(tags=["about"])
@@ -34,6 +34,7 @@ _LINKS = {
     "stream_tickets": "/stream-tickets",
     "metadata": "/metadata",
     "models": "/models",
+    "model_shadow": "/models/{name}/shadow",
     "inference_protocol": "/v2",
     "health": "/health",
     "metrics": "/metrics",

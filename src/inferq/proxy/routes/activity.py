@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from inferq.errors import ErrorKind
-from inferq.proxy.http.activity_schemas import EXAMPLE_CHANGES, EXAMPLE_SNAPSHOT
 from inferq.proxy.http.openapi import Answers, add_problem
 from inferq.proxy.http.responses import EVENT_STREAM_HEADERS, HEARTBEAT
+from inferq.proxy.http.schemas.activity_schemas import EXAMPLE_CHANGES, EXAMPLE_SNAPSHOT
 from inferq.proxy.services.activity_feed import ActivityFeed
 from inferq.proxy.services.dependencies import get_owner, get_services
 

@@ -3,13 +3,13 @@
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from inferq.proxy.http.body_reader import read_text
+from inferq.proxy.http.bodies.body_reader import read_text
 from inferq.proxy.http.openapi import IDEMPOTENCY_KEY, REFUSALS, X_REQUEST_ID, document_answers
-from inferq.proxy.http.queue_schemas import BatchRequest, SubmittedBatch
 from inferq.proxy.http.responses import JSON, JsonResponse
+from inferq.proxy.http.schemas.queue_schemas import BatchRequest, SubmittedBatch
 from inferq.proxy.services.dependencies import get_services
-from inferq.proxy.services.job_submission import read_idempotency, run_check, trace_submission
-from inferq.proxy.services.request_checks import check_batch
+from inferq.proxy.services.requests.job_submission import read_idempotency, run_check, trace_submission
+from inferq.proxy.services.requests.request_checks import check_batch
 
 _BYTES_PER_JOB = 300
 """What the queue sends to Redis for a job besides its data."""

@@ -10,12 +10,12 @@ from starlette.types import Receive, Scope, Send
 from inferq.errors import ErrorKind, JobNotFoundError
 from inferq.job_json import write_job_json
 from inferq.jobs import Job
-from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView
 from inferq.proxy.http.openapi import add_not_found, add_problem
 from inferq.proxy.http.responses import EVENT_STREAM_HEADERS, HEARTBEAT, yield_parts
+from inferq.proxy.http.schemas.job_schemas import EXAMPLE_JOB_ID, JobView
 from inferq.proxy.services.dependencies import get_services
-from inferq.proxy.services.job_responses import read_view_lines
-from inferq.proxy.services.job_subscription import JobSubscription, compute_revision
+from inferq.proxy.services.jobs.job_responses import read_view_lines
+from inferq.proxy.services.jobs.job_subscription import JobSubscription, compute_revision, name_event
 from inferq.proxy.transport import FastRoute
 
 HEARTBEAT_SECONDS = 15.0
@@ -58,20 +58,22 @@ class EventStream(Response):
                 subscription.watch_client(receive),
                 suppress(JobNotFoundError),
             ):  # its keys expired: the stream ends
+                before = job
                 async for changed in subscription.follow(HEARTBEAT_SECONDS):
                     if changed is None:
                         await send(_make_message(HEARTBEAT))
                         continue
-                    if not await self._send_event(changed, send) or changed.status.is_final:
+                    if not await self._send_event(changed, send, before) or changed.status.is_final:
                         return
+                    before = changed
             await send(_make_message(b"", is_last=True))
 
-    async def _send_event(self, job: Job, send: Send) -> bool:
+    async def _send_event(self, job: Job, send: Send, before: Job | None = None) -> bool:
         """Sends a job's state; the last event ends the stream. Returns False if it cannot be sent."""
         if job.large_result is None:
-            await send(_make_message(_encode_event(job), is_last=job.status.is_final))
+            await send(_make_message(_encode_event(job, before), is_last=job.status.is_final))
             return True
-        await send(_make_message(_encode_event_head(job) + b"data: "))
+        await send(_make_message(_encode_event_head(job, before) + b"data: "))
         async for part in yield_parts(read_view_lines(get_services(self._request).producer, job)):
             if part is None:
                 return False  # the server closes the connection: the client ignores the unfinished event
@@ -84,15 +86,14 @@ def _make_message(body: bytes, *, is_last: bool = False) -> dict[str, object]:
     return {"type": "http.response.body", "body": body, "more_body": not is_last}
 
 
-def _encode_event_head(job: Job) -> bytes:
-    name = b"end" if job.status.is_final else b"status"
-    return b"id: %b\nevent: %b\n" % (compute_revision(job).encode(), name)
+def _encode_event_head(job: Job, before: Job | None) -> bytes:
+    return f"id: {compute_revision(job)}\nevent: {name_event(job, before)}\n".encode()
 
 
-def _encode_event(job: Job) -> bytes:
+def _encode_event(job: Job, before: Job | None) -> bytes:
     # a result of an outside worker may be JSON of several lines, which the client joins
     data = b"\n".join(b"data: %b" % line for line in write_job_json(job).splitlines())
-    return b"%b%b\n\n" % (_encode_event_head(job), data)
+    return b"%b%b\n\n" % (_encode_event_head(job, before), data)
 
 
 def _make_example() -> str:
@@ -109,7 +110,8 @@ def _make_example() -> str:
 _ANSWERS = add_not_found(
     {
         200: {
-            "description": "The job's states: events `status`, at last `end`, each with a job view as data.",
+            "description": "The job's states: events `status`, of a large job `progress`, at last `end`, "
+            "each with a job view as data.",
             "content": {EventStream.media_type: {"example": _make_example()}},
         },
         204: {"description": "The client has seen the end already."},
@@ -141,6 +143,7 @@ async def events(
 ) -> Response:
     """Sends a job's state, then each change of its status or its place in the queue, then its end.
 
-    A place in the queue is told at most once a second; a comment comes every 15 s.
+    A place in the queue is told at most once a second, the progress of a large job at most four times; a
+    comment comes every 15 s.
     """
     return EventStream(request, job_id)

@@ -6,7 +6,7 @@ from pydantic_core import to_json
 from inferq.errors import ErrorKind
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.responses import JsonResponse
-from inferq.proxy.http.service_schemas import Health, State
+from inferq.proxy.http.schemas.service_schemas import Health, State
 from inferq.proxy.services.dependencies import get_services
 
 router = APIRouter(tags=["health"])

@@ -4,14 +4,15 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
-from inferq.proxy.http.action_body import ActionRequest, parse_action
-from inferq.proxy.http.body_reader import read_text
+from inferq.proxy.http.bodies.action_body import ActionRequest, parse_action
+from inferq.proxy.http.bodies.body_reader import read_text
 from inferq.proxy.http.cursor import Cursors
 from inferq.proxy.http.openapi import BODY_REFUSALS, document_answers, make_body_schema
-from inferq.proxy.http.queue_schemas import ActionResult
+from inferq.proxy.http.partial_answer import add_unavailable
 from inferq.proxy.http.responses import JSON, JsonResponse
+from inferq.proxy.http.schemas.queue_schemas import ActionResult
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.listed_models import find_listed_models
+from inferq.proxy.services.models.listed_models import find_listed_models
 
 router = APIRouter(tags=["jobs"])
 
@@ -46,11 +47,11 @@ async def act_on_jobs(request: Request) -> Response:
         after=None if asked.cursor is None else cursors.open(asked.cursor),
         is_dry_run=asked.dry_run,
     )
-    body = {
+    body: dict[str, object] = {
         "matched": report.matched,
         "changed": report.changed,
         "skipped": report.skipped.total(),
         "skipped_by_kind": report.skipped,
         "cursor": None if report.last is None else cursors.seal(report.last),
     }
-    return JsonResponse(to_json(body))
+    return JsonResponse(to_json(add_unavailable(body, services.producer.away_shards)))

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from inferq.errors import ErrorKind
-from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID
 from inferq.proxy.http.openapi import Answers, add_not_found, add_problem
 from inferq.proxy.http.responses import JSON, StreamedResponse, write_download_headers
+from inferq.proxy.http.schemas.job_schemas import EXAMPLE_JOB_ID
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_subscription import read_job
+from inferq.proxy.services.jobs.job_subscription import read_job
 from inferq.proxy.transport import FastRoute
 from inferq.tensors.forms import detect_form
 

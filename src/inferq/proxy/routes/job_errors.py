@@ -10,10 +10,11 @@ from inferq.job_json import format_time
 from inferq.jobs import Status
 from inferq.proxy.http.job_query import JobQuery
 from inferq.proxy.http.openapi import document_answers
-from inferq.proxy.http.queue_schemas import ErrorGroupList
+from inferq.proxy.http.partial_answer import add_unavailable
 from inferq.proxy.http.responses import JsonResponse
+from inferq.proxy.http.schemas.queue_schemas import ErrorGroupList
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.listed_models import find_listed_models
+from inferq.proxy.services.models.listed_models import find_listed_models
 from inferq.queue import ErrorGroups, show_id
 
 router = APIRouter(tags=["jobs"])
@@ -34,12 +35,12 @@ async def group_errors(request: Request, query: Annotated[JobQuery, Query()]) ->
 
     Of more than 10,000 failed jobs the latest 10,000 are read.
     """
-    groups = ErrorGroups([], is_complete=True)
+    groups, producer = ErrorGroups([], is_complete=True), get_services(request).producer
     if query.wanted_status in (None, Status.FAILED):
-        groups = await get_services(request).producer.read_error_groups(
+        groups = await producer.read_error_groups(
             await find_listed_models(request, query), only=query.make_filter(), owner=get_owner(request)
         )
-    body = {
+    body: dict[str, object] = {
         "groups": [
             {
                 "error_kind": group.error_kind,
@@ -53,4 +54,4 @@ async def group_errors(request: Request, query: Annotated[JobQuery, Query()]) ->
         ],
         "is_complete": groups.is_complete,
     }
-    return JsonResponse(to_json(body))
+    return JsonResponse(to_json(add_unavailable(body, producer.away_shards)))

@@ -9,11 +9,12 @@ from inferq.errors import ErrorKind
 from inferq.proxy.http.cursor import Cursors
 from inferq.proxy.http.job_query import JobListQuery
 from inferq.proxy.http.openapi import document_answers
-from inferq.proxy.http.queue_schemas import CancelledJobs, JobList
+from inferq.proxy.http.partial_answer import add_unavailable
 from inferq.proxy.http.responses import JsonResponse
+from inferq.proxy.http.schemas.queue_schemas import CancelledJobs, JobList
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_responses import make_list_response
-from inferq.proxy.services.listed_models import find_listed_models
+from inferq.proxy.services.jobs.job_responses import make_list_response
+from inferq.proxy.services.models.listed_models import find_listed_models
 
 router = APIRouter(tags=["jobs"])
 
@@ -47,9 +48,8 @@ async def list_jobs(
         limit=query.limit,
     )
     next_cursor = None if page.last is None else cursors.seal(page.last)
-    return make_list_response(
-        services.producer, page.jobs, b'{"jobs":[', b'],"next":%b}' % to_json(next_cursor)
-    )
+    tail = to_json(add_unavailable({"next": next_cursor}, services.producer.away_shards))
+    return make_list_response(services.producer, page.jobs, b'{"jobs":[', b"]," + tail[1:])
 
 
 @router.delete(
@@ -68,5 +68,6 @@ async def cancel_jobs(
     status: Annotated[Literal["pending"], Query(description="`pending`: those that wait.")],  # noqa: ARG001 - said for clearness
 ) -> Response:
     """Ends all jobs of a model that wait, for their turn or for another try; those that run go on."""
-    count = await get_services(request).producer.cancel_waiting(model, get_owner(request))
-    return JsonResponse(to_json({"cancelled": count}))
+    producer = get_services(request).producer
+    count = await producer.cancel_waiting(model, get_owner(request))
+    return JsonResponse(to_json(add_unavailable({"cancelled": count}, producer.away_shards)))

@@ -1,27 +1,31 @@
 """The result of one job, in the form that is asked for."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
 from inferq.errors import ErrorKind, InvalidInputError, JobStateError, ResultDeletedError
 from inferq.jobs import Job, Status
+from inferq.model_names import NAME
 from inferq.proxy.http import problems
 from inferq.proxy.http.conditional_requests import is_not_modified, is_range_valid, parse_range
-from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID
 from inferq.proxy.http.openapi import Answers, add_not_found, add_problem
 from inferq.proxy.http.prefer import parse_query_wait
 from inferq.proxy.http.responses import JSON, StreamedResponse, write_download_headers
+from inferq.proxy.http.schemas.job_schemas import EXAMPLE_JOB_ID
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_subscription import read_job
-from inferq.proxy.services.job_waiting import wait_for_end
-from inferq.proxy.services.result_negotiation import ResultNegotiation
-from inferq.proxy.services.result_rendition import Rendition
-from inferq.proxy.services.tensor_renditions import FORMS
+from inferq.proxy.services.jobs.job_subscription import read_job
+from inferq.proxy.services.jobs.job_waiting import wait_for_end
+from inferq.proxy.services.results.result_negotiation import ResultNegotiation
+from inferq.proxy.services.results.result_rendition import Rendition
+from inferq.proxy.services.results.signed_output import sign_output_url
+from inferq.proxy.services.results.tensor_renditions import FORMS
 from inferq.proxy.transport import FastRoute
 
+_NAME = re.compile(NAME)
 _EXAMPLE_PATH = f"/job/{EXAMPLE_JOB_ID}/result"
 _EXAMPLE_RESULT = {"outputs": {"boxes": [[0.1, 0.2, 0.5, 0.9]], "scores": [0.97]}}
 _PARAMETERS = [
@@ -60,6 +64,7 @@ def _make_answers() -> Answers:
     content[JSON] = {"schema": {}, "example": _EXAMPLE_RESULT}
     answers: Answers = {
         200: {"description": "The result, or that of the outputs that were chosen.", "content": content},
+        303: {"description": "It is in a bucket, to which its job had it written."},
         206: {"description": "A part of it.", "content": {FORMS[-1]: binary}},
         304: {"description": "It is what the client has."},
     }
@@ -99,6 +104,8 @@ async def read_result(request: Request, job_id: JobId) -> Response:
     else:
         job = await read_job(services.producer, job_id, get_owner(request))
     _check_has_result(job)
+    if job.output and (address := await sign_output_url(job, services.request_rules.output_rules)):
+        return Response(status_code=303, headers={"Location": address, "Cache-Control": "private, no-store"})
     negotiation = ResultNegotiation(services, job)
     headers = request.headers
     rendition = await negotiation.choose(", ".join(headers.getlist("accept")), names)
@@ -107,6 +114,7 @@ async def read_result(request: Request, job_id: JobId) -> Response:
         (b"etag", etag.encode()),
         (b"vary", b"accept"),
         (b"cache-control", b"private, no-cache"),
+        *_name_made_by(job),
     ]
     if is_not_modified(", ".join(headers.getlist("if-none-match")), etag):
         response = Response(status_code=304)
@@ -141,6 +149,13 @@ def _check_has_result(job: Job) -> None:
         raise ResultDeletedError(
             f"Job {job.id!r} is completed, and its result was deleted. Submit it again to get it once more."
         )
+
+
+def _name_made_by(job: Job) -> Iterator[tuple[bytes, bytes]]:
+    """The header that says what made the result: a dictionary (RFC 9651) of what is known."""
+    parts = job.made_by._asdict() if job.made_by else {}
+    if known := ", ".join(f'{name}="{part}"' for name, part in parts.items() if _NAME.fullmatch(part)):
+        yield b"inferq-made-by", known.encode()
 
 
 def _read_names(request: Request) -> list[str]:

@@ -7,14 +7,14 @@ from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Job
-from inferq.proxy.http.batch_body import parse_ids
-from inferq.proxy.http.body_reader import read_text
+from inferq.proxy.http.bodies.batch_body import parse_ids
+from inferq.proxy.http.bodies.body_reader import read_text
 from inferq.proxy.http.openapi import BODY_REFUSALS, document_answers
-from inferq.proxy.http.queue_schemas import JobStatuses, StatusRequest
 from inferq.proxy.http.responses import JSON
+from inferq.proxy.http.schemas.queue_schemas import JobStatuses, StatusRequest
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_responses import make_list_response
-from inferq.proxy.services.job_subscription import LONGEST_JOB_ID
+from inferq.proxy.services.jobs.job_responses import make_list_response
+from inferq.proxy.services.jobs.job_subscription import LONGEST_JOB_ID
 from inferq.proxy.services.process_pool import LONGEST_ON_LOOP_BYTES
 from inferq.queue import LARGEST_PAGE_BYTES
 

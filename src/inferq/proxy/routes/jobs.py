@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path, Request, Response
 
 from inferq.errors import ErrorKind
 from inferq.jobs import Job
-from inferq.proxy.http.job_schemas import EXAMPLE_JOB_ID, JobView, Submitted
 from inferq.proxy.http.openapi import PREFER, add_wait, document_accepted, document_answers
 from inferq.proxy.http.prefer import parse_query_wait
+from inferq.proxy.http.schemas.job_schemas import EXAMPLE_JOB_ID, JobView, Submitted
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_responses import make_job_response
-from inferq.proxy.services.job_subscription import read_job
-from inferq.proxy.services.job_waiting import answer_accepted, wait_for_end
+from inferq.proxy.services.jobs.job_responses import make_job_response
+from inferq.proxy.services.jobs.job_subscription import read_job
+from inferq.proxy.services.jobs.job_waiting import answer_accepted, wait_for_end
 from inferq.proxy.transport import ProtocolRoute
 
 fast_router = APIRouter(tags=["jobs"], route_class=ProtocolRoute)

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from inferq.errors import ErrorKind, UnknownModelError
+from inferq.proxy.http.bodies.predict_body import PredictBody
 from inferq.proxy.http.content_type import FORM, MEDIA_TYPES
-from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
 from inferq.proxy.http.openapi import (
     IDEMPOTENCY_KEY,
     PREFER,
@@ -16,13 +16,13 @@ from inferq.proxy.http.openapi import (
     add_wait,
     document_accepted,
 )
-from inferq.proxy.http.predict_body import PredictBody
 from inferq.proxy.http.responses import JSON
+from inferq.proxy.http.schemas.job_schemas import JobView, PredictRequest, Submitted
 from inferq.proxy.services.dependencies import get_owner, get_services
-from inferq.proxy.services.job_submission import submit_job
-from inferq.proxy.services.job_waiting import answer_accepted
-from inferq.proxy.services.received_prediction import receive_prediction
-from inferq.proxy.services.request_checks import make_submission
+from inferq.proxy.services.jobs.job_waiting import answer_accepted
+from inferq.proxy.services.requests.job_submission import submit_job
+from inferq.proxy.services.requests.received_prediction import receive_prediction
+from inferq.proxy.services.requests.request_checks import make_submission
 from inferq.proxy.transport import ProtocolRoute
 
 _BODIES: dict[str, Any] = {
@@ -48,7 +48,12 @@ router = APIRouter(tags=["jobs"])
     status_code=202,
     responses=add_wait(
         document_accepted(
-            "/predict", Submitted, *REFUSALS, ErrorKind.UNSUPPORTED_MEDIA_TYPE, ErrorKind.NO_WORKER
+            "/predict",
+            Submitted,
+            *REFUSALS,
+            ErrorKind.STORE_UNAVAILABLE,
+            ErrorKind.UNSUPPORTED_MEDIA_TYPE,
+            ErrorKind.NO_WORKER,
         ),
         JobView,
     ),
@@ -61,9 +66,7 @@ async def predict(request: Request) -> Response:
     """Accepts data for a model; a worker runs it in the background. Answers at once, or waits if asked to."""
     services = get_services(request)
     with services.body_budget.open_share() as share:
-        received = await receive_prediction(request, share)
-        with services.producer.share_time_limit(len(received.raw)):
-            job_id = await submit_job(request, await received.check(request))
+        job_id = await (await receive_prediction(request, share)).submit(request)
     return await answer_accepted(request, job_id)
 
 
@@ -87,15 +90,17 @@ async def predict(request: Request) -> Response:
     openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY, X_REQUEST_ID]},
 )
 async def predict_test(
-    request: Request, model: Annotated[str | None, Query(description="Model name")] = None
+    request: Request,
+    model: Annotated[str | None, Query(description="Name of a model, or of a version of it")] = None,
 ) -> Response:
     """Submits the model's own example, or zeros of its sample shape. A request body is not looked at."""
     catalog = get_services(request).catalog
     name = model if model is not None else await catalog.read_default_name()
-    data = (await catalog.find(name)).document.make_data()
+    queue, announced = await catalog.locate(name)
+    data = announced.document.make_data()
     if data is None:
         raise UnknownModelError(
             f"The model {name!r} has no example. Give it one in model.toml, or POST data to /predict."
         )
-    submission = make_submission(PredictBody(data), name, get_owner(request) or "")
+    submission = make_submission(PredictBody(data), queue, get_owner(request) or "")
     return await answer_accepted(request, await submit_job(request, submission))

@@ -7,13 +7,16 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
-from inferq.job_json import describe_queue, write_stats_json
+from inferq.job_json import describe_queue, describe_stats
+from inferq.model_names import QueueName
 from inferq.proxy.http import problems
 from inferq.proxy.http.openapi import add_not_found, document_answers
+from inferq.proxy.http.partial_answer import add_unavailable
 from inferq.proxy.http.problem_types import TYPES
-from inferq.proxy.http.queue_schemas import QueueNumbersView, QueueView
 from inferq.proxy.http.responses import JsonResponse
+from inferq.proxy.http.schemas.queue_schemas import QueueNumbersView, QueueView
 from inferq.proxy.services.dependencies import get_services
+from inferq.proxy.services.models.known_models import KnownModels
 from inferq.queue import Backlog, QueueNumbers
 
 router = APIRouter(tags=["jobs"])
@@ -39,7 +42,8 @@ async def queue(request: Request, target_wait_seconds: TargetWait = None) -> Res
     producer = get_services(request).producer
     stats = await producer.read_stats()
     backlogs = await _measure_backlogs(request, stats.models, target_wait_seconds)
-    return JsonResponse(write_stats_json(stats, await producer.read_max_queued_bytes(), backlogs))
+    body = describe_stats(stats, await producer.read_max_queued_bytes(), backlogs)
+    return JsonResponse(to_json(add_unavailable(body, producer.away_shards)))
 
 
 @router.get(
@@ -62,13 +66,34 @@ async def model_queue(
     target_wait_seconds: TargetWait = None,
 ) -> Response:
     """Tells the same of one model: what an autoscaler reads."""
-    numbers = (await get_services(request).producer.read_stats()).models.get(model)
-    if numbers is None:
+    services = get_services(request)
+    producer = services.producer
+    models = (await producer.read_stats()).models
+    if (numbers := models.get(model)) is None:
         kind = ErrorKind.UNKNOWN_MODEL
         detail = f"No worker has announced a model {model[:80]!r}, and none of its jobs is kept."
         return problems.make_problem(request.scope, 404, kind, TYPES[kind].title, detail)
-    backlogs = await _measure_backlogs(request, {model: numbers}, target_wait_seconds)
-    return JsonResponse(to_json(describe_queue(numbers, backlogs[model])))
+    known = await services.catalog.read()
+    shared = {name: one for name, one in models.items() if _has_the_same_workers(model, name, known)}
+    backlogs = await _measure_backlogs(request, {model: numbers, **shared}, target_wait_seconds)
+    needed = [backlog.needed_workers or 0 for backlog in backlogs.values()]
+    backlog = backlogs[model]._replace(needed_workers=None if target_wait_seconds is None else sum(needed))
+    body = describe_queue(numbers, backlog)
+    return JsonResponse(to_json(add_unavailable(body, producer.away_shards)))
+
+
+def _has_the_same_workers(model: str, name: str, known: KnownModels) -> bool:
+    """Whether the workers that a model is asked for have to do the jobs of another queue too.
+
+    Those of a model do its versions; those of the version that serves do jobs that name none.
+    """
+    asked, queue = QueueName.parse(model), QueueName.parse(name)
+    if asked is None or queue is None or asked.model != queue.model or asked.purpose or queue.purpose:
+        return False
+    if not asked.version:
+        return queue.version != ""
+    serving = known.announced.get(name)
+    return not queue.version and serving is not None and serving.document.version == asked.version
 
 
 async def _measure_backlogs(

@@ -10,11 +10,12 @@ from inferq.job_json import format_time
 from inferq.proxy.http import problems
 from inferq.proxy.http.job_query import JobQuery
 from inferq.proxy.http.openapi import add_not_found, document_answers
+from inferq.proxy.http.partial_answer import add_unavailable
 from inferq.proxy.http.problem_types import TYPES
-from inferq.proxy.http.queue_schemas import QueueHistory
 from inferq.proxy.http.responses import JsonResponse
+from inferq.proxy.http.schemas.queue_schemas import QueueHistory
 from inferq.proxy.services.dependencies import get_services
-from inferq.proxy.services.listed_models import find_listed_models
+from inferq.proxy.services.models.listed_models import find_listed_models
 from inferq.queue import MOST_MINUTES
 
 router = APIRouter(tags=["jobs"])
@@ -46,8 +47,9 @@ async def queue_history(
             f"There is no model {model[:80]!r}, nor are there jobs of it. GET /queue lists those that are."
         )
         return problems.make_problem(request.scope, 404, ErrorKind.UNKNOWN_MODEL, title, detail)
-    history = await get_services(request).producer.read_history([model], minutes)
-    body = {
+    producer = get_services(request).producer
+    history = await producer.read_history([model], minutes)
+    body: dict[str, object] = {
         "minutes": [
             {
                 "at": format_time(minute.at),
@@ -60,4 +62,4 @@ async def queue_history(
             for minute in history[model]
         ]
     }
-    return JsonResponse(to_json(body))
+    return JsonResponse(to_json(add_unavailable(body, producer.away_shards)))

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
-from inferq.proxy.http.activity_schemas import StreamTicket
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.responses import JsonResponse
+from inferq.proxy.http.schemas.activity_schemas import StreamTicket
 from inferq.proxy.services.dependencies import get_owner, get_services
 from inferq.queue import TICKET_SECONDS
 

@@ -6,8 +6,6 @@ from fastapi import APIRouter, Request, Response
 
 from inferq.errors import ErrorKind, NotEndedError, RedisUnavailableError
 from inferq.proxy.http.inference_protocol import BINARY
-from inferq.proxy.http.inference_schemas import InferenceRequest, InferenceResponse
-from inferq.proxy.http.job_schemas import Submitted
 from inferq.proxy.http.openapi import (
     BODY_REFUSALS,
     IDEMPOTENCY_KEY,
@@ -20,17 +18,18 @@ from inferq.proxy.http.openapi import (
 )
 from inferq.proxy.http.prefer import parse_preferred_wait, prefers_async
 from inferq.proxy.http.responses import JSON
+from inferq.proxy.http.schemas.inference_schemas import InferenceRequest, InferenceResponse
+from inferq.proxy.http.schemas.job_schemas import Submitted
 from inferq.proxy.routes.v2_models import ModelPath
 from inferq.proxy.services.dependencies import get_services
-from inferq.proxy.services.inference import receive_inference, wait_for_outputs
-from inferq.proxy.services.inference_models import check_served
-from inferq.proxy.services.inference_outputs import make_failure_response, make_outputs_response
-from inferq.proxy.services.job_submission import read_models, submit_job
-from inferq.proxy.services.job_subscription import JobSubscription
-from inferq.proxy.services.job_waiting import make_accepted
-from inferq.proxy.transport import FastRoute
+from inferq.proxy.services.inference.inference import receive_inference, wait_for_outputs
+from inferq.proxy.services.inference.inference_outputs import make_failure_response, make_outputs_response
+from inferq.proxy.services.jobs.job_subscription import JobSubscription
+from inferq.proxy.services.jobs.job_waiting import make_accepted
+from inferq.proxy.services.requests.job_submission import submit_job
+from inferq.proxy.transport import WaitingRoute
 
-fast_router = APIRouter(tags=["inference protocol"], route_class=FastRoute)
+fast_router = APIRouter(tags=["inference protocol"], route_class=WaitingRoute)
 
 _PATH = "/v2/models/iris/infer"
 _PREFER = {
@@ -54,6 +53,7 @@ def _document() -> Answers:
         ErrorKind.QUEUE_FULL,
         ErrorKind.EXPIRES_TOO_SOON,
         ErrorKind.REDIS_UNAVAILABLE,
+        ErrorKind.STORE_UNAVAILABLE,
         ErrorKind.NO_WORKER,
     )
     answers[200] = {
@@ -88,14 +88,12 @@ async def infer(request: Request, model: ModelPath) -> Response:
         seconds = 0.0 if is_async else services.settings.max_wait_seconds
     with ExitStack() as stack:
         with services.body_budget.open_share() as share:
-            asked = await receive_inference(request, share, model)
+            asked = await receive_inference(request, share, model, is_async=is_async)
             submission = asked.submission
-            if not is_async:
-                check_served(await read_models(request), submission.model)
             # opened before it is submitted, the job need not be read to see whether it has ended
             subscription = stack.enter_context(JobSubscription.open(request, submission.id))
             with services.producer.share_time_limit(len(submission.data)):
-                job_id = await submit_job(request, submission)
+                job_id = await submit_job(request, submission, asked.idempotency)
             submission.data = b""
         if job_id != submission.id:  # a repeated request gets the job that it got first
             subscription = stack.enter_context(JobSubscription.open(request, job_id))

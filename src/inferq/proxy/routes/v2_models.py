@@ -1,6 +1,6 @@
 """The Open Inference Protocol: what can be run, how it is configured, and what was counted of it.
 
-Behind a model's name `/versions/` and its version may stand.
+Behind a model's name `/versions/` and a version of it may stand, or `@` and the version.
 """
 
 from typing import Annotated
@@ -10,28 +10,28 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
-from inferq.proxy.http.inference_schemas import (
+from inferq.proxy.http.openapi import Answers, add_not_found, document_answers
+from inferq.proxy.http.responses import JsonResponse
+from inferq.proxy.http.schemas.inference_schemas import (
     InferenceModel,
     InferenceModelConfig,
     InferenceModelReady,
     InferenceModels,
     InferenceStatistics,
 )
-from inferq.proxy.http.openapi import Answers, add_not_found, document_answers
-from inferq.proxy.http.responses import JsonResponse
 from inferq.proxy.services.dependencies import get_services
-from inferq.proxy.services.inference_models import (
+from inferq.proxy.services.inference.inference_models import (
     check_served,
     describe_config,
     describe_model,
     find_inference_model,
 )
-from inferq.proxy.services.model_statistics import describe_statistics
+from inferq.proxy.services.models.model_statistics import describe_statistics
 
 router = APIRouter(tags=["inference protocol"])
 
 ModelPath = Annotated[
-    str, Path(description="Name of a model; `/versions/` and its version may stand behind it.")
+    str, Path(description="Name of a model; `/versions/` and a version of it may stand behind it.")
 ]
 
 
@@ -56,9 +56,7 @@ def _document(path: str, model: type[BaseModel], description: str) -> Answers:
 async def inference_models(request: Request) -> Response:
     """Lists the models that workers have announced and can serve."""
     known = await get_services(request).catalog.read()
-    return JsonResponse(
-        to_json({"models": [name for name in known.announced if name not in known.unavailable]})
-    )
+    return JsonResponse(to_json({"models": [name for name in known.names if name not in known.unavailable]}))
 
 
 @router.get(
@@ -89,7 +87,7 @@ async def all_statistics(request: Request) -> Response:
 )
 async def model_statistics(request: Request, model: ModelPath) -> Response:
     """Tells what was counted of one model."""
-    name = (await find_inference_model(request, model)).document.name
+    name, _ = await find_inference_model(request, model)
     counted = (await get_services(request).producer.read_metrics()).models
     stats = [describe_statistics(name, counted[name])] if name in counted else []
     return JsonResponse(to_json({"model_stats": stats}))
@@ -101,9 +99,9 @@ async def model_statistics(request: Request, model: ModelPath) -> Response:
 )
 async def model_ready(request: Request, model: ModelPath) -> Response:
     """Answers 200 while a live worker serves the model."""
-    name = (await find_inference_model(request, model)).document.name
-    check_served(await get_services(request).catalog.read(), name)
-    return JsonResponse(to_json({"name": name, "ready": True}))
+    queue, found = await find_inference_model(request, model)
+    check_served(await get_services(request).catalog.read(), queue)
+    return JsonResponse(to_json({"name": found.document.name, "ready": True}))
 
 
 @router.get(
@@ -112,8 +110,8 @@ async def model_ready(request: Request, model: ModelPath) -> Response:
 )
 async def model_config(request: Request, model: ModelPath) -> Response:
     """Describes a model as Triton's model configuration does, as far as that applies."""
-    document = (await find_inference_model(request, model)).document
-    return JsonResponse(to_json(describe_config(document, get_services(request).settings.max_rows)))
+    _, found = await find_inference_model(request, model)
+    return JsonResponse(to_json(describe_config(found.document, get_services(request).settings.max_rows)))
 
 
 @router.get(
@@ -121,5 +119,6 @@ async def model_config(request: Request, model: ModelPath) -> Response:
     responses=_document("/v2/models/iris", InferenceModel, "What the model takes and gives."),
 )
 async def inference_model(request: Request, model: ModelPath) -> Response:
-    """Describes a model: its version, inputs and outputs."""
-    return JsonResponse(to_json(describe_model((await find_inference_model(request, model)).document)))
+    """Describes a model: its versions, inputs and outputs."""
+    _, found = await find_inference_model(request, model)
+    return JsonResponse(to_json(describe_model(found.document)))

@@ -6,17 +6,17 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from inferq.errors import ErrorKind
-from inferq.proxy.http.inference_schemas import InferenceLive, InferenceReady, InferenceServer
 from inferq.proxy.http.openapi import document_answers
 from inferq.proxy.http.problems import Refusal
 from inferq.proxy.http.responses import JsonResponse
+from inferq.proxy.http.schemas.inference_schemas import InferenceLive, InferenceReady, InferenceServer
 from inferq.proxy.services.dependencies import get_services
 
 router = APIRouter(tags=["inference protocol"])
 
 EXTENSIONS = (
     *("binary_tensor_data", "classification", "model_configuration", "parameters", "schedule_policy"),
-    "statistics",
+    *("model_repository", "statistics"),
 )
 """The extensions that there are whole."""
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
 from inferq.errors import InferqError, JobNotFoundError, RedisUnavailableError, StoreUnavailableError
 from inferq.jobs import Job
 from inferq.proxy.services.dependencies import get_services
-from inferq.proxy.services.job_responses import read_whole_view
-from inferq.proxy.services.job_subscription import JobSubscription
-from inferq.proxy.services.websocket_session import WebSocketSession
+from inferq.proxy.services.jobs.job_responses import read_whole_view
+from inferq.proxy.services.jobs.job_subscription import JobSubscription, name_event
+from inferq.proxy.services.jobs.websocket_session import WebSocketSession
 
 NOT_FOUND_CODE = 4404
 """Closes a WebSocket whose job does not exist."""
@@ -35,8 +35,8 @@ async def follow(socket: WebSocket, job_id: Annotated[str, Path()]) -> None:
             with subscription.watch_client(socket.receive):
                 async for changed in subscription.follow():
                     if changed is not None:
+                        await _send(socket, changed, job)
                         job = changed
-                        await _send(socket, job)
             if job.status.is_final or not subscription.has_left:
                 await socket.close(1000 if job.status.is_final else SERVICE_RESTART_CODE)
     except JobNotFoundError as error:
@@ -54,8 +54,8 @@ async def session(socket: WebSocket) -> None:
     await WebSocketSession(socket).run()
 
 
-async def _send(socket: WebSocket, job: Job) -> None:
-    event = "end" if job.status.is_final else "status"
+async def _send(socket: WebSocket, job: Job, before: Job | None = None) -> None:
+    event = name_event(job, before)
     view = await read_whole_view(get_services(socket).producer, job)
     await socket.send_text(f'{{"event":"{event}","job":{view.decode("utf-8", "replace")}}}')
 

@@ -9,7 +9,8 @@ from pydantic_core import to_json
 
 from inferq.errors import RedisUnavailableError
 from inferq.job_json import format_time
-from inferq.queue import ActivitySample, ActivitySampler, Producer, QueueStats, show_id
+from inferq.model_names import is_of_workers
+from inferq.queue import ActivitySample, AnyProducer, QueueStats, show_id
 
 SAMPLES_PER_SECOND = 5
 """How often changes are read; every fifth time the numbers are, too."""
@@ -88,7 +89,7 @@ class ActivityFeed:
         producer: The queue.
     """
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: AnyProducer) -> None:
         self._producer = producer
         self._watchers: set[ActivityWatcher] = set()
         self._reading: asyncio.Task[None] | None = None
@@ -139,7 +140,7 @@ class ActivityFeed:
 
     async def _read_periodically(self) -> None:
         clock = asyncio.get_running_loop().time
-        sampler, count = ActivitySampler(self._producer.redis), 0
+        sampler, count = self._producer.open_sampler(), 0
         while self._watchers and not self._is_closed:
             began = clock()
             with suppress(RedisUnavailableError):  # that is logged, and the clients see that nothing comes
@@ -173,6 +174,7 @@ def _describe_stats(stats: QueueStats) -> dict[str, object]:
                 "failed": numbers.failures,
             }
             for name, numbers in stats.models.items()
+            if not is_of_workers(name)
         ],
         "workers": [
             {

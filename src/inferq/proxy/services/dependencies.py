@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from fastapi.requests import HTTPConnection
 
 from inferq.observability.traces import Traces
-from inferq.proxy.http.body_budget import BodyBudget
+from inferq.proxy.http.bodies.body_budget import BodyBudget
 from inferq.proxy.services.activity_feed import ActivityFeed
 from inferq.proxy.services.health import HealthChecker
 from inferq.proxy.services.metrics import MetricsReader
-from inferq.proxy.services.model_catalog import ModelCatalog
+from inferq.proxy.services.models.model_catalog import ModelCatalog
 from inferq.proxy.services.process_pool import ProcessPool
-from inferq.proxy.services.request_checks import RequestRules
-from inferq.queue import EventSubscriber, Producer
+from inferq.proxy.services.requests.request_rules import RequestRules
+from inferq.proxy.services.upload_service import UploadService
+from inferq.queue import AnyProducer, EventSubscriber
 from inferq.settings import Settings
 
 
@@ -32,10 +33,11 @@ class Services:
         body_budget: The budget of request bodies that are under way.
         metrics: Reads the metrics.
         traces: The spans of this process.
+        uploads: Files that clients send before their jobs.
     """
 
     settings: Settings
-    producer: Producer
+    producer: AnyProducer
     subscriber: EventSubscriber
     activity: ActivityFeed
     health_checker: HealthChecker
@@ -45,6 +47,7 @@ class Services:
     body_budget: BodyBudget
     metrics: MetricsReader
     traces: Traces
+    uploads: UploadService
 
     def close_streams(self) -> None:
         """Ends every stream, and answers every client that waits: the process is about to stop."""

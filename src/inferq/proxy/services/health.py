@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 
 from inferq.errors import RedisUnavailableError
 from inferq.job_json import format_time
-from inferq.queue import Producer, QueueNumbers, QueueStats, find_unavailable, is_refusal
+from inferq.queue import AnyProducer, QueueNumbers, QueueStats, find_unavailable, is_refusal
 from inferq.settings import Settings
 
 PROBE_SECONDS = 1.0
@@ -26,7 +26,7 @@ class HealthReport:
 
     Attributes:
         status: `healthy`; `degraded`: requests are taken, but something is wrong; `unhealthy`: none are.
-        components: Of `redis`, `worker`, and `queue` where that is full: `ok`, or what is wrong.
+        components: Of `redis` and `worker`: `ok`, or what is wrong; of `queue` and `blobs`, where that is so.
     """
 
     status: str
@@ -41,7 +41,7 @@ class HealthChecker:
         settings: How many jobs may wait.
     """
 
-    def __init__(self, producer: Producer, settings: Settings) -> None:
+    def __init__(self, producer: AnyProducer, settings: Settings) -> None:
         self._producer = producer
         self._settings = settings
         self._probing: asyncio.Task[RedisUnavailableError | None] | None = None
@@ -81,9 +81,15 @@ class HealthChecker:
             return HealthReport(
                 "unhealthy", {"redis": error.message, "worker": "unknown, since Redis is out of reach"}
             )
-        components = {"redis": "ok", "worker": "; ".join(await self._find_worker_faults(stats)) or "ok"}
+        away = "; ".join(self._producer.shard_faults)
+        components = {
+            "redis": away or "ok",
+            "worker": "; ".join(await self._find_worker_faults(stats)) or "ok",
+        }
         if faults := await self._find_queue_faults(stats):
             components["queue"] = "; ".join(faults)
+        if fault := await self._producer.find_blob_fault():
+            components["blobs"] = fault
         is_well = all(component == "ok" for component in components.values())
         status = "healthy" if is_well else "degraded"
         try:
@@ -101,7 +107,8 @@ class HealthChecker:
             return [f"no live worker since {format_time(seen)}" if seen else "no worker has ever reported"]
         unavailable = find_unavailable(stats.workers)
         left_out = [f"models left out: {', '.join(unavailable)}"] if unavailable else []
-        return [*left_out, *_shorten(_find_stuck(stats))]
+        unattended = [_describe_unattended(stats.unattended_shards)] if stats.unattended_shards else []
+        return [*left_out, *unattended, *_shorten(_find_stuck(stats))]
 
     async def _find_queue_faults(self, stats: QueueStats) -> list[str]:
         faults = _shorten(
@@ -128,6 +135,13 @@ def _find_stuck(stats: QueueStats) -> Iterator[str]:
                 f"{_describe_jobs(waiting)} for model {name!r}, the longest for {seconds:.0f} s, and none of "
                 f"its {queue.workers} live workers takes one"
             )
+
+
+def _describe_unattended(shards: Sequence[int]) -> str:
+    return (
+        f"no live worker reports to shard {', '.join(map(str, shards))}, whose jobs wait: all proxies and "
+        "workers need the same INFERQ_REDIS_URL and INFERQ_SHARDS"
+    )
 
 
 def _count_waiting(queue: QueueNumbers) -> int:

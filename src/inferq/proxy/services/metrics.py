@@ -8,7 +8,7 @@ from inferq.errors import InvalidSettingError, RedisUnavailableError
 from inferq.observability.metrics import REDIS_UP, Reading
 from inferq.observability.request_metrics import RequestMetrics
 from inferq.proxy.services.service_metrics import describe_service
-from inferq.queue import Producer, SharedRead
+from inferq.queue import AnyProducer, SharedRead
 from inferq.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class MetricsReader:
 
     def __init__(
         self,
-        producer: Producer,
+        producer: AnyProducer,
         requests: RequestMetrics,
         settings: Settings,
         process_labels: Mapping[str, str],

@@ -6,7 +6,7 @@ alone, so that a uvicorn for which they were not written is never imported by th
 
 from inferq.proxy.transport.connection_limits import ConnectionLimits
 from inferq.proxy.transport.fast_path import FastPath
-from inferq.proxy.transport.fast_route import FastRoute, ProtocolRoute
+from inferq.proxy.transport.fast_route import FastRoute, ProtocolRoute, WaitingRoute
 from inferq.proxy.transport.listen import (
     allow_many_connections,
     is_loopback,
@@ -21,6 +21,7 @@ __all__ = [
     "FastPath",
     "FastRoute",
     "ProtocolRoute",
+    "WaitingRoute",
     "allow_many_connections",
     "before_stopping",
     "choose_protocols",

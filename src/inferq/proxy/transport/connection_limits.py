@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from uvicorn.config import Config
 
-from inferq.proxy.http.body_budget import BodyBudget
+from inferq.proxy.http.bodies.body_budget import BodyBudget
 
 
 @dataclass(frozen=True, slots=True)

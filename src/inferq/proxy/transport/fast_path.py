@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inferq.observability.observer import RequestObserver
 from inferq.proxy.http.access_log import AccessLog
 from inferq.proxy.http.auth import Authenticator
-from inferq.proxy.transport.fast_route import FastRoute, FastRouteTable, ProtocolRoute
+from inferq.proxy.transport.fast_route import FastRoute, FastRouteTable, ProtocolRoute, WaitingRoute
 
 _MOST_BODY_BYTES = 65536
-"""A longer body is read through ASGI, no faster than it is used."""
+"""A longer body for a `ProtocolRoute` is read through ASGI, no faster than it is used."""
 _PLAIN_PATH = re.compile(rb'(/[^?%#]{0,4000})(?:\?([!"$-~]{0,4000}))?')
 _MOST_HEADER_BYTES = 32768
 """Longer headers go through ASGI, where they are refused if they are too long."""
@@ -69,7 +69,7 @@ class FastPath:
         self.access_log = access_log
         self.app = app
         self._authenticator = authenticator
-        self._limits = {"GET": 0, "POST": min(_MOST_BODY_BYTES, max_body_bytes)}
+        self._limits = {"GET": 0, "POST": max_body_bytes}
         self._known_middleware = list(app.user_middleware)
         self._checked_stack: ASGIApp | None = None
         self._is_on = False
@@ -108,22 +108,27 @@ class FastPath:
             yield type(stack)
             stack = getattr(stack, "app", None)
 
-    def accepts(self, method: str, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Whether a request's head asks for nothing that only ASGI can do."""
+    def measure_body(self, method: str, headers: list[tuple[bytes, bytes]]) -> int:
+        """Returns how long the body is, bytes; -1 where a request's head asks for what only ASGI can do."""
         limit = self._limits.get(method, -1)
-        length = 0
+        length = body_bytes = 0
         for name, value in headers:
-            if name in _OTHER_HEADERS or (name == b"content-length" and int(value) > limit):
-                return False
+            if name in _OTHER_HEADERS:
+                return -1
+            if name == b"content-length":
+                body_bytes = int(value)
             length += len(name) + len(value)
-        return limit >= 0 and length <= _MOST_HEADER_BYTES
+        return body_bytes if body_bytes <= limit and length <= _MOST_HEADER_BYTES else -1
 
-    def admit(self, scope: dict[str, Any], url: bytes) -> tuple[ProtocolRoute, str] | None:
+    def admit(
+        self, scope: dict[str, Any], url: bytes, body_bytes: int
+    ) -> tuple[ProtocolRoute | WaitingRoute, str] | None:
         """Finds the route of a request, and adds to its scope what the application would have added.
 
         Args:
             scope: Of the ASGI call, as far as it is known without the path.
             url: The target of the request.
+            body_bytes: How long its body is.
 
         Returns:
             The route, and what the path has between its prefix and its suffix; None if the request has to go
@@ -142,7 +147,10 @@ class FastPath:
         if found is None:
             return None
         route, parameter = found
-        if not isinstance(route, ProtocolRoute):
+        if isinstance(route, ProtocolRoute):
+            if body_bytes > _MOST_BODY_BYTES:
+                return None
+        elif not isinstance(route, WaitingRoute):
             return None
         if self._authenticator is not None:
             owner = self._authenticator.find_owner(scope)

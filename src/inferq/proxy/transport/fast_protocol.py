@@ -12,19 +12,22 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from fastapi import Request, Response
+from fastapi import Request
 from starlette.types import Message
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from inferq.observability.log_context import begin_log_ids
 from inferq.proxy.http import problems
-from inferq.proxy.http.body_reader import WHOLE_BODY
-from inferq.proxy.http.request_ids import Headers, identify_request
+from inferq.proxy.http.bodies.body_budget import SMALL_BYTES
+from inferq.proxy.http.bodies.body_reader import WHOLE_BODY
+from inferq.proxy.http.bodies.incoming_body import BODY_RECEIVER
+from inferq.proxy.http.request_ids import identify_request
 from inferq.proxy.http.responses import StreamedResponse, yield_parts
+from inferq.proxy.transport.body_receiver import BodyReceiver
 from inferq.proxy.transport.fast_path import FastPath
-from inferq.proxy.transport.fast_route import ProtocolRoute
+from inferq.proxy.transport.fast_route import ProtocolRoute, WaitingRoute
 from inferq.proxy.transport.limited_protocol import LimitedProtocol
+from inferq.proxy.transport.waiting_request import WaitingRequest
 
 log = structlog.get_logger()
 
@@ -56,6 +59,8 @@ class FastProtocol(LimitedProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as uvicorn has them
         super().__init__(*arguments, **options)
         self._fast_path = find_fast_path(self.config)
+        self._receiver: BodyReceiver | None = None
+        self._waiting: tuple[WaitingRoute, str, int] | None = None
         self._is_idle = False
         self._idle_since = 0.0
 
@@ -68,21 +73,50 @@ class FastProtocol(LimitedProtocol):
     def on_headers_complete(self) -> None:
         """Decides whether a request takes the fast path."""
         self._is_idle = False  # a request before it in the same packet may just have been answered
+        self._receiver = self._waiting = None
         fast_path = self._fast_path
-        if (
+        is_simple = (
             fast_path is not None
             and (self.cycle is None or self.cycle.response_complete)
             and self._is_simple()
             and fast_path.is_on
-        ):
-            method = self.scope["method"] = self.parser.get_method().decode("ascii")
-            if fast_path.accepts(method, self.headers):
-                found = fast_path.admit(self.scope, self.url)  # type: ignore[arg-type]
-                if found is not None:  # its body has to arrive within the time that is allowed for a head
-                    self._unparsed_bytes = 0
-                    self.cycle = _FastCycle(self.scope, *found, fast_path)  # type: ignore[arg-type, assignment]
-                    return
-        super().on_headers_complete()
+        )
+        if not (is_simple and self._begin_fast_cycle(fast_path)):  # type: ignore[arg-type]
+            super().on_headers_complete()
+            if is_simple:
+                self._offer_receiver()
+
+    def _begin_fast_cycle(self, fast_path: FastPath) -> bool:
+        method = self.scope["method"] = self.parser.get_method().decode("ascii")
+        length = fast_path.measure_body(method, self.headers)
+        if length < 0:
+            return False
+        found = fast_path.admit(self.scope, self.url, length)  # type: ignore[arg-type]
+        if found is None:
+            return False
+        route, parameter = found
+        if isinstance(route, WaitingRoute):
+            self._waiting = route, parameter, length
+            return False
+        self._unparsed_bytes = 0  # its body has to arrive within the time that is allowed for a head
+        self.cycle = _FastCycle(self.scope, route, parameter, fast_path)  # type: ignore[arg-type, assignment]
+        return True
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401 - as uvicorn has it
+        waiting, self._waiting = self._waiting, None
+        if waiting is None or self._fast_path is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        self._adopt(cycle)
+        request = WaitingRequest(self, cycle, self._fast_path, *waiting)
+        self._keep(self.loop.create_task(request.serve()))
+
+    def _offer_receiver(self) -> None:
+        """Lets the application receive a long body directly, if its length is known."""
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        if len(lengths) == 1 and int(lengths[0]) > SMALL_BYTES:
+            self._receiver = BodyReceiver(self, self.cycle, int(lengths[0]))
+            self.scope[BODY_RECEIVER] = self._receiver  # type: ignore[literal-required]
 
     def _is_simple(self) -> bool:
         parser = self.parser
@@ -98,6 +132,8 @@ class FastProtocol(LimitedProtocol):
         cycle: Any = self.cycle
         if type(cycle) is not _FastCycle:
             super().on_body(body)
+            if self._receiver is not None:
+                self._receiver.parsed_bytes += len(body)
         elif not cycle.is_complete:
             self._unparsed_bytes = 0
             cycle.body += body
@@ -113,8 +149,11 @@ class FastProtocol(LimitedProtocol):
             cycle.is_complete = True
             task = asyncio.Task(self._answer(cycle), loop=self.loop, eager_start=True)
             if not task.done():
-                self.tasks.add(task)  # the server waits for them before it stops
-                task.add_done_callback(self.tasks.discard)
+                self._keep(task)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self.tasks.add(task)  # the server waits for them before it stops
+        task.add_done_callback(self.tasks.discard)
 
     def _is_answering(self) -> bool:
         cycle: Any = self.cycle
@@ -130,7 +169,7 @@ class FastProtocol(LimitedProtocol):
             begin_log_ids(cycle.scope["state"])
             response = await problems.answer_unexpected(request, error)
         if not self.transport.is_closing():
-            self.transport.write(self._encode(response, cycle, id_headers))
+            self.write_response(response, id_headers, keep_alive=cycle.keep_alive)
             cycle.sent_bytes = len(response.body)
             if isinstance(response, StreamedResponse):
                 await self._write_parts(response, cycle)
@@ -151,15 +190,6 @@ class FastProtocol(LimitedProtocol):
             self.transport.write(part)
             cycle.sent_bytes += len(part)
             await self.flow.drain()
-
-    def _encode(self, response: Response, cycle: "_FastCycle", id_headers: Headers) -> bytes:
-        parts: list[Any] = [STATUS_LINE[response.status_code]]
-        for name, value in (*self.server_state.default_headers, *response.raw_headers, *id_headers):
-            parts += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", response.body)
-        return b"".join(parts)
 
     def on_response_complete(self) -> None:
         """Continues with pipelined requests, or leaves the connection idle."""

@@ -58,7 +58,16 @@ class FastRoute(APIRoute):
         """
         scope["route"] = self  # as the framework's router does
         request = Request(scope, receive, send)
-        response = await self.respond(request, parameter)
+        await self.send(request, await self.respond(request, parameter))
+
+    async def send(self, request: Request, response: Response) -> None:
+        """Sends the response to a request.
+
+        Args:
+            request: The request.
+            response: What `respond` has returned.
+        """
+        scope, receive, send = request.scope, request.receive, request._send
         try:
             await response(scope, receive, send)
         except (InferqError, ClientDisconnect) as error:  # raised by a response before it has started
@@ -71,6 +80,13 @@ class ProtocolRoute(FastRoute):
 
     A request with a `Prefer` header, and a GET with a query, may wait, and go through ASGI. POSTs have a
     body, GETs none.
+    """
+
+
+class WaitingRoute(FastRoute):
+    """A fast route that the HTTP protocol itself can serve, though its body may be long, and its answer late.
+
+    It is for POST, and an answer that is early or streamed is sent as through ASGI.
     """
 
 

@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 import httptools
+from fastapi import Response
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from inferq.proxy.http import problems
 from inferq.proxy.http.http_rules import DRAIN_BYTES, DRAIN_SECONDS, LONGEST_HEAD_BYTES, describe_long_head
-from inferq.proxy.http.request_ids import choose_id_headers
+from inferq.proxy.http.request_ids import Headers, choose_id_headers
 from inferq.proxy.transport.connection_limits import find_connection_limits
 
 _LONGEST_INSTANCE = 1000
@@ -136,9 +137,12 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - as uvicorn has it
+        self._adopt(cycle)
+        super()._start_asgi_task(cycle, app)
+
+    def _adopt(self, cycle: RequestResponseCycle) -> None:
         cycle.__class__ = _HalfClosableCycle
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keeps the connection open until all complete requests are answered, and no longer."""
@@ -209,6 +213,27 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(*refusal)
         return True
 
+    def skip_body(self) -> None:
+        """Goes on behind a body of which the parser has not seen the end."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.on_message_complete()
+
+    def write_response(self, response: Response, id_headers: Headers, *, keep_alive: bool) -> None:
+        """Writes a whole response, or the head of one whose body is streamed."""
+        parts: list[Any] = [STATUS_LINE[response.status_code]]
+        for name, value in (*self.server_state.default_headers, *response.raw_headers, *id_headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"\r\n", response.body)
+        self.transport.write(b"".join(parts))
+
+    @property
+    def can_be_replaced(self) -> bool:
+        """Whether another protocol may read from the connection: it is open, and nothing is refused."""
+        return not self.transport.is_closing() and self._drained_bytes is None and self._refusal is None
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -226,10 +251,7 @@ class LimitedProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         path = self.url.partition(b"?")[0].decode("latin-1")[:_LONGEST_INSTANCE]
         answer = problems.Refusal(status, detail).answer({"path": path})
-        ids = choose_id_headers(self.headers or ())
-        headers = (*self.server_state.default_headers, *answer.raw_headers, *ids, (b"connection", b"close"))
-        head = [STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers)]
-        self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
+        self.write_response(answer, choose_id_headers(self.headers or ()), keep_alive=False)
         self._drained_bytes = 0
         if self.transport.can_write_eof():
             self.transport.write_eof()

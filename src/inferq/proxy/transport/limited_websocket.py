@@ -6,7 +6,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from inferq.errors import OverloadedError
-from inferq.proxy.http.body_budget import SMALL_BYTES, compute_deadline
+from inferq.proxy.http.bodies.body_budget import SMALL_BYTES, compute_deadline
 from inferq.proxy.transport.connection_limits import find_connection_limits
 
 _FRAME_BYTES = 64

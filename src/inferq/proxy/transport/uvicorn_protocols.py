@@ -85,10 +85,15 @@ _LIMITED_HTTP: _Expected = {
 
 _FAST_HTTP: _Expected = {
     "HttpToolsProtocol": {
-        "__init__": _Method(None, "root_path limit_concurrency timeout_keep_alive timeout_keep_alive_task"),
+        "__init__": _Method(
+            None,
+            "root_path limit_concurrency timeout_keep_alive timeout_keep_alive_task HttpRequestParser "
+            "set_dangerous_leniencies",
+        ),
         "on_response_complete": _Method("", "total_requests timeout_keep_alive_handler"),
         "timeout_keep_alive_handler": _Method("", "transport close"),
     },
+    "RequestResponseCycle": {"__init__": _Method(None, "response_complete on_response")},
 }
 """What the fast path expects besides."""
 

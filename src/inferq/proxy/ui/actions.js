@@ -6,7 +6,7 @@ import { formatNumber, t } from "./i18n.js";
 import { sayProblem } from "./problems.js";
 
 const isReadOnly = document.documentElement.dataset.mode === "read-only";
-const WHOLE_ID = /^[0-9a-f]{32}$/; // of inferq's own; another one may be how others begin
+const WHOLE_ID = /^[0-9a-f]{32}(-[1-9][0-9]{0,2})?$/; // of inferq's own; another one may be how others begin
 const ACTIONS = {
   "": ["retry", "cancel", "delete"],
   pending: ["cancel"],

@@ -8,6 +8,7 @@ export class Problem extends Error {
   constructor(status, document) {
     super(document?.detail ?? document?.title ?? "");
     this.status = status;
+    this.document = document;
     this.title = document?.title ?? "";
     this.kind = (document?.type ?? "").split(":").at(-1);
   }

@@ -28,6 +28,12 @@ const KINDS = [
   "cancelled",
   "expired",
   "result-too-large",
+  "input-unavailable",
+  "input-not-found",
+  "input-denied",
+  "input-too-large",
+  "output-unavailable",
+  "output-denied",
 ];
 const TIMES = { "": 0, "15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400 };
 const PAUSE_MS = 400; // after a key is pressed

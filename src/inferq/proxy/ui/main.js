@@ -2,6 +2,7 @@
 
 import { forgetKey, onKeyNeeded, readKey } from "./api.js";
 import { button, el, put, setText } from "./dom.js";
+import { HealthLines } from "./health.js";
 import { LANGUAGES, currentLanguage, formatTime, setLanguage, t } from "./i18n.js";
 import { openJobList } from "./jobs.js";
 import { askForKey } from "./key.js";
@@ -18,6 +19,7 @@ const TABS = { "": "nav.live", jobs: "nav.jobs", workers: "nav.workers" };
 const main = document.getElementById("main");
 const connection = document.getElementById("connection");
 const notice = document.getElementById("notice");
+const health = new HealthLines(document.getElementById("health"));
 const keyButton = document.getElementById("forget-key");
 let closeView = () => {};
 let shown = null;
@@ -98,6 +100,7 @@ function changeLanguage(name) {
   setLanguage(name);
   showFrame();
   showConnection(connection.dataset.state);
+  health.show();
   showView();
   document.querySelector(`#languages [lang="${name}"]`).focus();
 }

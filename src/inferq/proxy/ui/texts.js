@@ -18,6 +18,12 @@ export const TEXTS = {
     "lost.problem": "The service answers with an error: {detail} This page tries again by itself.",
     "lost.never": "The service does not answer. This page tries again by itself.",
 
+    "health.component": "{name}: ",
+    "health.redis": "Redis",
+    "health.worker": "Workers",
+    "health.queue": "Queue",
+    "health.blobs": "Blob store",
+
     "key.title": "This service needs an API key",
     "key.label": "API key",
     "key.note": "It is kept in this tab until you close it, and sent to this service alone.",
@@ -108,6 +114,7 @@ export const TEXTS = {
     "ticket.position": "Position {n} in the queue",
     "ticket.starts": "Expected to start {time}",
     "ticket.ends": "Expected to end {time}",
+    "job.progress": "{done} of {rows} rows done",
     "ticket.in": "in {duration}",
     "ticket.soon": "any moment",
     "ticket.total": "Result after {duration}",
@@ -291,6 +298,12 @@ export const TEXTS = {
     "lost.problem": "サービスがエラーを返しました：{detail} 自動的に再接続します。",
     "lost.never": "サービスが応答しません。自動的に再接続します。",
 
+    "health.component": "{name}：",
+    "health.redis": "Redis サーバー",
+    "health.worker": "ワーカー",
+    "health.queue": "キュー",
+    "health.blobs": "Blob ストア",
+
     "key.title": "このサービスには API キーが必要です",
     "key.label": "API キー",
     "key.note": "キーはこのタブを閉じるまで保持され、このサービスにだけ送信されます。",
@@ -382,6 +395,7 @@ export const TEXTS = {
     "ticket.position": "キューの {n} 番目",
     "ticket.starts": "開始予定 {time}",
     "ticket.ends": "終了予定 {time}",
+    "job.progress": "{rows} 行中 {done} 行が完了",
     "ticket.in": "あと {duration}",
     "ticket.soon": "まもなく",
     "ticket.total": "{duration} で結果が出ました",

@@ -4,6 +4,7 @@ import { call, jobPath, serverNow } from "./api.js";
 import { el, put, setText } from "./dom.js";
 import { formatDuration, formatTime, secondsBetween, t } from "./i18n.js";
 import { makeResult } from "./result.js";
+import { makeProgress } from "./progress.js";
 import { follow } from "./stream.js";
 
 const STEPS = ["pending", "processing", "completed"];
@@ -41,6 +42,7 @@ export class Ticket {
     this.#onJob({ job_id: jobId, model: document.name, status: "pending" });
     const steps = makeSteps();
     this.times = el("p", { class: "note times" });
+    this.progress = el("div");
     this.outcome = el("div", { class: "outcome" });
     put(
       this.body,
@@ -48,6 +50,7 @@ export class Ticket {
       el("p", { class: "ticket-id" }, el("code", {}, jobId)),
       steps.element,
       this.times,
+      this.progress,
       this.outcome,
       el("p", { class: "onward" }, el("a", { href: `#/job/${jobId}` }, t("ticket.details"))),
     );
@@ -56,6 +59,7 @@ export class Ticket {
       jobPath(jobId, "/events"),
       {
         status: take,
+        progress: take,
         end: (job) => {
           this.close();
           take(job);
@@ -74,6 +78,7 @@ export class Ticket {
     this.#onJob(job);
     steps.show(job);
     this.#showTimes();
+    put(this.progress, makeProgress(job));
     setText(this.said, t("ticket.said", { id: job.job_id.slice(0, 8), status: t(`status.${job.status}`) }));
     if (job.status === "completed") put(this.outcome, makeResult(job.result, document));
     if (job.status === "failed") {

@@ -15,6 +15,7 @@ import {
 import { sayProblem } from "./problems.js";
 import { makeThumbnail, readFileName, saveAs } from "./files.js";
 import { makeJson, makeResult } from "./result.js";
+import { makeProgress } from "./progress.js";
 import { follow } from "./stream.js";
 
 const MOST_SHOWN_BYTES = 512 * 1024;
@@ -99,7 +100,7 @@ class JobPage {
     };
     this.#close = follow(
       jobPath(this.jobId, "/events"),
-      { status: show, end },
+      { status: show, progress: show, end },
       { probe: jobPath(this.jobId) },
     );
   }
@@ -212,6 +213,7 @@ function makeTimeline(job) {
   }
   if (job.status === "processing")
     items.push(...makeExpected(job).map((text) => moment("pending", text, null, null)));
+  if (job.progress) items.push(moment("pending", makeProgress(job), null, null));
   if (job.finished_at) items.push(moment(job.status, t(`status.${job.status}`), job.finished_at, before));
   if (job.webhook) items.push(makeWebhook(job));
   return items;

@@ -1,28 +1,39 @@
 """The consumer's side of the queue, as one object: what a worker process needs of Redis."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Self
 
 from inferq.jobs import ClaimedJob, Outcome, WorkerInfo
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.consumer.access import QueueAccess
-from inferq.queue.consumer.blob_data import BlobData
-from inferq.queue.consumer.blob_removal import BlobRemoval
-from inferq.queue.consumer.blob_sweep import BlobSweep
-from inferq.queue.consumer.blocking_claim import BLOCK_SECONDS, BlockingClaimer, WaitResult
-from inferq.queue.consumer.claim import Claimer, Limit, Popped
-from inferq.queue.consumer.claim_order import ClaimOrder
-from inferq.queue.consumer.large_data import LargeData, NoteSettled, ignore_settled
+from inferq.queue.consumer.blobs.blob_data import BlobData
+from inferq.queue.consumer.blobs.blob_removal import BlobRemoval
+from inferq.queue.consumer.blobs.blob_sweep import BlobSweep
+from inferq.queue.consumer.blobs.large_data import LargeData, NoteSettled, ignore_settled
+from inferq.queue.consumer.blobs.result_offload import ResultOffload
+from inferq.queue.consumer.blobs.result_upload import ResultUpload
+from inferq.queue.consumer.chunks.chunk_jobs import ChunkJobs
+from inferq.queue.consumer.chunks.chunk_removal import ChunkRemoval
+from inferq.queue.consumer.chunks.chunk_results import JoinedResults
+from inferq.queue.consumer.claims.blocking_claim import BLOCK_SECONDS, BlockingClaimer, WaitResult
+from inferq.queue.consumer.claims.claim import Claimer, Limit, Popped
+from inferq.queue.consumer.claims.claim_order import ClaimOrder
+from inferq.queue.consumer.claims.prefetch import PrefetchedClaim, Prefetcher, PrefetchResult
+from inferq.queue.consumer.claims.served_queues import ServedQueues
 from inferq.queue.consumer.lease import renew_leases
-from inferq.queue.consumer.orphans import OrphanScan
-from inferq.queue.consumer.prefetch import PrefetchedClaim, Prefetcher, PrefetchResult
-from inferq.queue.consumer.recovery import USUAL_TIMES, Recovered, Recovery, RecoveryTimes
+from inferq.queue.consumer.recovery.orphans import OrphanScan
+from inferq.queue.consumer.recovery.recovery import USUAL_TIMES, Recovered, Recovery, RecoveryTimes
 from inferq.queue.consumer.registry import WorkerRegistry
-from inferq.queue.consumer.result_offload import ResultOffload
-from inferq.queue.consumer.result_upload import ResultUpload
+from inferq.queue.consumer.sent_finish import SentFinish
 from inferq.queue.consumer.settle import Settler
+from inferq.queue.consumer.shadows.shadow_findings import ShadowFindings
+from inferq.queue.consumer.shadows.shadow_jobs import ShadowJobs
 from inferq.queue.ended_jobs import NoteEnded, ignore_ended
+from inferq.queue.redis_client.connection import redis_errors
+from inferq.queue.redis_client.outage import Outage
 from inferq.queue.redis_client.requirements import check_server
 from inferq.queue.retry_policy import RetryPolicy
+from inferq.rollout import Rollout
 from inferq.settings import Settings
 
 
@@ -36,14 +47,24 @@ class Consumer:
         settings: Where the server is, lifetimes, and the key prefix.
         worker_id: Who claims.
         models: Names of the models it serves.
-        versions: The version of each of them, which its jobs are to show; none for one that is left out.
+        versions: What each of them runs with, as the text of a `Provenance`, which its jobs are to show; none
+            for one that is left out. `serve` replaces both.
         retries: When a failed job runs again, and how often; the policy for jobs if left out.
         times: How long recovery waits before it acts.
         note_ended: Is told of each job that it ends, or finds to have ended outside, and has not run.
         note_settled: Is told of attempts that it ends itself, as their data cannot be fetched.
+        outage: Where it is noted that the server is away; one of its own if left out.
+        shard: Number of the shard that this is.
 
     Attributes:
         access: The server.
+        outage: See above.
+        waits: Waits for jobs and claims them.
+        shadow_jobs: Submits jobs that are to run on another version too.
+        shadow_findings: Counts what comes of it.
+        chunks: Chunks of large jobs.
+        chunk_removal: Removes them.
+        joined_results: What large jobs result in.
     """
 
     def __init__(
@@ -57,25 +78,39 @@ class Consumer:
         times: RecoveryTimes = USUAL_TIMES,
         note_ended: NoteEnded = ignore_ended,
         note_settled: NoteSettled = ignore_settled,
+        outage: Outage | None = None,
+        shard: int = 0,
     ) -> None:
+        self.outage = outage or Outage()
         retries = retries or RetryPolicy.for_jobs(settings)
         self.access = access = QueueAccess(settings)
         self._blobs = blobs = BlobAccess(settings)
         self._removal = BlobRemoval(access, blobs)
         self._results = ResultOffload(blobs, self._removal)
-        self._order = ClaimOrder(access.keys, models, settings.lower_priority_share)
+        versions = versions or {}
+        self._queues = queues = ServedQueues({name: versions.get(name, "") for name in models})
+        self._order = ClaimOrder(access.keys, settings.lower_priority_share)
         self._settler = Settler(access, retries, note_ended)
         self._large_data = LargeData(access, self._settler, note_settled)
         self._blob_data = BlobData(access, blobs, self._settler, note_settled)
         self._claimer = Claimer(
-            access, self._order, self._large_data, self._blob_data, worker_id, versions or {}, note_ended
+            access, self._order, self._large_data, self._blob_data, queues, worker_id, note_ended, shard
         )
-        self._blocking = BlockingClaimer(access, self._order, self._claimer, self._settler)
+        self.waits = BlockingClaimer(access, self._order, self._claimer, self._settler)
         self._prefetcher = Prefetcher(access, self._order, self._claimer, self._settler)
-        self._registry = WorkerRegistry(access, worker_id)
-        self._recovery = Recovery(access, models, retries, times, note_ended)
-        self._orphans = OrphanScan(access, models, times)
+        self._registry = WorkerRegistry(access, worker_id, settings.model_ttl_seconds)
+        self._recovery = Recovery(access, queues, retries, times, note_ended)
+        self._orphans = OrphanScan(access, queues, times)
         self._sweep = BlobSweep(access, blobs, self._removal)
+        self.shadow_jobs = ShadowJobs(access, blobs, self._removal, note_ended)
+        self.shadow_findings = ShadowFindings(access, blobs)
+        self.chunks = ChunkJobs(access, blobs)
+        self.chunk_removal = ChunkRemoval(access, self._removal)
+        self.joined_results = JoinedResults(access, blobs)
+
+    def shard_of(self, job: ClaimedJob) -> Self:  # noqa: ARG002 - all are in this one
+        """Returns the consumer of the shard that a job is in, for what belongs to this job alone."""
+        return self
 
     @property
     def is_blocked_by_solo_job(self) -> bool:
@@ -87,9 +122,22 @@ class Consumer:
         """Jobs that are leased already, whose large data is on its way: their leases have to be renewed."""
         return [*self._large_data.awaiting, *self._blob_data.awaiting]
 
+    def serve(self, versions: Mapping[str, str]) -> None:
+        """Replaces the queues that are served.
+
+        Args:
+            versions: Name of each to what it runs with, as the text of a `Provenance`.
+        """
+        self._queues.versions = versions
+
     def check_server(self) -> None:
         """Makes sure that the server can keep our promises; see `requirements.check_server`."""
         check_server(self.access.redis, self.access.settings.durability)
+
+    def ping(self) -> None:
+        """Does nothing but ask whether the server answers."""
+        with redis_errors():
+            self.access.redis.ping()
 
     def wait_and_claim(
         self,
@@ -99,15 +147,17 @@ class Consumer:
         note_stored: Callable[[list[str]], None] | None = None,
     ) -> WaitResult:
         """See `BlockingClaimer`."""
-        return self._blocking.wait_and_claim(limit, outcomes, timeout_seconds, note_stored)
+        return self.waits.wait_and_claim(limit, outcomes, timeout_seconds, note_stored)
 
     def requeue_in_doubt(self) -> None:
         """See `BlockingClaimer`."""
-        self._blocking.requeue_in_doubt()
+        self.waits.requeue_in_doubt()
 
-    def claim(self, limit: Limit, popped: Popped | None = None, token: str = "") -> list[ClaimedJob]:
+    def claim(
+        self, limit: Limit, popped: Popped | None = None, token: str = "", *, takes_solo: bool = True
+    ) -> list[ClaimedJob]:
         """See `Claimer`."""
-        return self._claimer.claim(limit, popped, token)
+        return self._claimer.claim(limit, popped, token, takes_solo=takes_solo)
 
     def finish(self, outcomes: Iterable[Outcome]) -> list[str]:
         """See `Settler`."""
@@ -116,6 +166,10 @@ class Consumer:
     def requeue(self, jobs: Sequence[ClaimedJob]) -> list[str]:
         """See `Settler`."""
         return self._settler.requeue(jobs)
+
+    def prepare_finish(self, outcomes: Sequence[Outcome]) -> SentFinish:
+        """See `SentFinish`."""
+        return SentFinish(self.access, self._settler, outcomes)
 
     def prepare_upload(self, outcome: Outcome) -> ResultUpload:
         """See `Settler`."""
@@ -153,6 +207,14 @@ class Consumer:
         """See `Recovery`."""
         return self._recovery.recover()
 
+    def recover_queue(self, queue: str) -> None:
+        """See `Recovery`."""
+        self._recovery.recover_queue(queue)
+
+    def remove_unneeded_chunks(self) -> None:
+        """See `ChunkRemoval`."""
+        self.chunk_removal.remove_unneeded()
+
     def acquire_scan_step(self) -> bool:
         """See `OrphanScan`."""
         return self._orphans.acquire_scan_step()
@@ -177,9 +239,17 @@ class Consumer:
         """See `WorkerRegistry`."""
         self._registry.announce(documents)
 
-    def heartbeat(self, worker: WorkerInfo, documents: Mapping[str, bytes], ttl_seconds: float) -> None:
+    def read_rollouts(self) -> dict[str, Rollout]:
         """See `WorkerRegistry`."""
-        self._registry.heartbeat(worker, documents, ttl_seconds)
+        return self._registry.read_rollouts()
+
+    def heartbeat(self, worker: WorkerInfo, documents: Mapping[str, bytes], ttl_seconds: float) -> int:
+        """See `WorkerRegistry`."""
+        return self._registry.heartbeat(worker, documents, ttl_seconds)
+
+    def withdraw(self, names: Sequence[str]) -> list[str]:
+        """See `WorkerRegistry`."""
+        return self._registry.withdraw(names)
 
     def retire(self) -> None:
         """See `WorkerRegistry`."""

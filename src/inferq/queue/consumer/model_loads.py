@@ -4,6 +4,7 @@ A note of what a process is loading survives its death, wherever a container kee
 the host finds it, and is careful. What must not be loaded at all is noted by a stamp of the model's folder.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from inferq.processes import is_running
 from inferq.queue.redis_client.connection import connect, redis_errors
 from inferq.queue.schema.decoding import decode_text
 from inferq.queue.schema.keys import Keys
+from inferq.queue.shards.shard_settings import split_settings
 from inferq.settings import Settings
 
 LOAD_NOTE_SECONDS = 3600
@@ -32,15 +34,19 @@ log = structlog.get_logger()
 class ModelLoads:
     """The notes of one worker process. While Redis is away, nothing is noted and nothing is found.
 
+    Of several shards the first one has them: what is sought must be where it was noted.
+
     Args:
         settings: Where the server is, and the key prefix.
         host: Host name.
     """
 
     def __init__(self, settings: Settings, host: str) -> None:
+        settings = split_settings(settings)[0]
         keys = Keys(settings.key_prefix)
         self._redis = connect(settings)
         self._loading, self._loaded, self._unloadable = keys.loading(host), keys.loaded, keys.unloadable
+        self._load_turn = keys.load_turn
         self._pid = str(os.getpid())
         self._dead: list[str] = []
         self._deaths: dict[str, int] = {}
@@ -90,6 +96,28 @@ class ModelLoads:
 
         self._ask(note, None)
 
+    def is_loaded(self, stamp: str) -> bool:
+        """Whether a worker has loaded a model of late.
+
+        Args:
+            stamp: Stamp of the model's folder.
+        """
+        return bool(self._ask(lambda: self._redis.exists(self._loaded(stamp)), 0))
+
+    def take_load_turn(self, stamp: str, seconds: float) -> bool:
+        """Whether it is this worker's turn to have another process load a model; the others wait for that.
+
+        Args:
+            stamp: Stamp of the model's folder.
+            seconds: How long that may take.
+        """
+        set_key = partial(self._redis.set, self._load_turn(stamp), self._pid, nx=True, ex=math.ceil(seconds))
+        return bool(self._ask(set_key, 1))
+
+    def end_load_turn(self, stamp: str) -> None:
+        """Ends this worker's turn."""
+        self._ask(lambda: self._redis.delete(self._load_turn(stamp)), None)
+
     def note_loaded(self, stamp: str) -> None:
         """Notes that a model has been loaded, so that deaths are not its fault."""
         self._ask(lambda: self._redis.set(self._loaded(stamp), "1", ex=LOAD_NOTE_SECONDS), None)
@@ -102,6 +130,7 @@ class ModelLoads:
     def end(self) -> None:
         """Notes that this process loads nothing any more, and forgets those that died before."""
         self._ask(lambda: self._redis.hdel(self._loading, self._pid, *self._dead), None)
+        self._dead, self._is_away = [], False  # as it may load others later
 
     def _ask[T](self, call: Callable[[], T], otherwise: Any) -> T:  # noqa: ANN401 - what the call would return
         if not self._is_away:

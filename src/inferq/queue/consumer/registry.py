@@ -5,19 +5,19 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from textwrap import shorten
-from typing import Any
+from typing import Any, cast
 
 from inferq.jobs import Pace, WorkerInfo
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors, start_errors
+from inferq.queue.schema.decoding import decode_rollouts
 from inferq.queue.schema.times import to_milliseconds
+from inferq.rollout import Rollout
 
-UNSERVED_SECONDS = 300.0
-"""How long a model stays announced that no worker serves: workers restart one after the other."""
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]")
 _MOST_LEFT_OUT = 100
 _LONGEST_REASON = 500
@@ -44,11 +44,13 @@ class WorkerRegistry:
     Args:
         access: The server.
         worker_id: The worker's id.
+        model_ttl_seconds: How long a model stays announced that no worker serves.
     """
 
-    def __init__(self, access: QueueAccess, worker_id: str) -> None:
+    def __init__(self, access: QueueAccess, worker_id: str, model_ttl_seconds: float) -> None:
         self._access = access
         self._worker_id = worker_id
+        self._model_ttl_ms = to_milliseconds(model_ttl_seconds)
 
     def announce(self, documents: Mapping[str, bytes]) -> None:
         """Tells the proxies which models are served.
@@ -64,15 +66,19 @@ class WorkerRegistry:
             arguments = ["HSET", *(part for pair in documents.items() for part in pair)]
             self._access.call(scripts.WRITE_AT_OOM, [self._access.keys.models], arguments)
 
-    def heartbeat(self, worker: WorkerInfo, documents: Mapping[str, bytes], ttl_seconds: float) -> None:
+    def heartbeat(self, worker: WorkerInfo, documents: Mapping[str, bytes], ttl_seconds: float) -> int:
         """Reports that this worker lives, and announces the models that Redis may have lost.
 
-        Models that no worker has had for `UNSERVED_SECONDS` are not announced any more.
+        Models that no worker has had for so long are not announced any more.
 
         Args:
             worker: The worker as it is now.
             documents: Model name to the JSON of its document.
             ttl_seconds: How long the worker counts as live.
+
+        Returns:
+            The generation of the model repository. Where the worker has reported another one, it has to read
+            the rollouts and the repository again, and to report this one then.
 
         Raises:
             RedisUnavailableError: Redis is away.
@@ -91,13 +97,42 @@ class WorkerRegistry:
             "open_circuits": worker.open_circuits,
             "blob_store": worker.blob_store,
             "paces": _encode_paces(worker.paces),
+            "generation": "" if worker.repository_generation is None else worker.repository_generation,
         }
-        grace_ms = to_milliseconds(UNSERVED_SECONDS)
-        arguments: list[Any] = [worker.id, to_milliseconds(ttl_seconds), grace_ms, len(fields)]
+        arguments: list[Any] = [worker.id, to_milliseconds(ttl_seconds), self._model_ttl_ms, len(fields)]
         for pair in (*fields.items(), *documents.items()):
             arguments += pair
         with redis_errors():
-            self._access.call(scripts.HEARTBEAT, [self._access.keys.workers], arguments)
+            generation = self._access.call(scripts.HEARTBEAT, [self._access.keys.workers], arguments)
+        return int(generation)
+
+    def read_rollouts(self) -> dict[str, Rollout]:
+        """Returns the rollouts that operators have set, by model; what is unreadable is left out.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        with redis_errors():
+            stored = cast("dict[bytes, bytes]", self._access.redis.hgetall(self._access.keys.rollouts))
+        return decode_rollouts(stored)
+
+    def withdraw(self, names: Sequence[str]) -> list[str]:
+        """Takes queues out of the announcements that this worker serves no more, unless another one does.
+
+        Args:
+            names: Names of the queues.
+
+        Returns:
+            For each: served (by another live worker), open (some jobs have not ended), or drained.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        with redis_errors():
+            states = self._access.call(
+                scripts.WITHDRAW, [self._access.keys.models], [self._worker_id, *names]
+            )
+        return [state.decode() for state in states]
 
     def retire(self) -> None:
         """Removes this worker: it is about to exit."""

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from inferq.errors import InferqError, ResultTooLargeError
 from inferq.jobs import ClaimedJob, Outcome
 from inferq.queue.consumer.access import QueueAccess
-from inferq.queue.consumer.result_upload import ResultUpload
-from inferq.queue.consumer.staged_results import STAGED_MS, StagedResults
+from inferq.queue.consumer.blobs.result_upload import ResultUpload
+from inferq.queue.consumer.blobs.staged_results import STAGED_MS, StagedResults
 from inferq.queue.ended_jobs import NoteEnded, decode_changed
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.connection import redis_errors
@@ -20,12 +20,14 @@ from inferq.queue.retry_policy import RetryPolicy
 from inferq.queue.schema.ids import encode_id
 from inferq.queue.schema.times import to_milliseconds
 
+KEPT = "kept"
+"""The verdict on an outcome that waits in this process, since its shard is away: it is stored later."""
 LONGEST_ERROR = 4000
 """Longest error that is stored of an attempt, in characters."""
 
-type _Settlement = tuple[str, str, float, int, bool, tuple[Any, ...]]
-"""Verdict and token; seconds and jobs of the run, if it ran; whether the run is counted by this job; and what
-the script wants of the job itself."""
+type _Settlement = tuple[str, str, str, float, int, bool, tuple[Any, ...]]
+"""Verdict, token and provenance; seconds and jobs of the run, if it ran; whether the run is counted by this
+job; and what the script wants of the job itself."""
 
 
 class PreparedFinish(NamedTuple):
@@ -90,29 +92,31 @@ class Settler:
         staged: dict[bytes, bytes] = {}
         settled: list[_Settlement] = []
         oldest = time.monotonic() - self._access.settings.blob_grace_seconds / 2
-        for job, result, error, seconds, jobs, is_first, offloaded_at in outcomes:
+        for job, result, error, seconds, jobs, is_first, offloaded_at, made_by in outcomes:
             job_id = encode_id(job.id)
             if offloaded_at is not None and offloaded_at < oldest:
                 # Redis was away for long: the blob may be swept before it is named, so the job runs again
-                settled.append(("requeued", job.token, 0.0, 0, False, (job_id, "", "", 0)))
+                settled.append(("requeued", job.token, "", 0.0, 0, False, (job_id, "", "", 0)))
                 continue
             if error is not None:
-                verdict = "retry" if self._retries.retries(error.kind) else "failed"
+                is_retried = self._retries.retries(error.kind) and not error.is_final
+                verdict = "retry" if is_retried else "failed"
                 delay_ms = to_milliseconds(self._retries.draw_delay(job.attempt))
                 details = (job_id, _encode_message(error), error.kind, delay_ms)
-                settled.append((verdict, job.token, seconds, jobs, is_first, details))
+                settled.append((verdict, job.token, made_by, seconds, jobs, is_first, details))
                 continue
             payload = result or b"null"
             if len(payload) > INLINE_BYTES:
                 staged[self.staged_results.make_key(job)] = payload
                 payload = b""
-            settled.append(("completed", job.token, seconds, jobs, is_first, (job_id, payload)))
+            settled.append(("completed", job.token, made_by, seconds, jobs, is_first, (job_id, payload)))
         return PreparedFinish(self._call(settled), staged)
 
     def prepare_upload(self, outcome: Outcome) -> ResultUpload:
         """Makes what stores one result by itself, as is to be done with those over `LARGE_RESULT_BYTES`."""
-        job, payload, _, seconds, jobs, is_first, _ = outcome
-        call = self._call([("completed", job.token, seconds, jobs, is_first, (encode_id(job.id), b""))])
+        job, payload, _, seconds, jobs, is_first, _, made_by = outcome
+        details = (encode_id(job.id), b"")
+        call = self._call([("completed", job.token, made_by, seconds, jobs, is_first, details)])
         return ResultUpload(
             self._access.redis,
             self._access.keys.prefix,
@@ -155,7 +159,9 @@ class Settler:
 
     def _hand_back(self, jobs: Sequence[ClaimedJob], verdict: str, delay_seconds: float) -> list[str]:
         delay_ms = to_milliseconds(delay_seconds)
-        settled = [(verdict, job.token, 0.0, 0, False, (encode_id(job.id), "", "", delay_ms)) for job in jobs]
+        settled = [
+            (verdict, job.token, "", 0.0, 0, False, (encode_id(job.id), "", "", delay_ms)) for job in jobs
+        ]
         if not settled:
             return []
         with redis_errors():
@@ -177,10 +183,11 @@ class Settler:
 
     def _call(self, settled: Iterable[_Settlement]) -> ScriptCall:
         arguments: list[Any] = [self._access.result_ttl_ms, self._retries.max_attempts]
-        for (verdict, token, run_seconds, run_jobs), group in groupby(settled, key=itemgetter(0, 1, 2, 3)):
-            _, _, _, _, firsts, details = zip(*group, strict=True)
+        for shared, group in groupby(settled, key=itemgetter(0, 1, 2, 3, 4)):
+            verdict, token, made_by, run_seconds, run_jobs = shared
+            *_, firsts, details = zip(*group, strict=True)
             run = (round(run_seconds * 1_000_000), run_jobs, sum(firsts))
-            arguments += (verdict, token, *run, len(details))
+            arguments += (verdict, token, made_by, *run, len(details))
             arguments += chain.from_iterable(details)
         return ScriptCall(scripts.FINISH, [self._access.keys.models], arguments)
 

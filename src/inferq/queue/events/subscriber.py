@@ -1,8 +1,8 @@
 """Who waits for which job in this process, and how they are notified of its changes.
 
-One subscription to the channel `events` serves them all. Messages can be lost. So once a second, and whenever
-the subscription begins, one small read compares the states in Redis with what the waiters know. A message
-joins jobs by commas: changes of an id that has a comma are found by that read only.
+One subscription to the channel `events` of each server serves them all. Messages can be lost. So once a
+second, and whenever a subscription begins, one small read compares the states in Redis with what the waiters
+know. A message joins jobs by commas: changes of an id that has a comma are found by that read only.
 """
 
 import asyncio
@@ -10,17 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from typing import Any
+from typing import Protocol
 
 from inferq.errors import RedisUnavailableError
-from inferq.jobs import Status
+from inferq.jobs import Job, Status
+from inferq.queue.events.listener import EventListener
 from inferq.queue.events.waiter import Waiter
-from inferq.queue.inspection.job_reader import JobReader
-from inferq.queue.redis_client.bounded import BoundedRedis
-from inferq.queue.redis_client.connection import close_async, connect_async, redis_errors
-from inferq.queue.redis_client.outage import Outage
 from inferq.queue.schema.ids import decode_id
-from inferq.settings import Settings
+from inferq.queue.schema.keys import PROGRESS
 
 RECONCILE_SECONDS = 1.0
 """How often what waiters know is compared with the states in Redis."""
@@ -29,37 +26,43 @@ _STATUSES_AT_ONCE = 1000
 _POSITIONS_AT_ONCE = 16
 _POSITIONS_PAUSE_SECONDS = 0.016
 """Between groups of queue positions, each of which wakes so many clients; the ends of jobs come first."""
-_SILENCE_SECONDS = 5.0
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 1.0
+
+
+class ReadableJobs(Protocol):
+    """What reads the jobs."""
+
+    async def read_statuses(self, job_ids: Sequence[str]) -> dict[str, Status | None]:
+        """Reads the states of jobs."""
+
+    async def read_known(self, job_ids: Sequence[str]) -> list[Job]:
+        """Reads those of these jobs that can be read now."""
 
 
 class EventSubscriber:
     """Notifies waiters of changes. Opens no connection before the first waiter.
 
     Args:
-        redis: The server.
         jobs: Reads the jobs.
-        settings: Where the server is, for the subscription's own connection.
+        listeners: Listen to the servers.
 
     Attributes:
-        is_subscribed: Whether the subscription is there.
         is_closed: Whether no one may wait any more.
     """
 
-    def __init__(self, redis: BoundedRedis, jobs: JobReader, settings: Settings) -> None:
-        self._redis = redis
+    def __init__(self, jobs: ReadableJobs, listeners: Sequence[EventListener]) -> None:
         self._jobs = jobs
-        self._settings = settings
+        self._listeners = listeners
         self._waiters: dict[str, set[Waiter]] = {}
-        self._listening: asyncio.Task[None] | None = None
+        self._listening: dict[EventListener, asyncio.Task[None]] = {}
         self._reconciling: asyncio.Task[None] | None = None
         self._positioning: asyncio.Task[None] | None = None
         self._is_due = asyncio.Event()
-        self._outage = Outage("events_unavailable", "events_available_again")
-        self._failures = 0
-        self.is_subscribed = False
         self.is_closed = False
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether all subscriptions are there."""
+        return all(listener.is_subscribed for listener in self._listeners)
 
     @contextmanager
     def subscribe(self, job_id: str, *, counts_position: bool = False) -> Iterator[Waiter]:
@@ -69,7 +72,8 @@ class EventSubscriber:
 
         Args:
             job_id: The job's id.
-            counts_position: Whether a change of its queue position wakes the waiter too, once a second.
+            counts_position: Whether a change of its queue position wakes the waiter too, once a second, and
+                its progress, if it is a large job.
         """
         waiter = Waiter(job_id, counts_position=counts_position)
         self._waiters.setdefault(job_id, set()).add(waiter)
@@ -96,7 +100,8 @@ class EventSubscriber:
     async def aclose(self) -> None:
         """Wakes all waiters and ends the subscription."""
         self.close()
-        tasks = [task for task in (self._listening, self._reconciling, self._positioning) if task is not None]
+        tasks = [task for task in (self._reconciling, self._positioning) if task is not None]
+        tasks += self._listening.values()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -105,14 +110,22 @@ class EventSubscriber:
         """Notifies the waiters for the jobs that a message of the channel names.
 
         Args:
-            message: `id:status` of each, joined by commas. What cannot be read is ignored.
+            message: `id:status` of each, joined by commas; `id:progress` where more rows of a large job are
+                done. What cannot be read is ignored.
         """
         if not self._waiters:
             return
         for part in decode_id(message).split(","):
             job_id, _, status = part.rpartition(":")
             for waiter in self._waiters.get(job_id, ()):
-                waiter.notify(Status(status) if status in Status else None)
+                if status != PROGRESS:
+                    waiter.notify(Status(status) if status in Status else None)
+                elif waiter.counts_position:
+                    waiter.notify(None)
+
+    def note_subscribed(self) -> None:
+        """Compares all states soon: before this, messages may have been missed."""
+        self._is_due.set()
 
     def _all_waiters(self) -> list[Waiter]:
         return [waiter for of_job in self._waiters.values() for waiter in of_job]
@@ -121,64 +134,13 @@ class EventSubscriber:
         if self.is_closed:
             return
         # in a context of their own: what they log is not about the request that starts them
-        if self._listening is None or self._listening.done():
-            self._listening = asyncio.create_task(self._listen(), context=Context())
+        for listener in self._listeners:
+            if listener not in self._listening or self._listening[listener].done():
+                self._listening[listener] = asyncio.create_task(listener.listen(self), context=Context())
         if self._reconciling is None or self._reconciling.done():
             self._reconciling = asyncio.create_task(self._reconcile_periodically(), context=Context())
         if counts_position and (self._positioning is None or self._positioning.done()):
             self._positioning = asyncio.create_task(self._read_positions_periodically(), context=Context())
-
-    async def _listen(self) -> None:
-        """Keeps the subscription; it is not renewed while there is no waiter."""
-        client = connect_async(self._settings)
-        pause = _FIRST_PAUSE_SECONDS
-        try:
-            while True:
-                called_at = time.monotonic()
-                try:
-                    async with client.pubsub() as subscription:
-                        with redis_errors():
-                            await self._receive_messages(subscription)
-                except RedisUnavailableError as error:
-                    self.is_subscribed = False
-                    if not self._waiters:
-                        return
-                    await self._note_failure(error)
-                pause = _FIRST_PAUSE_SECONDS if time.monotonic() - called_at > _SILENCE_SECONDS else pause
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        finally:
-            await close_async(client)
-
-    async def _receive_messages(self, subscription: Any) -> None:  # noqa: ANN401 - redis-py's PubSub is not typed
-        """Receives until the connection fails. One that has been silent for long must answer a ping."""
-        await subscription.subscribe(self._redis.keys.events)
-        is_pinged = False
-        while True:
-            message = await subscription.get_message(timeout=_SILENCE_SECONDS)
-            if message is None:
-                if is_pinged:
-                    raise TimeoutError("the subscription does not answer")
-                await subscription.ping()
-            elif message["type"] == "message":
-                self.dispatch(message["data"])
-            elif message["type"] == "subscribe":  # again, too, where redis-py has connected again
-                self._failures = 0
-                self.is_subscribed = True
-                self._outage.end(time.monotonic())
-                self._is_due.set()
-            is_pinged = message is None
-
-    async def _note_failure(self, error: RedisUnavailableError) -> None:
-        """Logs that only the reads are left. Where these fail too, others have logged that."""
-        try:
-            await self._redis.ping()
-        except RedisUnavailableError:
-            self._failures = 0
-            return
-        self._failures += 1
-        if self._failures > 1:  # the first may be what is left of an outage that has just ended
-            self._outage.begin(error, time.monotonic())
 
     async def _reconcile_periodically(self) -> None:
         while self._waiters:
@@ -194,7 +156,7 @@ class EventSubscriber:
         """Compares the state of each job in Redis with what its waiters know."""
         for first in range(0, len(job_ids), _STATUSES_AT_ONCE):
             group = job_ids[first : first + _STATUSES_AT_ONCE]
-            for job_id, status in zip(group, await self._jobs.read_statuses(group), strict=True):
+            for job_id, status in (await self._jobs.read_statuses(group)).items():
                 for waiter in self._waiters.get(job_id, ()):
                     waiter.compare(status)
 
@@ -211,8 +173,8 @@ class EventSubscriber:
         """Compares the queue position of each job in Redis with what its waiters know."""
         for first in range(0, len(job_ids), _POSITIONS_AT_ONCE):
             group = job_ids[first : first + _POSITIONS_AT_ONCE]
-            for job_id, job in zip(group, await self._jobs.read_many(group), strict=True):
-                for waiter in self._waiters.get(job_id, ()):
-                    if waiter.counts_position and job is not None:
+            for job in await self._jobs.read_known(group):
+                for waiter in self._waiters.get(job.id, ()):
+                    if waiter.counts_position:
                         waiter.compare_position(job)
             await asyncio.sleep(_POSITIONS_PAUSE_SECONDS)

@@ -9,6 +9,7 @@ from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from inferq.jobs import Status
+from inferq.model_names import is_of_workers
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.script_calls import ScriptCall
@@ -82,7 +83,7 @@ class ActivitySampler:
         self._named: frozenset[tuple[str, Status]] = frozenset()
 
     async def read(self) -> ActivitySample:
-        """Reads what has happened since the call before; nothing has at the first.
+        """Reads what has happened to users' jobs since the call before; nothing has at the first.
 
         Raises:
             RedisUnavailableError: Redis does not answer in time. The next call tells of this time too.
@@ -91,7 +92,11 @@ class ActivitySampler:
         call = ScriptCall(scripts.ACTIVITY, [self._redis.keys.models], [since, MOST_CHANGED])
         async with self._redis.limit_time():
             now, models, changes = await self._redis.run(call)
-        totals = {decode_text(name): _Totals(*numbers) for name, *numbers in models}
+        totals = {
+            model: _Totals(*numbers)
+            for name, *numbers in models
+            if not is_of_workers(model := decode_text(name))
+        }
         before = totals if self._since_ms is None else self._totals
         counts = _count_changes(before, totals)
         jobs = self._choose(changes)
@@ -105,7 +110,7 @@ class ActivitySampler:
             job = ChangedJob(
                 decode_id(job_id), decode_text(model), Status(status.decode()), decode_text(owner)
             )
-            if (job.id, job.status) not in self._named:
+            if not is_of_workers(job.model) and (job.id, job.status) not in self._named:
                 groups.setdefault((job.model, job.status), []).append(job)
         in_turn = chain.from_iterable(zip_longest(*groups.values()))
         chosen = [job for job in in_turn if job is not None][:MOST_CHANGED]

@@ -80,7 +80,8 @@ async def read_history(
     last = int(now_ms) // 60_000
     return {
         model: _make_minutes(_parse_entries(present, stored), last, min(minutes, MOST_MINUTES))
-        for model, (present, stored) in zip(models, histories, strict=True)
+        # on a Redis Cluster that of the guard key comes last
+        for model, (present, stored) in zip(models, histories[: len(models)], strict=True)
     }
 
 

@@ -40,7 +40,7 @@ class JobDataReader:
             job_id: The job's id.
 
         Returns:
-            The length in bytes, and the data, `PART_BYTES` at a time.
+            The length in bytes, and the data, part by part.
 
         Raises:
             JobNotFoundError: The job's data is not kept (any more).
@@ -71,13 +71,17 @@ class JobDataReader:
         self, job_id: str, reference: BlobReference, first: bytes
     ) -> AsyncIterator[bytes]:
         yield first
-        for start in range(PART_BYTES, reference.size, PART_BYTES):
-            yield await self._read_blob(job_id, reference, start)
+        start = len(first)
+        while start < reference.size:
+            part = await self._read_blob(job_id, reference, start)
+            start += len(part)
+            yield part
 
     async def _read_blob(self, job_id: str, reference: BlobReference, start: int) -> bytes:
         async with self._fetching:
             try:
-                return await self._threads.call(lambda: self._blobs.read_part(reference, start, PART_BYTES))
+                size = self._blobs.part_bytes
+                return await self._threads.call(lambda: self._blobs.read_part(reference, start, size))
             except BlobNotFoundError as error:
                 raise _make_error(job_id) from error
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from datetime import datetime
 from inferq.errors import ErrorKind
 from inferq.jobs import Job, Status
 from inferq.queue.schema.ids import encode_id
+from inferq.queue.schema.shard_ids import is_own_id
 
-_WHOLE_ID = re.compile("[0-9a-f]{32}")
 _TO_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -48,7 +47,7 @@ class JobFilter:
     @property
     def job_id(self) -> str | None:
         """The one job that fits, where a whole id of inferq's own is given."""
-        return self.id_prefix if _WHOLE_ID.fullmatch(self.id_prefix) else None
+        return self.id_prefix if is_own_id(self.id_prefix) else None
 
     def encode(self) -> bytes:
         """Returns it for `lua/list.lua`: JSON, or nothing where all jobs fit."""

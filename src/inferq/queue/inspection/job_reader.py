@@ -88,7 +88,15 @@ class JobReader:
         for first in range(0, len(job_ids), MOST_CALLS):
             yield await self.read_many(job_ids[first : first + MOST_CALLS])
 
-    async def read_statuses(self, job_ids: Sequence[str]) -> list[Status | None]:
+    async def read_known(self, job_ids: Sequence[str]) -> list[Job]:
+        """Reads several jobs at once, and returns those of them that Redis knows.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer in time.
+        """
+        return [job for job in await self.read_many(job_ids) if job is not None]
+
+    async def read_statuses(self, job_ids: Sequence[str]) -> dict[str, Status | None]:
         """Reads only the public state of several jobs, in one round trip.
 
         Args:
@@ -103,7 +111,7 @@ class JobReader:
         keys = [encode_id(self._redis.keys.job(job_id, "status")) for job_id in job_ids]
         async with self._redis.limit_time():
             found = cast("list[bytes | None]", await self._redis.client.mget(keys))
-        return [_STATUSES.get(stored or b"") for stored in found]
+        return {job_id: _STATUSES.get(stored or b"") for job_id, stored in zip(job_ids, found, strict=True)}
 
     async def _read_group(self, job_ids: Sequence[str], since: float) -> list[Job | None]:
         return await self._read(job_ids, since, self._connection)

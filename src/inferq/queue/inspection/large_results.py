@@ -33,7 +33,7 @@ class LargeResults:
         self._fetching = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def read_part(self, job: Job, first: int) -> bytes:
-        """Reads a part of the large result of a job, of `PART_BYTES` where it does not end before.
+        """Reads a part of the large result of a job: at least `PART_BYTES` where it does not end before.
 
         Args:
             job: A job with a `large_result`.
@@ -63,7 +63,8 @@ class LargeResults:
     async def _read_blob(self, job: Job, reference: BlobReference, first: int) -> bytes:
         async with self._fetching:
             try:
-                return await self._threads.call(lambda: self._blobs.read_part(reference, first, PART_BYTES))
+                size = self._blobs.part_bytes
+                return await self._threads.call(lambda: self._blobs.read_part(reference, first, size))
             except BlobNotFoundError as error:
                 raise _make_error(job) from error
 

@@ -11,6 +11,7 @@ from inferq.jobs import Job, Status
 from inferq.queue.inspection.job_filter import ANY_JOB, JobFilter
 from inferq.queue.inspection.job_reader import JobReader, find_one
 from inferq.queue.inspection.job_scan import JobScan, Position, Section
+from inferq.queue.inspection.scan_cursor import ScanCursor, get_position
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.schema.ids import decode_id
 
@@ -29,11 +30,13 @@ class Page:
 
     Attributes:
         jobs: The jobs.
-        last: The position after which the next page begins; None on the last page.
+        last: Where the next page begins; None on the last page.
+        positions: Of each job, where a page after it would begin; empty where one was asked for by its id.
     """
 
     jobs: list[Job]
-    last: Position | None
+    last: ScanCursor | None
+    positions: Sequence[Position] = ()
 
 
 class JobListing:
@@ -55,7 +58,7 @@ class JobListing:
         status: Status | None = None,
         only: JobFilter = ANY_JOB,
         owner: str | None = None,
-        after: Position | None = None,
+        after: ScanCursor | None = None,
         limit: int = 50,
     ) -> Page:
         """Reads a page.
@@ -76,6 +79,7 @@ class JobListing:
             not hold more that fit and that the key may read, or where results are large.
 
         Raises:
+            InvalidInputError: `after` is none of this queue.
             RedisUnavailableError: Redis does not answer in time.
         """
         statuses = only.choose_statuses([status] if status else list(Status))
@@ -83,15 +87,16 @@ class JobListing:
             job = await find_one(self._jobs, models, statuses, only, owner)
             return Page([] if job is None else [job], None)
         jobs: dict[str, Job] = {}
+        positions: list[Position] = []
         left_to_scan, size = MOST_SCANNED, 0
-        cursor = last = after
+        cursor = last = get_position(after)
         for section in self._scan.list_sections(sorted(models), statuses):
             if cursor is not None and not section.reaches_beyond(cursor):
                 continue
             is_end, count = False, min(limit + 1, SCANNED_AT_ONCE)
             while not is_end:
                 if left_to_scan <= 0:
-                    return Page(list(jobs.values()), cursor)
+                    return Page(list(jobs.values()), cursor, positions)
                 scanned = await self._scan.read_entries(section, cursor, owner, only, count)
                 is_end = scanned.is_end
                 left_to_scan -= count
@@ -99,11 +104,12 @@ class JobListing:
                     if job.id in jobs:
                         continue  # it has ended since it was scanned first
                     if len(jobs) == limit or size > LARGEST_PAGE_BYTES:
-                        return Page(list(jobs.values()), last)
+                        return Page(list(jobs.values()), last, positions)
                     jobs[job.id], last = job, position
+                    positions.append(position)
                     size += job.result_bytes
                 cursor, count = scanned.last or cursor, SCANNED_AT_ONCE
-        return Page(list(jobs.values()), None)
+        return Page(list(jobs.values()), None, positions)
 
     async def _read(
         self, section: Section, found: Sequence[Position], only: JobFilter, owner: str | None

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inferq.jobs import Priority, WorkerInfo
+from inferq.model_names import QueueName
 from inferq.queue.redis_client import scripts
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.redis_client.script_calls import ScriptCall
@@ -52,6 +53,7 @@ class QueueStats:
         webhooks_waiting: Ended jobs whose end is still to be reported.
         queued_bytes: Bytes of data that the jobs have that have not ended.
         at: When that was read, by the server's clock, UTC.
+        unattended_shards: Numbers of the shards that no worker reports to, where workers report to others.
     """
 
     models: dict[str, QueueNumbers]
@@ -59,6 +61,7 @@ class QueueStats:
     webhooks_waiting: int
     queued_bytes: int
     at: datetime
+    unattended_shards: tuple[int, ...] = ()
 
 
 async def read_stats(redis: BoundedRedis) -> QueueStats:
@@ -119,5 +122,7 @@ def decode_workers(reports: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[Wor
 
 
 def count_serving(model: str, workers: Sequence[WorkerInfo]) -> int:
-    """How many of these workers serve a model."""
-    return sum(model in worker.models for worker in workers)
+    """How many of these workers take jobs of a queue: those that serve its model, or version."""
+    name = QueueName.parse(model)
+    served = name.base if name else model
+    return sum(served in worker.models for worker in workers)

@@ -15,8 +15,8 @@
 --
 -- Returns  {model or '', ids, data of each or its length; joined by commas: when each was submitted in ms since 1970, request ids,
 --          traceparents;
---          {index among these, attempt, longest run in ms or ''; of each job that is not at its first, or has one of its own},
---          priority of the list in which a job that must run alone stood in the way, or '',
+--          {index among these, attempt, longest run in ms or '', output or ''; of each job of which one of these is not as usual},
+--          priority of the list in which a job that must run alone stood in the way, or '', the version that their records show,
 --          and, only if any, ends, see `ends`}
 
 --- @include "base"
@@ -33,7 +33,8 @@ takes_alone = ARGV[9] == '1'
 local function find_waiting()
   for _, priority in ipairs(order) do
     for i, queue in ipairs(KEYS) do
-      if call('EXISTS', list_key(queue, priority)) == 1 then return i end
+      local most = tonumber(ARGV[9 + 3 * i] or 0) -- of what nothing is taken would be found for ever
+      if most > 0 and call('EXISTS', list_key(queue, priority)) == 1 then return i end
     end
   end
 end

@@ -13,11 +13,11 @@
 --- @include "base"
 --- @include "clock"
 --- @include "counters"
+--- @include "deletion"
 --- @include "ends"
 --- @include "events"
 --- @include "jobs"
 --- @include "keys"
---- @include "list_removal"
 
 local id, ttl_ms = ARGV[2], ARGV[3]
 check_records()
@@ -36,13 +36,7 @@ elseif job.state ~= 'ended' then
   publish_events()
 end
 
-for _, part in ipairs({'data', 'status', 'result', 'error'}) do call('UNLINK', job_key(id, part)) end
-call('HDEL', RECORDS, id)
-if job then
-  local queue = queue_key(job.model)
-  redis.pcall('ZREM', queue .. ':dead', id)
-  -- a job that did not end in the hands of its worker may still stand in its list, and must not be taken for a new one there
-  if not job.token and not remove_from_list(queue, id, job.priority) then call('SET', job_key(id, 'deleted'), '1', 'PX', ARGV[4]) end
-end
+-- where it may still stand in its list, it must not be taken for a new one there
+if delete_job(id, job) then call('SET', job_key(id, 'deleted'), '1', 'PX', ARGV[4]) end
 redis.pcall('ZREM', prefix .. 'webhooks', id)
 return {'deleted', unreported}

@@ -5,10 +5,11 @@
 -- ARGV[1]  key prefix
 -- ARGV[2]  lifetime of an ended job, ms
 -- ARGV[3]  most charged failures of a job
--- ARGV[4…] for jobs that follow each other with the same verdict, token and run:
+-- ARGV[4…] for jobs that follow each other with the same verdict, token, provenance and run:
 --   verdict      completed, failed (for good), retry (after the delay, if failures are left), requeued (not charged),
 --                deferred (the same, after the delay: this worker cannot read the data where it lies)
 --   token
+--   provenance of the run; '' where it is that of the claim
 --   µs that their run took, jobs that shared it, and of how many such runs the first job is here; all 0 if they never ran
 --   number of these jobs, and for each:
 --     id
@@ -97,10 +98,14 @@ local function note_run(queue, owner)
 end
 
 -- Ends a job that has completed and whose record is plain, as `finish_job` would. Returns whether it did.
-local function finish_plain(id, token, payload, record)
+local function finish_plain(id, token, made_by, payload, record)
   local rest, started_ms, leased_by, model, priority, submitted_ms, owner, bytes = record:match(PLAIN_LEASED)
   local base = job_key(id, '')
   if leased_by ~= token or not has_result(base, token, payload) or not complete(base, token, payload) then return false end
+  if made_by ~= '' then
+    local before, after = rest:match(AROUND_VERSION)
+    rest = before .. made_by .. after
+  end
   add_record(id, ended_head .. rest)
   add_to_group(model, priority, id)
   freed_bytes = freed_bytes + (tonumber(bytes) or 0)
@@ -131,15 +136,20 @@ end
 
 local LOST_KINDS = {crashed = true, cancelled = true} -- how an attempt ended that was not ended by its worker
 
--- Notes that a worker has reported an attempt that it has lost. Returns whether that is so, and was not reported before.
-local function note_lost(job, token)
+-- The attempt that a worker ends though it has lost it; nil if that is none.
+local function find_lost(job, token)
   for name, attempt in pairs(job) do
-    if name:find('^attempt:') and attempt.token == token and LOST_KINDS[attempt.kind] and not attempt.is_reported then
-      attempt.is_reported = '1'
-      return true
-    end
+    if name:find('^attempt:') and attempt.token == token and LOST_KINDS[attempt.kind] then return attempt end
   end
-  return false
+  return nil
+end
+
+-- Notes that a worker has reported such an attempt. Returns whether that is so, and was not reported before.
+local function note_lost(job, token)
+  local lost = find_lost(job, token)
+  if not lost or lost.is_reported then return false end
+  lost.is_reported = '1'
+  return true
 end
 
 local IS_UNCHARGED = {requeued = true, deferred = true} -- the attempt has not begun
@@ -153,7 +163,7 @@ local function answer_stale(id, job, token, verdict, was_held)
   return 'stale'
 end
 
-local function finish_job(id, token, verdict, payload, kind, delay_ms)
+local function finish_job(id, token, verdict, made_by, payload, kind, delay_ms)
   local base = job_key(id, '')
   write_records()
   local job = read_job(id)
@@ -165,7 +175,11 @@ local function finish_job(id, token, verdict, payload, kind, delay_ms)
     if not has_result(base, token, payload) then return 'stale' end
     if complete(base, token, payload) then
       job.error_kind = nil -- of an attempt before
-      if not is_held then note_lost(job, token) end
+      if not is_held then
+        note_lost(job, token)
+        if made_by == '' then made_by = (find_lost(job, token) or {}).version or '' end
+      end
+      if made_by ~= '' then job.version = made_by end
       local is_listed = job.state == 'queued'
       record_end(queue, id, job, ttl_ms, now)
       if is_listed then remove_from_list(queue, id, job.priority) end
@@ -192,6 +206,7 @@ local function finish_job(id, token, verdict, payload, kind, delay_ms)
     call('ZADD', queue .. ':retries', now + delay_ms, id)
     return 'deferred'
   end
+  if made_by ~= '' then job.version = made_by end
   record_attempt(job, now, kind, payload)
   note_run(queue, job.owner or '')
   job.failures = (job.failures or 0) + 1
@@ -225,8 +240,8 @@ check_records()
 local start, last_answer = 4, -1
 while start <= #ARGV do
   local verdict, token, width = ARGV[start], ARGV[start + 1], ARGV[start] == 'completed' and 2 or 4
-  local run_us, run_jobs, runs = tonumber(ARGV[start + 2]), tonumber(ARGV[start + 3]), tonumber(ARGV[start + 4])
-  local first, last = start + 6, start + 5 + width * tonumber(ARGV[start + 5])
+  local made_by, run_us, run_jobs, runs = ARGV[start + 2], tonumber(ARGV[start + 3]), tonumber(ARGV[start + 4]), tonumber(ARGV[start + 5])
+  local first, last = start + 7, start + 6 + width * tonumber(ARGV[start + 6])
   local records = verdict == 'completed' and read_records(first, last) or {}
   for i = first, last, width do
     local id, payload, kind, delay_ms = ARGV[i], ARGV[i + 1], nil, nil
@@ -239,8 +254,8 @@ while start <= #ARGV do
     end
     -- a job whose keys another program has made something else of must not keep the others from ending: recovery ends it
     local is_fine, answer = true, 'completed'
-    if not (records[i] and finish_plain(id, token, payload, records[i])) then
-      is_fine, answer = pcall(finish_job, id, token, verdict, payload, kind, delay_ms)
+    if not (records[i] and finish_plain(id, token, made_by, payload, records[i])) then
+      is_fine, answer = pcall(finish_job, id, token, verdict, made_by, payload, kind, delay_ms)
     end
     answer = is_fine and answer or 'stale'
     if answer ~= answers[last_answer] then

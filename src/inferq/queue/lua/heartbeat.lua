@@ -10,10 +10,11 @@
 -- ARGV[5]  number n of fields of the report
 -- ARGV[6…] n field names and values, then pairs of model name and document
 --
--- Returns  the server's time, ms
+-- Returns  the generation of the model repository, see `generation`
 
 --- @include "base"
 --- @include "clock"
+--- @include "generation"
 
 local id, ttl_ms, grace_ms, fields = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = now_ms()
@@ -78,4 +79,4 @@ for i = 6 + 2 * fields, #ARGV, 2 do
 end
 pcall(note_models)
 pcall(remove_models)
-return now
+return read_generation()

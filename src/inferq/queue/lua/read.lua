@@ -7,8 +7,8 @@
 -- ARGV[3…] job ids
 --
 -- Returns  for each job: {status, result (or its length where it is too large), error, whether its data is there (1 or 0),
---          record, and while it waits: 1 for the next job to be taken}; false for what is absent, or says nothing in view
---          of the status
+--          record, and while it waits: 1 for the next job to be taken; while it runs: how far it is, if it is a large job};
+--          false for what is absent, or says nothing in view of the status
 
 --- @include "base"
 --- @include "keys"
@@ -48,7 +48,7 @@ local function find_position(id, record)
 end
 
 local function read(id, status, record)
-  if status == 'processing' then return {status, false, false, 1, record, false} end
+  if status == 'processing' then return {status, false, false, 1, record, read_safely('GET', job_key(id, 'progress'))} end
   if status == 'pending' then return {status, false, false, 1, record, find_position(id, record)} end
   if status == 'completed' then return {status, read_result(id), false, 1, record, false} end
   local fault = read_safely('GET', job_key(id, 'error'))

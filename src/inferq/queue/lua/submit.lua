@@ -14,6 +14,7 @@
 --                timeout_ms   longest run
 --                owner        name of the key that may read the job
 --                webhook      where to report the end
+--                output       to which folder to write the result
 --                expires_in_ms   how long it may wait to be started
 --                blob_bytes   how long the data is in the blob store, if what comes is a reference to it
 --                idempotency  {key, fingerprint, ttl_ms}: a later submit with this key gets this job

@@ -9,7 +9,8 @@ from inferq.errors import ErrorKind, InvalidInputError, JobNotFoundError, JobSta
 from inferq.jobs import Status
 from inferq.queue.inspection.job_filter import JobFilter
 from inferq.queue.inspection.job_reader import JobReader, find_one
-from inferq.queue.inspection.job_scan import JobScan, Position
+from inferq.queue.inspection.job_scan import JobScan
+from inferq.queue.inspection.scan_cursor import ScanCursor, get_position
 from inferq.queue.producer.control import JobControl
 from inferq.queue.redis_client.bounded import BoundedRedis
 from inferq.queue.schema.ids import decode_id
@@ -50,13 +51,13 @@ class ActionReport:
         changed: With how many it was done.
         skipped: With how many it could not be done, by why: `job-state` (the job has changed, or its data is
             gone), `job-not-found` (it has expired), `queue-full`.
-        last: After which entry the next call goes on; None where there are no more.
+        last: Where the next call goes on; None where there are no more.
     """
 
     matched: int = 0
     changed: int = 0
     skipped: Counter[ErrorKind] = field(default_factory=Counter)
-    last: Position | None = None
+    last: ScanCursor | None = None
 
 
 class BulkActions:
@@ -85,7 +86,7 @@ class BulkActions:
         status: Status | None = None,
         only: JobFilter,
         owner: str | None = None,
-        after: Position | None = None,
+        after: ScanCursor | None = None,
         is_dry_run: bool = False,
     ) -> ActionReport:
         """Does something with the next jobs that fit, the latest first.
@@ -103,13 +104,13 @@ class BulkActions:
             is_dry_run: Whether jobs are only counted.
 
         Raises:
-            InvalidInputError: The action is not for such jobs.
+            InvalidInputError: The action is not for such jobs, or `after` is none of this queue.
             RedisUnavailableError: Redis does not answer in time. Some may have been changed.
         """
         statuses = only.choose_statuses([one for one in action.statuses if status in (None, one)])
         if not statuses:
             raise _make_misfit_error(action, status)
-        report, left_to_scan, cursor = ActionReport(), MOST_SCANNED, after
+        report, left_to_scan, cursor = ActionReport(), MOST_SCANNED, get_position(after)
         if only.job_id is not None:
             report.matched = int(await find_one(self._jobs, models, statuses, only, owner) is not None)
             if report.matched and not is_dry_run:

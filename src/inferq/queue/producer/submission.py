@@ -31,6 +31,8 @@ def new_job_id() -> str:
 class Submission:
     """One job to be stored. It must not be changed, but is not frozen: that would make it three times slower.
 
+    Only where there are several shards its id gets the number of the one that takes it.
+
     Attributes:
         model: Name of the model to run.
         data: What the job is to be run on: JSON, or another form of `tensors.forms`.
@@ -42,6 +44,7 @@ class Submission:
         request_id: Of the request that submits it, without `|` and `,`; empty for none.
         traceparent: Its trace context, as W3C Trace Context writes it; empty for none.
         blob_bytes: How long its data is in the blob store, where `data` is the reference to it; else 0.
+        output: Folder in a bucket to which its result is written; None for nowhere.
         id: The job's id.
     """
 
@@ -55,6 +58,7 @@ class Submission:
     request_id: str = ""
     traceparent: str = ""
     blob_bytes: int = 0
+    output: str | None = None
     id: str = field(default_factory=new_job_id)
 
     def encode_options(self, idempotency: "Idempotency | None" = None) -> str:
@@ -66,6 +70,8 @@ class Submission:
             options["owner"] = self.owner
         if self.webhook is not None:
             options["webhook"] = self.webhook
+        if self.output is not None:
+            options["output"] = self.output
         if self.expires_in_seconds is not None:
             options["expires_in_ms"] = to_milliseconds(self.expires_in_seconds)
         if self.blob_bytes:

@@ -1,11 +1,12 @@
 """Submits one job: those that come at the same time travel together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from inferq.errors import RedisUnavailableError
+from inferq.errors import InferqError, RedisUnavailableError
 from inferq.queue.producer.data_offload import DataOffload
+from inferq.queue.producer.data_upload import DataUpload
 from inferq.queue.producer.durability import DurableScripts
 from inferq.queue.producer.large_data import split_data
 from inferq.queue.producer.refusals import get_accepted_ids, raise_if_refused
@@ -21,10 +22,17 @@ from inferq.queue.redis_client.script_calls import Command, ScriptCall
 from inferq.queue.redis_client.scripts import INLINE_BYTES
 from inferq.queue.schema.times import get_open_job_ttl_ms
 from inferq.settings import Settings
+from inferq.tensors.values import Buffer
 
 _GROUPS_WAITING_FOR_DISK = 32
 
 type _Request = tuple[Submission, Idempotency | None]
+type NoteWaiting = Callable[[str, int], None]
+"""Is told how many jobs of a model wait, each time that one of it was accepted."""
+
+
+def ignore_waiting(model: str, waiting: int) -> None:
+    """Tells nobody."""
 
 
 class JobSubmit:
@@ -37,6 +45,7 @@ class JobSubmit:
         start_check: Refuses jobs that would not start in time.
         offload: Puts long data into the blob store.
         settings: Lifetimes and limits.
+        note_waiting: Is told how many jobs wait.
     """
 
     def __init__(
@@ -47,12 +56,14 @@ class JobSubmit:
         start_check: StartCheck,
         offload: DataOffload,
         settings: Settings,
+        note_waiting: NoteWaiting = ignore_waiting,
     ) -> None:
         self._redis = redis
         self._server = server
         self._durable = durable
         self._start_check = start_check
         self._offload = offload
+        self._note_waiting = note_waiting
         self._ttl_ms = get_open_job_ttl_ms(settings)
         self._max_queued = settings.max_queued
         self._connection = AsyncPipelinedConnection(redis.client)
@@ -78,12 +89,16 @@ class JobSubmit:
             IdempotencyConflictError: The key was used for another request.
             RedisUnavailableError: Redis does not answer in time, or takes no writes.
         """
-        limits = await self._server.read_limits()
-        if submission.expires_in_seconds is not None:
-            await self._start_check.check([submission], idempotency)
-        submission = await self._offload.offload(submission)
-        size = len(submission.data)
-        limits.check(size, size)
+        try:
+            limits = await self._server.read_limits()
+            if submission.expires_in_seconds is not None:
+                await self._start_check.check([submission], idempotency)
+            submission = await self._offload.offload(submission)
+            size = len(submission.data)
+            limits.check(size, size)
+        except InferqError:
+            await self._offload.discard([submission])  # what was uploaded before
+            raise
         try:
             answer = await self._store((submission, idempotency))
         except RedisUnavailableError as error:
@@ -93,7 +108,39 @@ class JobSubmit:
         if submission.blob_bytes and answer[0] not in (b"accepted", b"known"):
             await self._offload.discard([submission])
         raise_if_refused(answer, f"for model {submission.model!r} ")
+        if answer[0] == b"accepted":
+            self._note_waiting(submission.model, answer[1])
         return get_accepted_ids(answer, [submission.id])[0]
+
+    async def open_upload(
+        self,
+        submission: Submission,
+        size: int,
+        key: str | None = None,  # noqa: ARG002
+        observe: Callable[[Buffer], object] | None = None,
+    ) -> DataUpload | None:
+        """Begins to write long data of a job to the blob store while it comes; `submit` is to follow.
+
+        Args:
+            submission: The job, whose data is still to come.
+            size: How many bytes its data has.
+            key: The request's Idempotency-Key, by which several shards choose where it goes.
+            observe: Is called with each piece of it, by another thread.
+
+        Returns:
+            The upload; None where the data is to be handed in whole: there is no store for it.
+
+        Raises:
+            BodyTooLargeError: It is to be handed in whole, and could never be stored so.
+            RedisUnavailableError: Redis does not answer in time, or takes no jobs.
+        """
+        limits = await self._server.read_limits()
+        if self._offload.is_store_at_fault and size <= limits.value_bytes:
+            return None  # `offload` tries the store again, and has Redis to fall back on
+        upload = await self._offload.open_upload(submission, size, observe)
+        if upload is None:
+            limits.check(size, size)
+        return upload
 
     async def _store(self, request: _Request) -> list[Any]:
         if len(request[0].data) > INLINE_BYTES:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -49,6 +49,31 @@ class SharedTimeLimit:
 
 
 _shared: ContextVar[SharedTimeLimit | None] = ContextVar("shared_time_limit", default=None)
+
+
+async def run_side_by_side[T](calls: Sequence[Awaitable[T]]) -> list[T | RedisUnavailableError]:
+    """Runs calls to several servers at the same time; within a shared time limit that time counts once.
+
+    Args:
+        calls: The calls.
+
+    Returns:
+        The answer of each, or why there is none.
+    """
+    shared, began = _shared.get(), time.monotonic()
+
+    async def run(call: Awaitable[T]) -> T | RedisUnavailableError:
+        with nullcontext() if shared is None else SharedTimeLimit(shared.seconds):
+            try:
+                return await call
+            except RedisUnavailableError as error:
+                return error
+
+    try:
+        return await asyncio.gather(*map(run, calls))
+    finally:
+        if shared is not None:
+            shared.seconds -= time.monotonic() - began
 
 
 class BoundedRedis:
@@ -104,6 +129,15 @@ class BoundedRedis:
             size: How many bytes they carry.
         """
         return SharedTimeLimit(self._seconds + transfer_seconds(size))
+
+    @property
+    def sends(self) -> int | None:
+        """How often anything was sent to the server; None where that is not counted.
+
+        If it has not grown during a call that failed, this has not reached the server.
+        """
+        count = getattr(self.client.connection_pool.connection_class, "send_count", None)
+        return None if count is None else count.number
 
     @property
     def has_waited(self) -> bool:

@@ -38,6 +38,13 @@ _BY_TYPE: dict[type[Exception], str] = {
 }
 
 
+class SlotAwayError(exceptions.RedisError):
+    """A node of a Redis Cluster has done nothing, since it does not serve the slot of the keys, or not now.
+
+    Its text begins with the code of the reply: MOVED, ASK, TRYAGAIN, CLUSTERDOWN.
+    """
+
+
 def describe_error(error: Exception) -> str:
     """Returns a sentence that says why Redis, or the network, has failed.
 
@@ -51,12 +58,15 @@ def describe_error(error: Exception) -> str:
     for kind, sentence in _BY_TYPE.items():
         if isinstance(error, kind):
             return sentence
+    if isinstance(error, SlotAwayError):
+        code = text.partition(" ")[0]
+        return f"The Redis Cluster moves this queue to another node ({code}). Wait until that is done."
     return f"Redis does not serve us: {text or type(error).__name__}."
 
 
 def is_refusal(error: BaseException | None) -> bool:
     """Whether the server has answered, if only that it will not do it: then it is not out of reach."""
-    return isinstance(error, exceptions.ResponseError)
+    return isinstance(error, exceptions.ResponseError | SlotAwayError)
 
 
 def is_lasting_refusal(error: BaseException | None) -> bool:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 import structlog
-from redis.exceptions import ResponseError
 
 from inferq.errors import RedisUnavailableError
+from inferq.queue.redis_client.error_replies import is_refusal
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -27,10 +27,20 @@ class Outage:
     Args:
         began: What is logged when it no longer does.
         ended: What is logged when it does again.
+        longest_seconds: How long calls are repeated that are made while it is away.
+        details: What is logged beside that.
     """
 
-    def __init__(self, began: str = "redis_unavailable", ended: str = "redis_available_again") -> None:
+    def __init__(
+        self,
+        began: str = "redis_unavailable",
+        ended: str = "redis_available_again",
+        longest_seconds: float = math.inf,
+        **details: int,
+    ) -> None:
         self._began, self._ended = began, ended
+        self._longest_seconds = longest_seconds
+        self._log = log.bind(**details)
         self._lock = threading.Lock()
         self._is_on = False
         self._failing: set[str] = set()  # "": the connection; else callers that were refused
@@ -54,9 +64,9 @@ class Outage:
             if is_news:
                 self._is_on, self._began_at = True, time.monotonic()
             if self._is_on:
-                self._failing.add(caller if isinstance(error.__cause__, ResponseError) else "")
+                self._failing.add(caller if is_refusal(error.__cause__) else "")
         if is_news:
-            log.warning(self._began, reason=error.message)
+            self._log.warning(self._began, reason=error.message)
 
     def end(self, called_at: float, caller: str = "") -> None:
         """Notes that a call succeeded; says so if that is news.
@@ -74,7 +84,7 @@ class Outage:
                 self._is_on = False
                 self._ended_at = time.monotonic()
         if is_news:
-            log.info(self._ended)
+            self._log.info(self._ended)
 
     def forget(self, caller: str) -> None:
         """Notes that a caller, which may have been refused, has nothing to call any more.
@@ -86,19 +96,20 @@ class Outage:
             self._failing.discard(caller)
 
     def retry_until_available[T](
-        self, call: Callable[[], T], give_up: threading.Event, longest_seconds: float = math.inf
+        self, call: Callable[[], T], give_up: threading.Event, longest_seconds: float | None = None
     ) -> T | None:
         """Calls until Redis answers, with growing pauses.
 
         Args:
             call: What to do; it may run several times, so it must be safe to repeat.
             give_up: Ends the waiting. The call is made at least once all the same.
-            longest_seconds: No further call is made after this time.
+            longest_seconds: No further call is made after this time; that of the outage if left out.
 
         Returns:
             What the call returned, or None if that was given up.
         """
-        pause, until = _FIRST_PAUSE_SECONDS, time.monotonic() + longest_seconds
+        longest = self._longest_seconds if longest_seconds is None else longest_seconds
+        pause, until = _FIRST_PAUSE_SECONDS, time.monotonic() + longest
         while True:
             called_at = time.monotonic()
             try:
@@ -106,6 +117,7 @@ class Outage:
             except RedisUnavailableError as error:
                 self.begin(error, called_at, _RETRYING)
                 if give_up.wait(pause) or time.monotonic() > until:
+                    self.forget(_RETRYING)
                     return None
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:

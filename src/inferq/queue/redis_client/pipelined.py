@@ -12,7 +12,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-REPEATABLE = (RedisConnectionError, RedisTimeoutError, NoScriptError, ReadOnlyError)
+from inferq.queue.redis_client.error_replies import SlotAwayError
+
+REPEATABLE = (RedisConnectionError, RedisTimeoutError, NoScriptError, ReadOnlyError, SlotAwayError)
 """After these errors a command has done nothing, or that is not known, and it may be repeated. After any
 other it may have done a part of its work, and the error must be raised."""
 
@@ -117,17 +119,27 @@ class PipelinedConnection:
         if is_unusable:
             self.disconnect()
 
-    def has_reply(self, sent_on: Any) -> bool:  # noqa: ANN401 - of several classes
+    def has_reply(self, sent_on: Any, seconds: float = 0.0) -> bool:  # noqa: ANN401 - of several classes
         """Whether something can be received, if only that the connection is lost.
 
         Args:
             sent_on: What `send` returned.
+            seconds: How long to wait for it.
         """
         connection = self._connection
         try:
-            return sent_on is not connection or bool(connection.can_read(timeout=0))
+            return sent_on is not connection or bool(connection.can_read(timeout=seconds))
         except RedisConnectionError:
             return True
+
+    def fileno(self, sent_on: Any) -> int:  # noqa: ANN401 - of several classes
+        """Returns the socket on which replies come; -1 where the connection is lost.
+
+        Args:
+            sent_on: What `send` returned.
+        """
+        own_socket = sent_on._get_socket() if sent_on is self._connection else None
+        return own_socket.fileno() if own_socket else -1
 
     def receive(self, count: int, sent_on: Any, seconds: float | None = None) -> list[Any]:  # noqa: ANN401 - of several classes
         """Waits for the replies to so many commands.
@@ -203,6 +215,10 @@ class AsyncPipelinedConnection:
 
 
 def _has_been_replaced(pool: Any, connection: Any) -> bool:  # noqa: ANN401 - of several classes
-    """Whether Sentinel has named another primary since, as the other connections of the pool have learned."""
-    primary = getattr(pool, "master_address", None)
+    """Whether another server is known since, as the other connections of the pool have learned.
+
+    Sentinel has named another primary, or another node of the cluster serves the slot.
+    """
+    nodes = getattr(connection, "nodes", None)
+    primary = getattr(pool, "master_address", None) if nodes is None else nodes.address
     return primary is not None and primary != (connection.host, connection.port)

@@ -2,9 +2,14 @@
 
 A server forgets its scripts when it starts anew, fails over, or gets SCRIPT FLUSH. It then answers NOSCRIPT,
 and the script is run again with its source, which the server remembers.
+
+On a Redis Cluster a slot may be moved from one node to another, key by key. Scripts use keys that they do
+not declare, and Lua is not rolled back: one that met a key that has left already would stop half way. So each
+call also declares a key that never exists (`Keys.guard`), for which the node refuses it before it begins.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import redis
@@ -12,6 +17,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from inferq.queue.redis_client.scripts import Script
+from inferq.queue.schema.keys import Keys
 
 type Command = tuple[Any, ...]
 
@@ -31,11 +37,23 @@ class ScriptCall(NamedTuple):
 
     def by_digest(self, prefix: str) -> Command:
         """The command that runs a script which the server knows."""
-        return "EVALSHA", self.script.digest, len(self.keys), *self.keys, prefix, *self.arguments
+        keys = (*self.keys, *guard) if (guard := name_guard(prefix)) else self.keys
+        return "EVALSHA", self.script.digest, len(keys), *keys, prefix, *self.arguments
 
     def by_source(self, prefix: str) -> Command:
         """The command that runs it in any case, and lets the server know it."""
-        return "EVAL", self.script.source, len(self.keys), *self.keys, prefix, *self.arguments
+        keys = (*self.keys, *guard) if (guard := name_guard(prefix)) else self.keys
+        return "EVAL", self.script.source, len(keys), *keys, prefix, *self.arguments
+
+
+@cache
+def name_guard(prefix: str) -> tuple[str, ...]:
+    """Returns the key that a call declares besides its own: none where no hash tag says it is on a cluster.
+
+    Args:
+        prefix: The key prefix.
+    """
+    return (Keys(prefix).guard,) if "{" in prefix else ()
 
 
 class ScriptRunner:

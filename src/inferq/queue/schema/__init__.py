@@ -11,8 +11,12 @@ All keys, with `{prefix}` before each:
 | `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
 | `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
 | `job:{id}:deleted` | string | there if the id may still be in a list, though the job was deleted |
+| `job:{id}:progress` | string | of a large job: rows that are done, a space, and all rows |
 | `job:{id}:result:{token}` | string | a large result being sent |
+| `job:{id}:primary` | string | of a shadow job: which job its result is compared with, as JSON |
+| `job:{id}:compared` | string | there once the comparison of a shadow job is counted |
 | `jobs:records` | hash | job id to its record, on which alone scripts decide, see `record`; and `|bytes` |
+| `jobs:split`, `jobs:split:step` | hash, string | large jobs, each to how it is divided; held for a step |
 | `jobs:queues` | set | models of which jobs are kept |
 | `queue:{model}`, `…:high`, `…:low` | list | job ids, LPUSH in, popped at the right |
 | `queue:{model}:open:{priority}` | sorted set | jobs not yet ended, by sequence number |
@@ -26,7 +30,11 @@ All keys, with `{prefix}` before each:
 | `queue:{model}:owners` | hash | name of an API key to the µs that its jobs ran |
 | `queue:{model}:history` | list | the counts minute by minute; see `lua/includes/minutes.lua` |
 | `queue:{model}:rate` | hash | how fast jobs end |
+| `queue:{model}:comparisons` | hash | of shadow jobs: what was compared; see `lua/includes/comparisons.lua` |
+| `queue:{model}:differing` | list | the latest of them whose results differ: when, in ms, and JSON |
+| `queue:{model}:run-times` | string | how long they ran on either version; see `run_times` |
 | `queue:{model}:cursor:…` | string | where recovery's pass over an index continues |
+| `shard` | string | the number of this shard, where there are several |
 | `scan:cursor`, `scan:step` | string | where the scan for jobs from outside continues; held for a step |
 | `blobs:cursor`, `blobs:step` | string | where the sweep of the blob store continues; held for a step |
 | `blobs:usage` | string | how many blobs, and bytes of them, the latest sweep has found |
@@ -38,10 +46,13 @@ All keys, with `{prefix}` before each:
 | `worker:{id}` | hash | a live worker; expires |
 | `loading:{host}` | hash | process id of a worker to a stamp of what it is loading |
 | `loaded:{stamp}` | string | there while a worker has recently loaded the model with this stamp |
+| `load-turn:{stamp}` | string | there while a worker loads the model with this stamp while it serves others |
 | `unloadable:{stamp}` | string | why the model in the folder with this stamp must not be loaded |
 | `workers` | sorted set | worker ids by last heartbeat in ms |
 | `workers:seen` | string | the last heartbeat of any worker in ms |
 | `models` | hash | model name to its JSON document |
+| `models:rollouts` | hash | model name to the JSON of the rollout that operators have set |
+| `models:generation` | string | grows when workers have to read the rollouts and the repository again |
 | `models:seen` | sorted set | announced models by when a worker had them last, in ms |
 | `probe` | string | written and removed in one step, to see whether the server takes writes |
 | `idempotency:{digest}` | string | fingerprint of a request and the ids of its jobs |

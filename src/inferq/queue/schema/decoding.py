@@ -4,9 +4,12 @@ Any program may write to Redis: what is odd counts as absent and never breaks a 
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+
+from pydantic import ValidationError
 
 from inferq.blobs import BlobPart
 from inferq.errors import ErrorKind
@@ -16,13 +19,16 @@ from inferq.jobs import (
     LargeResult,
     Pace,
     Priority,
+    Progress,
     Status,
     Webhook,
     WebhookStatus,
     WorkerInfo,
 )
+from inferq.provenance import Provenance
 from inferq.queue.schema.blob_references import follow_reference
 from inferq.queue.schema.record import parse_record
+from inferq.rollout import Rollout
 
 _LONGEST_HISTORY = 1000
 _LONGEST_CLAIM_SECONDS = 1e9
@@ -30,6 +36,8 @@ _MOST_JOBS_IN_CLAIM = 1_000_000
 _MOST_BYTES = 1e15
 _MOMENTS = 1024
 """So many times are kept: jobs that were stored, claimed or ended together share them."""
+_PROVENANCES = 1024
+"""So many are kept: the jobs of a run share them."""
 # looked up here, a word takes a tenth of the time that it takes an enumeration
 _STATUSES = {status.value: status for status in Status}
 _KINDS = {kind.value: kind for kind in ErrorKind}
@@ -41,12 +49,13 @@ def decode_job(job_id: str, answer: list[Any]) -> Job | None:
 
     Args:
         job_id: The job's id.
-        answer: Status, result or its length, error, whether there is data, record, queue position.
+        answer: Status, result or its length, error, whether there is data, record, and queue position or
+            progress.
 
     Returns:
         The job, or None where Redis knows none of this id.
     """
-    stored_status, result, error, has_data, record, position = answer
+    stored_status, result, error, has_data, record, extra = answer
     fields = parse_record(record)
     if stored_status is None and not has_data and "model" not in fields:
         return None
@@ -60,22 +69,30 @@ def decode_job(job_id: str, answer: list[Any]) -> Job | None:
         error=decode_text(error) if error and status is Status.FAILED else None,
         error_kind=_read_error_kind(fields.get("error_kind")) if status is Status.FAILED else None,
         model=fields.get("model"),
-        model_version=fields.get("version"),
+        made_by=_read_provenance(fields.get("version")),
         attempts=_parse_int(fields.get("attempts")) or 0,
         submitted_at=decode_time(fields.get("submitted_ms")),
         started_at=started_at,
         finished_at=finished_at,
-        queue_position=position if status is Status.PENDING else None,
+        queue_position=extra if status is Status.PENDING else None,
         history=_read_history(fields, status, started_at, finished_at),
         owner=fields.get("owner", ""),
         priority=_read_priority(fields.get("priority")),
         webhook=_read_webhook(fields, status),
+        output=fields.get("output", ""),
         large_result=large,
         is_form_known=_is_ended_by_us(fields),
         request_id=fields.get("request_id", ""),
         traceparent=fields.get("traceparent", ""),
         first_submitted_at=decode_time(fields.get("first_submitted_ms")),
+        progress=_read_progress(extra) if status is Status.PROCESSING else None,
     )
+
+
+def _read_progress(stored: object) -> Progress | None:
+    """How far a large job is; None where it does not say so."""
+    done, _, rows = stored.partition(b" ") if isinstance(stored, bytes) else (b"", b"", b"")
+    return Progress(int(done), int(rows)) if done.isdigit() and rows.isdigit() else None
 
 
 def _read_large_result(job_id: str, result: bytes | int | None, record: bytes | None) -> LargeResult | None:
@@ -118,9 +135,24 @@ def decode_worker(worker_id: str, report: object) -> WorkerInfo | None:
             open_circuits=int(fields.get("open_circuits", 0)),
             paces=decode_paces(fields.get("paces", "{}")),
             blob_store=fields.get("blob_store", ""),
+            repository_generation=_parse_int(fields.get("generation")),
         )
     except (KeyError, ValueError):
         return None
+
+
+def decode_rollout(stored: bytes) -> Rollout | None:
+    """Makes a rollout of its JSON; None of what cannot be read."""
+    try:
+        return Rollout.model_validate_json(stored)
+    except ValidationError:
+        return None
+
+
+def decode_rollouts(stored: Mapping[bytes, bytes]) -> dict[str, Rollout]:
+    """Makes rollouts, by model, of the hash that has them; none of what cannot be read."""
+    rollouts = {decode_text(model): decode_rollout(text) for model, text in stored.items()}
+    return {model: rollout for model, rollout in rollouts.items() if rollout is not None}
 
 
 def decode_paces(stored: str | bytes) -> dict[str, Pace]:
@@ -212,6 +244,11 @@ def _read_attempt(number: int, noted: Any) -> Attempt:  # noqa: ANN401 - of any 
 
 def _read_error_kind(text: str | None) -> ErrorKind | None:
     return None if text is None else _KINDS.get(text)
+
+
+@lru_cache(maxsize=_PROVENANCES)
+def _read_provenance(text: str | None) -> Provenance | None:
+    return None if text is None else Provenance.parse(text)
 
 
 def _read_priority(text: str | None) -> Priority:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from inferq.jobs import Priority
 
+PROGRESS = "progress"
+"""Part of a large job: how far it is; and what `events` tells of a change of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -17,7 +20,7 @@ class Keys:
     prefix: str = ""
 
     def job(self, job_id: str, part: str) -> str:
-        """The key of one part of a job: data, status, result, error or staged."""
+        """The key of one part of a job, such as data, status, result or error."""
         return f"{self.prefix}job:{job_id}:{part}"
 
     @property
@@ -75,6 +78,18 @@ class Keys:
         """Failed jobs of a model by the time they ended."""
         return f"{self.queue(model)}:dead"
 
+    def comparisons(self, queue_name: str) -> str:
+        """What has come of the comparisons that the shadow jobs of this queue have made."""
+        return f"{self.queue(queue_name)}:comparisons"
+
+    def differing(self, queue_name: str) -> str:
+        """The latest of these jobs whose results differ."""
+        return f"{self.queue(queue_name)}:differing"
+
+    def run_times(self, queue_name: str) -> str:
+        """How long the runs of the compared jobs took, on either version."""
+        return f"{self.queue(queue_name)}:run-times"
+
     def pop(self, token: str) -> str:
         """There while a claim behind a BRPOP may trust that this has popped something."""
         return f"{self.prefix}pop:{token}"
@@ -125,6 +140,10 @@ class Keys:
         """There while a worker has loaded the model in a folder with this stamp of late."""
         return f"{self.prefix}loaded:{stamp}"
 
+    def load_turn(self, stamp: str) -> str:
+        """There while a worker has another process load the model in a folder with this stamp."""
+        return f"{self.prefix}load-turn:{stamp}"
+
     def unloadable(self, stamp: str) -> str:
         """Why the model in a folder with this stamp must not be loaded."""
         return f"{self.prefix}unloadable:{stamp}"
@@ -154,6 +173,20 @@ class Keys:
         return f"{self.prefix}jobs:records"
 
     @property
+    def shard_number(self) -> str:
+        """Which shard this is, where there are several."""
+        return f"{self.prefix}shard"
+
+    @property
+    def guard(self) -> str:
+        """A key that never exists, of the form of a model's list.
+
+        On a Redis Cluster scripts and blocking reads name it with their keys. A node that is giving our slot
+        to another refuses what names a key that it does not have, so it refuses all of them, whole.
+        """
+        return f"{self.prefix}queue::guard"
+
+    @property
     def probe(self) -> str:
         """Written and removed at once, by which is seen whether the server takes writes."""
         return f"{self.prefix}probe"
@@ -164,9 +197,29 @@ class Keys:
         return f"{self.prefix}jobs:queues"
 
     @property
+    def split_jobs(self) -> str:
+        """Large jobs that are divided into chunks, each to its plan."""
+        return f"{self.prefix}jobs:split"
+
+    @property
+    def split_step(self) -> str:
+        """The worker that sets it removes the chunks of those that have ended."""
+        return f"{self.prefix}jobs:split:step"
+
+    @property
     def models(self) -> str:
         """Model name to document."""
         return f"{self.prefix}models"
+
+    @property
+    def rollouts(self) -> str:
+        """Model name to the rollout that operators have set."""
+        return f"{self.prefix}models:rollouts"
+
+    @property
+    def generation(self) -> str:
+        """A number that grows when workers have to read the repository, and the rollouts, again."""
+        return f"{self.prefix}models:generation"
 
     @property
     def events(self) -> str:

@@ -23,7 +23,7 @@ FIELDS = {
     "started_ms": _NUMBER,  # when it was handed out last
     "token": _TEXT,  # fencing token of the claim that has it, or had it last
     "worker": _TEXT,  # id of the worker that has it, or had it last
-    "version": _TEXT,  # of the model, by the latest claim
+    "version": _TEXT,  # what runs it, or ran it last, as the text of a `Provenance`
     "sequence": _NUMBER,  # its number among the model's jobs; 0 where an outside program pushed it
     "model": _TEXT,
     "priority": _WORD,  # high, normal or low
@@ -39,13 +39,15 @@ FIELDS = {
 """The positional fields in their order, each with the Lua pattern of its values; any may be empty.
 
 What few jobs have, in the JSON: `failures` (charged attempts), `attempt:{n}` (how the nth failed:
-`started_ms`, `ended_ms`, `worker`, `token`, `kind`, `reason`; `is_reported`, 1: its worker ended it late),
+`started_ms`, `ended_ms`, `worker`, `token`, `version`, `kind`, `reason`; `is_reported`, 1: its worker
+ended it late),
 `alone` (1: runs with no other job, after a crash),
 `is_large` (1: its data may be more than a script should pass on), `error_kind`, `missing_ms` (when recovery
 first found it in no list), `outside` (1: a worker from outside ended it), `cancel_token` and `retry_token`
 (by which a call that the client library repeats is known), `webhook` (URL to which the end is reported),
 `webhook_status` (`delivered` or `given-up`, in the end), `webhook_attempts`, `webhook_ms` (the last try),
-`webhook_error`, `first_submitted_ms` (when it was accepted, if it was retried by order since).
+`webhook_error`, `output` (URL of the folder to which the result is written), `first_submitted_ms` (when it
+was accepted, if it was retried by order since).
 """
 
 LUA_INCLUDES = Path(__file__).parents[1] / "lua" / "includes"
@@ -120,6 +122,9 @@ local ENDED_HEAD = '{_join("state", "attempts", state="ended", ended_ms="%s")}'
 -- And of a job that runs; captured are attempts and the rest, {", ".join(running)}.
 local PLAIN_QUEUED = '^{queued}({_join("sequence", **_capture(*claimed) | plain)})$'
 local PLAIN_LEASED = '^{leased}({_join("attempts", **_capture(*running) | plain)})$'
+
+-- Of the rest behind ENDED_HEAD: what stands before the version, and after it.
+local AROUND_VERSION = '^({_join("attempts", "version", **FIELDS)})[^|]*(|.*)$'
 
 local IS_QUEUED, IS_ENDED = '^queued|', '^ended|'
 """,

@@ -4,6 +4,9 @@ from math import ceil
 
 from inferq.settings import Settings
 
+COMPARISONS_SECONDS = 30 * 24 * 3600.0
+"""How long what shadow jobs have found is kept after the last comparison."""
+
 
 def to_milliseconds(seconds: float) -> int:
     """Makes whole milliseconds of a time: 0 of 0 only, as Redis refuses a lifetime of 0."""

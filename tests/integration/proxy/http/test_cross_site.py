@@ -73,6 +73,15 @@ async def test_preflight_of_another_site_gets_no_leave(client):
     assert "access-control-allow-origin" not in answer.headers
 
 
+async def test_allowed_page_may_use_every_method_of_the_api(settings, make_client):
+    client = await make_client(settings.model_copy(update={"allowed_origins": "*"}))
+    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
+    leave = await client.options("/models/iris/rollout", headers=asked)
+    paths = (await client.get("/openapi.json")).json()["paths"].values()
+    methods = {method.upper() for path in paths for method in path}
+    assert methods <= set(leave.headers["access-control-allow-methods"].split(", "))
+
+
 @pytest.mark.parametrize("allowed", ["https://other.example, https://APP.example", "*", "null"])
 async def test_allowed_page_is_served_and_may_read(settings, make_client, announced, allowed):
     origin = "null" if allowed == "null" else "https://app.example"

@@ -18,9 +18,9 @@ from schemathesis.specs.openapi.checks import (
 
 from inferq.proxy.app import create_app
 from inferq.proxy.http import problems
-from inferq.proxy.http.job_schemas import JobView, PredictRequest, Submitted
 from inferq.proxy.http.problem_types import TYPES
-from inferq.proxy.http.queue_schemas import (
+from inferq.proxy.http.schemas.job_schemas import JobView, PredictRequest, Submitted
+from inferq.proxy.http.schemas.queue_schemas import (
     BatchRequest,
     JobList,
     JobStatuses,
@@ -28,7 +28,7 @@ from inferq.proxy.http.queue_schemas import (
     StatusRequest,
     SubmittedBatch,
 )
-from inferq.proxy.http.service_schemas import (
+from inferq.proxy.http.schemas.service_schemas import (
     EXAMPLE_MODEL,
     Health,
     Information,
@@ -36,7 +36,9 @@ from inferq.proxy.http.service_schemas import (
     Problem,
     State,
 )
+from inferq.proxy.http.schemas.upload_schemas import ReceivedUpload, UploadView
 from inferq.tensors.signature import ModelDocument
+from tests.integration.proxy.answers import beat
 from tests.servers import free_port, wait_until
 
 
@@ -55,7 +57,9 @@ def served(settings):
         thread.join()
 
 
-def test_every_operation_keeps_to_the_openapi_document(settings, announced):
+@pytest.mark.timeout(480)  # 52 operations, with coverage, on a busy machine
+def test_every_operation_keeps_to_the_openapi_document(settings, announced, consumer, tmp_path):
+    beat(consumer, announced, ttl_seconds=600.0)
     checks = [
         not_a_server_error,
         status_code_conformance,
@@ -63,17 +67,18 @@ def test_every_operation_keeps_to_the_openapi_document(settings, announced):
         response_schema_conformance,
     ]
     # so that a preference to wait, which may be sent, does not take long
-    with served(settings.model_copy(update={"max_wait_seconds": 0.05})) as url:
+    chosen = {"max_wait_seconds": 0.05, "blob_store": (tmp_path / "blobs").as_uri()}
+    with served(settings.model_copy(update=chosen)) as url:
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
         operations = [one.ok() for one in schema.get_all_operations()]
-        assert len(operations) == 39
+        assert len(operations) == 52
         for operation in operations:
             if operation.label == "GET /activity":  # it never ends
                 continue
             for mode in schemathesis.GenerationMode:
 
                 @hypothesis_settings(
-                    max_examples=25,
+                    max_examples=15,
                     deadline=None,
                     database=None,
                     derandomize=True,
@@ -102,7 +107,7 @@ def test_every_answer_has_an_example(settings):
     for path, operations in document["paths"].items():
         for operation in operations.values():
             for status, answer in operation["responses"].items():
-                assert status in ("204", "304") or answer["content"]
+                assert status in ("204", "303", "304") or answer["content"]
                 for media_type, content in answer.get("content", {}).items():
                     schema = schemas.get(content["schema"].get("$ref", "").rpartition("/")[2], {})
                     where = f"{path} {status} {media_type}"
@@ -114,7 +119,16 @@ def test_examples_of_problems_and_models_fit_their_schemas(settings):
     ModelDocument.model_validate(EXAMPLE_MODEL)
     for kind in TYPES:
         Problem.model_validate(problems.make_example(kind, "/predict"), strict=True)
-    many = (BatchRequest, SubmittedBatch, StatusRequest, JobStatuses, JobList, QueueView)
+    many = (
+        UploadView,
+        ReceivedUpload,
+        BatchRequest,
+        SubmittedBatch,
+        StatusRequest,
+        JobStatuses,
+        JobList,
+        QueueView,
+    )
     for model in (PredictRequest, Submitted, JobView, Health, State, ModelList, Information, Problem, *many):
         for example in model.model_json_schema()["examples"]:
             model.model_validate_json(json.dumps(example))

@@ -138,6 +138,25 @@ async def test_positions_of_many_are_read_together(proxy, client, redis_client, 
     proxy.wait_until_unused()
 
 
+async def test_progress_of_a_large_job_is_told_until_its_end(client, consumer):
+    [job_id] = await submitted(client)
+    async with client.stream("GET", f"/job/{job_id}/events") as response:
+        stream = Stream(response)
+        await stream.next()
+        [job] = consumer.claim(1)
+        running = json.loads((await stream.next())["data"])  # so the proxy listens to changes by now
+        assert (running["status"], "progress" in running) == ("processing", False)
+        for done in (0, 30, 70):
+            consumer.chunks.note_progress(job_id, done, 100)
+            event = await stream.next()
+            assert (event["event"], event["id"][-len(f"-{done}") :]) == ("progress", f"-{done}")
+            assert json.loads(event["data"])["progress"] == {"done": done, "rows": 100}
+        assert (await client.get(f"/job/{job_id}")).json()["progress"] == {"done": 70, "rows": 100}
+        consumer.finish([Outcome(job, b"{}")])
+        [end] = await stream.rest()
+    assert (end["event"], "progress" in json.loads(end["data"])) == ("end", False)
+
+
 async def test_stream_without_news_sends_heartbeats(client, monkeypatch):
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
     [job_id] = await submitted(client)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from inferq.jobs import Outcome
-from inferq.proxy.services import result_negotiation, tensor_renditions
+from inferq.proxy.services.results import result_negotiation, tensor_renditions
+from inferq.queue.consumer.consumer import Consumer
 from inferq.tensors.envelope import write_envelope
 from tests.integration.proxy.answers import expect_problem
 from tests.integration.proxy.http.test_auth import ANN, BEN, bearer, entry
@@ -98,6 +99,28 @@ async def test_tensors_are_sent_in_each_form(complete, read, scale):
         assert answer.content[length:] == b"".join(arrays[name].tobytes() for name in names)
 
 
+@pytest.mark.parametrize("accept", [None, NPY, NPZ, BINARY])
+async def test_answer_says_what_made_the_result(client, announced, settings, read, accept):
+    consumer = Consumer(
+        settings, "worker-1", ["iris"], {"iris": "2 1b7be0c2d5aa onnxruntime-1.32.0 Odd%name"}
+    )
+    job_id = await submit(client)
+    consumer.finish([Outcome(job, make_result(mask=ARRAYS["mask"])) for job in consumer.claim(1)])
+    consumer.close()
+    answer = await read(job_id, accept)
+    made_by = 'version="2", digest="1b7be0c2d5aa", runtime="onnxruntime-1.32.0"'
+    assert answer.headers["inferq-made-by"] == made_by
+    if accept == BINARY:
+        head = json.loads(answer.content[: int(answer.headers["inference-header-content-length"])])
+        assert head["model_version"] == "2"
+        assert head["parameters"] == {
+            "job_id": job_id,
+            "digest": "1b7be0c2d5aa",
+            "runtime": "onnxruntime-1.32.0",
+            "provider": "Odd%name",
+        }
+
+
 async def test_one_array_is_chosen_where_there_are_several(complete, read):
     job_id = await complete(make_result(**ARRAYS))
     detail = expect_problem(await read(job_id, NPY), 406, "not-acceptable")
@@ -114,10 +137,10 @@ async def test_strings_are_arrays_of_text_and_what_is_no_tensor_is_in_the_json(c
     texts = ["a", "écoute", ""]
     data = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in texts)
     words = {"name": "w", "datatype": "BYTES", "shape": [3], "parameters": {"binary_data_size": len(data)}}
-    maps = {"name": "m", "datatype": "FP32", "shape": [1], "data": [{"a": 0.5}]}
+    maps = {"name": "m", "datatype": "FP32", "shape": [2], "data": [{"a": 0.5}, {"b": 1}]}
     job_id = await complete(write_envelope({"outputs": [words, maps]}, [data]))
     assert load(await read(job_id, NPY, "?output=w")).tolist() == texts
-    assert (await read(job_id)).json() == {"outputs": {"w": texts, "m": [{"a": 0.5}]}}
+    assert (await read(job_id)).json() == {"outputs": {"w": texts, "m": [{"a": 0.5}, {"b": 1}]}}
     detail = expect_problem(await read(job_id, NPZ), 406, "not-acceptable")
     assert "The output 'm' is no tensor" in detail
     answer = await read(job_id, BINARY)
@@ -129,6 +152,27 @@ async def test_strings_are_arrays_of_text_and_what_is_no_tensor_is_in_the_json(c
         detail = expect_problem(await read(job_id, accept, query), 406, "not-acceptable")
         assert "can be had as application/octet-stream alone" in detail
     assert (await read(job_id, BINARY)).content == answer.content
+
+
+async def test_maps_are_a_table_and_its_keys_and_what_is_empty_has_no_entries(complete, read):
+    outputs = [
+        {"name": "m", "datatype": "FP32", "shape": [2], "data": [{"7": 0.5}, {"7": "NaN"}]},
+        {"name": "none", "datatype": "FP32", "shape": [], "data": None},
+        {"name": "empty", "datatype": "INT64", "shape": [0], "data": []},
+    ]
+    outputs[0]["parameters"] = {"keys": "INT64"}
+    job_id = await complete(write_envelope({"outputs": outputs}))
+    arrays = load(await read(job_id, NPZ))
+    assert arrays.files == ["m", "m/keys", "empty"]
+    np.testing.assert_array_equal(arrays["m"], np.array([[0.5], [np.nan]], np.float32))
+    assert arrays["m/keys"].tolist() == [7]
+    assert (arrays["empty"].shape, arrays["empty"].dtype) == ((0,), np.int64)
+    assert "'none' is absent" in expect_problem(
+        await read(job_id, NPY, "?output=none"), 406, "not-acceptable"
+    )
+    assert "'m' is several arrays" in expect_problem(
+        await read(job_id, NPY, "?output=m"), 406, "not-acceptable"
+    )
 
 
 async def test_what_the_encoder_says_is_the_json_and_the_tensors_are_there_too(complete, read):

@@ -14,8 +14,12 @@ async def test_metadata_describes_the_model_in_the_open_inference_protocols_word
         assert document["class_names"] == ["setosa", "versicolor", "virginica"]
         assert len(document["feature_names"]) == 4
         assert document["example"] == DATA["data"]
-    expected = {"models": ["iris"], "default": "iris", "unavailable": {}}
-    assert (await client.get("/models")).json() == expected
+    assert (await client.get("/models")).json() == {
+        "models": ["iris"],
+        "versions": {"iris": [announced.document.version]},
+        "default": "iris",
+        "unavailable": {},
+    }
 
 
 async def test_metadata_before_any_worker_is_503(client):
@@ -25,7 +29,7 @@ async def test_metadata_before_any_worker_is_503(client):
 
 
 async def test_model_that_changes_is_noticed(client, announced, consumer, monkeypatch):
-    monkeypatch.setattr("inferq.proxy.services.model_catalog.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("inferq.proxy.services.models.model_catalog.FRESH_SECONDS", 0.0)
     assert (await client.get("/metadata")).json()["version"] == announced.document.version
     changed = announced.document.model_copy(update={"version": "other", "versions": ["other"]})
     consumer.announce({"iris": changed.to_json()})

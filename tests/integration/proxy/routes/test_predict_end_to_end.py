@@ -2,7 +2,7 @@ import httpx
 import numpy as np
 import pytest
 
-from inferq.tensors.forms import MEDIA_TYPES
+from inferq.tensors.forms import READ_FORMS
 from tests.unit.tensors.arrays import save
 
 ROWS = np.array([[5.1, 3.5, 1.4, 0.2]], "f4")
@@ -10,7 +10,7 @@ ROWS = np.array([[5.1, 3.5, 1.4, 0.2]], "f4")
 
 def test_worker_says_what_it_reads(service):
     document = httpx.get(f"{service}/models/iris").json()
-    assert document["forms"] == list(MEDIA_TYPES)
+    assert document["forms"] == list(READ_FORMS)
 
 
 @pytest.mark.parametrize(

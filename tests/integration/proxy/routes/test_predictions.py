@@ -99,7 +99,7 @@ async def test_full_queue_is_503_with_retry_after(settings, announced, make_clie
 
 async def test_default_model_is_accepted_before_any_worker_has_announced_it(client, redis_client):
     assert (await client.post("/predict", json=DATA)).status_code == 202
-    expect_problem(await client.post("/predict", json={"data": [[1], []]}), 422, "invalid-input")
+    expect_problem(await client.post("/predict", json={"data": [[1], ["a"]]}), 422, "invalid-input")
     expect_problem(await client.post("/predict", json=DATA | {"model": "other"}), 422, "unknown-model")
     answer = await client.post("/predict/test")
     expect_problem(answer, 503, "no-worker")

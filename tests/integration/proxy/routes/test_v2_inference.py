@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inferq.tensors.signature import Datatype
 from tests.integration.proxy.routes.test_v2_models import expect_error
 from tests.integration.proxy.routes.v2_service import running_service
 from tests.servers import wait_until
+from tests.tensors import make_npy as save
+from tests.tensors import make_npz, narrow_dtype, pack_array
 
 HEAD = "inference-header-content-length"
 
@@ -301,7 +304,7 @@ async def test_model_that_fails_is_a_sentence_with_the_job(client):
         (b"\xff\xd8\xff\xe0" + bytes(20), "JPEG"),
         (b"{}", "lacks the input 'x'"),
         (b'{"inputs": 1}', "inputs must be an array"),
-        (b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1]}]}', "either data, or"),
+        (b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1]}]}', "must have one of data"),
         (b'{"inputs": [{"name": "x", "datatype": "BF16", "shape": [1, 1], "data": [1]}]}', "BF16"),
         (b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1]}]}', "2 values"),
         (b'{"inputs": [{"name": "z", "datatype": "FP32", "shape": [1, 1], "data": [1]}]}', "no input"),
@@ -346,7 +349,7 @@ async def test_bytes_that_are_too_few_or_too_many_are_refused(client):
 async def test_unknown_model_and_version_are_404(client):
     request = {"inputs": [listed("x", "FP32", X)]}
     assert "Known:" in expect_error(await client.post(infer("nothing"), json=request), 404)
-    assert "only version" in expect_error(await client.post(infer("copy/versions/1"), json=request), 404)
+    assert "has no version" in expect_error(await client.post(infer("copy/versions/1"), json=request), 404)
     version = (await client.get("/v2/models/copy")).json()["versions"][0]
     assert (await client.post(infer(f"copy/versions/{version}"), json=request)).status_code == 200
 
@@ -439,3 +442,139 @@ def test_answers_are_the_same_without_the_fast_path(service):
         assert httpx.post(url, content=b"[]").json()["error"]
     finally:
         fast_path._is_on = True
+
+
+async def test_bfloat16_goes_in_and_out_as_bytes_and_as_numbers(client):
+    x, code = np.array([[1.5, -2, 0.1]], np.float32), np.array([[0.25, np.nan, -np.inf]])
+    code_bytes = pack_array(code.astype(narrow_dtype(Datatype.BF16)))
+    head = {
+        "inputs": [raw("x", "FP32", [1, 3], x.tobytes()), raw("code", "BF16", [1, 3], code_bytes)],
+        "parameters": {"binary_data_output": True},
+    }
+    head, tensors = unpack(await client.post(infer("bfloat16"), **pack(head, x.tobytes(), code_bytes)))
+    assert [(output["name"], output["datatype"]) for output in head["outputs"]] == [
+        ("as_code", "BF16"),
+        ("as_float", "FP32"),
+    ]
+    assert tensors["as_code"] == pack_array(x.astype(narrow_dtype(Datatype.BF16)))
+    np.testing.assert_array_equal(np.frombuffer(tensors["as_float"], np.float32).reshape(1, 3), code)
+    answer = await client.post(
+        infer("bfloat16"),
+        json={"inputs": [listed("x", "FP32", x), listed("code", "BF16", [[0.25, 1, 3]])]},
+    )
+    assert [output["data"] for output in answer.json()["outputs"]] == [[1.5, -2, 0.100097656], [0.25, 1, 3]]
+
+
+async def test_integers_of_four_bits_share_bytes_over_the_rows(client):
+    x, code = np.array([[1, -2, 7]], np.float32), bytes([0x21, 0x0F])  # 1, 2, -1
+    head = {
+        "inputs": [raw("x", "FP32", [1, 3], x.tobytes()), raw("code", "INT4", [1, 3], code)],
+        "outputs": [
+            {"name": "as_code", "parameters": {"binary_data": True}},
+            {"name": "as_float"},
+        ],
+    }
+    head, tensors = unpack(await client.post(infer("int4"), **pack(head, x.tobytes(), code)))
+    assert tensors == {"as_code": bytes([0xE1, 0x07])}
+    assert head["outputs"][1]["data"] == [1, 2, -1]
+
+
+async def test_what_numpy_lacks_is_no_npy_but_numbers_and_bytes(client):
+    data = {"x": [[1.5, -2, 0.1]], "code": [[0.25, 1, 3]]}
+    answer = await client.post("/predict?wait=20", json={"data": data, "model": "bfloat16"})
+    path = f"/job/{answer.json()['job_id']}/result?wait=20"
+    refused = await client.get(f"{path}&output=as_code", headers={"accept": "application/x-npy"})
+    assert refused.status_code == 406
+    assert "'as_code' is BF16, which NumPy lacks: application/json" in refused.json()["detail"]
+    plain = await client.get(f"{path}&output=as_float", headers={"accept": "application/x-npy"})
+    np.testing.assert_array_equal(np.load(io.BytesIO(plain.content)), data["code"])
+    binary = await client.get(f"{path}&output=as_code", headers={"accept": "application/octet-stream"})
+    bits = np.array(data["x"], np.float32).astype(narrow_dtype(Datatype.BF16))
+    assert binary.content[int(binary.headers[HEAD]) :] == pack_array(bits)
+
+
+async def test_sequence_is_a_tensor_for_each_entry(client):
+    long, short = np.array([[1.5, np.nan]], np.float32), np.array(7, np.float32)
+    head = {
+        "inputs": [raw("x/0", "FP32", [1, 2], long.tobytes()), listed("x/1", "FP32", short)],
+        "parameters": {"binary_data_output": True},
+    }
+    head, tensors = unpack(await client.post(infer("sequence"), **pack(head, long.tobytes())))
+    assert tensors == {"y/0": long.tobytes(), "y/1": short.tobytes()}
+    assert [output["parameters"]["sequence"] for output in head["outputs"]] == ["y", "y"]
+    asked = {"inputs": [listed("x/0", "FP32", [2.5])], "outputs": [{"name": "y"}]}
+    [output] = (await client.post(infer("sequence"), json=asked)).json()["outputs"]
+    assert output == {
+        "name": "y/0", "datatype": "FP32", "shape": [1], "parameters": {"sequence": "y"}, "data": [2.5]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shape", "data"),
+    [
+        ([], [], None),
+        ([{"name": "x", "datatype": "FP32", "shape": [0], "data": []}], [0], []),
+    ],
+)
+async def test_what_is_absent_and_what_is_empty_is_told_apart(client, inputs, shape, data):
+    head = {"inputs": inputs, "parameters": {"binary_data_output": True}}
+    [output] = (await client.post(infer("sequence"), json=head)).json()["outputs"]
+    assert output == {"name": "y", "datatype": "FP32", "shape": shape, "data": data}
+
+
+async def test_map_is_its_keys_and_its_values(client):
+    inputs = [listed("x/keys", "BYTES", np.array(["b", "c"])), listed("x/values", "FP32", [0.5, 2])]
+    [output] = (await client.post(infer("map"), json={"inputs": inputs})).json()["outputs"]
+    assert output["data"] == [0, 0.5]
+    answer = await client.post(infer("map"), json={"inputs": inputs[:1]})
+    assert 'data lacks "x/values"' in expect_error(answer, 400)
+
+
+async def test_sequence_in_a_form_and_in_an_archive(client):
+    long, short = np.array([[1.5, 2]], np.float32), np.array([7], np.float32)
+    files = {"x/0": save(long), "x/1": ("x.npy", save(short)), "options": (None, '{"model": "sequence"}')}
+    answer = await client.post("/predict", files=files)
+    path = f"/job/{answer.json()['job_id']}/result?wait=20"
+    archive = await client.get(path, headers={"accept": "application/x-npz"})
+    arrays = np.load(io.BytesIO(archive.content))
+    assert arrays.files == ["y/0", "y/1"]
+    np.testing.assert_array_equal(arrays["y/0"], long)
+    assert (await client.get(path)).json() == {"outputs": {"y": [[[1.5, 2]], [7]]}}
+    chosen = await client.get(f"{path}&output=y/1", headers={"accept": "application/x-npy"})
+    np.testing.assert_array_equal(np.load(io.BytesIO(chosen.content)), short)
+    refused = await client.get(f"{path}&output=y", headers={"accept": "application/x-npy"})
+    assert refused.status_code == 406
+    again = await client.post("/predict?model=sequence", content=archive.content.replace(b"y/", b"x/"))
+    assert again.status_code == 202, again.text
+    job = (await client.get(f"/job/{again.json()['job_id']}?wait=20")).json()
+    assert job["result"] == {"outputs": {"y": [[[1.5, 2]], [7]]}}
+
+
+async def test_absent_output_is_no_member_of_an_archive(client):
+    answer = await client.post("/predict?model=sequence", content=make_npz({}))
+    path = f"/job/{answer.json()['job_id']}/result?wait=20"
+    archive = await client.get(path, headers={"accept": "application/x-npz"})
+    assert np.load(io.BytesIO(archive.content)).files == []
+
+
+async def test_strings_that_are_no_text_come_back_as_bytes_alone(client):
+    values = [b"\xff\0", "é".encode()]
+    data = b"".join(struct.pack("<I", len(value)) + value for value in values)
+    head = {"inputs": [raw("text", "BYTES", [2], data)]}
+    as_bytes = {**head, "parameters": {"binary_data_output": True}}
+    answer = await client.post(infer("text"), **pack(as_bytes, data))
+    _, tensors = unpack(answer)
+    assert tensors["loud"] == b"".join(struct.pack("<I", len(value) + 1) + value + b"!" for value in values)
+    refused = await client.post(infer("text"), **pack(head, data))
+    assert "has a value that is not UTF-8, the 1. in row-major order" in expect_error(refused, 400)
+    path = f"/job/{answer.headers['inferq-job-id']}"
+    job = (await client.get(path)).json()
+    assert job["result"]["outputs"]["loud"] == {
+        "datatype": "BYTES",
+        "shape": [2],
+        "bytes": len(tensors["loud"]),
+    }
+    for accept in ("application/json", "application/x-npy"):
+        assert (await client.get(f"{path}/result", headers={"accept": accept})).status_code == 406
+    raw_answer = await client.get(f"{path}/result", headers={"accept": "application/octet-stream"})
+    assert raw_answer.content.endswith(tensors["loud"])

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from inferq.proxy.services import websocket_session
+from inferq.proxy.services.jobs import websocket_session
 from inferq.settings import Settings
 from tests.integration.proxy.answers import DATA
 from tests.integration.proxy.http.test_prefer import finish, submitted

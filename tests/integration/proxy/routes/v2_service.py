@@ -1,6 +1,7 @@
 """A whole service for the tests of `/v2`: the application behind a socket, a worker, and several models."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 
@@ -20,6 +21,12 @@ MODELS = {
     "imputer": onnx_models.write_imputer,
     "pets": onnx_models.write_text_labels,
     "colours": onnx_models.write_image,
+    "bfloat16": partial(onnx_models.write_casts, element=onnx_models.BF16),
+    "int4": partial(onnx_models.write_casts, element=onnx_models.INT4),
+    "sequence": partial(
+        onnx_models.write_container, kind=onnx_models.make_sequence(onnx_models.FP32, is_optional=True)
+    ),
+    "map": onnx_models.write_map,
 }
 CONFIGS = {
     "pets": 'class_names = ["cat", "dog"]\n',

@@ -116,6 +116,39 @@ async def test_full_queue_is_degraded(settings, announced, consumer, make_client
         assert (await client.get("/health/ready")).status_code == 200
 
 
+async def test_blob_store_that_is_gone_is_said_until_it_is_back(
+    settings, announced, consumer, make_client, tmp_path
+):
+    folder = tmp_path / "blobs"
+    client = await make_client(settings.model_copy(update={"blob_store": folder.as_uri(), "blob_bytes": 10}))
+    beat(consumer, announced)
+    healthy = {"status": "healthy", "components": {"redis": "ok", "worker": "ok"}}
+    assert (await client.get("/health")).json() == healthy
+    assert not folder.exists(), "who looks does not make it"
+    assert (await client.post("/predict", json=DATA)).status_code == 202  # asks for the store
+    assert folder.exists()
+
+    folder.rename(tmp_path / "unmounted")
+
+    async def find_fault():
+        answer = await client.get("/health")
+        assert answer.status_code == 200
+        return answer.json()["components"].get("blobs")
+
+    fault = await until(find_fault)
+    assert str(folder) in fault
+    assert "unmounted" in fault
+    assert (await client.get("/health")).json()["status"] == "degraded"
+    assert (await client.get("/health/ready")).status_code == 200
+
+    (tmp_path / "unmounted").rename(folder)
+
+    async def is_well():
+        return (await client.get("/health")).json() == healthy
+
+    assert await until(is_well)
+
+
 async def test_server_that_may_delete_jobs_gets_none(redis_client, settings, make_client):
     redis_client.config_set("maxmemory", "1gb")
     redis_client.config_set("maxmemory-policy", "allkeys-lru")

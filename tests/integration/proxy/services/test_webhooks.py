@@ -50,7 +50,7 @@ async def test_job_without_webhook_says_null(client, announced):
     assert (job["priority"], job["webhook"]) == ("normal", None)
     members = list(job)
     index = members.index("model")
-    assert members[index + 1 : index + 3] == ["model_version", "priority"]
+    assert members[index + 1 : index + 4] == ["model_version", "made_by", "priority"]
     assert (job["model_version"], members[-2:]) == (None, ["webhook", "request_id"])
 
 

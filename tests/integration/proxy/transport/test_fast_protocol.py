@@ -14,7 +14,7 @@ from inferq.proxy.http.cross_site import CrossSite
 from inferq.proxy.http.http_rules import HttpRules
 from inferq.proxy.http.request_ids import RequestIdentification
 from inferq.proxy.http.request_observation import RequestObservation
-from inferq.proxy.services.known_models import KnownModels
+from inferq.proxy.services.models.known_models import KnownModels
 from inferq.proxy.transport.fast_path import FastRouteMiddleware
 from tests.integration.proxy.serving import serving
 from tests.integration.proxy.transport.test_fast_route import BODIES, KEY, REQUESTS, made, store_jobs

@@ -7,17 +7,18 @@ import pytest
 
 from inferq.jobs import Outcome, Status, WorkerInfo
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.consumer.registry import UNSERVED_SECONDS, make_worker_id
+from inferq.queue.consumer.registry import make_worker_id
 from inferq.queue.producer.submission import Submission
+from inferq.settings import Settings
 
 
 @pytest.fixture
 def beat(consumer):
     """Reports a worker."""
 
-    def beat(*models, worker_id="worker-1", ttl_seconds=30.0):
+    def beat(*models, worker_id="worker-1", ttl_seconds=30.0, of=consumer):
         report = WorkerInfo(worker_id, "host", 1, models, datetime.now(UTC))
-        consumer.heartbeat(report, dict.fromkeys(models, b"{}"), ttl_seconds)
+        of.heartbeat(report, dict.fromkeys(models, b"{}"), ttl_seconds)
 
     return beat
 
@@ -36,7 +37,7 @@ def age(redis_client):
     return age
 
 
-OVER = UNSERVED_SECONDS + 1
+OVER = Settings().model_ttl_seconds + 1
 
 
 async def test_model_that_no_worker_has_is_dropped_after_a_while(producer, consumer, beat, age):
@@ -49,6 +50,22 @@ async def test_model_that_no_worker_has_is_dropped_after_a_while(producer, consu
     age(OVER, "gone")
     beat("iris")
     assert set(await producer.read_models()) == {"iris"}
+
+
+async def test_model_whose_workers_are_scaled_to_none_is_kept_for_as_long_as_is_set(
+    settings, producer, beat, age
+):
+    day = 24 * 3600.0
+    consumer = Consumer(settings.model_copy(update={"model_ttl_seconds": day}), "worker-1", ["iris"])
+    consumer.announce({"iris": b"{}", "idle": b"{}"})
+    beat("iris", of=consumer)
+    age(day - 60, "idle")
+    beat("iris", of=consumer)
+    assert set(await producer.read_models()) == {"iris", "idle"}
+    age(day + 60, "idle")
+    beat("iris", of=consumer)
+    assert set(await producer.read_models()) == {"iris"}
+    consumer.close()
 
 
 async def test_model_of_a_worker_that_keeps_no_notes_stays(producer, consumer, beat, age, redis_client):

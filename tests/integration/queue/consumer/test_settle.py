@@ -4,6 +4,7 @@ import pytest
 
 from inferq.errors import ErrorKind, InvalidInputError, ModelError
 from inferq.jobs import Outcome, Status
+from inferq.provenance import Provenance
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from tests.integration.queue.consumer.claiming import complete
@@ -77,3 +78,49 @@ async def test_first_success_counts_even_when_the_lease_has_passed_on(settings, 
     assert complete(consumer, job) == ["late"]
     assert (await producer.read(job_id)).status is Status.COMPLETED
     assert consumer.claim(1) == []
+
+
+FIRST, SECOND = Provenance("1", "0a1b", "onnxruntime-1.32.0", "CPU"), Provenance("2", "5f4e")
+
+
+@pytest.mark.parametrize("webhook", [None, "https://example.com"])
+async def test_job_tells_what_it_ran_with_where_that_is_not_what_its_claim_said(settings, producer, webhook):
+    consumer = Consumer(settings, "worker-1", ["iris"], {"iris": str(FIRST)})
+    for _ in range(3):
+        await producer.submit(Submission("iris", DATA, webhook=webhook))
+    as_claimed, differs, same = consumer.claim(3)
+
+    outcomes = [
+        Outcome(as_claimed, result=b"1"),
+        Outcome(differs, result=b"1", made_by=str(SECOND)),
+        Outcome(same, result=b"1", made_by=str(FIRST)),
+    ]
+    assert consumer.finish(outcomes) == ["completed"] * 3
+
+    found = [(await producer.read(job.id)).made_by for job in (as_claimed, differs, same)]
+    assert found == [FIRST, SECOND, FIRST]
+    assert (await producer.read_stats()).models["iris"].running == 0
+    consumer.close()
+
+
+async def test_failed_attempt_tells_what_it_ran_with(producer, consumer):
+    job_id = await producer.submit(Submission("iris", DATA))
+    [job] = consumer.claim(1)
+    assert consumer.finish([Outcome(job, error=ModelError("No."), made_by=str(SECOND))]) == ["retrying"]
+    assert (await producer.read(job_id)).made_by == SECOND
+
+
+async def test_late_success_tells_what_it_ran_with_and_not_what_others_claimed_since(settings, producer):
+    short = settings.model_copy(update={"lease_seconds": 0.1})
+    slow = Consumer(short, "slow", ["iris"], {"iris": str(FIRST)})
+    other = Consumer(settings, "other", ["iris"], {"iris": str(SECOND)})
+    job_id = await producer.submit(Submission("iris", DATA))
+    [job] = slow.claim(1)
+    wait_until(lambda: slow.recover().lapsed, what="the lapsed lease")
+    wait_until(lambda: (other.recover(), other.claim(1))[1], what="the second claim")
+    assert (await producer.read(job_id)).made_by == SECOND
+
+    assert complete(slow, job) == ["late"]
+    assert (await producer.read(job_id)).made_by == FIRST
+    slow.close()
+    other.close()

@@ -4,7 +4,7 @@ import pytest
 
 from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome, Status
-from inferq.queue.inspection.activity import MOST_CHANGED, ActivitySampler
+from inferq.queue.inspection.activity import MOST_CHANGED
 from inferq.queue.producer.submission import Submission
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -12,7 +12,7 @@ DATA = b"[[5.1,3.5,1.4,0.2]]"
 
 @pytest.fixture
 async def sampler(producer):
-    sampler = ActivitySampler(producer.redis)
+    sampler = producer.open_sampler()
     await sampler.read()
     return sampler
 
@@ -25,7 +25,7 @@ def expect(sample, pending=0, processing=0, completed=0, failed=0):
 
 async def test_first_sample_tells_nothing_of_what_was_before(producer, consumer):
     await producer.submit(Submission("iris", DATA))
-    sampler = ActivitySampler(producer.redis)
+    sampler = producer.open_sampler()
     assert expect(await sampler.read()) == set()
 
 
@@ -90,3 +90,12 @@ async def test_corrupt_keys_break_no_sample(producer, consumer, sampler, redis_c
     redis_client.zadd("queue:iris:open:normal", {b"\xff": 10**9})
     redis_client.hset("jobs:records", b"\xff", "odd")
     expect(await sampler.read(), pending=1)
+
+
+async def test_jobs_that_workers_make_for_themselves_are_no_activity(producer, consumer, sampler):
+    own = await producer.submit(Submission("iris@3~shadow", DATA))
+    job_id = await producer.submit(Submission("iris@3", DATA))
+    sample = await sampler.read()
+    assert expect(sample, pending=1) == {(job_id, Status.PENDING)}
+    await producer.cancel(own)
+    assert expect(await sampler.read()) == set()

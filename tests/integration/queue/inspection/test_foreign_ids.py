@@ -5,9 +5,9 @@ import json
 import pytest
 
 from inferq.errors import JobNotFoundError
-from inferq.job_json import write_job_json, write_stats_json
+from inferq.job_json import describe_stats, write_job_json
 from inferq.jobs import Outcome, Status
-from inferq.proxy.services.stored_result import StoredResult
+from inferq.proxy.services.results.stored_result import StoredResult
 from inferq.queue.schema.ids import decode_id
 
 FOREIGN, LOOKALIKE = b"\xff", "\N{REPLACEMENT CHARACTER}".encode()
@@ -44,7 +44,8 @@ async def test_waiting_job_can_be_cancelled_and_retried_by_its_id(producer, cons
     job_id = decode_id(FOREIGN)
     consumer.requeue(consumer.claim(1))  # now the queue knows it
     await producer.cancel(job_id)
-    assert await producer.jobs.read_statuses([job_id, LOOKALIKE.decode()]) == [Status.FAILED, None]
+    statuses = await producer.jobs.read_statuses([job_id, LOOKALIKE.decode()])
+    assert statuses == {job_id: Status.FAILED, LOOKALIKE.decode(): None}
     await producer.retry(job_id)
     assert [job.id for job in consumer.claim(2)] == [job_id]
 
@@ -64,5 +65,5 @@ async def test_worker_whose_id_is_no_utf8_is_shown(producer, redis_client):
     redis_client.hset(b"worker:" + FOREIGN, mapping=report | {"seen_ms": 1, "jobs_done": 0})
     [worker] = await producer.read_workers()
     assert worker.id == decode_id(FOREIGN)
-    [shown] = json.loads(write_stats_json(await producer.read_stats(), None, {}))["workers"]
+    [shown] = describe_stats(await producer.read_stats(), None, {})["workers"]
     assert shown["id"] == LOOKALIKE.decode()

@@ -9,6 +9,7 @@ from inferq.jobs import Outcome, Priority
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
+from inferq.queue.redis_client.script_calls import AsyncScriptRunner
 from tests.integration.queue.commits import replace_commit
 from tests.servers import Wire
 
@@ -228,3 +229,22 @@ async def test_large_data_passes_a_network_that_needs_longer_for_it_than_for_an_
         await producer.close()
         wire.close()
     assert redis_client.strlen(f"job:{job_id}:data") == len(data)
+
+
+async def test_no_more_than_two_large_values_go_to_redis_at_a_time(producer, monkeypatch):
+    run, under_way, most = AsyncScriptRunner.run_in_transaction, 0, 0
+
+    async def run_and_count(*arguments):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await run(*arguments)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(AsyncScriptRunner, "run_in_transaction", run_and_count)
+    large = bytes(3 * 1024 * 1024)
+    ids = await asyncio.gather(*(producer.submit(Submission("iris", large)) for _ in range(6)))
+    assert len(set(ids)) == 6
+    assert most == 2

@@ -10,7 +10,6 @@ import pytest
 from inferq.errors import InvalidSettingError, RedisUnavailableError
 from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
-from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.connection import connect
@@ -39,7 +38,7 @@ def certificates(tmp_path_factory):
 
 async def run_one_job(settings):
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
-    subscriber = EventSubscriber(producer.redis, producer.jobs, settings)
+    subscriber = producer.open_subscriber()
     try:
         consumer.check_server()
         consumer.announce({"iris": b"{}"})

@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from inferq.errors import RedisUnavailableError
 from inferq.jobs import Priority
-from inferq.queue.consumer.claim import Popped, new_token
+from inferq.queue.consumer.claims.claim import Popped, new_token
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.pipelined import AsyncPipelinedConnection, PipelinedConnection, pack
 from tests.servers import wait_until

@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from inferq.models.graph import read_graph
+from inferq.models.onnx_files.graph import read_graph
 from tests import onnx_models
 from tests.onnx_models import BOOL, FP32, INT64, value
 

@@ -5,11 +5,15 @@ import pytest
 from inferq.errors import InvalidInputError
 from inferq.proxy.http.cursor import Cursors
 from inferq.queue.inspection.job_scan import Position
+from inferq.queue.inspection.scan_cursor import ShardPositions
 from inferq.settings import Settings
 
 GUARDED = Settings(api_keys=f"ann:{'a' * 64},ben:{'b' * 64}")
 POSITION = Position(True, "", 1769860800004.0, b"job-of-another-owner")
-POSITIONS = [POSITION, Position(False, "iris", 7.0, b"\xff\x00"), Position(False, "m" * 64, 0.0, b"x" * 300)]
+POSITIONS = [
+    *(POSITION, Position(False, "iris", 7.0, b"\xff\x00"), Position(False, "m" * 64, 0.0, b"x" * 300)),
+    ShardPositions((None, POSITION, None), frozenset({2})),
+]
 
 
 def cursors(settings=GUARDED, owner="ben", status=None, model=None):
@@ -52,6 +56,8 @@ def test_cursor_that_was_changed_is_refused():
     [
         *[Position("yes", "", 1.0, b""), Position(True, None, 1.0, b""), Position(True, "", "x", b"")],
         *[Position(True, "", float("nan"), b""), Position(True, "", 10**400, b"")],
+        ShardPositions((None, Position("yes", "", 1.0, b""))),
+        ShardPositions((None, None), frozenset({0, 1})),
     ],
 )
 def test_cursor_that_a_client_has_made_without_keys_is_refused(forged):

@@ -70,20 +70,36 @@ def test_any_other_answer_needs_the_whole_result(options):
     assert write_binary_head(read_result_head(make_result()), options, MEMBERS) is None
 
 
-def test_output_that_is_no_tensor_stays_in_the_json():
-    result = make_result(extra=[{"name": "maps", "datatype": "FP32", "shape": [], "data": {"a": 0.5}}])
-    outputs, _ = answer(is_binary=True, result=result)
-    assert outputs[2] == {"name": "maps", "datatype": "FP32", "shape": [], "data": {"a": 0.5}}
+def test_map_is_its_keys_and_its_values():
+    entry = {"name": "map", "datatype": "FP32", "shape": [], "data": {"7": 0.5, "-1": "NaN"}}
+    result = make_result(extra=[entry | {"parameters": {"keys": "INT64"}}])
+    outputs, _ = answer(OutputWish("map"), result=result)
+    assert outputs == [
+        {"name": "map/keys", "datatype": "INT64", "shape": [2], "data": [7, -1]},
+        {"name": "map/values", "datatype": "FP32", "shape": [2], "data": [0.5, None]},
+    ]
+    _, data = answer(OutputWish("map", is_binary=True), result=result)
+    assert data[:16] == struct.pack("<qq", 7, -1)
+    assert np.array_equal(np.frombuffer(data[16:], np.float32), [0.5, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize(("shape", "values"), [([], None), ([0], [])])
+def test_what_is_absent_and_what_is_empty_stays_in_the_json(shape, values):
+    entry = {"name": "y", "datatype": "FP32", "shape": shape, "data": values}
+    outputs, data = answer(OutputWish("y", is_binary=True), result=make_result(extra=[entry]))
+    assert (outputs, data) == ([entry], None)
 
 
 def test_list_of_maps_as_classifiers_give_it_is_a_table():
     maps = [{"cat": 0.5, "dog": None}, {"cat": 0.25, "dog": 0.75}]
     result = make_result(extra=[{"name": "maps", "datatype": "FP32", "shape": [2], "data": maps}])
-    [output], _ = answer(OutputWish("maps"), result=result)
-    assert output == {"name": "maps", "datatype": "FP32", "shape": [2, 2], "data": [0.5, None, 0.25, 0.75]}
-    [output], data = answer(OutputWish("maps", is_binary=True), result=result)
-    assert np.array_equal(np.frombuffer(data, np.float32), [0.5, np.nan, 0.25, 0.75], equal_nan=True)
-    [output], _ = answer(OutputWish("maps", classes=1), result=result, class_names=("cat", "dog"))
+    keys = {"name": "maps/keys", "datatype": "BYTES", "shape": [2], "data": ["cat", "dog"]}
+    outputs, _ = answer(OutputWish("maps"), result=result)
+    table = {"name": "maps", "datatype": "FP32", "shape": [2, 2], "data": [0.5, None, 0.25, 0.75]}
+    assert outputs == [table, keys]
+    _, data = answer(OutputWish("maps", is_binary=True), result=result)
+    assert np.array_equal(np.frombuffer(data[:16], np.float32), [0.5, np.nan, 0.25, 0.75], equal_nan=True)
+    [output, _], _ = answer(OutputWish("maps", classes=1), result=result, class_names=("cat", "dog"))
     assert output["data"] == ["0.5:0:cat", "0.75:1:dog"]
     maps[1] = {"cat": 1.0}
     result = make_result(extra=[{"name": "maps", "datatype": "FP32", "shape": [2], "data": maps}])

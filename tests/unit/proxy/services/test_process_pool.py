@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from inferq.errors import InvalidJsonError, OverloadedError
-from inferq.proxy.http.predict_body import parse_object
+from inferq.proxy.http.bodies.predict_body import parse_object
 from inferq.proxy.services.process_pool import ProcessPool
 from tests.servers import wait_until
 

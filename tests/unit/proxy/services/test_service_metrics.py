@@ -54,7 +54,14 @@ EXPECTED = {
             ("iris", "failed", kind): 0
             for kind in (
                 *("invalid-input", "invalid-model", "timed-out", "crashed"),
-                *("cancelled", "expired", "result-too-large"),
+                *("cancelled", "expired", "result-too-large", "input-unavailable"),
+                *(
+                    "input-not-found",
+                    "input-denied",
+                    "input-too-large",
+                    "output-unavailable",
+                    "output-denied",
+                ),
             )
         },
         ("iris", "failed", "model-error"): 6,

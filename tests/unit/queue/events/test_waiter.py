@@ -6,7 +6,6 @@ from contextlib import suppress
 import pytest
 
 from inferq.jobs import Job, Status
-from inferq.queue.events.subscriber import EventSubscriber
 from inferq.queue.events.waiter import Waiter
 from inferq.queue.producer.producer import Producer
 from inferq.settings import Settings
@@ -19,7 +18,7 @@ HELD = 0.01
 async def subscriber():
     settings = Settings(redis_url="redis://127.0.0.1:1", redis_timeout_seconds=0.2)
     producer = Producer.from_settings(settings)
-    subscriber = EventSubscriber(producer.redis, producer.jobs, settings)
+    subscriber = producer.open_subscriber()
     yield subscriber
     await subscriber.aclose()
     await producer.close()

@@ -178,28 +178,3 @@ def test_backlog_is_the_time_until_all_that_waits_is_taken():
     assert found.measure_backlog("iris", 0, None).seconds == pytest.approx(4.5)
     assert found.measure_backlog("other", 0, None).seconds is None
     assert forecast({}, {"iris": SECOND}).measure_backlog("iris", 0, None).seconds == 0.0
-
-
-@pytest.mark.parametrize(
-    ("waiting", "rate", "wait", "workers_needed"),
-    [
-        (0, 0.0, 10, 0),
-        (100, 0.0, 10, 10),
-        (100, 2.0, 1000, 2),
-        (1, 0.001, 60, 1),
-        (101, 0.0, 10, 11),
-        (100, 0.0, 0.001, 100),  # no more than a worker for each job
-        (100, 200.0, 0.001, 200),
-        (3, 0.0, 5e-324, 3),
-    ],
-)
-def test_workers_are_needed_for_what_waits_or_for_what_comes(waiting, rate, wait, workers_needed):
-    found = forecast({"iris": load(waiting)}, {"iris": SECOND})
-    assert found.measure_backlog("iris", rate, wait).needed_workers == workers_needed
-
-
-def test_needed_workers_before_any_run():
-    nobody = forecast({"iris": load(3)})
-    assert [nobody.measure_backlog(model, 0, 10) for model in ("iris", "other")] == [(None, 1), (None, 0)]
-    unused = Forecast(Workload(NOW, {"iris": load(3)}, [LiveWorker("w0", ("iris",), {})]), 0.0)
-    assert unused.measure_backlog("iris", 0, 10) == (None, None)

@@ -14,7 +14,9 @@ local function claim_again()
     local job = find_job(id)
     if job and job.state == 'leased' and job.token == token then
       local request_id, traceparent = read_origin(job)
-      add_claimed(id, (read_data(id)), job.submitted_ms, tonumber(job.attempts), job.timeout_ms, request_id, traceparent)
+      version = job.version or ''
+      add_claimed(id, (read_data(id)), job.submitted_ms, tonumber(job.attempts), job.timeout_ms, request_id, traceparent,
+        job.output)
     end
   end
   return answer_claim(held[1])

@@ -52,14 +52,15 @@ local function read_origin(job)
   return ((job.request_id or ''):match('[^,]*')), ((job.traceparent or ''):match('[^,]*'))
 end
 
-local function add_claimed(id, data, submitted_ms, attempt, timeout_ms, request_id, traceparent)
+local function add_claimed(id, data, submitted_ms, attempt, timeout_ms, request_id, traceparent, output)
   local count = #claimed + 1
   request_ids[count], traceparents[count] = request_id, traceparent
   claimed[count], data_of_claimed[count], submitted_of_claimed[count] = id, data, submitted_ms
   timeout_ms = tonumber(timeout_ms)
-  if attempt ~= 1 or timeout_ms then
+  if attempt ~= 1 or timeout_ms or output then
     local last = #unusual
     unusual[last + 1], unusual[last + 2], unusual[last + 3] = count - 1, attempt, timeout_ms or ''
+    unusual[last + 4] = output or ''
   end
 end
 
@@ -69,6 +70,8 @@ local function adopt(queue, model, id, priority)
   local status = call('GET', status_key)
   if status == 'completed' or status == 'failed' then return nil end
   if not status and call('EXISTS', job_key(id, 'deleted')) == 1 then return nil end
+  -- a chunk may be removed while its id is in the list once more
+  if not status and model:find('~', 1, true) and call('EXISTS', job_key(id, 'data')) == 0 then return nil end
   local job = {state = 'queued', model = model, priority = priority, sequence = 0, submitted_ms = started_ms, is_large = '1',
     bytes = measure_data(id, '')}
   save_job(id, job)
@@ -129,7 +132,7 @@ local function claim_job(queue, model, id, list_priority)
   job.version, job.missing_ms = version, nil
   save_job(id, job)
   local request_id, traceparent = read_origin(job)
-  add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms, request_id, traceparent)
+  add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms, request_id, traceparent, job.output)
   large_bytes = large_bytes + weight
   return alone and 'stop' or 'next'
 end
@@ -217,7 +220,7 @@ end
 
 local function answer_claim(model)
   local answer = {model, claimed, data_of_claimed, table.concat(submitted_of_claimed, ','), table.concat(request_ids, ','),
-    table.concat(traceparents, ','), unusual, blocked_in}
+    table.concat(traceparents, ','), unusual, blocked_in, version}
   if #unreported > 0 then answer[#answer + 1] = unreported end
   return answer
 end

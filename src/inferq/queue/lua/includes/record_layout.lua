@@ -13,4 +13,7 @@ local ENDED_HEAD = 'ended|%s|'
 local PLAIN_QUEUED = '^queued|||||||(%d+|([^|]*)|%a+|(%d+)|(%d*)|[^|]*|%d*|(%d*)||([^|,]*)|([^|,]*)|)$'
 local PLAIN_LEASED = '^leased||(%d+|(%d+)|([^|]*)|[^|]*|[^|]*|%d+|([^|]*)|(%a+)|(%d+)|%d*|([^|]*)|(%d*)|%d*||[^|,]*|[^|,]*|)$'
 
+-- Of the rest behind ENDED_HEAD: what stands before the version, and after it.
+local AROUND_VERSION = '^(%d+|%d+|[^|]*|[^|]*|)[^|]*(|.*)$'
+
 local IS_QUEUED, IS_ENDED = '^queued|', '^ended|'

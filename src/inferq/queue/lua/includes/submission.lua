@@ -21,8 +21,8 @@ local function store_job(id, model, priority, data, options, request_id, tracepa
   local blob_bytes = options.blob_bytes and format_int(options.blob_bytes) or ''
   local rest = format_rest(model, priority, now, timeout_ms, options.owner or '', bytes, blob_bytes, start_by_ms, request_id,
     traceparent)
-  if data ~= '' and not options.webhook then return rest end
-  return rest .. cjson.encode({is_large = data == '' and '1' or nil, webhook = options.webhook})
+  if data ~= '' and not options.webhook and not options.output then return rest end
+  return rest .. cjson.encode({is_large = data == '' and '1' or nil, webhook = options.webhook, output = options.output})
 end
 
 -- Counts new jobs by their priority; how many are normal follows from the others, see `counters`.

@@ -1,0 +1,1 @@
+"""ONNX files as they are, read without ONNX Runtime and without their weights."""

@@ -1,0 +1,1 @@
+"""On what a model runs: ONNX Runtime's execution providers."""

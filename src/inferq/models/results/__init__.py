@@ -1,0 +1,1 @@
+"""What becomes of outputs: results as JSON or tensors, joined, and compared."""

@@ -1,0 +1,1 @@
+"""Bodies of requests: how they arrive, and how they are parsed."""

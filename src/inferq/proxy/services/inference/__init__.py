@@ -1,0 +1,1 @@
+"""The Open Inference Protocol, translated onto the same jobs."""

@@ -1,0 +1,1 @@
+"""Large data and results, in the blob store or beside the scripts."""

@@ -1,0 +1,1 @@
+"""Chunks of large jobs in the queue."""

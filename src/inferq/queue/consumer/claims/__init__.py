@@ -1,0 +1,1 @@
+"""Claiming jobs: waiting for them, in which order, and ahead of time."""

@@ -1,0 +1,1 @@
+"""Recovery: what dead workers have left behind."""

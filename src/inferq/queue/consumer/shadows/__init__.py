@@ -1,0 +1,1 @@
+"""Shadow jobs in the queue, and what they find."""

@@ -1,0 +1,1 @@
+"""`inferq models check`: what a worker would do with a model."""

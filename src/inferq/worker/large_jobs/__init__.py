@@ -1,0 +1,1 @@
+"""Large jobs, which are divided into chunks."""

@@ -1,0 +1,1 @@
+"""Loading models: from the repository to what may serve, and what changes there."""

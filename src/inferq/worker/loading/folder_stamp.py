@@ -1,0 +1,45 @@
+"""By what is seen that the files of a model have changed."""
+
+import hashlib
+import socket
+import tomllib
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from inferq.models.repository.repository_scan import ModelFolder
+
+_MOST_FILES = 10_000
+
+
+def make_stamp(folder: ModelFolder, limit_seconds: float) -> str:
+    """Returns a digest that changes with the files of a model, and with what else decides whether it loads.
+
+    Args:
+        folder: Its folder.
+        limit_seconds: How long it may take.
+    """
+    files = []
+    for path in islice(sorted(folder.path.rglob("*")), _MOST_FILES):
+        with suppress(OSError):
+            files.append(_describe(path))
+    shared = _read_shared(folder.path.parent / "model.toml") if folder.version else None
+    text = repr((socket.gethostname(), limit_seconds, str(folder.path.absolute()), files, shared))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _describe(path: Path) -> tuple[str, int, int, int, int, int, int]:
+    state = path.stat()
+    # a file that is moved over another may have its size and time, but is another one
+    # and one that could not be read is tried again once its permissions have changed
+    access = state.st_mode, state.st_uid, state.st_gid
+    return str(path), state.st_size, state.st_mtime_ns, state.st_ino, *access
+
+
+def _read_shared(path: Path) -> object:
+    """Returns what a model.toml says of all versions, but for the rollout, which needs no version anew."""
+    try:
+        keys = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        return repr(error)
+    return {key: value for key, value in keys.items() if key != "rollout"}

@@ -1,0 +1,1 @@
+"""Which version of which model serves which queue at this moment."""

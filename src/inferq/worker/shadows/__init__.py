@@ -1,0 +1,1 @@
+"""Shadow comparison: jobs that run on another version too."""

@@ -1,0 +1,59 @@
+"""What the API says while one of two shards is away."""
+
+import pytest
+
+from inferq.queue.schema.shard_ids import find_shard
+from inferq.queue.shards import producer_shard
+from inferq.settings import Settings
+from tests.servers import Server
+
+DATA = {"data": [[5.1, 3.5, 1.4, 0.2]]}
+
+
+@pytest.fixture
+def second():
+    server = Server("valkey").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings(redis_url, second, monkeypatch):
+    monkeypatch.setattr(producer_shard, "PROBE_SECONDS", 0.05)
+    return Settings(redis_url=f"{redis_url},{second.url}", redis_timeout_seconds=1.0)
+
+
+async def submit(client, count):
+    answers = [await client.post("/predict", json=DATA) for _ in range(count)]
+    assert [answer.status_code for answer in answers] == [202] * count, answers[-1].text
+    return [answer.json()["job_id"] for answer in answers]
+
+
+async def test_requests_that_do_not_need_the_shard_go_on_and_name_it(client, announced, second):
+    ids = await submit(client, 6)
+    here, there = ([job_id for job_id in ids if find_shard(job_id, 2) == shard] for shard in (0, 1))
+    health = (await client.get("/health")).json()
+    assert health["components"]["redis"] == "ok"
+    second.kill()
+    for path, member in (
+        *(("/jobs", "jobs"), ("/jobs/errors", "groups"), ("/queue", "models"), ("/queue/iris", "waiting")),
+        *(("/queue/iris/history", "minutes"), ("/models/iris/shadow", "candidates")),
+    ):
+        answer = await client.get(path)
+        assert answer.status_code == 200, path
+        assert answer.json()["unavailable_shards"] == [1], path
+        assert member in answer.json()
+    assert {find_shard(job_id, 2) for job_id in await submit(client, 3)} == {0}
+    assert (await client.get(f"/job/{here[0]}")).json()["status"] == "pending"
+    away = await client.get(f"/job/{there[0]}")
+    assert away.status_code == 503
+    assert "Shard 1" in away.json()["detail"]
+    actions = {"action": "cancel", "filter": {"model": "iris"}}
+    assert (await client.post("/jobs/actions", json=actions)).json()["unavailable_shards"] == [1]
+    cancelled = await client.delete("/jobs", params={"model": "iris", "status": "pending"})
+    assert cancelled.json() == {"cancelled": 0, "unavailable_shards": [1]}
+    health = (await client.get("/health")).json()
+    assert health["status"] == "degraded"
+    assert health["components"]["redis"].startswith("Shard 1: ")
+    assert (await client.get("/health/ready")).status_code == 200
+    assert "inferq_redis_up 0.0" in (await client.get("/metrics")).text
