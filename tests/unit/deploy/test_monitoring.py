@@ -97,18 +97,6 @@ def test_promtool_finds_nothing_wrong(command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_compose_starts_monitoring_only_where_its_profile_is_asked_for():
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-    profiles = {name: service.get("profiles") for name, service in services.items()}
-    assert profiles == {
-        "redis": None,
-        "proxy": None,
-        "worker": None,
-        "prometheus": ["monitoring"],
-        "grafana": ["monitoring"],
-    }
-
-
 def test_grafana_is_given_the_folders_that_its_files_name():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     mounted = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
