@@ -77,11 +77,12 @@ def server_binary() -> str:
 
 
 @contextmanager
-def redis_server(cpu: int | None = None) -> Iterator[str]:
+def redis_server(cpu: int | None = None, more_options: Mapping[str, str] | None = None) -> Iterator[str]:
     """A server of one measure's own, empty, with an append-only file that is synced every second.
 
     Args:
         cpu: The one processor that it may use; None for any.
+        more_options: Options beside the usual ones.
 
     Yields:
         Its URL.
@@ -98,6 +99,7 @@ def redis_server(cpu: int | None = None) -> Iterator[str]:
             "appendfsync": "everysec",
             "auto-aof-rewrite-percentage": "0",  # a rewrite would fall into the rounds of some subjects only
             "maxmemory-policy": "noeviction",
+            **(more_options or {}),
         }
         command = [server_binary(), *(part for key, value in options.items() for part in (f"--{key}", value))]
         with program(command, "the server", cpu=cpu) as process, redis.Redis(port=port) as client:

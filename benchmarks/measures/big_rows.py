@@ -19,7 +19,7 @@ from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import ROOT, can_connect, free_port, program, python, redis_server, wait_until
 from benchmarks.rounds import rounds, tell
 from inferq.models.model import Model
-from inferq.models.model_folder import load_model
+from inferq.models.repository.model_folder import load_model
 
 _IMAGE = (1, 3, 224, 224)
 _ROWS = 100_000

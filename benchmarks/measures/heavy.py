@@ -1,7 +1,6 @@
 """heavy model: 1 ms and more for a row. How near a worker comes to ONNX Runtime alone at its batch size."""
 
 import asyncio
-import itertools
 import os
 import tempfile
 import time
@@ -9,17 +8,16 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import orjson
 import redis
-from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.dense_model import write_dense_model
 from benchmarks.figures import Figure, figure_of
 from benchmarks.processes import BenchmarkError, program, python, redis_server, wait_until
 from benchmarks.rounds import rounds, tell
-from inferq.models.execution_providers import ExecutionConfig
-from inferq.models.onnx_runtime import open_session
+from inferq.models.providers.execution_providers import ExecutionConfig
+from inferq.models.sessions.onnx_runtime import open_session
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.schema.record import parse_record
@@ -31,37 +29,14 @@ _HIDDEN = 2048
 _SHARE = 0.85
 
 
-def write_model(folder: Path) -> None:
-    """A chain of matrix products, FP32 [n, 64] to [n, 64], some 35 million multiplications for each row."""
-    random = np.random.default_rng(7)
-    sizes = [_WIDTH, *[_HIDDEN] * _LAYERS, _WIDTH]
-    nodes, weights, name = [], [], "x"
-    for layer, (rows, columns) in enumerate(itertools.pairwise(sizes)):
-        matrix = (random.standard_normal((rows, columns)) / np.sqrt(rows)).astype(np.float32)
-        weights.append(numpy_helper.from_array(matrix, f"w{layer}"))
-        nodes += [
-            helper.make_node("MatMul", [name, f"w{layer}"], [f"m{layer}"]),
-            helper.make_node("Tanh", [f"m{layer}"], [f"t{layer}"]),
-        ]
-        name = f"t{layer}"
-    graph = helper.make_graph(
-        nodes,
-        "heavy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", _WIDTH])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", _WIDTH])],
-        weights,
-    )
-    folder.mkdir(parents=True)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, folder / "model.onnx")
-
-
 def measure(quick: bool) -> list[Figure]:
     """Drains a queue of one-row jobs, then runs the model alone at the batch size that the worker chose."""
     jobs = 400 if quick else 3000
     with tempfile.TemporaryDirectory(prefix="inferq-benchmark-") as folder:
-        write_model(Path(folder) / "heavy")
-        session = open_session(Path(folder) / "heavy" / "model.onnx", ExecutionConfig(threads=1))
+        # some 35 million multiplications for each row
+        write_dense_model(Path(folder) / "heavy", [_WIDTH, *[_HIDDEN] * _LAYERS, _WIDTH], "Tanh")
+        file = Path(folder) / "heavy" / "model.onnx"
+        session = open_session(file, ExecutionConfig(threads=1)).session
         ours, alone, sizes, single = [], [], [], []
         for _ in range(rounds(quick)):
             rate, size = _drain(Path(folder), jobs)
