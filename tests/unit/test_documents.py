@@ -1,11 +1,13 @@
 import ast
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from inferq.errors import FailureKind
+from inferq.proxy.app import create_app
 from inferq.proxy.http.problem_types import TYPES
 from inferq.queue import schema
 from inferq.settings import EARLIER_NAMES, Settings
@@ -36,6 +38,17 @@ def test_every_relative_link_leads_somewhere_in_the_repository(name):
         assert file.exists(), target
         if fragment and file.suffix == ".md" and file.name != "python-api.md":
             assert fragment in anchors(file.read_text(encoding="utf-8")), fragment
+
+
+def test_site_shows_boxes_where_pages_have_lists_of_tasks():
+    assert any("- [ ]" in read(page) for page in PAGES)
+    assert "  - pymdownx.tasklist\n" in read("mkdocs.yml")
+
+
+def test_readme_names_every_address_of_the_own_api():
+    paths = {path.replace("{upload_id}", "{id}") for path in create_app().openapi()["paths"]}
+    named = read("README.md")
+    assert {path for path in paths if not path.startswith("/v2") and path not in named} == set()
 
 
 def test_specification_has_short_lines_but_for_tables_and_code():
@@ -145,6 +158,12 @@ def test_page_about_logs_lists_every_event_that_is_logged():
     assert len(events) > 30
     listed = read("docs/operations/logs.md").partition("## Events")[2]
     assert sorted(event for event in events if f"`{event}`" not in listed) == []
+
+
+def test_extra_for_gpus_has_what_workers_need():
+    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    both = [[one for one in extras[name] if not one.startswith("onnxruntime")] for name in ("worker", "gpu")]
+    assert both[0] == both[1]
 
 
 def test_readmes_test_command_is_what_ci_runs():
