@@ -110,7 +110,7 @@ def test_children_end_when_up_itself_is_killed(service, outside_server, is_outsi
     program, _ = service(*(("--redis-url", outside_server.url) if is_outside else ()))
     children = descendants_of(program.process.pid)
     program.process.kill()
-    wait_until(lambda: not any(is_running(pid) for pid in children), 12, "the end of all children")
+    wait_until(lambda: not any(is_running(pid) for pid in children), 40, "the end of all children")
 
 
 def test_data_directory_of_a_killed_up_is_taken_over_only_after_its_server_has_ended(
@@ -203,7 +203,7 @@ def test_restart_loses_no_job(service):
     program, url = service("--workers", "1", simulated_run_seconds=30)
     jobs = [submit(url) for _ in range(5)]
     wait_until(lambda: call("GET", f"{url}/job/{jobs[0]}")[1]["status"] == "processing", what="a running job")
-    assert program.stop(timeout=12) == 0
+    assert program.stop(timeout=40) == 0
 
     _, url = service("--workers", "1")
     views = [wait_for_job(url, job_id) for job_id in jobs]
@@ -343,4 +343,4 @@ def test_blobs_in_an_object_store_are_there_after_the_next_start(service, monkey
     assert wait_for_job(url, answer["job_id"])["result"] == result
     children = descendants_of(program.process.pid)
     program.process.kill()
-    wait_until(lambda: not any(is_running(pid) for pid in children), 12, "the end of all children")
+    wait_until(lambda: not any(is_running(pid) for pid in children), 40, "the end of all children")

@@ -28,7 +28,7 @@ def proxy(port, redis_url, host="127.0.0.1"):
 
 def answers(port, path="/health/live"):
     try:
-        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5)
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30)
     except httpx.TransportError:
         return None
 
@@ -51,7 +51,7 @@ def test_proxy_told_to_stop_while_it_starts_stops(redis_url, number):
     with proxy(free_port(), redis_url) as process:
         assert "proxy_listening" in process.stderr.readline()
         process.send_signal(number)
-        assert process.wait(5) == 0
+        assert process.wait(30) == 0
         assert "Traceback" not in process.stderr.read()
 
 
@@ -59,7 +59,7 @@ def test_body_over_the_limit_is_answered_before_it_was_sent(redis_url):
     port = free_port()
     with proxy(port, redis_url):
         wait_until(lambda: answers(port), timeout=30, what="the proxy's start")
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
@@ -85,7 +85,7 @@ def test_client_that_connected_before_the_proxy_stops_is_answered():
     def use():
         while True:
             try:
-                connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+                connection = socket.create_connection(("127.0.0.1", port), timeout=30)
             except ConnectionRefusedError:
                 return
             with connection:
@@ -143,7 +143,7 @@ def test_sockets_of_the_served_proxy_are_bounded_and_not_compressed(redis_url):
     )
     with proxy(port, redis_url):
         wait_until(lambda: answers(port), timeout=30, what="the proxy's start")
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(upgrade)
             head = connection.recv(1000)
     assert head.startswith(b"HTTP/1.1 101 ")

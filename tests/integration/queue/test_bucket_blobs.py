@@ -173,7 +173,7 @@ async def test_store_that_hangs_holds_up_nobody_for_long_and_fails_no_job(
         stranger = Consumer(settings, "worker-3", ["iris"])
         began = time.monotonic()
         assert stranger.identify_blob_store() == ""
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         stranger.close()
     finally:
         object_server.signal(signal.SIGCONT)

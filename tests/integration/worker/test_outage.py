@@ -116,7 +116,7 @@ async def test_worker_told_to_stop_while_the_server_hangs_stops_in_time(
             while (await producer.read(job_id)).status is Status.PENDING:
                 await asyncio.sleep(0.02)
         own_redis_server.hang()
-        code, _ = worker.stop(timeout=5)
+        code, _ = worker.stop(timeout=30)
         assert code == 0
     finally:
         worker.end()

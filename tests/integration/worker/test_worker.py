@@ -262,7 +262,7 @@ async def test_cancelled_run_is_stopped_and_the_worker_takes_the_next(start_work
     wait_until(lambda: redis_client.get(f"job:{job_id}:status") == b"processing", what="the job's start")
     await producer.cancel(job_id)
     quick = await producer.submit(Submission("iris", DATA, timeout_seconds=0.1))
-    wait_until(lambda: redis_client.get(f"job:{quick}:status") == b"processing", 5, "the next job's start")
+    wait_until(lambda: redis_client.get(f"job:{quick}:status") == b"processing", 30, "the next job's start")
     job = await producer.read(job_id)
     assert (job.status, job.error_kind) == (Status.FAILED, ErrorKind.CANCELLED)
 

@@ -31,7 +31,7 @@ def test_part_goes_on_after_any_error():
 
     part = Part(action)
     part.start()
-    assert reached.wait(5)
+    assert reached.wait(30)
     part.stop()
 
 
@@ -41,7 +41,7 @@ def test_run_that_called_nothing_does_not_end_an_outage():
     part = Part(lambda: bool(has_run.set()), outage=outage)
     with structlog.testing.capture_logs() as logs:
         part.start()
-        assert has_run.wait(5)
+        assert has_run.wait(30)
         part.stop()
     assert logs == []
 
@@ -55,8 +55,8 @@ def test_run_comes_at_once_when_asked_for_and_so_does_the_end():
 
     part = Part(action, pause_seconds=60)
     part.start()
-    assert runs.acquire(timeout=5)
+    assert runs.acquire(timeout=30)
     part.run_soon()
-    assert runs.acquire(timeout=5)
+    assert runs.acquire(timeout=30)
     part.stop()
     assert not runs.acquire(blocking=False)

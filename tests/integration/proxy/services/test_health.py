@@ -15,7 +15,7 @@ from tests.records import change_record
 from tests.servers import REFUSALS, free_port
 
 
-async def until(check, timeout=5.0):
+async def until(check, timeout=30.0):
     """Checks until it is true; the service may take a second to notice."""
     async with asyncio.timeout(timeout):
         while not (found := await check()):

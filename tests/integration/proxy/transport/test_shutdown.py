@@ -81,7 +81,7 @@ async def test_waiting_requests_are_answered_and_streams_end_when_the_proxy_stop
                         await asyncio.wait_for(one.recv(), 10)
                     assert caught.value.rcvd.code == 1012
         _, errors = await asyncio.to_thread(process.communicate, timeout=10)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 25
     assert process.returncode in (0, -number)
     assert "Traceback" not in errors
     assert "Cancel" not in errors

@@ -207,14 +207,14 @@ async def test_shard_that_hangs_costs_the_others_one_timeout(producers, consumer
     shard_servers[0].hang()
     began = time.monotonic()
     consumer.wait_and_claim(5, timeout_seconds=0.2)
-    assert time.monotonic() - began < 8
-    others = await submit(producers[1], 10)
+    assert time.monotonic() - began < 30
+    others = await submit(producers[1], 40)
     began = time.monotonic()
     for job_id in others:
         [job] = consumer.wait_and_claim(1).jobs
         assert job.id == job_id
         assert consumer.finish([Outcome(job, b"1")]) == ["completed"]
-    assert time.monotonic() - began < 10  # with a timeout for each it would take 15
+    assert time.monotonic() - began < 30  # with a timeout for each it would take 60
 
 
 def test_nothing_can_be_claimed_while_all_shards_are_away(consumer, shard_servers):

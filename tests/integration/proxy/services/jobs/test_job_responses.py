@@ -259,7 +259,7 @@ async def test_few_readers_of_large_results_keep_nobody_waiting(client, consumer
                 for _ in range(5):
                     began = time.monotonic()
                     assert (await reader.get(f"/job/{ids[1]}")).json()["result"] == 1
-                    assert time.monotonic() - began < 1
+                    assert time.monotonic() - began < 5  # behind them it would take a minute
                 assert not any(task.done() for task in large)
                 for task in large:
                     task.cancel()
