@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(UV is None, reason="uv is not installed")
 
 
 def uv(*command, cwd=ROOT):
-    done = subprocess.run([UV, "--offline", *command], cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run([UV, *command], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
