@@ -15,7 +15,8 @@ class FileHost:
     """Serves `files` by their paths, and other paths with 404.
 
     `/status/503` is answered with that status, `/to?URL` with a redirection; `/slow` not before `release` is
-    set; `/endless` without an end, and `/cut` with less than it says. `/again/…` is answered with 503 once.
+    set; `/endless` without an end, and `/cut` with less than it says. `/again/…` is answered with 503 once,
+    and `/late/…` not before `release` is set.
     """
 
     def __init__(self, **files: bytes) -> None:
@@ -65,6 +66,9 @@ class FileHost:
             return int(rest), b"", {}
         if kind == "again":
             return (503, b"", {}) if self.calls.count(path) == 1 else (200, self.files[rest], {})
+        if kind == "late":
+            self.release.wait(60)
+            return 200, self.files[rest], {}
         if path == "slow":
             self.release.wait(60)
             return 404, b"", {}

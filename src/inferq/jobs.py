@@ -212,6 +212,7 @@ class ClaimedJob(NamedTuple):
         claimed_for: The `Provenance` that its record shows since the claim, as text; empty: none.
         shard: Number of the shard that it is in.
         output: Folder in a bucket to which its result is to be written; empty: nowhere.
+        runs_alone: Whether no other job may be held while it runs, since a worker died with it.
     """
 
     id: str
@@ -227,6 +228,7 @@ class ClaimedJob(NamedTuple):
     claimed_for: str = ""
     shard: int = 0
     output: str = ""
+    runs_alone: bool = False
 
     def __hash__(self) -> int:
         """Hashes what tells it from all others, not its data, which may be long."""

@@ -28,6 +28,13 @@ _LAST_CALL_SECONDS = 2.0
 _NOTHING_SERVED_SECONDS = 0.2
 """How long a worker that serves no model waits before it looks whether it does."""
 
+_AWAITED_SECONDS = 0.05
+"""How long a worker without jobs waits for the files of some before it asks for others."""
+
+_PATIENCE_SECONDS = 1.0
+"""How long it waits for them at first where a job that it claims meanwhile may take long: those that wait
+would have to wait for that, too."""
+
 log = structlog.get_logger()
 
 
@@ -81,6 +88,10 @@ class Processor:
       neither the model nor Redis waits for the other. Where Redis is slower than the model, one more is
       sent before the first is answered.
 
+    Jobs that name files are held until these are there, and run as soon as a run ends after that. Meanwhile
+    the worker claims others, but does not block in Redis. A job that must run alone is not claimed beside
+    them.
+
     When it is told to stop, the run under way ends, its outcomes are stored, and claimed jobs are requeued.
 
     Args:
@@ -119,6 +130,8 @@ class Processor:
         self._latest_claim = _Claim(self._next_limits)
         self._prefetched: tuple[AnyPrefetch, ...] = ()  # sent, and not completed
         self._prefetched_lock = threading.Lock()
+        self._awaited = executor.awaited
+        self._claims_from = 0.0  # not before this monotonic time while files are awaited
         self.stopping = threading.Event()
         self.given_up = threading.Event()
         self._finisher = Finisher(consumer, self._held, outage, self.given_up, observer, outputs)
@@ -148,6 +161,14 @@ class Processor:
     def stop_sharing(self, job: ClaimedJob) -> None:
         """Ends the work on a large job that is not this worker's; see `Coordinator`. For other threads."""
         self._coordinator.stop(job)
+
+    def stop_awaiting(self, job: ClaimedJob) -> None:
+        """Ends the wait for the files of a job that is not this worker's any more. For other threads."""
+        self._awaited.give_up(job)
+
+    def waited_seconds(self, job: ClaimedJob) -> float:
+        """Returns how long a job has waited for the files that it names."""
+        return self._held.waited_seconds(job)
 
     def is_unfinished(self, job: ClaimedJob) -> bool:
         """Whether a job is held and its run is not over. After that its end may be stored at any moment."""
@@ -180,7 +201,9 @@ class Processor:
             self.progressed_at = time.monotonic()
             outcomes = self._finisher.store_large(outcomes)
             latest, is_blocked = self._latest_claim, self._consumer.is_blocked_by_solo_job
-            if not jobs and (is_blocked or (outcomes and not latest.has_drained_queue)):
+            if not jobs and self._awaited:
+                outcomes, jobs = self._run_or_claim(outcomes)
+            elif not jobs and (is_blocked or (outcomes and not latest.has_drained_queue)):
                 jobs, outcomes = self._finish_and_claim(outcomes), []
             elif not jobs:
                 jobs, outcomes = self._wait_and_claim(outcomes)
@@ -190,7 +213,7 @@ class Processor:
                 self._finisher.finish(outcomes)
                 outcomes, jobs = self._run_batch(jobs), []
         self._finisher.finish(self._finisher.store_large(outcomes))
-        self._requeue(jobs)
+        self._requeue(jobs + self._awaited.close())
         # if Redis is away for longer, recovery does it
         self._outage.retry_until_available(self._consumer.requeue_in_doubt, self.given_up, _LAST_CALL_SECONDS)
 
@@ -214,10 +237,15 @@ class Processor:
         try:
             outcomes = self._executor.run(jobs, store)
         except NotServedError:
-            self._give_back([job for job in jobs if job.id not in stored])
+            self._note_waiting(jobs)
+            if not_run := [job for job in jobs if job.id not in stored]:
+                self._give_back(not_run)
             jobs.clear()
             return []
-        self._pace.note_run(jobs[0].model, len(jobs), size, began, time.perf_counter())
+        ended = time.perf_counter()
+        self._note_waiting(jobs)
+        if jobs:
+            self._pace.note_run(jobs[0].model, len(jobs), size, began, ended)
         self.jobs_done += len(jobs)
         if len(outcomes) + len(stored) < len(jobs):  # the others were cancelled, and have ended with that
             kept = stored.union(outcome.job.id for outcome in outcomes)
@@ -236,6 +264,15 @@ class Processor:
         self._shadows.comparer.take(outcomes, self._finisher.finish, self._give_back, self.given_up)
         return []
 
+    def _note_waiting(self, jobs: list[ClaimedJob]) -> None:
+        """Takes those out of the jobs of a run that wait for files now."""
+        waiting = [job for job in jobs if job in self._awaited] if self._awaited else []
+        if waiting:
+            self._held.note_waiting(waiting)
+            jobs[:] = [job for job in jobs if job not in self._awaited]
+            is_slow = any(limit == 1 for limit in self._next_limits.values())
+            self._claims_from = time.monotonic() + is_slow * _PATIENCE_SECONDS
+
     def _run_chunks(self, served: ServedVersion, jobs: list[ClaimedJob]) -> None:
         """Runs chunks of a large job, and stores how they ended."""
         self._held.add(jobs)
@@ -245,6 +282,35 @@ class Processor:
         outcomes = self._finisher.note_finished(outcomes, sum([len(job.data) for job in jobs]))
         self._finisher.finish(self._finisher.store_large(outcomes))
         self._held.discard(jobs)  # also those that were cancelled
+
+    def _run_or_claim(self, outcomes: list[Outcome]) -> tuple[list[Outcome], list[ClaimedJob]]:
+        """Stores outcomes, and runs jobs whose files are there; if none are, claims others meanwhile.
+
+        Returns:
+            What the run gave, and the jobs that were claimed.
+        """
+        ready, given_up = self._awaited.take()
+        self._held.discard(given_up)
+        self._held.note_ready(ready)
+        if ready:
+            self._finisher.finish(outcomes)
+            return self._run_batch(ready), []
+        jobs = list[ClaimedJob]()
+        if self._may_claim_others():
+            jobs = self._complete(self._send(self._prepare(outcomes, takes_solo=False)))
+        else:
+            self._finisher.finish(outcomes)
+            self._next_limits = self._executor.plan_limits()
+        if not jobs:
+            self._pace.note_wait()
+            self._awaited.wait(_AWAITED_SECONDS)
+        return [], jobs
+
+    def _may_claim_others(self) -> bool:
+        """Whether jobs may be claimed while files are awaited."""
+        if self._awaited.blocks_others or self._consumer.is_blocked_by_solo_job:
+            return False
+        return bool(self._next_limits) and time.monotonic() >= self._claims_from
 
     def _wait_and_claim(self, outcomes: list[Outcome]) -> tuple[list[ClaimedJob], list[Outcome]]:
         """Stores outcomes, and claims what comes within the next second and what waits behind it.
@@ -302,7 +368,7 @@ class Processor:
                 self._send(following)
             brought = self._outage.retry_until_available(claim.wait, self.given_up)
             is_full = brought is not None and _Claim(claim.limits, *brought).is_full_batch(self._next_limits)
-            goes_on = is_full and not self.stopping.is_set()
+            goes_on = is_full and not (self.stopping.is_set() or self._awaited.has_ready)
             if goes_on and not is_sent:
                 self._send(following)  # before anything else, since Redis is idle
             jobs = self._complete(claim)

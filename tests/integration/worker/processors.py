@@ -1,8 +1,11 @@
-"""Processors for the tests of the parts that work beside one."""
+"""Processors for the tests of the parts that work beside one, and executors for those of processors."""
 
 import time
 
+import pytest
+
 from inferq.jobs import Pace
+from inferq.worker.runs.awaited_files import AwaitedFiles
 
 
 class StubProcessor:
@@ -16,6 +19,7 @@ class StubProcessor:
         self.held = list(held)
         self.progressed_at = time.monotonic() if progressed_at is None else progressed_at
         self.stopped = []
+        self.waited = {}
 
     def receive_prefetched(self, older_than_seconds):
         assert older_than_seconds > 0
@@ -29,5 +33,18 @@ class StubProcessor:
     def stop_sharing(self, job):
         assert job in self.held
 
+    def stop_awaiting(self, job):
+        assert job in self.held
+
+    def waited_seconds(self, job):
+        return self.waited.get(job, 0.0)
+
     def stop_storing(self, job, *, is_cancelled):
         self.stopped.append((job, is_cancelled))
+
+
+class StubExecutor:
+    """An executor whose jobs name no files."""
+
+    def __init__(self):
+        self.awaited = AwaitedFiles(lambda _: pytest.fail("nothing is to be fetched"))

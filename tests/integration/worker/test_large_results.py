@@ -17,13 +17,14 @@ from inferq.queue.redis_client.outage import Outage
 from inferq.settings import Settings
 from inferq.worker.processor import Processor
 from tests.integration.worker.processes import WorkerProcess, ended
+from tests.integration.worker.processors import StubExecutor
 from tests.onnx_models import write_repeat
 from tests.servers import Wire, wait_until
 
 MB = 1_000_000
 
 
-class Sized:
+class Sized(StubExecutor):
     """Runs three jobs at a time; the result of each is a string as long as its data says."""
 
     def plan_limits(self):

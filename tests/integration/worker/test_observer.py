@@ -17,6 +17,7 @@ from inferq.worker.background.recoverer import Recoverer
 from inferq.worker.processor import Processor
 from inferq.worker.runs.executor import Executor
 from inferq.worker.runs.watchdog import Watchdog
+from tests.integration.worker.processors import StubExecutor
 from tests.models import serve
 from tests.onnx_models import write_failing_model
 from tests.servers import wait_until
@@ -142,7 +143,7 @@ async def test_job_that_times_out(producer, process, iris):
     assert observed.ends == [(job_id, "failed", ErrorKind.TIMED_OUT)]
 
 
-class EchoExecutor:
+class EchoExecutor(StubExecutor):
     """Runs four jobs at a time; the result of each is its data."""
 
     def plan_limits(self):

@@ -1,7 +1,10 @@
 """The processor on a real queue, with executors that do as they are told."""
 
+import asyncio
 import threading
 from collections import Counter
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -10,18 +13,22 @@ from inferq.jobs import Outcome, Priority, Status
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
+from inferq.worker import processor as processor_module
 from inferq.worker.processor import Processor
+from inferq.worker.runs.awaited_files import AwaitedFiles
 from inferq.worker.serving.served_models import NotServedError
+from tests.integration.worker.processors import StubExecutor
 from tests.records import change_record, leased
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
 
-class HangingExecutor:
+class HangingExecutor(StubExecutor):
     """Runs three jobs at a time, and none before it is released."""
 
     def __init__(self):
+        super().__init__()
         self.began, self.released = threading.Event(), threading.Event()
 
     def plan_limits(self):
@@ -143,10 +150,11 @@ async def test_results_that_cannot_wait_for_the_rest_of_their_claim_are_stored_a
     assert processor.held == []
 
 
-class QuickExecutor:
+class QuickExecutor(StubExecutor):
     """Runs four jobs at a time, at once, and notes them."""
 
     def __init__(self, note):
+        super().__init__()
         self.note = note
 
     def plan_limits(self):
@@ -379,3 +387,50 @@ async def test_jobs_of_a_model_that_went_after_their_claim_are_left_to_other_wor
     assert {(job.status, job.attempts) for job in jobs} == {(Status.PENDING, 0)}
     assert [job.queue_position for job in jobs] == [1, 2, 3, 4, 5]
     assert processor.held == []
+
+
+class FetchingExecutor(StubExecutor):
+    """Runs one job at a time, of a slow model; the oldest one names a file."""
+
+    def __init__(self):
+        super().__init__()
+        self.file, self.asked, self.ran = Future(), threading.Event(), []
+        self.awaited = AwaitedFiles(lambda _: self.asked.set() or self.file)
+
+    def plan_limits(self):
+        return {"iris": 1}
+
+    def run(self, jobs, _store):
+        if not self.asked.is_set():
+            self.awaited.add(jobs[0], [SimpleNamespace(url="https://example.com/x.npy")])
+            return []
+        self.ran += [job.id for job in jobs]
+        return [Outcome(job, result=b"{}") for job in jobs]
+
+
+@pytest.mark.parametrize(("patience_seconds", "is_first"), [(60.0, True), (0.0, False)])
+async def test_file_that_comes_soon_is_not_behind_a_slow_run(
+    producer, settings, monkeypatch, patience_seconds, is_first
+):
+    monkeypatch.setattr(processor_module, "_PATIENCE_SECONDS", patience_seconds)
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
+    consumer, executor = Consumer(settings, "worker-1", ["iris"]), FetchingExecutor()
+    processor = Processor(consumer, executor, Outage())
+    thread = threading.Thread(target=processor.run)
+    thread.start()
+    try:
+        await asyncio.to_thread(executor.asked.wait)
+        if is_first:
+            assert {job.id for job in processor.held} == {ids[0]}
+        else:
+            wait_until(lambda: executor.ran == ids[1:], what="the other job's run")
+            assert processor.waited_seconds(processor.held[0]) > 0
+        executor.file.set_result({})
+        wait_until(lambda: len(executor.ran) == 2, what="both runs")
+    finally:
+        processor.stopping.set()
+        await asyncio.to_thread(thread.join)
+        consumer.close()
+    assert executor.ran == (ids if is_first else ids[::-1])
+    assert processor.jobs_done == 2
+    assert [(await producer.read(job_id)).status for job_id in ids] == [Status.COMPLETED] * 2

@@ -1,11 +1,14 @@
 """Data that names files, on its whole way: checked by the proxy, fetched by a worker, and run."""
 
+import asyncio
 from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from inferq.errors import ErrorKind
+from inferq.jobs import Status
 from inferq.settings import Settings
 from tests.file_hosts import FileHost
 from tests.integration.proxy.serving import serving
@@ -35,11 +38,13 @@ def host():
 
 @pytest.fixture
 def settings(redis_url):
-    return Settings(redis_url=redis_url, input_allowed_hosts="127.0.0.1", input_private_addresses=True)
+    return Settings(
+        redis_url=redis_url, input_allowed_hosts="127.0.0.1,localhost", input_private_addresses=True
+    )
 
 
 @pytest.fixture
-async def client(settings, start_worker, tmp_path):
+async def worker(start_worker, tmp_path, request):
     (tmp_path / "iris").symlink_to(IRIS)
     write_two_by_two(tmp_path / "two")
     write_color_mean(tmp_path / "mean")
@@ -48,11 +53,17 @@ async def client(settings, start_worker, tmp_path):
     )
     worker = start_worker(
         models_dir=tmp_path,
-        input_allowed_hosts="127.0.0.1",
+        input_allowed_hosts="127.0.0.1,localhost",
         input_private_addresses="true",
-        input_timeout_seconds=4,
+        input_timeout_seconds=getattr(request, "param", 60),
+        lease_seconds=2,
     )
     await worker.until_logged("worker_ready")
+    return worker
+
+
+@pytest.fixture
+async def client(settings, worker):
     with serving(settings) as proxy:
         async with proxy.client() as client:
             yield client
@@ -84,6 +95,7 @@ async def test_array_is_fetched_in_every_way_in_which_it_may_be_named(client, ho
     assert answer["outputs"][0]["data"] == [0, 2]
 
 
+@pytest.mark.parametrize("worker", [4], indirect=True)
 async def test_one_bad_file_fails_its_own_job_alone(client, host, producer):
     files = ["rows", "missing", "other", "text", "again/rows", "slow"]
     jobs = [{"data": {"url": host.url(path)}} for path in files] + [{"data": ROWS.tolist()}]
@@ -98,6 +110,78 @@ async def test_one_bad_file_fails_its_own_job_alone(client, host, producer):
     assert "has the shape [2, 3]" in done[2].error
     assert "data is a file of an unknown type" in done[3].error
     assert "INFERQ_INPUT_TIMEOUT_SECONDS" in done[5].error
+
+
+async def submit(client, *datas):
+    answer = await client.post("/predict/batch", json={"jobs": [{"data": data} for data in datas]})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["job_ids"]
+
+
+async def test_host_that_hangs_holds_up_no_other_jobs(client, host, producer):
+    ids = await submit(client, *[{"url": host.url("late/rows")}] * 10)
+    for _ in range(3):
+        [quick] = await submit(client, ROWS.tolist())
+        assert (await ended(producer, quick)).status is Status.COMPLETED
+    [other] = await submit(client, {"url": host.url("rows").replace("127.0.0.1", "localhost")})
+    assert (await ended(producer, other)).error_kind is None, "another host"
+    assert {(await producer.read(job_id)).status for job_id in ids} == {Status.PROCESSING}
+    assert len(host.calls) == 7
+    host.release.set()
+    done = [await ended(producer, job_id) for job_id in ids]
+    assert {(job.status, job.attempts) for job in done} == {(Status.COMPLETED, 1)}
+
+
+async def test_job_that_is_cancelled_while_its_file_is_awaited_makes_room(client, host, producer, worker):
+    ids = await submit(client, *[{"url": host.url("late/rows")}] * 6)
+    await until_called(host, 6)
+    await producer.cancel(ids[2])
+    assert (await ended(producer, ids[2])).error_kind is ErrorKind.CANCELLED
+    [seventh] = await submit(client, {"url": host.url("rows")})
+    assert (await ended(producer, seventh)).status is Status.COMPLETED
+    host.release.set()
+    for job_id in {*ids} - {ids[2]}:
+        assert (await ended(producer, job_id)).status is Status.COMPLETED
+    code, log = worker.stop()
+    assert (code, log.count("lease_not_renewed")) == (0, 1)
+
+
+async def test_worker_told_to_stop_leaves_what_awaits_files_to_others(client, host, producer, worker):
+    ids = await submit(client, *[{"url": host.url("late/rows")}] * 8)
+    await until_called(host, 6)
+    assert worker.stop()[0] == 0
+    jobs = [await producer.read(job_id) for job_id in ids]
+    assert {(job.status, job.attempts) for job in jobs} == {(Status.PENDING, 0)}
+
+
+async def test_job_that_must_run_alone_has_its_file_before_any_other_is_claimed(
+    client, host, producer, worker, start_worker, settings, redis_client
+):
+    [alone] = await submit(client, {"url": host.url("late/rows")})
+    await until_called(host, 1)
+    worker.process.kill()
+    other = start_worker(
+        models_dir=IRIS.parent,
+        input_allowed_hosts="127.0.0.1",
+        input_private_addresses="true",
+        lease_seconds=1,
+    )
+    await until_called(host, 2)
+    job_ids = await submit(client, *[ROWS.tolist()] * 3)
+    with pytest.raises(TimeoutError):
+        await ended(producer, job_ids[0], timeout=1.5)
+    assert redis_client.llen("queue:iris") == 3
+    host.release.set()
+    for job_id in (alone, *job_ids):
+        assert (await ended(producer, job_id)).status is Status.COMPLETED
+    assert (await producer.read(alone)).attempts == 2
+    assert other.stop()[0] == 0
+
+
+async def until_called(host, count):
+    async with asyncio.timeout(60):
+        while len(host.calls) < count:
+            await asyncio.sleep(0.01)
 
 
 REFUSED = [

@@ -15,7 +15,8 @@
 --
 -- Returns  {model or '', ids, data of each or its length; joined by commas: when each was submitted in ms since 1970, request ids,
 --          traceparents;
---          {index among these, attempt, longest run in ms or '', output or ''; of each job of which one of these is not as usual},
+--          {index among these, attempt, longest run in ms or '', output or '', 1 if it must run alone or ''; of each job of which
+--          one of these is not as usual},
 --          priority of the list in which a job that must run alone stood in the way, or '', the version that their records show,
 --          and, only if any, ends, see `ends`}
 

@@ -50,14 +50,15 @@ class LeaseRenewer(Periodic):
         self._processor.receive_prefetched(LONGEST_PAUSE_SECONDS / 2)
         held = self._processor.held
         longest_seconds = self._longest_seconds(held)
-        answers = self._consumer.renew(dict.fromkeys(held, longest_seconds))
+        waited_seconds = self._processor.waited_seconds
+        answers = self._consumer.renew({job: longest_seconds + waited_seconds(job) for job in held})
         for job, answer in answers.items():
             if answer != "renewed":
                 self._stop_work(job, answer)
         return bool(held)
 
     def _longest_seconds(self, held: list[ClaimedJob]) -> float:
-        """Returns the time since their claim after which leases are not renewed any more.
+        """Returns the time since their claim after which leases are not renewed any more, but for waits.
 
         By then the watchdog has ended every run; a process in which even that has failed loses its jobs.
         """
@@ -65,7 +66,6 @@ class LeaseRenewer(Periodic):
         is_fetching = self._consumer.awaiting_data  # data comes before the runs
         data_bytes = LARGEST_VALUE_BYTES if is_fetching else sum(len(job.data) for job in held)
         transfers = transfer_seconds(data_bytes) + self._processor.storing_seconds
-        transfers += self._executor.fetching_seconds
         return runs + transfers + self._settings.run_stop_grace_seconds + self._settings.lease_seconds
 
     def _stop_work(self, job: ClaimedJob, answer: str) -> None:
@@ -74,6 +74,7 @@ class LeaseRenewer(Periodic):
         if answer in ("cancelled", "lost"):
             self._processor.stop_storing(job, is_cancelled=answer == "cancelled")
             self._processor.stop_sharing(job)
+            self._processor.stop_awaiting(job)
         if self._processor.is_unfinished(job):
             with log_jobs((job,)):
                 log.warning("lease_not_renewed", attempt=job.attempt, reason=answer)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import ceil
 
 import structlog
 
@@ -22,7 +21,7 @@ from inferq.observability.traces import Traces
 from inferq.settings import Settings
 from inferq.worker.large_jobs.large_job import LargeJob, NotDivisibleError, take_large
 from inferq.worker.loading.model_pool import ModelPool
-from inferq.worker.runs.awaited_files import MOST_FETCHED
+from inferq.worker.runs.awaited_files import AwaitedFiles
 from inferq.worker.runs.batch import Batch
 from inferq.worker.runs.batch_planner import MOST_OUTPUT_BYTES
 from inferq.worker.runs.input_fetching import InputFetching
@@ -52,7 +51,8 @@ class Executor:
 
     Attributes:
         divide: Runs a large job in parts, see `Coordinator.run`; None: each runs as a whole.
-        fetching_seconds: How long files of the present claim may take to be fetched; 0 if none are.
+        awaited: Jobs that were to run, and wait for the files that they name: once these are there, `run`
+            takes the jobs again.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class Executor:
         self._traces = traces or Traces("inferq-worker")
         self._pool = pool
         self._learn_latest: list[Callable[[], None]] = []
-        self._fetch = (fetching or InputFetching(settings)).fetch
-        self.fetching_seconds = 0.0
+        self.awaited = AwaitedFiles((fetching or InputFetching(settings)).fetch)
         self.divide: Callable[[LargeJob], Outcome | None] | None = None
 
     def plan_limits(self) -> dict[str, int]:
@@ -84,6 +83,9 @@ class Executor:
         if self._pool is not None:
             self._pool.trim(table)
             versions = self._pool.list_ready(table)
+        if self.awaited:
+            full = self.awaited.full_queues
+            versions = {queue: one for queue, one in versions.items() if queue not in full}
         if self._settings.simulated_run_seconds:
             return dict.fromkeys(versions, 1)
         return {queue: self._plan_limit(queue, one) for queue, one in versions.items()}
@@ -111,12 +113,21 @@ class Executor:
                 wait for a large job; if left out, all wait.
 
         Returns:
-            How each of the others ended, in any order; without those that were cancelled meanwhile.
+            How each of the others ended, in any order; without those that were cancelled meanwhile, and those
+            that are `awaited` now.
 
         Raises:
             NotServedError: Their model is not served any more, or is not ready yet; those have not run whose
                 outcomes were not stored.
         """
+        try:
+            return self._run(jobs, store)
+        finally:
+            self.awaited.forget(jobs)
+
+    def _run(
+        self, jobs: Sequence[ClaimedJob], store: Callable[[list[Outcome]], None] | None
+    ) -> list[Outcome]:
         self._learn()
         table = self._served.table
         outcomes = list[Outcome]()
@@ -145,13 +156,11 @@ class Executor:
             return self.run_chunks(served, jobs)
         model, planner, large = served.model, served.planner, list[LargeJob]()
         tally, outcomes = WorkTally(jobs), list[Outcome]()
-        for part in decode_jobs(model, jobs, self._fetch):
-            tally.skip(part.waited_seconds)
+        for part in decode_jobs(model, jobs, self.awaited.find_files):
             self._note_failed(part.failed)
             outcomes += part.failed
-            if part.awaited_jobs and not self.fetching_seconds:
-                rounds = ceil(part.awaited_jobs / MOST_FETCHED)
-                self.fetching_seconds = rounds * self._settings.input_timeout_seconds
+            for job, request in part.awaited:
+                self.awaited.add(job, request.remote_files)
             if self._divides(jobs[0].model):
                 large += take_large(served, part.decoded, self.find_timeout)
             tally.add_inputs(part.input_bytes)
@@ -163,11 +172,6 @@ class Executor:
                 ended = self._run_batch(model, batch)
                 tally.add_run(batch, ended)
                 outcomes += ended
-            if part.awaited_jobs and store is not None and outcomes:
-                with tally.storing():
-                    store(_note_made_by(outcomes, served))
-                outcomes = []
-        self.fetching_seconds = 0.0
         if measured := tally.measure():  # learned when the next limits are asked for, as clients wait now
             self._learn_latest.append(partial(planner.learn, *measured))
         for one in large:

@@ -1,5 +1,6 @@
 """The jobs that are leased to this worker at this moment."""
 
+import time
 from collections.abc import Iterable
 
 from inferq.jobs import ClaimedJob
@@ -14,6 +15,8 @@ class HeldJobs:
     def __init__(self) -> None:
         self._jobs: dict[tuple[str, str], ClaimedJob] = {}
         self._finished: set[tuple[str, str]] = set()
+        self._waiting_since: dict[tuple[str, str], float] = {}
+        self._waited_seconds: dict[tuple[str, str], float] = {}
 
     def read(self) -> list[ClaimedJob]:
         """Returns all of them, in the order of their claims."""
@@ -23,6 +26,24 @@ class HeldJobs:
         """Adds jobs that were claimed; in the place of those of the same leases, if they were already."""
         for job in jobs:
             self._jobs[job.token, job.id] = job
+
+    def note_waiting(self, jobs: Iterable[ClaimedJob]) -> None:
+        """Notes that these jobs wait for files from now on."""
+        for job in jobs:
+            self._waiting_since[job.token, job.id] = time.monotonic()
+
+    def note_ready(self, jobs: Iterable[ClaimedJob]) -> None:
+        """Notes that these jobs wait no longer."""
+        for job in jobs:
+            lease = job.token, job.id
+            self._waited_seconds[lease] = self.waited_seconds(job)
+            self._waiting_since.pop(lease, None)
+
+    def waited_seconds(self, job: ClaimedJob) -> float:
+        """Returns how long a job has waited for files."""
+        lease = job.token, job.id
+        since = self._waiting_since.get(lease)
+        return self._waited_seconds.get(lease, 0.0) if since is None else time.monotonic() - since
 
     def note_finished(self, jobs: Iterable[ClaimedJob]) -> None:
         """Notes that the runs of these jobs are over: their ends may be stored at any moment."""
@@ -39,3 +60,5 @@ class HeldJobs:
             lease = job.token, job.id
             self._jobs.pop(lease, None)
             self._finished.discard(lease)
+            self._waiting_since.pop(lease, None)
+            self._waited_seconds.pop(lease, None)

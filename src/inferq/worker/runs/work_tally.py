@@ -37,10 +37,6 @@ class WorkTally:
         self._runs += 1
         self.held_bytes += sum([len(outcome.result or b"") for outcome in outcomes])
 
-    def skip(self, seconds: float) -> None:
-        """Does not count so many seconds, in which files were waited for."""
-        self._began += seconds
-
     @contextmanager
     def storing(self) -> Iterator[None]:
         """Does not count the time in which results are stored within; none waits after that."""

@@ -18,7 +18,7 @@ DATA = b"[[5.1,3.5,1.4,0.2]]"
 def make_renewer(consumer, settings):
     def make(processor, watchdog=None):
         watchdog = watchdog or Watchdog(5.0, lambda _: None)
-        executor = SimpleNamespace(find_timeout=lambda _: 60.0, fetching_seconds=0.0)
+        executor = SimpleNamespace(find_timeout=lambda _: 60.0)
         return LeaseRenewer(consumer, processor, executor, watchdog, settings, Outage())
 
     return make

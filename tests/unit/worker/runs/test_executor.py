@@ -1,6 +1,7 @@
 import threading
 from concurrent.futures import Future
 from itertools import chain
+from types import SimpleNamespace
 
 import numpy as np
 import orjson
@@ -34,9 +35,9 @@ def watchdog():
 
 @pytest.fixture
 def make_executor(watchdog):
-    def make(folder, traces=None, **settings):
+    def make(folder, traces=None, fetching=None, **settings):
         chosen = Settings(**settings)
-        return Executor(serve(folder, chosen), watchdog, chosen, traces=traces)
+        return Executor(serve(folder, chosen), watchdog, chosen, traces=traces, fetching=fetching)
 
     return make
 
@@ -109,19 +110,31 @@ def test_inputs_and_results_are_not_all_in_memory_together(make_executor, tmp_pa
 
 
 def test_jobs_that_name_files_hold_up_no_others(make_executor, tmp_path):
-    executor, url = make_executor(write_factor(tmp_path / "scale", 2)), "https://example.com/x.npy"
-    files, stored = Future(), []
-    executor._fetch = lambda remote_files: files if remote_files[0].url == url else None
+    url, files, asked = "https://example.com/x.npy", Future(), []
+    fetching = SimpleNamespace(fetch=lambda remote_files: asked.append(remote_files[0].url) or files)
+    executor = make_executor(write_factor(tmp_path / "scale", 2), fetching=fetching)
+    awaited, other = make_jobs("scale", b'{"url": "%b"}' % url.encode(), b"[[1]]")
 
-    def store(outcomes):  # before the file is there
-        assert executor.fetching_seconds == Settings().input_timeout_seconds
-        stored.extend(outcome.result for outcome in outcomes)
-        files.set_result({url: make_npy(np.full((1, 1), 4, np.float32))})
+    assert [outcome.result for outcome in executor.run([awaited, other])] == [b'{"outputs":{"y":[[2.0]]}}']
+    assert (asked, awaited in executor.awaited, other in executor.awaited) == ([url], True, False)
+    assert executor.awaited.take() == ([], [])
+    files.set_result({url: make_npy(np.full((1, 1), 4, np.float32))})
+    assert executor.awaited.take() == ([awaited], [])
+    assert [outcome.result for outcome in executor.run([awaited])] == [b'{"outputs":{"y":[[8.0]]}}']
+    assert executor.awaited.find_files(awaited) is None, "they are freed"
 
-    [last] = executor.run(make_jobs("scale", b'{"url": "%b"}' % url.encode(), b"[[1]]"), store)
-    assert stored == [b'{"outputs":{"y":[[2.0]]}}']
-    assert last.result == b'{"outputs":{"y":[[8.0]]}}'
-    assert executor.fetching_seconds == 0
+
+def test_queue_with_many_jobs_that_wait_for_files_is_left_out_of_claims(make_executor, tmp_path):
+    fetching = SimpleNamespace(fetch=lambda _: Future())
+    executor = make_executor(write_factor(tmp_path / "scale", 2), fetching=fetching)
+    jobs = make_jobs("scale", *[b'{"url": "https://example.com/x.npy"}'] * 64)
+    executor.run(jobs[:63])
+    assert executor.plan_limits().keys() == {"scale"}
+    executor.run(jobs[63:])
+    assert executor.plan_limits() == {}
+    executor.awaited.give_up(jobs[5])
+    assert executor.awaited.take() == ([], [jobs[5]])
+    assert executor.plan_limits().keys() == {"scale"}
 
 
 def test_jobs_of_one_claim_run_on_two_versions_though_one_alone_is_kept_in_memory(watchdog, tmp_path):

@@ -209,10 +209,10 @@ class Claimer:
                 strict=True,
             )
         ]
-        for index, attempt, timeout_ms, output in batched(unusual, 4, strict=True):
-            seconds = timeout_ms / 1000 if timeout_ms else None
+        for index, attempt, timeout_ms, output, alone in batched(unusual, 5, strict=True):
+            seconds, where = timeout_ms / 1000 if timeout_ms else None, decode_text(output)
             jobs[index] = jobs[index]._replace(
-                attempt=attempt, timeout_seconds=seconds, output=decode_text(output)
+                attempt=attempt, timeout_seconds=seconds, output=where, runs_alone=bool(alone)
             )
         return jobs
 

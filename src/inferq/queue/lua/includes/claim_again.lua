@@ -16,7 +16,7 @@ local function claim_again()
       local request_id, traceparent = read_origin(job)
       version = job.version or ''
       add_claimed(id, (read_data(id)), job.submitted_ms, tonumber(job.attempts), job.timeout_ms, request_id, traceparent,
-        job.output)
+        job.output, job.alone)
     end
   end
   return answer_claim(held[1])

@@ -52,15 +52,15 @@ local function read_origin(job)
   return ((job.request_id or ''):match('[^,]*')), ((job.traceparent or ''):match('[^,]*'))
 end
 
-local function add_claimed(id, data, submitted_ms, attempt, timeout_ms, request_id, traceparent, output)
+local function add_claimed(id, data, submitted_ms, attempt, timeout_ms, request_id, traceparent, output, alone)
   local count = #claimed + 1
   request_ids[count], traceparents[count] = request_id, traceparent
   claimed[count], data_of_claimed[count], submitted_of_claimed[count] = id, data, submitted_ms
   timeout_ms = tonumber(timeout_ms)
-  if attempt ~= 1 or timeout_ms or output then
+  if attempt ~= 1 or timeout_ms or output or alone then
     local last = #unusual
     unusual[last + 1], unusual[last + 2], unusual[last + 3] = count - 1, attempt, timeout_ms or ''
-    unusual[last + 4] = output or ''
+    unusual[last + 4], unusual[last + 5] = output or '', alone or ''
   end
 end
 
@@ -132,7 +132,7 @@ local function claim_job(queue, model, id, list_priority)
   job.version, job.missing_ms = version, nil
   save_job(id, job)
   local request_id, traceparent = read_origin(job)
-  add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms, request_id, traceparent, job.output)
+  add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms, request_id, traceparent, job.output, job.alone)
   large_bytes = large_bytes + weight
   return alone and 'stop' or 'next'
 end
