@@ -83,6 +83,12 @@ class FolderStore:
         return bool(self._id)
 
     def check(self) -> None:
+        """Returns if this is still the folder that `identify` has named, and takes files."""
+        self._check_mark()
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise StoreUnavailableError(f"The blob store {self.name} cannot be written to by this process.")
+
+    def _check_mark(self) -> None:
         """Returns if this is still the folder that `identify` has named, and not what was mounted over it."""
         self.identify()
         with self._errors():
@@ -247,7 +253,7 @@ class FolderStore:
         try:
             return os.open(path, flags, FILE_MODE)
         except FileNotFoundError:
-            self.check()  # else it is the first file there
+            self._check_mark()  # else it is the first file there
             path.parent.mkdir(FOLDER_MODE, exist_ok=True)
             sync_folder(self._folder)
             return os.open(path, flags, FILE_MODE)
@@ -265,7 +271,7 @@ class FolderStore:
             os.close(file)
 
     def _make_absence_error(self, key: str) -> BlobNotFoundError:
-        self.check()
+        self._check_mark()
         return BlobNotFoundError(f"The blob store {self.name} has no blob {key!r} (any more).")
 
     def _read_into(self, data: memoryview, file: int, first: int, key: str) -> None:

@@ -171,6 +171,17 @@ def test_folder_that_is_another_one_now_takes_nothing(store, tmp_path):
     assert list(store._folder.iterdir()) == []
 
 
+def test_folder_that_takes_no_files_any_more_is_at_fault_and_can_still_be_read(store, monkeypatch):
+    key = write(store)
+    store.check()
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)  # as if mounted anew
+    with pytest.raises(StoreUnavailableError, match="cannot be written to"):
+        store.check()
+    assert bytes(store.read(key, len(DATA))) == DATA
+    with pytest.raises(BlobNotFoundError):
+        store.read(make_key("other", BlobPart.DATA), 4)
+
+
 @pytest.mark.parametrize("mount_point_is_there", [True, False])
 def test_blob_of_a_folder_that_is_unmounted_is_not_taken_for_gone(store, tmp_path, mount_point_is_there):
     key = write(store)
