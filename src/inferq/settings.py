@@ -9,13 +9,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inferq.errors import InvalidSettingError
 from inferq.model_names import MODEL_NAME_PATTERN, NAME
+from inferq.object_urls import BUCKET_NAME
 
 _CHOICE = f"!?{NAME}(@{NAME})?"
 _API_KEY = f"{NAME}:[0-9a-f]{{64}}"
 _ORIGIN = r"(\*|null|[a-z][a-z0-9+.-]*://[^\s,/]+)"
 _SIGNING_KEY = r"whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?"
 _HOST_PATTERN = r"(\*\.)?[A-Za-z0-9._:\[\]-]+"
-_BUCKET = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
+_BUCKET = rf"s3://{BUCKET_NAME}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
 _HOSTS = f"{_HOST_PATTERN}( *, *{_HOST_PATTERN})*"
 _SECRETS = {
     "redis_url": "a URL such as redis://localhost:6379/0",

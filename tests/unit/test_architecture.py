@@ -15,7 +15,17 @@ ROOMS = {
     room: re.findall(r"`(\w+)(?:/|\.py)`", allowed)
     for room, allowed in re.findall(r"^\| `(\w+)(?:/|\.py)` \| [^|]* \| ([^|]*)\|$", PAGE, re.MULTILINE)
 }
-SHARED = {"errors", "jobs", "model_names", "provenance", "rollout", "settings", "processes", "terminal"}
+SHARED = {
+    "errors",
+    "jobs",
+    "model_names",
+    "object_urls",
+    "provenance",
+    "rollout",
+    "settings",
+    "processes",
+    "terminal",
+}
 
 
 def defined_in(body, prefix=""):

@@ -1,13 +1,12 @@
 """Objects that users name themselves, in any bucket: inputs that they have there, and where results go."""
 
-import re
 from collections.abc import Buffer, Iterable
 from functools import lru_cache
 
 from inferq.blobs.bucket import Bucket
 from inferq.errors import BodyTooLargeError, InvalidInputError
+from inferq.object_urls import has_controls, has_half_names, split_object_url
 
-_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^?#\x00-\x1f\x7f]{1,1024})")
 _MOST_BUCKETS = 16
 """So many have connections kept: users may name any number."""
 
@@ -68,10 +67,10 @@ class UserObjects:
 
 
 def _find(url: str) -> tuple[Bucket, str]:
-    found = _URL.fullmatch(url)
-    if found is None or {"", ".", ".."} & set(found[2].split("/")):
+    bucket, key = split_object_url(url) or ("", "")
+    if has_half_names(key) or has_controls(key):
         raise InvalidInputError(f"Expected an object as s3://bucket/key, got {url!r}.")
-    return _open_bucket(found[1]), found[2]
+    return _open_bucket(bucket), key
 
 
 @lru_cache(_MOST_BUCKETS)

@@ -1,16 +1,12 @@
 """Which objects in buckets clients may name: the credentials of this service reach others too."""
 
-import re
 from dataclasses import dataclass
 from typing import Self
 
 from inferq.errors import InvalidInputError
+from inferq.object_urls import has_controls, has_half_names, split_object_url
 from inferq.settings import Settings
 
-_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>[^?#]{0,1024})")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-"""No client of a bucket takes these in a key."""
-_HALF_NAMES = {".", ".."}
 _LONGEST_KEY = 1024
 _LONGEST_FOLDER = 800
 """Bytes in UTF-8: below a folder names of objects follow, which hold an id."""
@@ -48,17 +44,16 @@ class BucketPolicy:
         Raises:
             InvalidInputError: It may not be named; the message says why, and does not repeat the URL.
         """
-        found = _URL.fullmatch(url)
+        found = split_object_url(url)
         if found is None:
             raise InvalidInputError(f"{self.noun} must name an object in a bucket, as s3://bucket/key.")
-        key = found["key"]
+        _, key = found
         longest = _LONGEST_FOLDER if key.endswith("/") else _LONGEST_KEY
         if len(key.encode()) > longest:
             raise InvalidInputError(f"{self.noun} is too long: at most {longest} bytes follow the bucket.")
-        if _CONTROLS.search(key):
+        if has_controls(key):
             raise InvalidInputError(f"{self.noun} has a control character, which no object's name has.")
-        *folders, name = key.split("/")
-        if not all(folders) or _HALF_NAMES & {*folders, name}:
+        if key and has_half_names(key.removesuffix("/")):
             raise InvalidInputError(f"{self.noun} must have a name between each two slashes, not . or ..")
         if not url.startswith(self.allowed or ("?",)):
             raise InvalidInputError(f"{self.noun} is in a bucket that is not allowed ({self.setting}).")
