@@ -100,11 +100,14 @@ class ActivitySampler:
         before = totals if self._since_ms is None else self._totals
         counts = _count_changes(before, totals)
         jobs = self._choose(changes)
+        named = frozenset((job.id, job.status) for job in jobs)
+        # changes of this same millisecond are read again
+        self._named = self._named | named if now == self._since_ms else named
         self._since_ms, self._totals = now, totals
         return ActivitySample(counts, jobs)
 
     def _choose(self, changes: list[list[Any]]) -> list[ChangedJob]:
-        """Chooses jobs of all models and statuses in turn, without those that the sample before has named."""
+        """Chooses jobs of all models and statuses in turn, without those that were named already."""
         groups: dict[tuple[str, Status], list[ChangedJob]] = {}
         for job_id, model, status, owner in changes:
             job = ChangedJob(
@@ -113,9 +116,7 @@ class ActivitySampler:
             if not is_of_workers(job.model) and (job.id, job.status) not in self._named:
                 groups.setdefault((job.model, job.status), []).append(job)
         in_turn = chain.from_iterable(zip_longest(*groups.values()))
-        chosen = [job for job in in_turn if job is not None][:MOST_CHANGED]
-        self._named = frozenset((job.id, job.status) for job in chosen)
-        return chosen
+        return [job for job in in_turn if job is not None][:MOST_CHANGED]
 
 
 def _count_changes(before: dict[str, _Totals], now: dict[str, _Totals]) -> dict[Status, int]:

@@ -60,6 +60,20 @@ async def test_each_change_is_told_once_with_model_and_owner(producer, consumer,
     assert expect(await sampler.read()) == set()
 
 
+async def test_change_is_told_once_though_many_samples_are_of_its_millisecond(sampler, monkeypatch):
+    changes = [[b"one", b"iris", b"completed", b""]], [[b"two", b"iris", b"pending", b""]]
+    answers = iter(
+        [(5, [], changes[0]), (5, [], [*changes[0], *changes[1]]), (5, [], [*changes[0], *changes[1]])]
+    )
+
+    async def answer(_):
+        return next(answers)
+
+    monkeypatch.setattr(sampler._redis, "run", answer)
+    told = [[job.id for job in (await sampler.read()).jobs] for _ in range(3)]
+    assert told == [["one"], ["two"], []]
+
+
 async def test_jobs_that_came_and_went_are_counted_in_every_status(producer, consumer, sampler):
     ids = await producer.submit_batch([Submission("iris", DATA) for _ in range(5)])
     consumer.finish([Outcome(job, result=b"1") for job in consumer.claim(5)])
