@@ -161,7 +161,7 @@ def _describe_few(job: Job) -> dict[str, object]:
     if job.output:
         described["output"] = job.output
     if job.progress is not None:
-        described["progress"] = job.progress._asdict()
+        described["progress"] = {"done": job.progress.done, "rows": job.progress.rows}
     return described
 
 

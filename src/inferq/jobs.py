@@ -101,10 +101,14 @@ class Progress(NamedTuple):
     Attributes:
         done: How many of its rows are done.
         rows: How many it has.
+        left_chunks: How many of its chunks are not done.
+        left_seconds: How long one worker would take for these; 0 where no run has shown it.
     """
 
     done: int
     rows: int
+    left_chunks: int = 0
+    left_seconds: float = 0.0
 
 
 class LargeResult(NamedTuple):

@@ -194,12 +194,12 @@ def test_text_from_outside_is_shown_as_text(service, open_page):
 def test_progress_of_a_large_job_is_a_bar(service, open_page):
     with service.server.client() as client:
         client.mset(
-            {"job:large:status": "processing", "job:large:progress": "30 1000", "job:large:data": "[]"}
+            {"job:large:status": "processing", "job:large:progress": "30 1000 97 970", "job:large:data": "[]"}
         )
         page = open_page(service, "#/job/large")
         bar = page.get_by_role("progressbar", name="rows done")
         expect(bar).to_have_attribute("value", "30")
-        client.set("job:large:progress", "700 1000")
+        client.set("job:large:progress", "700 1000 30 300")
         client.publish("events", "large:progress")
         expect(bar).to_have_attribute("value", "700")
         expect(page.locator("main")).to_contain_text("700 of 1,000 rows done")

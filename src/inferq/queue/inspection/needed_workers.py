@@ -23,7 +23,8 @@ def count_needed_workers(
 ) -> int:
     """Returns how many workers keep up with what comes, or take in time what waits, whichever are more.
 
-    Those that are in a long run are needed until it is over, and what waits is for others to take.
+    Those that are in a long run are needed until it is over, and what waits is for others to take. The rest
+    of a large job, which workers share, counts as work that waits.
 
     Args:
         load: What waits and runs of the model.
@@ -41,7 +42,9 @@ def count_needed_workers(
     waiting = sum(load.waiting.values())
     if not waiting and not load.claims and mean_pace is None:
         return 0
-    long = _count_long_runs(load.claims, paces, mean_pace, at)
+    large = [claim for claim in load.claims if claim.left_chunks]
+    shared = sum(min(one.left_chunks, max(1.0, one.left_seconds / wait_seconds)) for one in large)
+    long = _count_long_runs([one for one in load.claims if not one.left_chunks], paces, mean_pace, at)
     if mean_pace is None:
         seconds = max((_measure_age(claim, at) / max(1, claim.jobs) for claim in load.claims), default=0.0)
         kept_up = float(len(workers))
@@ -51,7 +54,7 @@ def count_needed_workers(
         # those that there are cannot have ended more, whatever the mean says
         kept_up = min(jobs_per_second * seconds, float(len(workers)))
     # however short the wait, more than one for each job does not help
-    in_time = long + min(float(waiting), waiting * (seconds / wait_seconds) if waiting else 0.0)
+    in_time = long + shared + min(float(waiting), waiting * (seconds / wait_seconds) if waiting else 0.0)
     return max(1 if waiting or load.claims else 0, ceil(max(kept_up, in_time) - _SMALL_LOAD))
 
 

@@ -13,7 +13,7 @@ from inferq.queue.schema.decoding import decode_paces, decode_text
 from inferq.queue.schema.ids import decode_id
 
 _MOST_DIGITS = 15
-"""No job has data of more bytes."""
+"""No job has data of more bytes, or takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,16 @@ class RunningClaim:
         started_ms: When it claimed them, ms since 1970.
         jobs: How many are left.
         first_bytes: Bytes of data of the first that is left; None where its record does not tell.
+        left_chunks: How many chunks of a large job are not done, which others share; 0 for other jobs.
+        left_seconds: How long one worker would take for them.
     """
 
     worker: str
     started_ms: int
     jobs: int
     first_bytes: int | None = None
+    left_chunks: int = 0
+    left_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +98,19 @@ def _decode_load(high: int, normal: int, low: int, claims: list[Any]) -> ModelLo
     return ModelLoad(
         dict(zip(Priority, (high, normal, low), strict=True)),
         [
-            RunningClaim(decode_id(worker), int(started_ms), jobs, _decode_size(size))
-            for worker, started_ms, jobs, size in batched(claims, 4, strict=True)
+            RunningClaim(
+                decode_id(worker),
+                int(started_ms),
+                jobs,
+                _decode_number(size),
+                _decode_number(left_chunks) or 0,
+                (_decode_number(left_ms) or 0) / 1000,
+            )
+            for worker, started_ms, jobs, size, left_chunks, left_ms in batched(claims, 6, strict=True)
             if started_ms.isdigit()
         ],
     )
 
 
-def _decode_size(size: bytes) -> int | None:
-    return int(size) if size.isdigit() and len(size) <= _MOST_DIGITS else None
+def _decode_number(number: bytes) -> int | None:
+    return int(number) if number.isdigit() and len(number) <= _MOST_DIGITS else None

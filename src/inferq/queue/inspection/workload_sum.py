@@ -1,6 +1,7 @@
 """The workloads of several shards as one: the same workers run the jobs of all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from inferq.jobs import Priority
 from inferq.queue.inspection.workload import ModelLoad, RunningClaim, Workload
@@ -33,7 +34,7 @@ def _shift(workload: Workload, at: float) -> Workload:
 
 
 def _shift_claim(claim: RunningClaim, ahead_ms: int) -> RunningClaim:
-    return RunningClaim(claim.worker, claim.started_ms - ahead_ms, claim.jobs, claim.first_bytes)
+    return replace(claim, started_ms=claim.started_ms - ahead_ms)
 
 
 def _add(loads: Sequence[ModelLoad]) -> ModelLoad:

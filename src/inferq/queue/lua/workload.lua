@@ -8,7 +8,8 @@
 -- Returns  {the server's time in ms,
 --           {for each model of which anything waits or runs: name, waiting at high, at normal, at low priority,
 --            {for each claim that is leased: worker, when it was made in ms, jobs left of it,
---             bytes of data of the first of these, or ''}},
+--             bytes of data of the first of these, or ''; of a large job the chunks that are not done, and how long one worker
+--             would take for them in ms, or '' twice}},
 --           {for each live worker: id, its models, their paces; as its heartbeat has written them, or false}}
 
 --- @include "base"
@@ -30,6 +31,9 @@ local function add_claim(claims, token)
   local count = #claims
   claims[count + 1], claims[count + 2] = job.worker or '', job.started_ms or ''
   claims[count + 3], claims[count + 4] = (read_safely('LLEN', claim_key(token)) or 1) - 1, job.blob_bytes or job.bytes or ''
+  local progress = claims[count + 3] == 1 and read_safely('GET', job_key(id, 'progress')) or ''
+  local left_chunks, left_ms = progress:match('^%d+ %d+ (%d+) (%d+)$')
+  claims[count + 5], claims[count + 6] = left_chunks or '', left_ms or ''
 end
 
 local function read_model(model)

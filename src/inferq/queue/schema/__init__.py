@@ -11,7 +11,7 @@ All keys, with `{prefix}` before each:
 | `job:{id}:staged` | string | the record of a job of a batch that is not yet accepted |
 | `job:{id}:missing` | string | when the scan first found a job from outside in no list, ms |
 | `job:{id}:deleted` | string | there if the id may still be in a list, though the job was deleted |
-| `job:{id}:progress` | string | of a large job: rows that are done, a space, and all rows |
+| `job:{id}:progress` | string | of a large job: rows done, all rows, chunks left, their work in ms |
 | `job:{id}:result:{token}` | string | a large result being sent |
 | `job:{id}:primary` | string | of a shadow job: which job its result is compared with, as JSON |
 | `job:{id}:compared` | string | there once the comparison of a shadow job is counted |

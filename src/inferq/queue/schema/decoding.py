@@ -91,8 +91,11 @@ def decode_job(job_id: str, answer: list[Any]) -> Job | None:
 
 def _read_progress(stored: object) -> Progress | None:
     """How far a large job is; None where it does not say so."""
-    done, _, rows = stored.partition(b" ") if isinstance(stored, bytes) else (b"", b"", b"")
-    return Progress(int(done), int(rows)) if done.isdigit() and rows.isdigit() else None
+    numbers = stored.split(b" ") if isinstance(stored, bytes) else []
+    if len(numbers) != len(Progress._fields) or not all(map(bytes.isdigit, numbers)):
+        return None
+    done, rows, left_chunks, left_ms = map(int, numbers)
+    return Progress(done, rows, left_chunks, left_ms / 1000)
 
 
 def _read_large_result(job_id: str, result: bytes | int | None, record: bytes | None) -> LargeResult | None:

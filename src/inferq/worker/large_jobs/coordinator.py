@@ -14,7 +14,7 @@ from inferq.errors import (
     QueueFullError,
     StoreUnavailableError,
 )
-from inferq.jobs import ClaimedJob, Job, Outcome
+from inferq.jobs import ClaimedJob, Job, Outcome, Progress
 from inferq.models.results.joined_result import measure_pieces
 from inferq.observability.log_context import log_jobs
 from inferq.queue import AnyConsumer, ChunkPlan, Consumer
@@ -64,6 +64,7 @@ class Coordinator:
         self._current: ClaimedJob | None = None
         self._is_lost = False
         self._noted_rows, self._noted_at = -1, 0.0
+        self._ran_chunks, self._ran_seconds = 0, 0.0
 
     def stop(self, job: ClaimedJob) -> None:
         """Ends the work on a job between two chunks, as it is not this worker's any more. For other threads.
@@ -91,6 +92,7 @@ class Coordinator:
         self._shard = self._consumer.shard_of(claimed)
         self._current, self._is_lost = claimed, False
         self._noted_rows, self._noted_at = -1, 0.0
+        self._ran_chunks, self._ran_seconds = 0, 0.0
         started_at = time.monotonic()
         with log_jobs((claimed,)):
             try:
@@ -147,7 +149,10 @@ class Coordinator:
         """Runs the next chunk that waits, of this job or of another; returns whether there was one."""
         claimed = self._call(lambda: self._shard.claim({name_chunk_queue(served): 1}))
         if claimed:
+            began = time.monotonic()
             self._run_chunks(served, claimed)
+            self._ran_chunks += 1
+            self._ran_seconds += time.monotonic() - began
         return bool(claimed)
 
     def _note_progress(self, large: LargeJob, run: SplitRun) -> None:
@@ -155,7 +160,9 @@ class Coordinator:
         if done == self._noted_rows or now - self._noted_at < _PROGRESS_SECONDS:
             return
         self._noted_rows, self._noted_at = done, now
-        self._call(lambda: self._shard.chunks.note_progress(large.claimed.id, done, large.decoded.rows))
+        left_seconds = run.left_chunks * self._ran_seconds / self._ran_chunks if self._ran_chunks else 0.0
+        progress = Progress(done, large.decoded.rows, run.left_chunks, left_seconds)
+        self._call(lambda: self._shard.chunks.note_progress(large.claimed.id, progress))
 
     def _open(self, large: LargeJob) -> SplitRun | None:
         """Notes how the job is divided, or finds that noted; None where it is not this worker's any more."""

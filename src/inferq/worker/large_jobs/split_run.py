@@ -51,12 +51,17 @@ class SplitRun:
     @property
     def is_complete(self) -> bool:
         """Whether all chunks are done."""
-        return len(self._heads) == self._plan.chunks
+        return not self.left_chunks
 
     @property
     def done_rows(self) -> int:
         """How many rows the chunks have that are done."""
         return sum(last - first for first, last in map(self._plan.find_rows, self._heads))
+
+    @property
+    def left_chunks(self) -> int:
+        """How many chunks are not done."""
+        return self._plan.chunks - len(self._heads)
 
     def find_done(self) -> None:
         """Notes what is there of all chunks.

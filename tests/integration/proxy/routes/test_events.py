@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from inferq.jobs import Outcome
+from inferq.jobs import Outcome, Progress
 from inferq.proxy.routes import events
 from inferq.queue.consumer.consumer import Consumer
 from inferq.settings import Settings
@@ -147,7 +147,7 @@ async def test_progress_of_a_large_job_is_told_until_its_end(client, consumer):
         running = json.loads((await stream.next())["data"])  # so the proxy listens to changes by now
         assert (running["status"], "progress" in running) == ("processing", False)
         for done in (0, 30, 70):
-            consumer.chunks.note_progress(job_id, done, 100)
+            consumer.chunks.note_progress(job_id, Progress(done, 100))
             event = await stream.next()
             assert (event["event"], event["id"][-len(f"-{done}") :]) == ("progress", f"-{done}")
             assert json.loads(event["data"])["progress"] == {"done": done, "rows": 100}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from inferq.jobs import Pace, Priority, WorkerInfo
+from inferq.jobs import Pace, Priority, Progress, WorkerInfo
 from inferq.queue.inspection.workload import LiveWorker, read_workload
 from inferq.queue.producer.submission import Submission
 
@@ -35,6 +35,25 @@ async def test_workload_is_what_waits_what_runs_and_who_works(producer, consumer
     started_at = (await producer.read(jobs[0].id)).started_at
     assert (claim.worker, claim.jobs, claim.started_ms / 1000) == ("worker-1", 3, started_at.timestamp())
     assert claim.first_bytes == len(DATA)
+
+
+async def test_workload_tells_how_much_of_a_large_job_is_left(producer, consumer, beat, redis_client):
+    beat(iris=PACE)
+    job_ids = await producer.submit_batch([Submission("iris", DATA) for _ in range(2)])
+    for _ in job_ids:
+        consumer.claim(1)
+    consumer.chunks.note_progress(job_ids[0], Progress(300, 1000, 70, 3.5))
+    [large, usual] = (await read_workload(producer.redis)).models["iris"].claims
+    assert (large.left_chunks, large.left_seconds) == (70, 3.5)
+    assert (usual.left_chunks, usual.left_seconds) == (0, 0)
+    assert (await producer.read(job_ids[0])).progress == Progress(300, 1000, 70, 3.5)
+    for corrupt in ("", "1 2", "300 1000 x 3", f"1 2 3 {'9' * 30}"):
+        redis_client.set(f"job:{job_ids[0]}:progress", corrupt)
+        [claim, _] = (await read_workload(producer.redis)).models["iris"].claims
+        assert claim.left_seconds == 0
+    redis_client.delete(f"job:{job_ids[0]}:progress")
+    redis_client.rpush(f"job:{job_ids[0]}:progress", "no string")
+    assert len((await read_workload(producer.redis)).models["iris"].claims) == 2
 
 
 async def test_waiting_and_running_jobs_tell_when_they_will_start_and_end(producer, consumer, beat):

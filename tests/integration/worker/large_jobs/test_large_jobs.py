@@ -11,6 +11,7 @@ import pytest
 
 from inferq.jobs import Status
 from inferq.models.repository.model_folder import load_model
+from inferq.queue.inspection.workload import ModelLoad, read_workload
 from inferq.queue.producer.submission import Submission
 from inferq.tensors.envelope import is_reference, read_reference
 from tests import onnx_models
@@ -19,6 +20,7 @@ from tests.servers import wait_until
 from tests.tensors import make_envelope
 
 ROWS, SPLIT_ROWS = 40, 4
+NO_LOAD = ModelLoad({})
 ROUNDS = 60_000
 """Of one run of the slow model: a quarter of a second, or more."""
 
@@ -131,6 +133,23 @@ async def test_results_of_large_jobs_are_those_of_one_run(producer, start, model
         assert await read_result(producer, job) == model.predict_together([model.decode(data)])[0]
         await worker.until_logged("job_divided")
     await until_nothing_is_left(redis_client, tmp_path)
+
+
+async def test_rest_of_a_large_job_asks_for_workers_until_it_is_done(producer, start):
+    await start()
+    rows = orjson.dumps(make_rows(ROWS, ROUNDS).tolist())
+    job_id = await producer.submit(Submission("slow", rows))
+    asked = []
+    async with asyncio.timeout(60):
+        while not (await producer.read(job_id)).status.is_final:
+            for claim in (await read_workload(producer.redis)).models.get("slow", NO_LOAD).claims:
+                if claim.left_seconds and claim.left_chunks not in asked:
+                    assert claim.left_seconds > 0.05 * claim.left_chunks
+                    asked.append(claim.left_chunks)
+            await asyncio.sleep(0.02)
+    assert asked, "while it ran"
+    assert asked == sorted(asked, reverse=True)
+    assert max(asked) < ROWS // SPLIT_ROWS
 
 
 async def test_worker_that_is_killed_costs_its_chunk_only(producer, start, redis_client, tmp_path):

@@ -85,6 +85,21 @@ def test_run_that_lasts_longer_than_usual_is_a_long_run():
     )
 
 
+@pytest.mark.parametrize(
+    ("claim", "waiting", "wait", "workers_needed"),
+    [
+        (("w0", 2.0, 1, None, 900, 90.0), 0, 30.0, 3),
+        (("w0", 60.0, 1, None, 900, 90.0), 0, 30.0, 3),
+        (("w0", 60.0, 1, None, 900, 90.0), 60, 30.0, 5),
+        (("w0", 60.0, 1, None, 100, 10.0), 0, 30.0, 1),
+        (("w0", 60.0, 1, None, 7, 700.0), 0, 5e-324, 7),  # no more than a worker for each chunk
+        (("w0", 0.1, 1, None, 1000, 0.0), 0, 30.0, 1),  # no chunk has run
+    ],
+)
+def test_rest_of_a_large_job_is_work_for_many(claim, waiting, wait, workers_needed):
+    assert count(serving(4, {"iris": load(waiting, [claim])}, SECOND), wait=wait) == workers_needed
+
+
 def test_job_of_much_data_is_a_long_run_from_its_start():
     pace = Pace(0.0, 1.0, 1, byte_seconds=1e-3, job_bytes=1000.0)
     claims = [("w0", 0.0, 1, 1_000_000), ("w1", 0.0, 1, 1000), ("w2", 0.0, 1, 1_000_000)]

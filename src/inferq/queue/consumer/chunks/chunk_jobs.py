@@ -7,7 +7,7 @@ from typing import Any, cast
 from redis.exceptions import OutOfMemoryError
 
 from inferq.errors import QueueFullError
-from inferq.jobs import ClaimedJob, Job
+from inferq.jobs import ClaimedJob, Job, Progress
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.consumer.access import QueueAccess
 from inferq.queue.consumer.chunks.chunk_plan import ChunkPlan
@@ -148,15 +148,17 @@ class ChunkJobs:
         with redis_errors():
             return max(1, int(self._access.redis.zcard(self._access.keys.workers)))
 
-    def note_progress(self, job_id: str, done: int, rows: int) -> None:
-        """Notes how many rows of a job are done, and tells subscribers.
+    def note_progress(self, job_id: str, progress: Progress) -> None:
+        """Notes how far a job is, and tells subscribers.
 
         Raises:
             RedisUnavailableError: Redis is away.
         """
         access = self._access
         key = encode_id(access.keys.job(job_id, PROGRESS))
+        done, rows, left_chunks, left_seconds = progress
+        noted = f"{done} {rows} {left_chunks} {to_milliseconds(left_seconds)}"
         with redis_errors():
-            arguments = ["SET", f"{done} {rows}", "PX", to_milliseconds(access.settings.result_ttl_seconds)]
+            arguments = ["SET", noted, "PX", to_milliseconds(access.settings.result_ttl_seconds)]
             access.call(scripts.WRITE_AT_OOM, [key], arguments)
             access.redis.publish(access.keys.events, encode_id(f"{job_id}:{PROGRESS}"))
