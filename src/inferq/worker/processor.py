@@ -207,7 +207,7 @@ class Processor:
                 jobs, outcomes = self._finish_and_claim(outcomes), []
             elif not jobs:
                 jobs, outcomes = self._wait_and_claim(outcomes)
-            elif latest.is_full_batch(self._next_limits) and not is_blocked:
+            elif latest.is_full_batch(self._next_limits) and not (is_blocked or self._awaited.has_ready):
                 outcomes, jobs = self._run_and_prefetch(jobs, outcomes)
             else:
                 self._finisher.finish(outcomes)

@@ -434,3 +434,32 @@ async def test_file_that_comes_soon_is_not_behind_a_slow_run(
     assert executor.ran == (ids if is_first else ids[::-1])
     assert processor.jobs_done == 2
     assert [(await producer.read(job_id)).status for job_id in ids] == [Status.COMPLETED] * 2
+
+
+class FullBatchesExecutor(StubExecutor):
+    """Runs four jobs at a time, and notes them; the oldest one names a file, which is there at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.ran = []
+        self.file = Future()
+        self.awaited = AwaitedFiles(lambda _: self.file)
+
+    def plan_limits(self):
+        return {"iris": 4}
+
+    def run(self, jobs, _store):
+        if not self.file.done():
+            self.awaited.add(jobs[0], [SimpleNamespace(url="https://example.com/x.npy")])
+            self.file.set_result({})
+            jobs = jobs[1:]
+        self.ran += [job.id for job in jobs]
+        return [Outcome(job, result=b"{}") for job in jobs]
+
+
+async def test_job_whose_files_are_there_does_not_starve_behind_full_batches(settings, producer):
+    first, *_ = await producer.submit_batch([Submission("iris", DATA) for _ in range(200)])
+    consumer, executor = Consumer(settings, "worker-1", ["iris"]), FullBatchesExecutor()
+    run_until_done(Processor(consumer, executor, Outage()), 200)
+    consumer.close()
+    assert executor.ran.index(first) < 20
