@@ -167,8 +167,8 @@ class Processor:
         self._awaited.give_up(job)
 
     def waited_seconds(self, job: ClaimedJob) -> float:
-        """Returns how long a job has waited for the files that it names."""
-        return self._held.waited_seconds(job)
+        """Returns how long a job has waited for the files that it names, until the run under way began."""
+        return self._held.waited_seconds(job, self.progressed_at)
 
     def is_unfinished(self, job: ClaimedJob) -> bool:
         """Whether a job is held and its run is not over. After that its end may be stored at any moment."""
@@ -291,7 +291,7 @@ class Processor:
         """
         ready, given_up = self._awaited.take()
         self._held.discard(given_up)
-        self._held.note_ready(ready)
+        self._held.note_ready(ready, self.progressed_at)
         if ready:
             self._finisher.finish(outcomes)
             return self._run_batch(ready), []

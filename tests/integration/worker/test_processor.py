@@ -436,6 +436,38 @@ async def test_file_that_comes_soon_is_not_behind_a_slow_run(
     assert [(await producer.read(job_id)).status for job_id in ids] == [Status.COMPLETED] * 2
 
 
+async def test_lease_of_a_job_that_waits_is_not_prolonged_for_ever_by_a_run_that_hangs(
+    producer, settings, monkeypatch
+):
+    monkeypatch.setattr(processor_module, "_PATIENCE_SECONDS", 0.0)
+    for _ in range(2):
+        await producer.submit(Submission("iris", DATA))
+    consumer, executor = Consumer(settings, "worker-1", ["iris"]), FetchingExecutor()
+    began, released, run = threading.Event(), threading.Event(), executor.run
+
+    def run_or_hang(jobs, store):
+        if executor.asked.is_set():
+            began.set()
+            released.wait()
+        return run(jobs, store)
+
+    executor.run = run_or_hang
+    processor = Processor(consumer, executor, Outage())
+    thread = threading.Thread(target=processor.run)
+    thread.start()
+    try:
+        await asyncio.to_thread(began.wait)
+        [waiting, _] = processor.held
+        waited = processor.waited_seconds(waiting)
+        await asyncio.sleep(0.05)
+        assert processor.waited_seconds(waiting) == waited
+    finally:
+        processor.stopping.set()
+        released.set()
+        await asyncio.to_thread(thread.join)
+        consumer.close()
+
+
 class FullBatchesExecutor(StubExecutor):
     """Runs four jobs at a time, and notes them; the oldest one names a file, which is there at once."""
 

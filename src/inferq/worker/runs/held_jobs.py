@@ -32,18 +32,24 @@ class HeldJobs:
         for job in jobs:
             self._waiting_since[job.token, job.id] = time.monotonic()
 
-    def note_ready(self, jobs: Iterable[ClaimedJob]) -> None:
-        """Notes that these jobs wait no longer."""
+    def note_ready(self, jobs: Iterable[ClaimedJob], at: float) -> None:
+        """Notes that these jobs wait no longer, since this monotonic time."""
         for job in jobs:
             lease = job.token, job.id
-            self._waited_seconds[lease] = self.waited_seconds(job)
+            self._waited_seconds[lease] = self.waited_seconds(job, at)
             self._waiting_since.pop(lease, None)
 
-    def waited_seconds(self, job: ClaimedJob) -> float:
-        """Returns how long a job has waited for files."""
+    def waited_seconds(self, job: ClaimedJob, until: float) -> float:
+        """Returns how long a job has waited for files.
+
+        Args:
+            job: The job.
+            until: Monotonic time up to which a wait counts that goes on. A process that hangs looks after no
+                files, so that its leases have to end.
+        """
         lease = job.token, job.id
         since = self._waiting_since.get(lease)
-        return self._waited_seconds.get(lease, 0.0) if since is None else time.monotonic() - since
+        return self._waited_seconds.get(lease, 0.0) if since is None else max(0.0, until - since)
 
     def note_finished(self, jobs: Iterable[ClaimedJob]) -> None:
         """Notes that the runs of these jobs are over: their ends may be stored at any moment."""
