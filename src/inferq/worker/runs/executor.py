@@ -322,8 +322,9 @@ def _predict_alone(model: Model, batch: Batch, handle: RunHandle) -> bytes:
 
 
 def _note_made_by(outcomes: list[Outcome], served: ServedVersion) -> list[Outcome]:
-    """Notes what made outcomes of one claim, where that is not what the claim has noted already."""
+    """Notes what made outcomes, where that is not what their claims have noted already."""
     made_by = served.provenance
-    if not outcomes or outcomes[0].job.claimed_for == made_by:
-        return outcomes
-    return [outcome._replace(made_by=made_by) for outcome in outcomes]
+    return [
+        outcome if outcome.job.claimed_for == made_by else outcome._replace(made_by=made_by)
+        for outcome in outcomes
+    ]

@@ -219,3 +219,12 @@ def test_run_is_on_what_is_served_now_and_says_where_that_is_not_what_was_claime
     with pytest.raises(NotServedError):
         executor.run([job])
     assert executor.find_timeout(job) == settings.run_timeout_seconds
+
+
+def test_jobs_of_two_claims_that_run_together_say_each_what_ran_it(watchdog, tmp_path):
+    served = serve(write_failing_model(tmp_path / "table"), Settings())
+    executor, provenance = Executor(served, watchdog, Settings()), served.table.find("table").provenance
+    later, earlier = make_jobs("table", b"[1]", b"[2]")
+    jobs = [later._replace(claimed_for=provenance), earlier._replace(claimed_for="other", token="earlier")]
+    outcomes = executor.run(jobs)
+    assert {outcome.job.id: outcome.made_by for outcome in outcomes} == {"0": "", "1": provenance}
