@@ -40,6 +40,12 @@ class _AwaitedJob:
     files: Files | None = None
     is_given_up: bool = False
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the job could run."""
+        # in this order: who gives it up says so before it ends the fetch
+        return self.files is not None and self.files.done() and not self.is_given_up
+
 
 class AwaitedFiles:
     """Fetches the files of jobs, those of some of them at one time, while other jobs run.
@@ -66,7 +72,7 @@ class AwaitedFiles:
     @property
     def has_ready(self) -> bool:
         """Whether some job could run."""
-        return any(one.files is not None and one.files.done() for one in self._awaited.values())
+        return any(one.is_ready for one in self._awaited.values())
 
     @property
     def blocks_others(self) -> bool:
@@ -98,8 +104,10 @@ class AwaitedFiles:
         """
         given_up = [one.job for one in self._awaited.values() if one.is_given_up]
         for job in given_up:
-            del self._awaited[job.token, job.id]
-        ready = [one for one in self._awaited.values() if one.files is not None and one.files.done()]
+            files = self._awaited.pop((job.token, job.id)).files
+            if files is not None:
+                files.cancel()  # its fetch may have begun while it was given up
+        ready = [one for one in self._awaited.values() if one.is_ready]
         jobs = [one.job for one in ready if _queue_of(one.job) == _queue_of(ready[0].job)]
         for job in jobs:
             files = self._awaited.pop((job.token, job.id)).files
@@ -141,7 +149,7 @@ class AwaitedFiles:
         for one in self._awaited.values():
             if room <= 0:
                 return
-            if one.files is None and of_host[one.host] < _MOST_OF_ONE_HOST:
+            if one.files is None and not one.is_given_up and of_host[one.host] < _MOST_OF_ONE_HOST:
                 one.files = self._fetch(one.remote_files)
                 of_host[one.host] += 1
                 room -= 1

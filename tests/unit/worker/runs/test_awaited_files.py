@@ -84,3 +84,39 @@ def test_job_that_must_run_alone_blocks_others_until_it_has_been_taken():
     fetches.by_url[url].set_result({})
     fetches.awaited.take()
     assert not fetches.awaited.blocks_others
+
+
+def test_nothing_is_fetched_for_a_job_that_was_given_up_before_its_turn():
+    fetches = Fetches()
+    jobs = [make_job(str(number)) for number in range(10)]
+    urls = [fetches.add(job, f"{job.id}.example") for job in jobs]
+    for url in urls[:2]:
+        fetches.by_url[url].set_result({})
+    taken, _ = fetches.awaited.take()
+    fetches.awaited.give_up(jobs[8])
+    fetches.awaited.forget(taken)
+    assert [*fetches.by_url] == urls[:8] + urls[9:]
+    assert fetches.awaited.take() == ([], [jobs[8]])
+
+
+def test_job_that_is_given_up_while_its_fetch_begins_ends_it():
+    fetches, job = Fetches(), make_job("1")
+    begin = fetches.awaited._fetch
+
+    def fetch(remote_files):
+        fetches.awaited.give_up(job)  # by another thread
+        return begin(remote_files)
+
+    fetches.awaited._fetch = fetch
+    url = fetches.add(job)
+    assert fetches.awaited.take() == ([], [job])
+    assert fetches.by_url[url].cancelled()
+
+
+def test_job_that_is_given_up_while_others_are_taken_does_not_run():
+    fetches, job = Fetches(), make_job("1")
+    url = fetches.add(job)
+    done = fetches.by_url[url].done
+    fetches.by_url[url].done = lambda: fetches.awaited.give_up(job) or done()  # by another thread
+    assert fetches.awaited.take() == ([], [])
+    assert fetches.awaited.take() == ([], [job])
