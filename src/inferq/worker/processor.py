@@ -270,8 +270,9 @@ class Processor:
         if waiting:
             self._held.note_waiting(waiting)
             jobs[:] = [job for job in jobs if job not in self._awaited]
-            is_slow = any(limit == 1 for limit in self._next_limits.values())
-            self._claims_from = time.monotonic() + is_slow * _PATIENCE_SECONDS
+            is_slow = any(limit == 1 and not is_of_workers(one) for one, limit in self._next_limits.items())
+            if is_slow and any(map(self._awaited.is_under_way, waiting)):
+                self._claims_from = time.monotonic() + _PATIENCE_SECONDS
 
     def _run_chunks(self, served: ServedVersion, jobs: list[ClaimedJob]) -> None:
         """Runs chunks of a large job, and stores how they ended."""

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from inferq.jobs import Outcome, Priority, Status
+from inferq.jobs import ClaimedJob, Outcome, Priority, Status
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
@@ -434,6 +434,60 @@ async def test_file_that_comes_soon_is_not_behind_a_slow_run(
     assert executor.ran == (ids if is_first else ids[::-1])
     assert processor.jobs_done == 2
     assert [(await producer.read(job_id)).status for job_id in ids] == [Status.COMPLETED] * 2
+
+
+class LateExecutor(StubExecutor):
+    """The file that the oldest job names never comes; nor do those of some others, at the same host.
+
+    Args:
+        limits: How many jobs to claim of each queue.
+        others: How many jobs wait already.
+    """
+
+    def __init__(self, limits, others):
+        super().__init__()
+        self.limits, self.ran, self.has_named = limits, [], False
+        self.awaited = AwaitedFiles(lambda _: Future())
+        for number in range(others):
+            self.add(ClaimedJob(str(number), "iris", b"", 1, "token"))
+
+    def add(self, job):
+        self.awaited.add(job, [SimpleNamespace(url="https://example.com/x.npy")])
+
+    def plan_limits(self):
+        return self.limits
+
+    def run(self, jobs, _store):
+        if not self.has_named:
+            self.has_named = True
+            self.add(jobs[0])
+            jobs = jobs[1:]
+        self.ran += [job.id for job in jobs]
+        return [Outcome(job, result=b"{}") for job in jobs]
+
+
+@pytest.mark.parametrize(
+    ("limits", "others"),
+    [({"iris": 2, "iris@1~chunks": 1}, 0), ({"iris": 1}, 6)],
+    ids=["quick models that are divided", "a host that has all the fetches it may have"],
+)
+async def test_no_time_is_given_to_files_where_that_is_in_vain(
+    producer, settings, monkeypatch, limits, others
+):
+    monkeypatch.setattr(processor_module, "_PATIENCE_SECONDS", 600.0)
+    await producer.submit(Submission("iris", DATA))
+    consumer, executor = Consumer(settings, "worker-1", [*limits]), LateExecutor(limits, others)
+    processor = Processor(consumer, executor, Outage())
+    thread = threading.Thread(target=processor.run)
+    thread.start()
+    try:
+        wait_until(lambda: executor.has_named, what="the job that names a file")
+        ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
+        wait_until(lambda: executor.ran == ids, what="the other jobs' runs")
+    finally:
+        processor.stopping.set()
+        await asyncio.to_thread(thread.join)
+        consumer.close()
 
 
 async def test_lease_of_a_job_that_waits_is_not_prolonged_for_ever_by_a_run_that_hangs(

@@ -69,6 +69,11 @@ class AwaitedFiles:
         """Whether a job waits, or could run."""
         return (job.token, job.id) in self._awaited
 
+    def is_under_way(self, job: ClaimedJob) -> bool:
+        """Whether the fetch for a job that waits has begun."""
+        one = self._awaited.get((job.token, job.id))
+        return one is not None and one.files is not None
+
     @property
     def has_ready(self) -> bool:
         """Whether some job could run."""
