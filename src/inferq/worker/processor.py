@@ -243,7 +243,7 @@ class Processor:
             jobs.clear()
             return []
         ended = time.perf_counter()
-        self._note_waiting(jobs)
+        size -= self._note_waiting(jobs)
         if jobs:
             self._pace.note_run(jobs[0].model, len(jobs), size, began, ended)
         self.jobs_done += len(jobs)
@@ -264,8 +264,8 @@ class Processor:
         self._shadows.comparer.take(outcomes, self._finisher.finish, self._give_back, self.given_up)
         return []
 
-    def _note_waiting(self, jobs: list[ClaimedJob]) -> None:
-        """Takes those out of the jobs of a run that wait for files now."""
+    def _note_waiting(self, jobs: list[ClaimedJob]) -> int:
+        """Takes those out of the jobs of a run that wait for files now; returns how much data these have."""
         waiting = [job for job in jobs if job in self._awaited] if self._awaited else []
         if waiting:
             self._held.note_waiting(waiting)
@@ -273,6 +273,7 @@ class Processor:
             is_slow = any(limit == 1 and not is_of_workers(one) for one, limit in self._next_limits.items())
             if is_slow and any(map(self._awaited.is_under_way, waiting)):
                 self._claims_from = time.monotonic() + _PATIENCE_SECONDS
+        return sum([len(job.data) for job in waiting])
 
     def _run_chunks(self, served: ServedVersion, jobs: list[ClaimedJob]) -> None:
         """Runs chunks of a large job, and stores how they ended."""

@@ -155,7 +155,7 @@ class Executor:
         if served.is_for_chunks:
             return self.run_chunks(served, jobs)
         model, planner, large = served.model, served.planner, list[LargeJob]()
-        tally, outcomes = WorkTally(jobs), list[Outcome]()
+        tally, outcomes = WorkTally(), list[Outcome]()
         for part in decode_jobs(model, jobs, self.awaited.find_files):
             self._note_failed(part.failed)
             outcomes += part.failed

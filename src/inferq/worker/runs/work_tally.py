@@ -4,25 +4,21 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from inferq.jobs import ClaimedJob, Outcome
+from inferq.jobs import Outcome
 from inferq.worker.runs.batch import Batch
 from inferq.worker.runs.batch_planner import Work
 
 
 class WorkTally:
-    """Counts the work that one claim gives.
-
-    Args:
-        jobs: The jobs of the claim.
+    """Counts the work that one claim gives; jobs that do not run, as they wait for files, are none.
 
     Attributes:
         held_bytes: How long the results are that wait to be stored.
     """
 
-    def __init__(self, jobs: Sequence[ClaimedJob]) -> None:
+    def __init__(self) -> None:
         self._began = time.perf_counter()
-        self._data_bytes = sum([len(job.data) for job in jobs])
-        self._input_bytes = 0
+        self._data_bytes = self._input_bytes = 0
         self._jobs = self._rows = self._runs = self._result_bytes = 0
         self.held_bytes = 0
 
@@ -33,6 +29,7 @@ class WorkTally:
     def add_run(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Counts the run of a batch, and what came of it."""
         self._jobs += len(batch)
+        self._data_bytes += sum([len(job.data) for job in batch.jobs])
         self._rows += batch.total_rows
         self._runs += 1
         self.held_bytes += sum([len(outcome.result or b"") for outcome in outcomes])

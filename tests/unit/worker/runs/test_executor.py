@@ -228,3 +228,12 @@ def test_jobs_of_two_claims_that_run_together_say_each_what_ran_it(watchdog, tmp
     jobs = [later._replace(claimed_for=provenance), earlier._replace(claimed_for="other", token="earlier")]
     outcomes = executor.run(jobs)
     assert {outcome.job.id: outcome.made_by for outcome in outcomes} == {"0": "", "1": provenance}
+
+
+def test_data_of_jobs_that_wait_for_files_is_not_taken_for_that_of_the_others(make_executor, tmp_path):
+    fetching = SimpleNamespace(fetch=lambda _: Future())
+    executor = make_executor(write_factor(tmp_path / "scale", 2), fetching=fetching)
+    before = executor.plan_limits()
+    padding = b" " * 200_000
+    executor.run(make_jobs("scale", b"[[1]]", *[b'{"url": "https://example.com/x.npy"}' + padding] * 40))
+    assert executor.plan_limits()["scale"] >= before["scale"]
