@@ -163,8 +163,14 @@ class Processor:
         self._coordinator.stop(job)
 
     def stop_awaiting(self, job: ClaimedJob) -> None:
-        """Ends the wait for the files of a job that is not this worker's any more. For other threads."""
-        self._awaited.give_up(job)
+        """Ends the wait for the files of a job that is not this worker's any more. For other threads.
+
+        Args:
+            job: The job; nothing happens unless it waits.
+        """
+        if job in self._awaited:
+            self._awaited.give_up(job)
+            self._held.discard([job])  # the run under way may last, and its lease is not to be renewed
 
     def waited_seconds(self, job: ClaimedJob) -> float:
         """Returns how long a job has waited for the files that it names, until the run under way began."""

@@ -490,9 +490,9 @@ async def test_no_time_is_given_to_files_where_that_is_in_vain(
         consumer.close()
 
 
-async def test_lease_of_a_job_that_waits_is_not_prolonged_for_ever_by_a_run_that_hangs(
-    producer, settings, monkeypatch
-):
+@pytest.fixture
+async def waiting(producer, settings, monkeypatch):
+    """A processor inside a run that hangs, and a job that waits for a file meanwhile."""
     monkeypatch.setattr(processor_module, "_PATIENCE_SECONDS", 0.0)
     for _ in range(2):
         await producer.submit(Submission("iris", DATA))
@@ -509,17 +509,27 @@ async def test_lease_of_a_job_that_waits_is_not_prolonged_for_ever_by_a_run_that
     processor = Processor(consumer, executor, Outage())
     thread = threading.Thread(target=processor.run)
     thread.start()
-    try:
-        await asyncio.to_thread(began.wait)
-        [waiting, _] = processor.held
-        waited = processor.waited_seconds(waiting)
-        await asyncio.sleep(0.05)
-        assert processor.waited_seconds(waiting) == waited
-    finally:
-        processor.stopping.set()
-        released.set()
-        await asyncio.to_thread(thread.join)
-        consumer.close()
+    await asyncio.to_thread(began.wait)
+    yield processor, processor.held[0]
+    processor.stopping.set()
+    released.set()
+    await asyncio.to_thread(thread.join)
+    consumer.close()
+
+
+async def test_lease_of_a_job_that_waits_is_not_prolonged_for_ever_by_a_run_that_hangs(waiting):
+    processor, job = waiting
+    waited = processor.waited_seconds(job)
+    await asyncio.sleep(0.05)
+    assert processor.waited_seconds(job) == waited
+
+
+async def test_job_that_is_cancelled_while_it_waits_is_not_held_until_the_run_under_way_has_ended(waiting):
+    processor, job = waiting
+    running = processor.held[1]
+    processor.stop_awaiting(running)
+    processor.stop_awaiting(job)
+    assert processor.held == [running]
 
 
 class FullBatchesExecutor(StubExecutor):

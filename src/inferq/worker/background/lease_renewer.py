@@ -74,7 +74,8 @@ class LeaseRenewer(Periodic):
         if answer in ("cancelled", "lost"):
             self._processor.stop_storing(job, is_cancelled=answer == "cancelled")
             self._processor.stop_sharing(job)
-            self._processor.stop_awaiting(job)
         if self._processor.is_unfinished(job):
             with log_jobs((job,)):
                 log.warning("lease_not_renewed", attempt=job.attempt, reason=answer)
+        if answer in ("cancelled", "lost"):
+            self._processor.stop_awaiting(job)
