@@ -219,7 +219,7 @@ class Processor:
                 self._finisher.finish(outcomes)
                 outcomes, jobs = self._run_batch(jobs), []
         self._finisher.finish(self._finisher.store_large(outcomes))
-        self._requeue(jobs + self._awaited.close())
+        self._requeue(self._awaited.close() + jobs)
         # if Redis is away for longer, recovery does it
         self._outage.retry_until_available(self._consumer.requeue_in_doubt, self.given_up, _LAST_CALL_SECONDS)
 

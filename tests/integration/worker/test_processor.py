@@ -532,6 +532,26 @@ async def test_job_that_is_cancelled_while_it_waits_is_not_held_until_the_run_un
     assert processor.held == [running]
 
 
+async def test_jobs_that_waited_are_requeued_before_those_that_were_claimed_after_them(
+    producer, settings, monkeypatch, redis_client
+):
+    monkeypatch.setattr(processor_module, "_PATIENCE_SECONDS", 0.0)
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
+    consumer, executor = Consumer(settings, "worker-1", ["iris"]), FetchingExecutor()
+    processor = Processor(consumer, executor, Outage())
+    claim = processor._run_or_claim
+
+    def claim_and_stop(outcomes):
+        processor.stopping.set()
+        return claim(outcomes)
+
+    processor._run_or_claim = claim_and_stop
+    await asyncio.to_thread(processor.run)
+    consumer.close()
+    assert executor.ran == []
+    assert redis_client.lrange("queue:iris", 0, -1)[::-1] == [job_id.encode() for job_id in ids]
+
+
 class FullBatchesExecutor(StubExecutor):
     """Runs four jobs at a time, and notes them; the oldest one names a file, which is there at once."""
 
