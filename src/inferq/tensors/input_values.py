@@ -124,6 +124,8 @@ def _nest(tensor: ListedTensor, where: str, datatype: Datatype | None) -> object
     # nothing is written below an empty array
     if lengths != (shape[: len(lengths)] if 0 in lengths else shape):
         raise InvalidInputError(f"{where} has the shape {lengths}, but says that it is {shape}.")
+    if len(lengths) < len(shape):
+        return RawTensor(tensor.datatype, tensor.shape, b"")
     return values
 
 

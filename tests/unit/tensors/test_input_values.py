@@ -131,10 +131,20 @@ def test_listed_tensor_may_be_nested_or_flat(found):
     assert json.dumps(nested) == json.dumps(read_listed(document, flatten(data), shape))
 
 
-@pytest.mark.parametrize("shape", [[0], [2, 0], [0, 10**12], [10**9, 0]])
-def test_listed_tensor_without_values_keeps_its_shape(shape):
+@pytest.mark.parametrize(
+    ("data", "shape"),
+    [
+        ([], [0]),
+        ([], [2, 0]),
+        ([], [0, 10**12]),
+        ([], [10**9, 0]),
+        ([[], []], [2, 0, 3]),
+        ([[[]]], [1, 1, 0, 10**12]),
+    ],
+)
+def test_listed_tensor_without_values_keeps_its_shape(data, shape):
     document = make_document(("FP32", [-1] * len(shape)))
-    found = read_listed(document, [], shape)
+    found = read_listed(document, data, shape)
     assert found in ([], RawTensor(Datatype.FP32, tuple(shape), b""))
 
 

@@ -41,8 +41,8 @@ def make_raw_prefix(document: ModelDocument, size: int, shape: tuple[int, ...] |
     """
     if len(document.inputs) != 1:
         raise InvalidInputError(
-            f"Model {document.name!r} has {len(document.inputs)} inputs, and {RAW_TENSOR} is the values of "
-            "one. Send multipart/form-data with a part for each input, or an .npz archive."
+            f"Model {document.name!r} has {len(document.inputs)} inputs that are required, and {RAW_TENSOR} "
+            "is the values of one. Send multipart/form-data with a part for each input, or an .npz archive."
         )
     tensor = document.inputs[0]
     entry = _describe_raw(tensor, document, size, shape, "The body")
@@ -146,8 +146,8 @@ def _infer_shape(tensor: Tensor, document: ModelDocument, size: int, where: str)
     each = prod(length for length in shape if length >= 0) * ITEM_BYTES.get(tensor.datatype, 0)
     if len(dynamic) != 1 or not each:
         raise InvalidInputError(
-            f"{where} does not tell the shape of {tensor}. Say it in the query, such as ?shape=1,3,224,224, "
-            "or send an .npy file, which has its own."
+            f"{where} does not tell the shape of {tensor}. Send an .npy file, which has its own; or these "
+            "bytes alone as the body, with their shape in the query, such as ?shape=1,3,224,224."
         )
     count, rest = divmod(size, each)
     if rest:

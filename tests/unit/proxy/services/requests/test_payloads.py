@@ -49,7 +49,7 @@ def test_shape_of_a_raw_tensor_follows_from_signature_and_size(model, size, shap
     ("model", "size", "shape", "message"),
     [
         (TWO, 8, None, "has 2 inputs.*multipart"),
-        (document(), 8, None, "has 0 inputs"),
+        (document(), 8, None, "has 0 inputs that are required"),
         (ROWS, 7, None, "no whole number of 8"),
         (ROWS, 8, (2, 2), "have 16 in the shape"),
         (document(("x", Datatype.UINT8, [2, 3])), 7, None, "has 7 bytes.*have 6"),
@@ -61,6 +61,14 @@ def test_shape_of_a_raw_tensor_follows_from_signature_and_size(model, size, shap
 def test_raw_tensor_that_does_not_fit_is_refused_unread(model, size, shape, message):
     with pytest.raises(InvalidInputError, match=message):
         make_raw_prefix(model, size, shape)
+
+
+def test_shape_in_the_query_is_no_remedy_for_a_part_that_does_not_tell_its_own():
+    model = document(("x", Datatype.FP32, [-1, -1]))
+    part = form("x", bytes(16), "application/octet-stream", is_file=True)
+
+    with pytest.raises(InvalidInputError, match=r"part \"x\" .* \.npy file.* alone as the body, .*\?shape="):
+        wrap_parts(model, [part])
 
 
 def test_parts_of_all_kinds_become_one_envelope():
