@@ -60,7 +60,7 @@ def fit(data: Any, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatev
     frame = _read_columns(data) or _read_records(data)
     if frame is not None:
         return arrange(frame, document, _read_cells)
-    parts = {tensor["name"]: {**document, "inputs": [tensor]} for tensor in document["inputs"]}
+    parts = {name: {**document, "inputs": [tensor]} for name, tensor in list_inputs(document).items()}
     return {
         name: fit(one, parts[name]) if name in parts and has_names(one) else one for name, one in data.items()
     }
@@ -78,7 +78,7 @@ def fit_array(data: Any, document: Mapping[str, Any]) -> Any | None:  # noqa: AN
     """
     frame = _read_columns(data)
     inputs = document["inputs"]
-    if frame is None or len(inputs) != 1 or frame.names == [inputs[0]["name"]]:
+    if frame is None or len(inputs) != 1 or _are_inputs(frame.names or (), document):
         return None
     positions = _find_positions(frame.names, len(frame.columns), document)
     rows = stack_columns([frame.columns[position] for position in positions])
@@ -97,18 +97,18 @@ def arrange(frame: Frame, document: Mapping[str, Any], read: Reader) -> Any:  # 
         InvalidInputError: The names contradict the model's.
     """
     names, columns = frame
-    inputs = {tensor["name"]: tensor for tensor in document["inputs"]}
-    if names is not None and sorted(names) == sorted(inputs):
+    inputs = list_inputs(document)
+    if names and _are_inputs(names, document):
         return {
             name: _add_axes(read(column, inputs[name]["datatype"], name), inputs[name]["shape"])
             for name, column in zip(names, columns, strict=True)
         }
-    if len(inputs) != 1:
+    if len(document["inputs"]) != 1:
         raise InvalidInputError(
             f"Model {document['name']!r} has several inputs: name the columns as they are named, "
             f"{_join(inputs)}; got {_join(names or ())}."
         )
-    [tensor] = inputs.values()
+    [tensor] = document["inputs"]
     positions = _find_positions(names, len(columns), document)
     values = [
         read(columns[position], tensor["datatype"], names[position] if names else str(position))
@@ -121,11 +121,31 @@ def arrange(frame: Frame, document: Mapping[str, Any], read: Reader) -> Any:  # 
     return list(zip(*values, strict=True))
 
 
+def list_inputs(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Returns the inputs of a model by name, those that may be left out last.
+
+    Args:
+        document: The model's document.
+    """
+    return {tensor["name"]: tensor for tensor in (*document["inputs"], *document.get("optional_inputs", ()))}
+
+
 def are_numbers(names: Sequence[str]) -> bool:
     """Whether columns are only numbered, in order, as pandas and polars number those without names."""
     return any(
         list(names) == [f"{prefix}{position}" for position in range(len(names))] for prefix in ("", "column_")
     )
+
+
+def _are_inputs(names: Sequence[str], document: Mapping[str, Any]) -> bool:
+    """Whether columns are named as inputs of a model: as all that are required, or one that is not.
+
+    The service says what is missing then.
+    """
+    found = set(names)
+    required = {tensor["name"] for tensor in document["inputs"]}
+    inputs = list_inputs(document).keys()
+    return len(found) == len(names) and found <= inputs and (required <= found or not found <= required)
 
 
 def _find_positions(names: list[str] | None, count: int, document: Mapping[str, Any]) -> Sequence[int]:

@@ -14,7 +14,7 @@ from inferq.client.arrays import (
     write_npy,
     write_npz,
 )
-from inferq.client.data_frames import has_names
+from inferq.client.data_frames import has_names, list_inputs
 from inferq.client.media import ContentInPieces, FileOnDisk, MediaData, read_media, write_base64
 from inferq.tensors.envelope import write_envelope
 from inferq.tensors.envelope_codec import describe_file, describe_tensor
@@ -143,4 +143,4 @@ def _find_input(name: str | None, document: View) -> Mapping[str, Any] | None:
     inputs = document["inputs"]
     if name is None:
         return inputs[0] if len(inputs) == 1 else None
-    return next((tensor for tensor in inputs if tensor["name"] == name), None)
+    return list_inputs(document).get(name)

@@ -9,7 +9,7 @@ import polars
 import pyarrow
 import pytest
 
-from inferq.client.data_frames import fit, has_names
+from inferq.client.data_frames import fit, fit_array, has_names
 from inferq.client.encoding import write_json
 from inferq.errors import InvalidInputError
 from tests.model_documents import SEVERAL_INPUTS, document_of
@@ -104,6 +104,22 @@ def test_model_with_several_inputs_takes_no_other_columns():
     for columns in ({"age": [1], "nom": ["x"]}, {"age": [1]}, {0: [1], 1: ["x"]}):
         with pytest.raises(InvalidInputError, match=r"has several inputs.*'age', 'name'"):
             sent(pandas.DataFrame(columns), SEVERAL_INPUTS)
+
+
+def test_columns_may_be_inputs_that_can_be_left_out_too():
+    [x] = document_of(-1)["inputs"]
+    y = x | {"name": "y"}
+    one = document_of(-1) | {"optional_inputs": [y]}
+    none = document_of(-1) | {"inputs": [], "optional_inputs": [x, y]}
+    for name in ("pandas", "polars", "dict of columns", "dict of arrays"):
+        both, first = FORMS[name]({"x": [1, 2], "y": [3, 4]}), FORMS[name]({"x": [1, 2]})
+        assert fit_array(both, one) is None
+        assert sent(both, one) == sent(both, none) == {"x": [1, 2], "y": [3, 4]}
+        assert sent(first, one) == sent(first, none) == {"x": [1, 2]}
+        assert sent(FORMS[name]({"y": [1, 2]}), one) == {"y": [1, 2]}  # the service says that x is missing
+        with pytest.raises(InvalidInputError, match="named, 'x', 'y'; got 'q'"):
+            sent(FORMS[name]({"q": [1]}), none)
+    assert sent({"x": [[1]], "y": pandas.DataFrame({"q": [2]})}, one) == {"x": [[1]], "y": [2]}
 
 
 def test_dict_of_named_inputs_stays_one_and_its_frames_go_by_name():

@@ -193,6 +193,14 @@ def test_named_arrays_travel_as_npz():
         assert archive["n"].tolist() == [[7], [8]]
 
 
+def test_array_for_an_input_that_can_be_left_out_travels_as_bytes_too():
+    [x, n] = TWO["inputs"]
+    said = httpx.Response(200, json=TWO | {"inputs": [x], "optional_inputs": [n]})
+    call = send({"x": np.ones((2, 2)), "n": np.array([7, 8])}, said)
+    with np.load(io.BytesIO(call.body)) as archive:
+        assert archive["n"].tolist() == [[7], [8]]
+
+
 def test_file_and_array_travel_as_one_envelope():
     call = send({"x": PNG, "n": np.array([7])}, httpx.Response(200, json=TWO))
     assert call.headers["Content-Type"] == "application/x-inferq"
