@@ -127,7 +127,9 @@ def fit_array(array: Array, tensor: Mapping[str, Any]) -> Array | None:
 
 
 def _add_axes(array: Array, shape: list[int]) -> Array:
-    """Adds the axes of length 1 that a flat column lacks."""
+    """Adds the axes of length 1 that a flat column lacks, or those that empty lists cannot tell."""
+    if array.ndim < len(shape) and array.shape[-1:] == (0,):
+        return array.reshape(*array.shape, *(max(size, 0) for size in shape[array.ndim :]))
     if array.ndim == 1 and len(shape) > 1 and all(size in (1, -1) for size in shape[1:]):
         return array.reshape(len(array), *[1] * (len(shape) - 1))
     return array

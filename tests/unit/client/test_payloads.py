@@ -85,6 +85,21 @@ def test_lists_of_numbers_become_arrays_where_the_result_is_wanted_so():
         assert read_lists(data) is data
 
 
+@pytest.mark.parametrize(
+    ("data", "shape", "expected"),
+    [
+        ([], [-1, 2], (0, 2)),
+        ([], [-1], (0,)),
+        ([[], []], [-1, -1, 3], (2, 0, 3)),
+        ([], [-1, -1], (0, 0)),
+        ([[]], [-1, 2], (1, 0)),  # which the service refuses
+    ],
+)
+def test_empty_lists_have_the_axes_that_they_have_in_json(data, shape, expected):
+    said = httpx.Response(200, json=document(shape=shape))
+    assert load(send(read_lists(data), said)).shape == expected
+
+
 def test_short_floats_are_widened_as_in_json():
     loaded = load(send(np.array([[5.1, 0.1]], "f4"), httpx.Response(200, json=document("FP64"))))
     assert loaded.tolist() == [[5.1, 0.1]]
