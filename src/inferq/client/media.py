@@ -13,7 +13,7 @@ from inferq.tensors.file_types import FIRST_BYTES, detect_file_type
 PART_BYTES = 256 * 1024
 """So much of a file is read at once."""
 
-_MODES_OF_PNG = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
+_MODES_OF_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 _JSON_BEGINS = (b"[", b"{", b'"')
 
 
@@ -155,8 +155,11 @@ def _detect(first_bytes: bytes, what: str) -> str:
 
 
 def _write_png(image: Any) -> bytes:  # noqa: ANN401 - an image of Pillow
-    """Returns an image as a PNG, which changes no pixel; colours of other kinds become RGB first."""
-    known = image if image.mode in _MODES_OF_PNG else image.convert("RGB")
+    """Returns an image as a PNG, which changes no pixel; colours of other kinds become RGB first.
+
+    Of the mode I, as which Pillow has read pictures of 16 bits, PNG has 16 bits.
+    """
+    known = image if image.mode in _MODES_OF_PNG else image.convert("I;16" if image.mode == "I" else "RGB")
     file = io.BytesIO()
     known.save(file, format="PNG", compress_level=1)
     return file.getvalue()

@@ -267,6 +267,12 @@ def test_image_of_pillow_is_sent_as_png(mode):
     assert sent.tobytes() == (image.convert("RGB") if mode == "CMYK" else image).tobytes()
 
 
+def test_image_of_whole_numbers_is_sent_as_png_of_16_bits():
+    values = np.array([[0, 255, 256], [40_000, 65_535, 7]], "i4")
+    sent = Image.open(io.BytesIO(send(Image.fromarray(values)).body))
+    assert np.array_equal(np.array(sent), values)
+
+
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"[1, 2", b""])
 def test_file_that_is_nothing_known_is_refused(tmp_path, content):
     path = tmp_path / "rows.csv"
