@@ -38,7 +38,8 @@ def read_listed_result(
     if not isinstance(outputs, dict):
         raise NotAcceptableError(
             "The result is not one of arrays alone, so that there are none to send: it has labels, or comes "
-            "from another program. Ask for application/json; send data as arrays to get arrays."
+            "from another program. Ask for application/json without ?output=; send data as arrays to get "
+            "arrays."
         )
     return {
         name: _read_output(name, value, datatypes.get(name), is_exact=exact is None or name in exact)

@@ -1,4 +1,4 @@
-"""Which of several media types an answer has, by the request's `Accept` (RFC 9110, section 12.5.1)."""
+"""Which of several media types an answer may have, by the request's `Accept` (RFC 9110, section 12.5.1)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,11 @@ class _Range(NamedTuple):
     quality: float
 
 
-def choose_media_type(accept: str, offers: Sequence[str], aliases: Mapping[str, str]) -> str | None:
-    """Returns the media type that a client prefers; None where it takes none of them.
+def rank_media_types(accept: str, offers: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
+    """Returns the media types that a client takes, the one that it prefers first.
+
+    Behind that come those that it names, and the server's favourite, for an answer that cannot be had as the
+    first: who takes anything is better told why than sent bytes.
 
     Args:
         accept: The header, all of them joined by commas; empty if there is none. One that cannot be read
@@ -26,10 +29,11 @@ def choose_media_type(accept: str, offers: Sequence[str], aliases: Mapping[str, 
     """
     ranges = _parse(accept, aliases)
     if not ranges:
-        return offers[0]
-    qualities = [_rate(offer, ranges) for offer in offers]
-    best = max(qualities)
-    return offers[qualities.index(best)] if best > 0 else None
+        return [offers[0]]
+    qualities = {offer: _rate(offer, ranges) for offer in offers}
+    ranked = [offer for offer in sorted(offers, key=lambda offer: -qualities[offer]) if qualities[offer] > 0]
+    named = {offers[0], *(one.media_type for one in ranges)}
+    return [*ranked[:1], *(offer for offer in ranked[1:] if offer in named)]
 
 
 def _parse(accept: str, aliases: Mapping[str, str]) -> list[_Range]:

@@ -133,6 +133,25 @@ async def test_one_array_is_chosen_where_there_are_several(complete, read):
     assert "The result can be had as application/json, application/x-npy" in detail
 
 
+async def test_what_cannot_be_had_as_the_first_form_comes_as_the_next(complete, read):
+    several = await complete(make_result(**ARRAYS))
+    listed = {"outputs": {"y": [None, 0.5]}}
+    with_null = await complete(json.dumps(listed).encode())
+    labels = await complete(b'{"prediction":1,"class_name":"a"}')
+
+    assert load(await read(several, f"{NPY}, {NPZ};q=0.5")).files == [*ARRAYS]
+    for accept in (f"{NPY}, application/json;q=0.5", f"{BINARY}, {NPZ}, */*;q=0.1"):
+        assert (await read(with_null, accept)).json() == listed
+        assert (await read(with_null, accept, "?output=y")).json() == listed
+        answer = await read(labels, accept)
+        assert answer.json() == {"prediction": 1, "class_name": "a"}
+        assert answer.headers["etag"] == (await read(labels)).headers["etag"]
+    detail = expect_problem(await read(with_null, f"{BINARY};q=0.5, {NPZ}"), 406, "not-acceptable")
+    assert "'y' has null" in detail
+    detail = expect_problem(await read(labels, "application/json", "?output=y"), 406, "not-acceptable")
+    assert "Ask for application/json without ?output=" in detail
+
+
 async def test_strings_are_arrays_of_text_and_what_is_no_tensor_is_in_the_json(complete, read, monkeypatch):
     texts = ["a", "écoute", ""]
     data = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in texts)

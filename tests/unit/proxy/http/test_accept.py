@@ -1,6 +1,6 @@
 import pytest
 
-from inferq.proxy.http.accept import choose_media_type
+from inferq.proxy.http.accept import rank_media_types
 
 OFFERS = ("application/json", "application/x-npy", "application/octet-stream")
 ALIASES = {"application/npy": "application/x-npy"}
@@ -28,4 +28,20 @@ ALIASES = {"application/npy": "application/x-npy"}
     ],
 )
 def test_most_preferred_media_type_that_there_is_is_chosen(accept, chosen):
-    assert choose_media_type(accept, OFFERS, ALIASES) == chosen
+    assert rank_media_types(accept, OFFERS, ALIASES)[:1] == ([] if chosen is None else [chosen])
+
+
+@pytest.mark.parametrize(
+    ("accept", "ranked"),
+    [
+        ("", ["application/json"]),
+        ("*/*", ["application/json"]),
+        ("application/x-npy, */*;q=0.1", ["application/x-npy", "application/json"]),
+        ("application/json;q=0.5, application/npy, text/html", ["application/x-npy", "application/json"]),
+        ("application/octet-stream;q=0.1, application/*;q=0.2", ["application/json", OFFERS[-1]]),
+        ("application/json;q=0, */*", ["application/x-npy"]),
+        ("application/octet-stream;q=0.1, application/x-npy;q=0.2", ["application/x-npy", OFFERS[-1]]),
+    ],
+)
+def test_behind_the_most_preferred_come_those_that_are_named_and_the_favourite(accept, ranked):
+    assert rank_media_types(accept, OFFERS, ALIASES) == ranked

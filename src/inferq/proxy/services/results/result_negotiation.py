@@ -7,7 +7,7 @@ from inferq.errors import InvalidInputError, NotAcceptableError, RedisUnavailabl
 from inferq.job_json import is_json
 from inferq.jobs import Job
 from inferq.model_names import VERSION_MARK, get_model_name
-from inferq.proxy.http.accept import choose_media_type
+from inferq.proxy.http.accept import rank_media_types
 from inferq.proxy.http.inference_protocol import BINARY
 from inferq.proxy.http.responses import JSON
 from inferq.proxy.services.dependencies import Services
@@ -63,13 +63,13 @@ class ResultNegotiation:
             return await self._render_foreign(accept)
         if head is None and not await self._is_json():
             return await self._render_foreign(accept)
-        media_type = _choose(accept, FORMS)
-        if head is None:
-            if media_type == JSON and not names:
-                return render_stored(self._stored, JSON, ".json")
-            self._stored, head = await self._convert(() if media_type == JSON else names or None)
-        pool = self._services.process_pool
-        return await TensorRenditions(self._stored, head, self._job, pool, names).render(media_type)
+        refusals = []
+        for media_type in _rank(accept, FORMS):
+            try:
+                return await self._render(media_type, head, names)
+            except NotAcceptableError as error:
+                refusals.append(error)
+        raise refusals[0]
 
     async def make_etag(self, rendition: Rendition, names: Sequence[str]) -> str:
         """Returns what tells a representation from all others of the same path.
@@ -83,6 +83,17 @@ class ResultNegotiation:
         is_weak = large is not None and not self._job.is_form_known
         return f'W/"{digest}"' if is_weak else f'"{digest}"'
 
+    async def _render(self, media_type: str, head: ResultHead | None, names: Sequence[str]) -> Rendition:
+        stored = self._stored
+        if head is None:
+            if media_type == JSON and not names:
+                return render_stored(stored, JSON, ".json")
+            stored, head = await self._convert(() if media_type == JSON else names or None)
+        pool = self._services.process_pool
+        rendition = await TensorRenditions(stored, head, self._job, pool, names).render(media_type)
+        self._stored = stored
+        return rendition
+
     async def _is_json(self) -> bool:
         if self._job.large_result is None:
             return is_json(self._job.result or b"")
@@ -93,7 +104,7 @@ class ResultNegotiation:
         file_type = detect_file_type(await self._stored.read_first())
         media_type, suffix = (file_type.media_type, file_type.suffix) if file_type else (BINARY, ".bin")
         offers = dict.fromkeys((media_type, BINARY))
-        return render_stored(self._stored, _choose(accept, list(offers)), suffix)
+        return render_stored(self._stored, _rank(accept, list(offers))[0], suffix)
 
     async def _convert(self, exact: Collection[str] | None) -> tuple[StoredResult, ResultHead]:
         """Returns a result in JSON as one of tensors; for `exact` see `read_listed_result`."""
@@ -130,10 +141,10 @@ class ResultNegotiation:
         return {}
 
 
-def _choose(accept: str, offers: Sequence[str]) -> str:
-    found = choose_media_type(accept, offers, _ALIASES)
-    if found is None:
+def _rank(accept: str, offers: Sequence[str]) -> list[str]:
+    ranked = rank_media_types(accept, offers, _ALIASES)
+    if not ranked:
         raise NotAcceptableError(
             f"The result can be had as {', '.join(offers)}, none of which Accept: {accept[:200]} names."
         )
-    return found
+    return ranked
