@@ -1,5 +1,6 @@
 """Data from the command line: an argument, a file, or standard input."""
 
+import io
 import json
 import math
 import sys
@@ -31,8 +32,11 @@ def read_data(source: str | Path) -> Any:  # noqa: ANN401 - JSON, an array, or a
         return _parse(source, "The data")
     if is_standard_input(source):
         content = _read_bytes(source)
-        is_file = detect_file_type(content[:FIRST_BYTES]) is not None
-        return content if is_file else _parse(_decode(content, "Standard input"), "Standard input")
+        file_type = detect_file_type(content[:FIRST_BYTES])
+        if file_type is None:
+            return _parse(_decode(content, "Standard input"), "Standard input")
+        is_long = file_type is NPY and len(content) >= _LONG_BYTES
+        return content if is_long or file_type not in (NPY, NPZ) else _read_arrays(content)
     file_type = detect_file_type(_read_begin(source))
     if file_type is None and source.suffix.lower() not in (".npy", ".npz"):
         return _parse(read_text(source), str(source))
@@ -123,14 +127,15 @@ def _check_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _read_arrays(file: Path) -> Any:  # noqa: ANN401 - an array, or several by name
+def _read_arrays(file: Path | bytes) -> Any:  # noqa: ANN401 - an array, or several by name
     """Reads a file of NumPy, so that its arrays can be brought to the datatypes of the inputs."""
     try:
         import numpy as np
     except ModuleNotFoundError:
         return file
     try:
-        loaded = np.load(file, allow_pickle=False)
+        loaded = np.load(io.BytesIO(file) if isinstance(file, bytes) else file, allow_pickle=False)
         return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except (ValueError, EOFError, OSError, BadZipFile) as error:
-        raise InvalidInputError(f"{file} is no NumPy array of numbers or strings: {error}.") from error
+        name = "Standard input" if isinstance(file, bytes) else file
+        raise InvalidInputError(f"{name} is no NumPy array of numbers or strings: {error}.") from error

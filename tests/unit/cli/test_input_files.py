@@ -86,10 +86,25 @@ def test_files_of_numpy_are_read_so_that_they_can_take_the_datatype_of_the_input
         read_data(tmp_path / "b.npy")
 
 
-def test_long_array_is_left_on_disk_for_the_client_to_send(tmp_path, monkeypatch):
+def test_arrays_of_standard_input_are_read_as_those_of_files_are(standard_input):
+    one, several = io.BytesIO(), io.BytesIO()
+    np.save(one, np.ones((1, 2)))
+    np.savez(several, x=np.ones((1, 2)))
+    standard_input(one.getvalue())
+    assert read_data(Path("-")).tolist() == [[1, 1]]
+    standard_input(several.getvalue())
+    assert read_data(Path("-"))["x"].tolist() == [[1, 1]]
+    standard_input(one.getvalue()[:-1])
+    with pytest.raises(InvalidInputError, match="Standard input is no NumPy array"):
+        read_data(Path("-"))
+
+
+def test_long_array_is_left_for_the_client_to_send(tmp_path, monkeypatch, standard_input):
     monkeypatch.setattr(input_files, "_LONG_BYTES", 100)
     np.save(tmp_path / "a.npy", np.ones((10, 2)))
     assert read_data(tmp_path / "a.npy") == tmp_path / "a.npy"
+    standard_input((tmp_path / "a.npy").read_bytes())
+    assert read_data(Path("-")) == (tmp_path / "a.npy").read_bytes()
 
 
 def test_file_that_is_nothing_known_is_refused(tmp_path):
