@@ -28,7 +28,7 @@ _LAST_CALL_SECONDS = 2.0
 _NOTHING_SERVED_SECONDS = 0.2
 """How long a worker that serves no model waits before it looks whether it does."""
 
-_AWAITED_SECONDS = 0.05
+_AWAITED_SECONDS = 0.02
 """How long a worker without jobs waits for the files of some before it asks for others."""
 
 _PATIENCE_SECONDS = 1.0
