@@ -74,11 +74,13 @@ def _explain_refusal(document: ModelDocument, name: str | None, media_type: str)
     is_meant, write = (_takes_sound, _write_audio_table) if is_sound else (takes_pictures, _write_image_table)
     lines = next((write(document, tensor) for tensor in tensors if is_meant(tensor)), None)
     if lines is None:
-        return f"{begin}. Send its inputs as arrays: {', '.join(map(str, document.inputs)) or 'none'}."
+        inputs = (*document.inputs, *document.optional_inputs)
+        return f"{begin}. Send its inputs as arrays: {', '.join(map(str, inputs)) or 'none'}."
     it, numbers = ("it", "sampling rate") if is_sound else ("them", "numbers for scale, mean and std")
     return (
         f"{begin}: nothing says how to prepare {it} for its input. Write at the end of its model.toml what "
-        f"was done in training, with its {numbers}, and start the workers again:\n{lines}"
+        f"was done in training, with its {numbers}; workers read it every "
+        f"INFERQ_MODELS_POLL_SECONDS:\n{lines}"
     )
 
 

@@ -62,6 +62,7 @@ def test_nothing_is_guessed_but_the_lines_to_write_are_filled_in_from_the_signat
 ):
     message = explain(make_document(("x", datatype, shape)))
     assert "takes no pictures: nothing says how to prepare them for its input." in message
+    assert "workers read it every INFERQ_MODELS_POLL_SECONDS" in message
     assert tomllib.loads(message[message.index("[image]") :]) == {"image": expected}
 
 
@@ -79,6 +80,9 @@ def test_model_that_is_not_for_pictures_says_what_it_takes():
     document = make_document(("features", Datatype.FP32, [-1, 4]))
     assert "Send its inputs as arrays: 'features' (FP32, shape [-1, 4])." in explain(document)
     assert "takes no sound. Send its inputs as arrays: 'features'" in explain(document, media_type=WAV)
+    [features] = document.inputs
+    document = make_document(optional_inputs=[features])
+    assert "Send its inputs as arrays: 'features' (FP32, shape [-1, 4])." in explain(document)
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def make_raw_begin(first_bytes: bytes | memoryview, size: int, document: ModelDo
     """
     if len(document.inputs) != 1:
         raise InvalidInputError(
-            f"Model {document.name!r} has {len(document.inputs)} inputs; a body without JSON is only one. "
-            f"{_EXAMPLE}"
+            f"Model {document.name!r} has {len(document.inputs)} inputs that are required; a body without "
+            f"JSON is only one. {_EXAMPLE}"
         )
     [tensor] = document.inputs
     entry, length = _describe_input(tensor, first_bytes, size, document), b""
