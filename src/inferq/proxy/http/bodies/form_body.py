@@ -10,7 +10,8 @@ _MOST_PARTS = 1000
 _LONGEST_HEAD_BYTES = 8192
 _MOST_HEAD_BYTES = 512 * 1024
 """Of all parts together: what escapes stand for in a name is found one by one."""
-_PARAMETER = re.compile(r';[ \t]*(name|filename)="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
+_PARAMETER = re.compile(r';[ \t]*(name|filename)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.IGNORECASE)
+"""A value in quotes, or without them, as .NET writes it."""
 _ESCAPED = re.compile(r"\\(.)")
 _REMEDY = "Let the client library write the body, such as with curl -F or files= of httpx."
 
@@ -90,7 +91,10 @@ def _read_part(head: bytes, data: memoryview) -> FormPart:
         name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)
     }
     disposition = headers.get("content-disposition", "")
-    parameters = {name.lower(): _ESCAPED.sub(r"\1", value) for name, value in _PARAMETER.findall(disposition)}
+    parameters = {
+        name.lower(): _ESCAPED.sub(r"\1", quoted) or bare
+        for name, quoted, bare in _PARAMETER.findall(disposition)
+    }
     if not disposition.lower().startswith("form-data") or "name" not in parameters:
         raise _make_error("a part has no name")
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -41,6 +41,12 @@ def test_names_and_types_of_parts_are_read():
     assert bytes(second.data) == b"\r\n--c"
 
 
+def test_names_without_quotes_are_read_as_dotnet_writes_them():
+    disposition = b"Content-Disposition: form-data; name=a/b; filename=c.png; filename*=utf-8''c.png"
+    [one] = split_form(part(b"Content-Type: image/png\r\n" + disposition, b"1") + b"--b--", b"b")
+    assert (one.name, one.is_file, one.media_type) == ("a/b", True, "image/png")
+
+
 def test_what_stands_before_and_behind_the_parts_is_passed_over():
     [one] = split_form(b"preamble\r\n" + WHOLE + b"epilogue", b"b")
     assert bytes(one.data) == b"1"
