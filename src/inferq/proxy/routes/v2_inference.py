@@ -90,12 +90,15 @@ async def infer(request: Request, model: ModelPath) -> Response:
         with services.body_budget.open_share() as share:
             asked = await receive_inference(request, share, model, is_async=is_async)
             submission = asked.submission
+            expected_id = submission.id
             # opened before it is submitted, the job need not be read to see whether it has ended
-            subscription = stack.enter_context(JobSubscription.open(request, submission.id))
+            subscription = stack.enter_context(JobSubscription.open(request, expected_id))
             with services.producer.share_time_limit(len(submission.data)):
                 job_id = await submit_job(request, submission, asked.idempotency)
             submission.data = b""
-        if job_id != submission.id:  # a repeated request gets the job that it got first
+        if (
+            job_id != expected_id
+        ):  # a repeated request gets the job that it got first; a shard adds its number
             subscription = stack.enter_context(JobSubscription.open(request, job_id))
         try:
             job = await wait_for_outputs(request, subscription, job_id, seconds, is_async=is_async)
