@@ -10,20 +10,21 @@ from pydantic_core import from_json
 from inferq.errors import InvalidInputError, NotAcceptableError
 from inferq.tensors.array_schemas import NON_FINITE_WORDS
 from inferq.tensors.nested_arrays import measure
-from inferq.tensors.signature import Datatype
+from inferq.tensors.signature import Datatype, Tensor
 from inferq.tensors.tensor_values import pack_values
 from inferq.tensors.values import RawTensor
 
 
 def read_listed_result(
-    result: bytes, datatypes: Mapping[str, Datatype], exact: Collection[str] | None = None
+    result: bytes, tensors: Mapping[str, Tensor], exact: Collection[str] | None = None
 ) -> dict[str, RawTensor]:
     """Returns the outputs of a result in JSON as tensors.
 
     Args:
         result: `{"outputs": {name: nested array}}`, as any model's result is that has no classes.
-        datatypes: Those of the outputs, by name, where they are known. Of any other output, whole numbers
-            become INT64, other numbers FP64, booleans BOOL, and strings BYTES.
+        tensors: The outputs of the model, by name, where they are known: their datatypes, and the axes below
+            an empty one. Of any other output, whole numbers become INT64, other numbers FP64, booleans BOOL,
+            and strings BYTES.
         exact: Outputs in which null is refused, since it stands for NaN and both infinities; None for all. In
             the others it becomes NaN.
 
@@ -42,15 +43,17 @@ def read_listed_result(
             "arrays."
         )
     return {
-        name: _read_output(name, value, datatypes.get(name), is_exact=exact is None or name in exact)
+        name: _read_output(name, value, tensors.get(name), is_exact=exact is None or name in exact)
         for name, value in outputs.items()
     }
 
 
-def _read_output(name: str, value: object, datatype: Datatype | None, *, is_exact: bool) -> RawTensor:
+def _read_output(name: str, value: object, tensor: Tensor | None, *, is_exact: bool) -> RawTensor:
     try:
         lengths, values = measure(value, name)
-        found = datatype or _guess_datatype(values)
+        if lengths[-1:] == [0] and tensor is not None and tensor.onnx_type is None:
+            lengths += [max(length, 0) for length in tensor.shape[len(lengths) :]]
+        found = tensor.datatype if tensor is not None else _guess_datatype(values)
         if found.is_float and is_exact and None in values:
             raise NotAcceptableError(
                 f"The output {name!r} has null, which stands in JSON for NaN and infinities alike. Ask for "

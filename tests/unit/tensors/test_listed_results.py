@@ -5,13 +5,14 @@ import pytest
 
 from inferq.errors import NotAcceptableError
 from inferq.tensors.listed_results import read_listed_result
-from inferq.tensors.signature import Datatype
+from inferq.tensors.signature import Datatype, Tensor
 from tests.unit.tensors.arrays import make_numpy_array
 
 
-def read(value, datatype=None, exact=()):
+def read(value, datatype=None, exact=(), shape=(-1,)):
     result = json.dumps({"outputs": {"y": value}}).encode()
-    return read_listed_result(result, {"y": datatype} if datatype else {}, exact)["y"]
+    known = {"y": Tensor(name="y", datatype=datatype, shape=list(shape))} if datatype else {}
+    return read_listed_result(result, known, exact)["y"]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,20 @@ def test_nested_arrays_become_the_tensor_that_they_describe(value, datatype, exp
     assert [
         str(float(one if one is not None else "nan")) if raw.datatype.is_float else one for one in flat
     ] == [str(one) if raw.datatype.is_float else one for one in found]
+
+
+@pytest.mark.parametrize(
+    ("value", "shape", "expected"),
+    [
+        ([], [-1, 2], (0, 2)),
+        ([[], []], [-1, -1, 3], (2, 0, 3)),
+        ([], [-1], (0,)),
+        ([[]], [-1, 2], (1, 0)),
+        ([[1, 2]], [-1, -1, 3], (1, 2)),
+    ],
+)
+def test_axes_below_an_empty_one_are_those_of_the_model(value, shape, expected):
+    assert read(value, Datatype.FP32, shape=shape).shape == expected
 
 
 @pytest.mark.parametrize(

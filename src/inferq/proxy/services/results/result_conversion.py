@@ -14,7 +14,7 @@ from inferq.tensors.nested_arrays import nest
 from inferq.tensors.nested_json import NestedJsonWriter
 from inferq.tensors.npy_codec import write_text
 from inferq.tensors.raw_tensors import read_strings
-from inferq.tensors.signature import Datatype
+from inferq.tensors.signature import Datatype, Tensor
 from inferq.tensors.tensor_values import list_values
 from inferq.tensors.values import Buffer, RawTensor
 
@@ -22,11 +22,11 @@ _MOST_CHARACTERS = 16 * 1024 * 1024
 """Of an array of text, in which all values are as long as the longest."""
 
 
-def make_tensors(result: bytes, datatypes: Mapping[str, Datatype], exact: Collection[str] | None) -> bytes:
+def make_tensors(result: bytes, outputs: Mapping[str, Tensor], exact: Collection[str] | None) -> bytes:
     """Returns a result in JSON as an envelope; see `read_listed_result`."""
     entries: list[dict[str, Any]] = []
     data: list[Buffer] = []
-    for name, tensor in read_listed_result(result, datatypes, exact).items():
+    for name, tensor in read_listed_result(result, outputs, exact).items():
         entries.append(describe_tensor(name, tensor.datatype, tensor.shape, len(tensor.data)))
         data.append(tensor.data)
     return write_envelope({"outputs": entries}, data)

@@ -19,7 +19,7 @@ from inferq.proxy.services.results.stored_result import StoredResult
 from inferq.proxy.services.results.tensor_renditions import FORMS, TensorRenditions
 from inferq.tensors.file_types import NPY, NPZ, detect_file_type
 from inferq.tensors.result_tensors import ResultHead
-from inferq.tensors.signature import Datatype
+from inferq.tensors.signature import Tensor
 
 MOST_CONVERTED_BYTES = 8 * 1024 * 1024
 """Of a result in JSON that can be read as tensors: it is parsed at once, in another process."""
@@ -114,21 +114,21 @@ class ResultNegotiation:
                 f"{MOST_CONVERTED_BYTES:,} can be had in other forms. Ask for {JSON}; send data as arrays to "
                 "get arrays."
             )
-        datatypes = await self._find_datatypes()
+        outputs = await self._find_outputs()
         if self._stored.length > LONGEST_ON_LOOP_BYTES:
             with self._services.body_budget.open_share() as share:
                 share.take(self._stored.length)
                 whole = await self._stored.read()
-                envelope = await self._services.process_pool.call(make_tensors, whole, datatypes, exact)
+                envelope = await self._services.process_pool.call(make_tensors, whole, outputs, exact)
         else:
-            envelope = make_tensors(await self._stored.read(), datatypes, exact)
+            envelope = make_tensors(await self._stored.read(), outputs, exact)
         stored = StoredResult.hold(envelope)
         head = await stored.read_head()
         assert head is not None  # noqa: S101 - it was written as one
         return stored, head
 
-    async def _find_datatypes(self) -> dict[str, Datatype]:
-        """Returns the datatypes of the outputs, where the model of the job is known in the same version."""
+    async def _find_outputs(self) -> dict[str, Tensor]:
+        """Returns the outputs by name, where the model of the job is known in the same version."""
         try:
             announced = await self._services.catalog.read_announced()
         except RedisUnavailableError:
@@ -137,7 +137,7 @@ class ResultNegotiation:
         for one in (name, f"{name}{VERSION_MARK}{version}"):
             model = announced.get(one)
             if model is not None and model.document.version == version:
-                return {tensor.name: tensor.datatype for tensor in model.document.outputs}
+                return {tensor.name: tensor for tensor in model.document.outputs}
         return {}
 
 
