@@ -58,9 +58,10 @@ def simplify(value: Any) -> Any:  # noqa: ANN401 - whatever users hold
         for method in ("tolist", "to_list", "to_pylist", "to_numpy", "__array__"):
             if callable(convert := getattr(value, method, None)):
                 return convert()
+    kind = type(value).__name__ if dtype is None else f"{type(value).__name__} of {dtype}"
     raise InvalidInputError(
         "data may hold numbers, booleans, texts, lists, arrays and data frames, or be a file (a Path, its "
-        f"bytes, an image of Pillow; of several each is a job), got {type(value).__name__}. Convert it first."
+        f"bytes, an image of Pillow; of several each is a job), got {kind}. Convert it first."
     )
 
 

@@ -105,3 +105,8 @@ def nested(axes):
 def test_what_json_cannot_say_is_refused(value):
     with pytest.raises(InvalidInputError):
         write_json([value])
+
+
+def test_array_that_is_refused_is_named_with_what_it_is_of():
+    with pytest.raises(InvalidInputError, match=r"got ndarray of datetime64\[D\]\. Convert it first"):
+        write_json(np.array(["2026-01-01"], "M8[D]"))
