@@ -7,7 +7,10 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from inferq.models.repository.repository_scan import ModelFolder
+from inferq.rollout import Rollout
 
 _MOST_FILES = 10_000
 
@@ -37,9 +40,15 @@ def _describe(path: Path) -> tuple[str, int, int, int, int, int, int]:
 
 
 def _read_shared(path: Path) -> object:
-    """Returns what a model.toml says of all versions, but for the rollout, which needs no version anew."""
+    """Returns what a model.toml says of all versions, but for the rollout, which needs no version anew.
+
+    One that is not valid keeps every version from being loaded, so that they are tried again without it.
+    """
     try:
         keys = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         return repr(error)
-    return {key: value for key, value in keys.items() if key != "rollout"}
+    with suppress(ValidationError):
+        Rollout.model_validate(keys.get("rollout", {}))
+        keys.pop("rollout", None)
+    return keys

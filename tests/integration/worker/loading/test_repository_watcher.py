@@ -261,6 +261,19 @@ async def test_jobs_of_shares_run_where_there_is_room_for_one_version(start_work
         assert job.attempts == 1
 
 
+async def test_model_that_was_left_out_for_its_rollout_is_served_once_that_is_mended(
+    start_worker, producer, models
+):
+    text = 'description = "Scales"\n[rollout]\nshares = {1 = 7}\n'
+    (models / "scale" / "model.toml").write_text(text)
+    write_factor(models / "other", 2)  # so that the worker has something to serve
+    start_worker(models_dir=models, **QUICK)
+    assert "rollout.shares" in await until_left_out(producer, "scale@1")
+    (models / "scale" / "model.toml").write_text(text.replace("7", "0.5"))
+    await until_served(producer, "scale", "1")
+    assert await run(producer, "scale") == (1, "1")
+
+
 @pytest.mark.parametrize(
     "text", ['[rollout\nserve = "1"', "[rollout]\nshares = {1 = 7}\n"], ids=["torn", "wrong"]
 )
