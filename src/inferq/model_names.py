@@ -3,6 +3,8 @@
     iris            the model: jobs run on the version that serves
     iris@2          one version of it; its jobs wait in a queue of their own
     iris@3~shadow   jobs that workers made for themselves, here to compare version 3 with the one that serves
+    iris@3~chunks-0f3c5a9e7b21
+                    parts of large jobs, for workers that have version 3 from the files of this digest
 
 Wherever a job names its model, the first two may stand.
 """
@@ -24,7 +26,7 @@ _NAMES = 4096
 type Purpose = Literal["", "shadow", "chunks"]
 
 _QUEUE_NAME = re.compile(
-    f"(?P<model>{NAME})(@(?P<version>{NAME}))?(~(?P<purpose>{'|'.join(get_args(Purpose.__value__)[1:])}))?"
+    f"(?P<model>{NAME})(@(?P<version>{NAME}))?(~(?P<purpose>{'|'.join(get_args(Purpose.__value__)[1:])})(-(?P<digest>[0-9a-f]{{12}}))?)?"
 )
 
 
@@ -40,11 +42,13 @@ class QueueName(NamedTuple):
         model: Name of the model.
         version: Name of the version that its jobs ask for; empty: the one that serves.
         purpose: What workers use it for; empty: its jobs are users'.
+        digest: First 12 hex digits of that of the version's files, where others may not run its jobs.
     """
 
     model: str
     version: str = ""
     purpose: Purpose = ""
+    digest: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -55,11 +59,12 @@ class QueueName(NamedTuple):
     @property
     def base(self) -> str:
         """The name without its purpose: what a user may write."""
-        return str(self._replace(purpose=""))
+        return str(self._replace(purpose="", digest=""))
 
     def __str__(self) -> str:
         version = f"{VERSION_MARK}{self.version}" if self.version else ""
-        return f"{self.model}{version}" + (f"~{self.purpose}" if self.purpose else "")
+        digest = f"-{self.digest}" if self.digest else ""
+        return f"{self.model}{version}" + (f"~{self.purpose}{digest}" if self.purpose else "")
 
 
 @lru_cache(maxsize=_NAMES)

@@ -1,4 +1,7 @@
-"""The queues in which chunks of large jobs wait: one of each version of a model that can have any."""
+"""The queues in which chunks of large jobs wait: one of each version of a model that can have any.
+
+Where a file of a version is replaced, its chunks wait in another one: a result is made by the same files.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,4 +22,6 @@ def add_chunk_queues(versions: Mapping[str, ServedVersion]) -> dict[str, ServedV
 
 def name_chunk_queue(served: ServedVersion) -> str:
     """Returns the name of the queue for chunks of a job that a version runs: only this version takes them."""
-    return str(QueueName(served.document.name, served.document.version, "chunks"))
+    name, version = served.document.name, served.document.version
+    digest = served.document.provenance.digest
+    return str(QueueName(name, version, "chunks", "" if digest == version else digest))

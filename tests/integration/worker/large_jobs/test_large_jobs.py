@@ -64,7 +64,8 @@ def find_left(redis_client):
     """What is in Redis of chunks."""
     kept = [key for key in redis_client.keys("job:*") if b"-chunk" in key]
     records = [job_id for job_id in redis_client.hkeys("jobs:records") if b"-chunk" in job_id]
-    lists = sum(map(redis_client.llen, redis_client.keys("queue:*~chunks")))
+    queues = [key for key in redis_client.keys("queue:*~chunks*") if key.count(b":") == 1]
+    lists = sum(map(redis_client.llen, queues))
     return kept, records, lists, redis_client.hgetall("jobs:split")
 
 
@@ -74,7 +75,7 @@ NOTHING = ([], [], 0, {})
 async def until_nothing_is_left(redis_client, tmp_path):
     """Waits until nothing is left of chunks, and no blob but those that keys of the job itself name."""
     await asyncio.to_thread(wait_until, lambda: find_left(redis_client) == NOTHING, 20, "the chunks' removal")
-    for counts_key in redis_client.keys("queue:*~chunks:counts"):
+    for counts_key in redis_client.keys("queue:*~chunks*:counts"):
         counts = redis_client.hgetall(counts_key)
         ended = sum(
             int(n) for name, n in counts.items() if name == b"completed" or name.startswith(b"failed|")
@@ -109,11 +110,11 @@ async def until_chunks_run(redis_client, count=1):
 
 
 def count_running(redis_client):
-    return sum(map(redis_client.zcard, redis_client.keys("queue:slow@*~chunks:leases")))
+    return sum(map(redis_client.zcard, redis_client.keys("queue:slow@*~chunks*:leases")))
 
 
 def count_completed(redis_client):
-    counts = redis_client.keys("queue:slow@*~chunks:counts")
+    counts = redis_client.keys("queue:slow@*~chunks*:counts")
     return sum(int(redis_client.hget(key, "completed") or 0) for key in counts)
 
 
@@ -236,7 +237,7 @@ async def test_job_whose_result_is_not_made_of_parts_is_run_as_a_whole_after_the
     model = load_model(models / "casts")
     assert await read_result(producer, job) == model.predict_together([model.decode(data)])[0]
     await worker.until_logged("job_not_divided")
-    [made] = redis_client.keys("queue:casts@*~chunks:sequence")
+    [made] = redis_client.keys("queue:casts@*~chunks*:sequence")
     assert int(redis_client.get(made)) < ROWS // SPLIT_ROWS
     await until_nothing_is_left(redis_client, tmp_path)
 
@@ -266,6 +267,25 @@ async def test_large_job_goes_on_with_the_version_that_is_replaced_meanwhile(
     await until_nothing_is_left(redis_client, tmp_path)
 
 
+async def test_large_job_goes_on_with_the_file_of_its_version_that_is_replaced_meanwhile(
+    producer, start, models, redis_client, tmp_path
+):
+    (models / "slow" / "1").mkdir()
+    (models / "slow" / "model.onnx").rename(models / "slow" / "1" / "model.onnx")
+    await start(models_poll_seconds=0.2)
+    await start(models_poll_seconds=0.2)
+    data = orjson.dumps(make_rows(240, ROUNDS).tolist())
+    job_id = await producer.submit(Submission("slow", data))
+    await until_chunks_run(redis_client)
+    began_on = (await producer.read(job_id)).made_by
+    change_digest(models / "slow" / "1" / "model.onnx")
+    job = await ended(producer, job_id)
+
+    assert (job.status, job.attempts, job.made_by) == (Status.COMPLETED, 1, began_on), job.error
+    assert orjson.loads(await read_result(producer, job)) == {"outputs": {"y": orjson.loads(data)}}
+    await until_nothing_is_left(redis_client, tmp_path)
+
+
 async def test_large_job_begins_anew_where_only_another_version_is_left(
     producer, start, models, redis_client, tmp_path
 ):
@@ -280,5 +300,5 @@ async def test_large_job_begins_anew_where_only_another_version_is_left(
 
     assert job.status is Status.COMPLETED, job.error
     assert orjson.loads(await read_result(producer, job)) == {"outputs": {"y": orjson.loads(data)}}
-    assert len(redis_client.keys("queue:slow@*~chunks:counts")) == 2
+    assert len(redis_client.keys("queue:slow@*~chunks*:counts")) == 2
     await until_nothing_is_left(redis_client, tmp_path)
