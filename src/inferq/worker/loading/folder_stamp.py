@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from inferq.errors import InvalidModelError
+from inferq.models.config import read_config
 from inferq.models.repository.repository_scan import ModelFolder
 from inferq.rollout import Rollout
 
@@ -23,7 +25,7 @@ def make_stamp(folder: ModelFolder, limit_seconds: float) -> str:
         limit_seconds: How long it may take.
     """
     files = []
-    for path in islice(sorted(folder.path.rglob("*")), _MOST_FILES):
+    for path in (*islice(sorted(folder.path.rglob("*")), _MOST_FILES), *_find_shared_libraries(folder)):
         with suppress(OSError):
             files.append(_describe(path))
     shared = _read_shared(folder.path.parent / "model.toml") if folder.version else None
@@ -37,6 +39,17 @@ def _describe(path: Path) -> tuple[str, int, int, int, int, int, int]:
     # and one that could not be read is tried again once its permissions have changed
     access = state.st_mode, state.st_uid, state.st_gid
     return str(path), state.st_size, state.st_mtime_ns, state.st_ino, *access
+
+
+def _find_shared_libraries(folder: ModelFolder) -> list[Path]:
+    """Returns where libraries of custom operators are, or would be, that a version has from its model."""
+    if not folder.version:
+        return []  # they are among its files
+    parent = folder.path.parent
+    with suppress(InvalidModelError):
+        table = read_config(folder.path / "model.toml", parent / "model.toml").custom_ops
+        return [parent / name for name in table.libraries] if table else []
+    return []
 
 
 def _read_shared(path: Path) -> object:
