@@ -19,6 +19,9 @@ _MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 _OTHER_SYSTEMS = {b"MZ": "Windows", b"\xcf\xfa\xed\xfe": "macOS", b"\xca\xfe\xba\xbe": "macOS"}
 _UNKNOWN = re.compile(r"Fatal error: (?P<domain>[^\s:]*):(?P<operator>\w+)\(-?\d+\) is not a registered")
 
+_loaded: dict[Path, list[tuple[int, ...]]] = {}
+"""What has been loaded from a path, in this order: which files of that name."""
+
 
 class CustomOpsTable(BaseModel):
     """The keys of `[custom_ops]`.
@@ -61,6 +64,19 @@ def find_libraries(folder: Path, version: str, table: CustomOpsTable | None) -> 
             )
         found[name] = path
     return found
+
+
+def name_for_loading(library: Path) -> str:
+    """Returns a path of a library by which no other file has been loaded.
+
+    The system's loader does not open what it has loaded from a path already, even if another file is there.
+    """
+    path = library.resolve()
+    state = path.stat()
+    file, known = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size), _loaded.setdefault(path, [])
+    if file not in known:
+        known.append(file)
+    return f"{path.parent}/{'./' * known.index(file)}{path.name}"
 
 
 def explain_library_error(path: Path, reason: str) -> str:

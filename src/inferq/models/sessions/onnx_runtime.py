@@ -11,7 +11,11 @@ from inferq.models.arrays import find_datatype
 from inferq.models.onnx_files.graph import GraphSummary
 from inferq.models.providers.execution_providers import ExecutionConfig, make_session_options
 from inferq.models.runtime_errors import RUNTIME_ERRORS, explain_runtime_error
-from inferq.models.sessions.custom_ops import explain_library_error, explain_unknown_operator
+from inferq.models.sessions.custom_ops import (
+    explain_library_error,
+    explain_unknown_operator,
+    name_for_loading,
+)
 from inferq.models.sessions.opened_session import OpenedSession, open_on_providers
 from inferq.tensors.signature import Tensor
 
@@ -76,7 +80,7 @@ def _register_extensions(path: Path, options: ort.SessionOptions) -> None:
 
 def _register_library(library: Path, options: ort.SessionOptions) -> None:
     try:
-        options.register_custom_ops_library(str(library.resolve()))
+        options.register_custom_ops_library(name_for_loading(library))
     except RUNTIME_ERRORS as error:
         raise InvalidModelError(explain_library_error(library, explain_runtime_error(error))) from error
 

@@ -55,6 +55,15 @@ def test_versions_share_a_library_of_the_models_folder_unless_they_have_their_ow
     assert first.document.digest != second.document.digest
 
 
+def test_library_that_is_moved_over_one_in_use_is_loaded_beside_it(folder):
+    models = [load_model(folder)]
+    for factor in (3, 4):
+        build_library(folder / "built.so", f"-DFACTOR={factor}").replace(folder / "libs/libtwice.so")
+        models.append(load_model(folder))
+    found = [predict(model, b"[[1, 2]]") for model in (*models, load_model(folder))]
+    assert found == [b'{"outputs":{"y":[[%.1f,%.1f]]}}' % (one, 2 * one) for one in (2, 3, 4, 4)]
+
+
 def test_library_that_is_missing_or_outside_the_folder_is_named(folder, tmp_path):
     (folder / "libs/libtwice.so").rename(tmp_path / "libtwice.so")
     assert "names the library 'libs/libtwice.so', but" in find_error(folder)
