@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
+from enum import Enum
 from typing import Self
 
 from inferq.errors import RedisUnavailableError
@@ -15,6 +16,14 @@ from inferq.settings import Settings
 
 PROBE_SECONDS = 1.0
 """How often a shard that did not answer is asked again, beside the requests."""
+
+
+class _Lack(Enum):
+    """What a shard does not do."""
+
+    ANSWER = "answer"
+    TAKE_JOBS = "take jobs"
+    TELL_OF_MANY = "tell of many jobs"
 
 
 class ProducerShard:
@@ -29,7 +38,6 @@ class ProducerShard:
     Attributes:
         number: See above.
         producer: The producer of this shard alone.
-        fault: Why it cannot be used, if that is so.
     """
 
     def __init__(
@@ -37,25 +45,40 @@ class ProducerShard:
     ) -> None:
         self.number = number
         self.producer = Producer.from_settings(settings, note_ended, note_waiting)
-        self.fault: RedisUnavailableError | None = None
-        self._is_refusal = False
+        self._faults: dict[_Lack, RedisUnavailableError] = {}
+        self._probes: dict[_Lack, Callable[[], Awaitable[object]]] = {
+            _Lack.ANSWER: self.producer.ping,
+            _Lack.TAKE_JOBS: self.producer.check_takes_jobs,
+            _Lack.TELL_OF_MANY: self.producer.read_stats,
+        }
         self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def fault(self) -> RedisUnavailableError | None:
+        """Why it cannot be used, or refuses something, if that is so."""
+        return self._faults.get(_Lack.ANSWER) or next(iter(self._faults.values()), None)
 
     @property
     def is_away(self) -> bool:
         """Whether it did not answer."""
-        return self.fault is not None and not self._is_refusal
+        return _Lack.ANSWER in self._faults
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether answers about many jobs lack its own: it is away, or refuses to tell."""
+        return self.is_away or _Lack.TELL_OF_MANY in self._faults
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether it may take jobs: it is neither away, nor has it refused any of late."""
-        return self.fault is None
+        """Whether it may take jobs: it is neither away, nor has it refused anything of late."""
+        return not self._faults
 
-    async def call[T](self, call: Callable[[Self], Awaitable[T]]) -> T:
+    async def call[T](self, call: Callable[[Self], Awaitable[T]], *, can_be_left_out: bool = False) -> T:
         """Calls its producer, and notes if the shard does not answer.
 
         Args:
             call: What to do.
+            can_be_left_out: Whether others are asked the same, and an answer goes without those that refuse.
 
         Raises:
             RedisUnavailableError: The shard does not answer, or refuses; the error names it.
@@ -63,7 +86,7 @@ class ProducerShard:
         try:
             return await call(self)
         except RedisUnavailableError as error:
-            self._note_failure(error)
+            self._note_failure(error, _Lack.TELL_OF_MANY if can_be_left_out else None)
             raise self.name_in(error) from error.__cause__
 
     async def submit[T](self, call: Callable[[Self], Awaitable[T]]) -> T:
@@ -77,7 +100,7 @@ class ProducerShard:
         try:
             return await call(self)
         except RedisUnavailableError as error:
-            self._note_failure(error, adds_jobs=True)
+            self._note_failure(error, _Lack.TAKE_JOBS)
             kind = RedisUnavailableError
             if sends is not None and self.producer.redis.sends == sends:
                 kind = NothingSentError
@@ -89,28 +112,28 @@ class ProducerShard:
         """Returns an error that says which shard it is about."""
         return kind(f"Shard {self.number}: {error.message}")
 
-    def _note_failure(self, error: RedisUnavailableError, *, adds_jobs: bool = False) -> None:
+    def _note_failure(self, error: RedisUnavailableError, refused: _Lack | None) -> None:
+        """Notes a failure; `refused` is what it does not do if it has answered, None if it serves others."""
         has_answered = error.__cause__ is None or is_refusal(error.__cause__)
-        if has_answered and not adds_jobs:
-            return  # it serves others
-        self.fault, self._is_refusal = error, has_answered
+        lack = refused if has_answered else _Lack.ANSWER
+        if lack is None:
+            return
+        self._faults[lack] = error
         if self._probing is None or self._probing.done():
             # in a context of its own: what it logs is not about the request that failed
             self._probing = asyncio.create_task(self._probe(), context=Context())
 
     async def _probe(self) -> None:
         """Asks until the shard can be used again."""
-        while self.fault is not None:
+        while self._faults:
             await asyncio.sleep(PROBE_SECONDS)
-            try:
-                if self._is_refusal:
-                    await self.producer.check_takes_jobs()
+            for lack in list(self._faults):
+                try:
+                    await self._probes[lack]()
+                except RedisUnavailableError as error:
+                    self._note_failure(error, lack)
                 else:
-                    await self.producer.ping()
-            except RedisUnavailableError as error:
-                self.fault = error
-            else:
-                self.fault = None
+                    del self._faults[lack]
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -84,9 +84,18 @@ class ShardCalls:
         return None
 
     async def ask[T](
-        self, shards: Sequence[ProducerShard], call: Callable[[ProducerShard], Awaitable[T]]
+        self,
+        shards: Sequence[ProducerShard],
+        call: Callable[[ProducerShard], Awaitable[T]],
+        *,
+        can_be_left_out: bool = False,
     ) -> list[T | RedisUnavailableError]:
         """Asks shards at the same time; those that are known to be away only if all are.
+
+        Args:
+            shards: Which ones.
+            call: What to ask.
+            can_be_left_out: Whether the answer goes without those that refuse; see `ProducerShard.call`.
 
         Returns:
             The answer of each, or why there is none.
@@ -96,7 +105,7 @@ class ShardCalls:
         async def ask_one(shard: ProducerShard) -> T:
             if spares_away and shard.fault is not None and shard.is_away:
                 raise shard.name_in(shard.fault)
-            return await shard.call(call)
+            return await shard.call(call, can_be_left_out=can_be_left_out)
 
         return await run_side_by_side([ask_one(shard) for shard in shards])
 
@@ -105,7 +114,7 @@ class ShardCalls:
         call: Callable[[ProducerShard], Awaitable[T]],
         shards: Sequence[ProducerShard] | None = None,
     ) -> dict[int, T]:
-        """Asks shards, and leaves out those that are away; `Producer.away_shards` tells which.
+        """Asks shards, and leaves out those that are away or refuse; `Producer.away_shards` tells which.
 
         Args:
             call: What to ask.
@@ -118,7 +127,7 @@ class ShardCalls:
             RedisUnavailableError: None answers.
         """
         asked = self.shards if shards is None else shards
-        answers = await self.ask(asked, call)
+        answers = await self.ask(asked, call, can_be_left_out=True)
         numbered = zip((shard.number for shard in asked), answers, strict=True)
         found = {
             number: answer for number, answer in numbered if not isinstance(answer, RedisUnavailableError)

@@ -104,8 +104,8 @@ class ShardedProducer:
 
     @property
     def away_shards(self) -> list[int]:
-        """Numbers of the shards that do not answer, as calls have found of late."""
-        return [shard.number for shard in self._calls.shards if shard.is_away]
+        """Numbers of the shards that do not answer, or refuse to, as calls have found of late."""
+        return [shard.number for shard in self._calls.shards if shard.is_left_out]
 
     @property
     def shard_faults(self) -> list[str]:

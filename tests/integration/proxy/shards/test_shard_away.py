@@ -1,5 +1,7 @@
 """What the API says while one of two shards is away."""
 
+import asyncio
+
 import pytest
 
 from inferq.queue.schema.shard_ids import find_shard
@@ -27,6 +29,25 @@ async def submit(client, count):
     answers = [await client.post("/predict", json=DATA) for _ in range(count)]
     assert [answer.status_code for answer in answers] == [202] * count, answers[-1].text
     return [answer.json()["job_id"] for answer in answers]
+
+
+async def test_shard_that_refuses_to_tell_is_named_as_one_that_is_away(client, announced, second):
+    await submit(client, 6)
+    with second.client() as admin:
+        admin.config_set("replica-serve-stale-data", "no")
+        admin.replicaof("127.0.0.1", 1)  # from now on it answers nothing but MASTERDOWN
+    for path in ("/jobs", "/jobs/errors", "/queue", "/queue/iris", "/queue/iris/history"):
+        assert (await client.get(path)).json()["unavailable_shards"] == [1], path
+    actions = {"action": "cancel", "filter": {"model": "iris"}, "dry_run": True}
+    assert (await client.post("/jobs/actions", json=actions)).json()["unavailable_shards"] == [1]
+    health = (await client.get("/health")).json()
+    assert (health["status"], health["components"]["redis"][:8]) == ("degraded", "Shard 1:")
+    assert {find_shard(job_id, 2) for job_id in await submit(client, 3)} == {0}
+    with second.client() as admin:
+        admin.replicaof("NO", "ONE")
+    while "unavailable_shards" in (listed := (await client.get("/jobs")).json()):
+        await asyncio.sleep(0.02)
+    assert len(listed["jobs"]) == 9
 
 
 async def test_requests_that_do_not_need_the_shard_go_on_and_name_it(client, announced, second):
