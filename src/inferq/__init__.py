@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Job,
         JobFailedError,
         NotEndedError,
+        PartialAnswerWarning,
         UnauthorizedError,
         UnreachableError,
     )
@@ -38,6 +39,7 @@ __all__ = [
     "JobFailedError",
     "JobNotFoundError",
     "NotEndedError",
+    "PartialAnswerWarning",
     "QueueFullError",
     "UnauthorizedError",
     "UnknownModelError",

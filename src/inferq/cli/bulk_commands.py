@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from inferq.cli.job_filters import OfModel, OfOwner, Since, Until, WithError, WithId, WithKind, WithStatus
-from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_table
+from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_missing, print_table
 from inferq.errors import InvalidInputError
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count them.")]
@@ -34,6 +34,7 @@ def errors(
     else:
         columns = ("count", "model", "error_kind", "latest_at", "example_job_id", "error")
         print_table(columns, ([group[name] for name in columns] for group in found["groups"]))
+    print_missing(found)
     if not found["is_complete"]:
         print_line("inferq: there are more; these are the latest.", err=True)
 
@@ -95,13 +96,16 @@ def _change(url: str | None, action: str, wanted: dict[str, Any], *, dry_run: bo
     """Counts the jobs, asks, changes them, and says how many were; 1 is the exit code if any was skipped."""
     with open_client(url) as client:
         if dry_run or not yes:
-            count = client.change_jobs(action, dry_run=True, **wanted)["matched"]
+            found = client.change_jobs(action, dry_run=True, **wanted)
+            count = found["matched"]
             if dry_run or not count:
                 print_line(f"{count} jobs are found.")
+                print_missing(found)
                 return
             _confirm(count, action)
         report = client.change_jobs(action, **wanted)
     print_line(f"{report['changed']} of {report['matched']} jobs: {action} done.")
+    print_missing(report)
     for kind, count in report["skipped_by_kind"].items():
         print_line(f"inferq: {count} were skipped: {kind}.", err=True)
     if report["skipped"]:

@@ -6,7 +6,16 @@ import typer
 
 from inferq.cli.job_filters import OfModel, OfOwner, Since, Until, WithError, WithId, WithKind, WithStatus
 from inferq.cli.job_result import wait_for_result
-from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_result, print_table
+from inferq.cli.output import (
+    AsJson,
+    Url,
+    open_client,
+    print_json,
+    print_line,
+    print_result,
+    print_table,
+    printed_warnings,
+)
 from inferq.jobs import Status
 
 job_app = typer.Typer(help="One job: show, wait, watch, cancel, retry.", no_args_is_help=True)
@@ -86,7 +95,7 @@ def jobs(
     """List jobs, the latest first; or group, retry, cancel or delete many."""
     if context.invoked_subcommand is not None:
         return
-    with open_client(url) as client:
+    with open_client(url) as client, printed_warnings():
         found = [
             job.view
             for _, job in zip(
@@ -119,5 +128,5 @@ def cancel_waiting(
     url: Url = None,
 ) -> None:
     """Cancel all jobs of a model that wait; those that run go on."""
-    with open_client(url) as client:
+    with open_client(url) as client, printed_warnings():
         typer.echo(f"{client.cancel_waiting(model)} jobs are cancelled.")

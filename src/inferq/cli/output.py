@@ -1,7 +1,9 @@
 """What the commands share: the service that they talk to, and how they print."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,6 +53,26 @@ def print_line(text: str, *, err: bool = False) -> None:
     looks like a line of our own.
     """
     typer.echo("\n  ".join(map(make_printable, text.split("\n"))), err=err)
+
+
+def print_missing(answer: Mapping[str, Any]) -> None:
+    """Says which shards do not answer, where an answer goes without them."""
+    from inferq.client.answers import describe_missing
+
+    if shards := answer.get("unavailable_shards"):
+        print_line(f"inferq: {describe_missing(shards)}", err=True)
+
+
+@contextmanager
+def printed_warnings() -> Iterator[None]:
+    """Prints what the client warns of, each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            for text in dict.fromkeys(str(one.message) for one in caught):
+                print_line(f"inferq: {text}", err=True)
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:  # noqa: ANN401 - JSON

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from inferq.cli.output import AsJson, Url, open_client, print_json, print_table
+from inferq.cli.output import AsJson, Url, open_client, print_json, print_missing, print_table
 
 _COLUMNS = (
     "model",
@@ -44,6 +44,7 @@ def queue(
                 if watch:
                     Console().clear()
                 _print_overview(overview)
+                print_missing(overview)
             if not watch:
                 return
             time.sleep(seconds)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_table
+from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_missing, print_table
 
 _MOST_SHOWN = 10
 
@@ -20,6 +20,7 @@ def shadow(
     if as_json:
         print_json(report)
         return
+    print_missing(report)
     if not report["candidates"]:
         print_line(
             f"No version of {name} is a shadow. To begin: inferq models rollout {name} --shadow VERSION=0.1"

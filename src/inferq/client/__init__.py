@@ -3,7 +3,7 @@
 It needs httpx alone, besides what every part of inferq needs.
 """
 
-from inferq.client.answers import JobFailedError
+from inferq.client.answers import JobFailedError, PartialAnswerWarning
 from inferq.client.async_job import AsyncJob
 from inferq.client.asynchronous import AsyncClient
 from inferq.client.job import Job
@@ -17,6 +17,7 @@ __all__ = [
     "Job",
     "JobFailedError",
     "NotEndedError",
+    "PartialAnswerWarning",
     "UnauthorizedError",
     "UnreachableError",
 ]

@@ -1,6 +1,9 @@
 """What an answer of the service means: its JSON, or the error that it stands for."""
 
+import warnings
+from collections.abc import Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +15,8 @@ from inferq.errors import ErrorKind, InferqError, UnexpectedAnswerError
 type View = dict[str, Any]
 """A job as `GET /job/{id}` shows it."""
 
+_FOLDER = str(Path(__file__).parent)
+"""The client's files: a warning is about the caller's line."""
 _PROBLEM = "urn:inferq:problem:"
 _TRANSIENT_STATUSES = (502, 503, 504)
 _ERRORS: dict[str, type[InferqError]] = {
@@ -44,6 +49,10 @@ _ERRORS: dict[str, type[InferqError]] = {
 }
 
 
+class PartialAnswerWarning(UserWarning):
+    """Shards of the queue do not answer: what is in them is missing in what a method returns."""
+
+
 class JobFailedError(InferqError):
     """The job has failed.
 
@@ -56,6 +65,19 @@ class JobFailedError(InferqError):
         self.job = view
         known = view["error_kind"]
         self.kind = ErrorKind(known) if known in ErrorKind else ErrorKind.MODEL_ERROR
+
+
+def warn_if_partial(answer: View) -> None:
+    """Warns where an answer names shards that do not answer, and the caller will not see it."""
+    if shards := answer.get("unavailable_shards"):
+        warnings.warn(describe_missing(shards), PartialAnswerWarning, skip_file_prefixes=(_FOLDER,))
+
+
+def describe_missing(shards: Sequence[int]) -> str:
+    """Returns a sentence that says what is missing."""
+    if len(shards) == 1:
+        return f"Shard {shards[0]} does not answer: what is in it is missing here."
+    return f"Shards {', '.join(map(str, shards))} do not answer: what is in them is missing here."
 
 
 def has_ended(view: View) -> bool:

@@ -266,7 +266,8 @@ class AsyncClient(BaseClient):
             **wanted: Which jobs, as for `jobs`; at least one.
 
         Returns:
-            How many were `matched`, `changed` and `skipped`; and `skipped_by_kind`: why.
+            How many were `matched`, `changed` and `skipped`; and `skipped_by_kind`: why. Where shards do not
+            answer, `unavailable_shards` too: their jobs are left as they were.
 
         Raises:
             InvalidInputError: Nothing is said of which jobs, or the action is not for such jobs.

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from inferq.client.answers import View
+from inferq.client.answers import View, warn_if_partial
 from inferq.client.encoding import write_json
 from inferq.client.steps import Call, Steps, ask
 from inferq.errors import InvalidInputError
@@ -47,6 +47,7 @@ def read_page(search: JobSearch, limit: int, cursor: str | None, retries: int) -
     """Reads one page of jobs."""
     wanted = search.list_members() | {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
     page: View = yield from ask(Call("GET", f"/jobs?{httpx.QueryParams(wanted)}"), retries)
+    warn_if_partial(page)
     return page
 
 
@@ -63,6 +64,7 @@ def change_jobs(action: str, search: JobSearch, retries: int, *, is_dry_run: boo
     A call is made again where no answer came, unless jobs could be tried again twice by that.
     """
     total: dict[str, Any] = {"matched": 0, "changed": 0, "skipped": 0, "skipped_by_kind": {}}
+    missing: set[int] = set()
     cursor: str | None = None
     while True:
         members = {"action": action, "filter": search.list_members(), "dry_run": is_dry_run, "cursor": cursor}
@@ -72,6 +74,7 @@ def change_jobs(action: str, search: JobSearch, retries: int, *, is_dry_run: boo
             total[name] += done[name]
         for kind, count in done["skipped_by_kind"].items():
             total["skipped_by_kind"][kind] = total["skipped_by_kind"].get(kind, 0) + count
+        missing.update(done.get("unavailable_shards", ()))
         cursor = done["cursor"]
         if cursor is None:
-            return total
+            return total | ({"unavailable_shards": sorted(missing)} if missing else {})

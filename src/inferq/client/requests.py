@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from pydantic_core import from_json
 
-from inferq.client.answers import View, make_error, read_json
+from inferq.client.answers import View, make_error, read_json, warn_if_partial
 from inferq.client.arrays import has_numpy, list_values, read_result_arrays
 from inferq.client.job_body import JobOptions, ServiceCache, make_job_call
 from inferq.client.media import open_file
@@ -184,7 +184,9 @@ def cancel(job_id: str, retries: int) -> Steps[View]:
 def cancel_waiting(model: str, retries: int) -> Steps[int]:
     """Cancels the waiting jobs of a model, and returns how many."""
     query = httpx.QueryParams({"model": model, "status": "pending"})
-    return int((yield from ask(Call("DELETE", f"/jobs?{query}"), retries))["cancelled"])
+    answer: View = yield from ask(Call("DELETE", f"/jobs?{query}"), retries)
+    warn_if_partial(answer)
+    return int(answer["cancelled"])
 
 
 def retry(job_id: str) -> Steps[None]:

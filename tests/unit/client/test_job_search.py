@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from inferq.client.answers import PartialAnswerWarning
 from inferq.client.job_search import JobSearch, change_jobs, read_page
 from inferq.errors import InvalidInputError
 from tests.unit.client.drive import drive
@@ -45,6 +46,19 @@ def test_action_goes_on_until_its_end_and_adds_up_what_was_done():
     bodies = [json.loads(call.body) for call in calls]
     assert [body["cursor"] for body in bodies] == [None, "c"]
     assert bodies[0]["filter"] == {"model": "iris"}
+
+
+def test_shards_that_do_not_answer_are_told_of_all_calls_of_an_action():
+    steps = change_jobs("delete", JobSearch(model="iris"), 0, is_dry_run=True)
+    answers = [answer(cursor="c"), answer(cursor="d", unavailable_shards=[3]), answer(unavailable_shards=[1])]
+    total, _ = drive(steps, *answers)
+    assert total["unavailable_shards"] == [1, 3]
+
+
+def test_page_without_the_jobs_of_a_shard_is_warned_of():
+    page = httpx.Response(200, json={"jobs": [], "next": None, "unavailable_shards": [1]})
+    with pytest.warns(PartialAnswerWarning, match="Shard 1 does not answer: what is in it is missing"):
+        drive(read_page(JobSearch(), 5, None, 0), page)
 
 
 @pytest.mark.parametrize(
