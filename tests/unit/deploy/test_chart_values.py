@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 
 import helm_python
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from scripts import chart as chart_script
 
 from inferq.settings import Settings
-from tests.unit.deploy.charts import CHART, ROOT, find, render, render_case, selects
+from tests.unit.deploy.charts import CHART, ROOT, find, read_containers, render, render_case, selects
 from tests.unit.test_documents import code_blocks, read
 
 VALKEY = {"valkey": {"enabled": True}}
@@ -151,6 +152,10 @@ def test_url_of_every_kind_that_inferq_takes_is_taken(scheme):
             {"blobStore": {"url": "s3://bucket/blobs", "existingClaim": "blobs"}},
             "it has to be file:///folder",
         ),
+        *(
+            ({"blobStore": {"url": f"file://{folder}", "existingClaim": "blobs"}}, "has files of its own")
+            for folder in ("/tmp", "/app/", "/app/models", "/blobs/../tmp", "/%74mp")
+        ),
         ({"workers": [{"name": "w"}, {"name": "w"}]}, "choose another name"),
         ({"workers": [{"name": "proxy"}]}, "would be called release-inferq-proxy"),
         (
@@ -172,6 +177,20 @@ def test_url_of_every_kind_that_inferq_takes_is_taken(scheme):
 def test_values_that_contradict_each_other_are_refused_with_the_reason(values, reason):
     with pytest.raises(helm_python.HelmRenderError, match=reason):
         render(VALKEY | values)
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///blobs", "file:///app/blobs/", "file:///our%20blobs", "file:///a%23b"]
+)
+def test_claim_is_mounted_where_the_processes_read_the_blob_store(url):
+    resources, _ = render(VALKEY | {"blobStore": {"url": url, "existingClaim": "blobs"}})
+    mounts = [
+        Path(mount["mountPath"])
+        for container in read_containers(resources)
+        for mount in container.get("volumeMounts", ())
+        if mount["name"] == "blobs"
+    ]
+    assert mounts == [Path.from_uri(url)] * 2
 
 
 @pytest.mark.parametrize(

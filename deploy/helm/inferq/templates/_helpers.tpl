@@ -94,6 +94,10 @@ annotations:
 {{- if and .Values.blobStore.existingClaim (not (hasPrefix "file://" .Values.blobStore.url)) -}}
 {{- fail "blobStore.existingClaim is mounted at the folder of blobStore.url: it has to be file:///folder." -}}
 {{- end -}}
+{{- $blobs := include "inferq.blobFolder" .Values.blobStore | clean -}}
+{{- if has $blobs (list "/" "/tmp" "/app" "/app/models") -}}
+{{- fail (printf "blobStore.url is the folder %s, where a pod has files of its own: choose another one." $blobs) -}}
+{{- end -}}
 {{- if and .Values.metrics.podMonitor.enabled (not .Values.metrics.workerPort) -}}
 {{- fail "metrics.podMonitor needs metrics.workerPort." -}}
 {{- end -}}
@@ -255,13 +259,18 @@ affinity:
 {{- end }}
 {{- end }}
 
+{{/* The folder of a file:// URL as the processes read it, %20 being a blank; empty for a bucket. */}}
+{{- define "inferq.blobFolder" -}}
+{{ if hasPrefix "file://" .url }}{{ (urlParse .url).path }}{{ end }}
+{{- end }}
+
 {{- define "inferq.volumeMounts" -}}
 - name: tmp
   mountPath: /tmp
 {{- with .root.Values.blobStore }}
 {{- if .existingClaim }}
 - name: blobs
-  mountPath: {{ trimPrefix "file://" .url }}
+  mountPath: {{ include "inferq.blobFolder" . | quote }}
 {{- end }}
 {{- end }}
 {{- with .of.extraVolumeMounts }}
