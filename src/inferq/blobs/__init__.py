@@ -6,6 +6,7 @@ queue's to know. All of a store blocks, so it is for threads.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from inferq.blobs.folder_store import FolderStore
@@ -39,6 +40,9 @@ __all__ = [
 def open_store(url: str) -> BlobStore | None:
     """Makes the store that a setting names; it is not touched before it is used.
 
+    A folder is one store for all of a process, which knows from the first use on which one it is: what is
+    mounted there later is taken for it by nobody.
+
     Args:
         url: `file:///…`, `s3://bucket/prefix`, or empty.
 
@@ -49,10 +53,13 @@ def open_store(url: str) -> BlobStore | None:
         InvalidSettingError: It is in a bucket, and what talks to those is not installed.
     """
     if not url.startswith("s3://"):
-        return FolderStore.from_url(url) if url else None
+        return _open_folder(url) if url else None
     with _extra(f"INFERQ_BLOB_STORE is {url}"):
         from inferq.blobs.object_store import ObjectStore
     return ObjectStore.from_url(url)
+
+
+_open_folder = cache(FolderStore.from_url)
 
 
 def open_user_objects() -> "UserObjects":

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from inferq.blobs import open_user_objects, user_objects
+from inferq.blobs import Uploads, make_upload_id, open_store, open_user_objects, user_objects
 from inferq.egress.network import resolve
 from inferq.egress.url_policy import Target, UrlPolicy
 from inferq.errors import (
@@ -159,3 +159,19 @@ async def test_redirection_from_tls_to_none_is_not_followed():
         source._follow(Target("https", "example.com", 443, "/a"), "http://example.com/b")
     assert source._follow(Target("http", "example.com", 80, "/a/b"), "c?d").path == "/a/c?d"
     await source.aclose()
+
+
+def test_upload_in_a_folder_that_is_not_mounted_any_more_may_be_had_later(fetch, tmp_path):
+    url = f"file://{tmp_path}/blobs"
+    worker_store = open_store(url)  # as the worker has it from its start
+    worker_store.identify()
+    upload_id = make_upload_id("")
+    file = Uploads(worker_store).open(upload_id, 1, 0)
+    file.add(b"a")
+    file.finish()
+    (tmp_path / "blobs").rename(tmp_path / "away")
+    with pytest.raises(InputUnavailableError, match="may have been unmounted"):
+        fetch(f"upload:{upload_id}", blob_store=url)
+    assert not (tmp_path / "blobs").exists()
+    (tmp_path / "away").rename(tmp_path / "blobs")
+    assert fetch(f"upload:{upload_id}", blob_store=url) == {f"upload:{upload_id}": b"a"}
