@@ -95,14 +95,18 @@ class ShardedSubmit:
         if key is not None:
             return await self._find(first.owner, key).submit(send)
         tried: list[ProducerShard] = []
+        full: QueueFullError | None = None
         while True:
             shard = self._choose(first.model, tried)
             self._backlogs.add(shard.number, first.model, jobs)
             try:
                 return await shard.submit(send)
-            except (NothingSentError, QueueFullError):
+            except (NothingSentError, QueueFullError) as error:
                 tried.append(shard)
+                full = error if isinstance(error, QueueFullError) else full
                 if len(tried) == min(_MOST_TRIES, len(self._shards)):
+                    if full is not None:
+                        raise full from None  # a shard that is there, and has no room, tells more
                     raise
 
     def _find(self, owner: str, key: str) -> ProducerShard:

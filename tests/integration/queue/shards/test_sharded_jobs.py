@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from inferq.errors import IdempotencyConflictError, JobNotFoundError, RedisUnavailableError
+from inferq.errors import IdempotencyConflictError, JobNotFoundError, QueueFullError, RedisUnavailableError
 from inferq.jobs import Outcome, Status
 from inferq.queue.inspection.large_results import PART_BYTES
 from inferq.queue.producer.submission import Idempotency, Submission
@@ -121,6 +121,18 @@ async def test_full_shard_leaves_jobs_to_the_other(sharded_settings):
     ids = [*await sharded.submit_batch([Submission("iris", DATA) for _ in range(3)])]
     ids += await submit(sharded, 3)
     assert [find_shard(job_id, 2) for job_id in ids].count(0) == 3
+    await sharded.close()
+
+
+async def test_full_queue_is_said_to_be_full_though_a_shard_is_away(sharded_settings, shard_servers):
+    sharded = ShardedProducer.from_settings(
+        split_settings(sharded_settings.model_copy(update={"max_queued": 6}))
+    )
+    shard_servers[1].kill()
+    await submit(sharded, 3)
+    for _ in range(6):  # whichever is tried first
+        with pytest.raises(QueueFullError):
+            await submit(sharded, 1)
     await sharded.close()
 
 
