@@ -96,9 +96,8 @@ async def infer(request: Request, model: ModelPath) -> Response:
             with services.producer.share_time_limit(len(submission.data)):
                 job_id = await submit_job(request, submission, asked.idempotency)
             submission.data = b""
-        if (
-            job_id != expected_id
-        ):  # a repeated request gets the job that it got first; a shard adds its number
+        # a repeated request gets the job that it got first, and a shard adds its number
+        if job_id != expected_id:
             subscription = stack.enter_context(JobSubscription.open(request, job_id))
         try:
             job = await wait_for_outputs(request, subscription, job_id, seconds, is_async=is_async)
