@@ -147,8 +147,10 @@ class ShadowSampler(Periodic):
         is_full = queue_name in self._suspended or time.monotonic() < self._full_until.get(queue_name, 0.0)
         # one that is in the blob store already came from chunks, and is long
         is_long = max(size, result_bytes) > _MOST_JOB_BYTES or outcome.offloaded_at is not None
+        # the queue has then only the URL of the result, which is the user's to change
+        is_elsewhere = bool(job.output)
         with self._lock:
-            if is_full or is_long or self._kept_bytes + size > _MOST_KEPT_BYTES:
+            if is_full or is_long or is_elsewhere or self._kept_bytes + size > _MOST_KEPT_BYTES:
                 self._skipped[queue_name] += 1
                 return
             self._kept_bytes += size

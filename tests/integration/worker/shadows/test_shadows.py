@@ -228,6 +228,20 @@ async def test_a_result_that_lies_in_the_blob_store_already_is_skipped(producer,
     consumer.close()
 
 
+async def test_a_result_that_is_written_into_a_bucket_is_skipped(producer, serve_versions, settings):
+    served = serve_versions()
+    consumer = Consumer(settings, "worker-1", [*served.table.versions], served.table.name_provenances())
+    sampler = ShadowSampler(consumer, served, Outage())
+    await submit(producer, [1], output="s3://results/today/")
+    [job] = consumer.claim(1)
+    sampler.draw([Outcome(job, b"{}")])
+    sampler.jobs_ended([Outcome(job)], ["completed"])
+    sampler.run_once()
+    [report] = await producer.read_shadows("ramp", ["3"])
+    assert (report.skipped, report.waiting) == (1, 0)
+    consumer.close()
+
+
 async def test_after_its_queue_was_full_nothing_is_submitted_for_a_moment(
     producer, serve_versions, settings, monkeypatch
 ):

@@ -20,7 +20,8 @@ class ShadowJobCounts(BaseModel):
     failed: int = Field(description="The candidate failed, and the version that serves did not.")
     missed: int = Field(description="The result of the version that serves was gone before.")
     skipped: int = Field(
-        description="They never ran on the candidate, as too many waited, or their data was too long."
+        description="They never ran on the candidate, as too many waited, their data was too long, or their "
+        "results were written into a bucket."
     )
     waiting: int = Field(description="They are still to run on it, or do.")
 
