@@ -12,7 +12,8 @@ _MOST_HEAD_BYTES = 512 * 1024
 """Of all parts together: what escapes stand for in a name is found one by one."""
 _PARAMETER = re.compile(r';[ \t]*(name|filename)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.IGNORECASE)
 """A value in quotes, or without them, as .NET writes it."""
-_ESCAPED = re.compile(r"\\(.)")
+_ESCAPED = re.compile(r"\\(.)|%(22|[01][0-9A-F]|7F)")
+"""With a backslash, as RFC 9110 has it; or as browsers (HTML, section 4.10.21.8) and httpx write names."""
 _REMEDY = "Let the client library write the body, such as with curl -F or files= of httpx."
 
 
@@ -92,13 +93,17 @@ def _read_part(head: bytes, data: memoryview) -> FormPart:
     }
     disposition = headers.get("content-disposition", "")
     parameters = {
-        name.lower(): _ESCAPED.sub(r"\1", quoted) or bare
+        name.lower(): _ESCAPED.sub(_unescape, quoted) or bare
         for name, quoted, bare in _PARAMETER.findall(disposition)
     }
     if not disposition.lower().startswith("form-data") or "name" not in parameters:
         raise _make_error("a part has no name")
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     return FormPart(parameters["name"], "filename" in parameters, media_type, data)
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return found[1] or chr(int(found[2], 16))
 
 
 def _make_error(reason: str) -> InvalidInputError:

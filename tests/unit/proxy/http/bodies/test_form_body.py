@@ -26,6 +26,7 @@ def test_what_httpx_writes_is_read(files):
 
     parts = split_form(request.read(), boundary)
 
+    assert [one.name for one in parts] == [*files]
     assert [bytes(one.data) for one in parts] == [data for _, data, _ in files.values()]
     assert all(one.is_file for one in parts)
 
@@ -39,6 +40,12 @@ def test_names_and_types_of_parts_are_read():
     assert (first.name, first.is_file, first.media_type, bytes(first.data)) == ("x", False, "", b"")
     assert (second.name, second.is_file, second.media_type) == ('a"b', True, "image/jpeg")
     assert bytes(second.data) == b"\r\n--c"
+
+
+def test_quotes_and_line_ends_in_names_are_read_as_browsers_write_them():
+    head = b'Content-Disposition: form-data; name="a%22b%0D%0Ac%41"\r\n\r\n'
+    [one] = split_form(b"--x\r\n" + head + b"1\r\n--x--\r\n", b"x")
+    assert one.name == 'a"b\r\nc%41'
 
 
 def test_names_without_quotes_are_read_as_dotnet_writes_them():
