@@ -2,21 +2,19 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
 from inferq.jobs import ClaimedJob, Outcome, Pace
-from inferq.model_names import get_model_name, is_of_workers, is_shadow
+from inferq.model_names import is_shadow
 from inferq.observability.log_context import log_jobs
 from inferq.observability.observer import NO_OBSERVER, JobObserver
-from inferq.queue import AnyConsumer, AnyPrefetch, Outage, WaitResult
+from inferq.queue import AnyConsumer, Outage
 from inferq.worker.large_jobs.coordinator import Coordinator
 from inferq.worker.runs.executor import Executor
 from inferq.worker.runs.finisher import Finisher
 from inferq.worker.runs.held_jobs import HeldJobs
+from inferq.worker.runs.job_claims import JobClaims
 from inferq.worker.runs.output_writer import OutputWriter
 from inferq.worker.runs.pace_meter import PaceMeter
 from inferq.worker.serving.served_models import NotServedError, ServedVersion
@@ -24,9 +22,6 @@ from inferq.worker.shadows.shadows import Shadows
 
 _LAST_CALL_SECONDS = 2.0
 """How long an idle worker that is told to stop waits for a server that is away."""
-
-_NOTHING_SERVED_SECONDS = 0.2
-"""How long a worker that serves no model waits before it looks whether it does."""
 
 _AWAITED_SECONDS = 0.02
 """How long a worker without jobs waits for the files of some before it asks for others."""
@@ -36,37 +31,6 @@ _PATIENCE_SECONDS = 1.0
 would have to wait for that, too."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What a claim has asked for, and what it brought.
-
-    Attributes:
-        limits: How many jobs it asked for, by model.
-        model: Model of the jobs that it brought; empty if there are none.
-        count: How many jobs it brought.
-    """
-
-    limits: Mapping[str, int]
-    model: str = ""
-    count: int = 0
-
-    @property
-    def has_drained_queue(self) -> bool:
-        """Whether it brought fewer jobs than it asked for, so that no more wait."""
-        return self.count < self.limits.get(self.model, 1)
-
-    def is_full_batch(self, next_limits: Mapping[str, int]) -> bool:
-        """Whether it brought all it asked for, of a model that runs several jobs at once.
-
-        Shadow jobs never count so: nothing is claimed before they have run, as a candidate may kill the
-        worker, and the jobs that this holds would be blamed too.
-        """
-        if is_shadow(self.model):
-            return False
-        is_full = 1 < self.limits.get(self.model, 0) <= self.count
-        return is_full and next_limits.get(self.model, 0) > 1
 
 
 class Processor:
@@ -126,15 +90,14 @@ class Processor:
         self._shadows = shadows
         self._held = HeldJobs()
         self._pace = PaceMeter()
-        self._next_limits = executor.plan_limits()  # computed ahead, while Redis works
-        self._latest_claim = _Claim(self._next_limits)
-        self._prefetched: tuple[AnyPrefetch, ...] = ()  # sent, and not completed
-        self._prefetched_lock = threading.Lock()
         self._awaited = executor.awaited
         self._claims_from = 0.0  # not before this monotonic time while files are awaited
         self.stopping = threading.Event()
         self.given_up = threading.Event()
         self._finisher = Finisher(consumer, self._held, outage, self.given_up, observer, outputs)
+        self._claims = JobClaims(
+            consumer, executor, outage, self._held, self._finisher, observer, self.stopping, self.given_up
+        )
         self._coordinator = Coordinator(consumer, self._run_chunks, self.stopping, self.given_up)
         executor.divide = self._coordinator.run
         self.jobs_done = 0
@@ -147,7 +110,7 @@ class Processor:
 
     def read_paces(self) -> dict[str, Pace]:
         """Returns what the claims of each model cost, once there has been one. For one other thread."""
-        return self._pace.read(self._next_limits)
+        return self._pace.read(self._claims.next_limits)
 
     @property
     def storing_seconds(self) -> float:
@@ -191,13 +154,7 @@ class Processor:
         Raises:
             RedisUnavailableError: Redis is away.
         """
-        for claim in self._prefetched:
-            if time.monotonic() - claim.sent_at >= older_than_seconds:
-                jobs = claim.leased()
-                with self._prefetched_lock:  # else they may have been run, and are not held any more
-                    if jobs is not None and claim in self._prefetched:
-                        self._held.discard(outcome.job for outcome in claim.outcomes)
-                        self._held.add(jobs)
+        self._claims.receive_prefetched(older_than_seconds)
 
     def run(self) -> None:
         """Claims and runs until `stopping` is set; requeues what it has not begun."""
@@ -206,14 +163,15 @@ class Processor:
         while not self.stopping.is_set():
             self.progressed_at = time.monotonic()
             outcomes = self._finisher.store_large(outcomes)
-            latest, is_blocked = self._latest_claim, self._consumer.is_blocked_by_solo_job
+            claims, is_blocked = self._claims, self._consumer.is_blocked_by_solo_job
             if not jobs and self._awaited:
                 outcomes, jobs = self._run_or_claim(outcomes)
-            elif not jobs and (is_blocked or (outcomes and not latest.has_drained_queue)):
-                jobs, outcomes = self._finish_and_claim(outcomes), []
+            elif not jobs and (is_blocked or (outcomes and not claims.has_drained_queue)):
+                jobs, outcomes = claims.finish_and_claim(outcomes, takes_solo=True), []
             elif not jobs:
-                jobs, outcomes = self._wait_and_claim(outcomes)
-            elif latest.is_full_batch(self._next_limits) and not (is_blocked or self._awaited.has_ready):
+                self._pace.note_wait()
+                jobs, outcomes = claims.wait_and_claim(outcomes)
+            elif claims.is_full_batch and not (is_blocked or self._awaited.has_ready):
                 outcomes, jobs = self._run_and_prefetch(jobs, outcomes)
             else:
                 self._finisher.finish(outcomes)
@@ -276,8 +234,7 @@ class Processor:
         if waiting:
             self._held.note_waiting(waiting)
             jobs[:] = [job for job in jobs if job not in self._awaited]
-            is_slow = any(limit == 1 and not is_of_workers(one) for one, limit in self._next_limits.items())
-            if is_slow and any(map(self._awaited.is_under_way, waiting)):
+            if self._claims.is_slow_possible and any(map(self._awaited.is_under_way, waiting)):
                 self._claims_from = time.monotonic() + _PATIENCE_SECONDS
         return sum([len(job.data) for job in waiting])
 
@@ -305,10 +262,10 @@ class Processor:
             return self._run_batch(ready), []
         jobs = list[ClaimedJob]()
         if self._may_claim_others():
-            jobs = self._complete(self._send(self._prepare(outcomes, takes_solo=False)))
+            jobs = self._claims.finish_and_claim(outcomes, takes_solo=False)
         else:
             self._finisher.finish(outcomes)
-            self._next_limits = self._executor.plan_limits()
+            self._claims.plan_next()
         if not jobs:
             self._pace.note_wait()
             self._awaited.wait(_AWAITED_SECONDS)
@@ -318,45 +275,7 @@ class Processor:
         """Whether jobs may be claimed while files are awaited."""
         if self._awaited.blocks_others or self._consumer.is_blocked_by_solo_job:
             return False
-        return bool(self._next_limits) and time.monotonic() >= self._claims_from
-
-    def _wait_and_claim(self, outcomes: list[Outcome]) -> tuple[list[ClaimedJob], list[Outcome]]:
-        """Stores outcomes, and claims what comes within the next second and what waits behind it.
-
-        Returns:
-            The jobs, and the outcomes that could not be stored.
-        """
-        if not outcomes:
-            self._next_limits = self._executor.plan_limits()
-        self._pace.note_wait()
-        limits = self._next_limits
-        if not limits:  # all models have gone; others may come
-            self._finisher.finish(outcomes)
-            self.stopping.wait(_NOTHING_SERVED_SECONDS)
-            return [], []
-        # they are noted before the wait for the next job, which may last
-        note_stored = partial(self._finisher.note_stored, outcomes)
-        result = self._outage.retry_until_available(
-            lambda: self._consumer.wait_and_claim(limits, outcomes, note_stored=note_stored), self.stopping
-        )
-        verdicts, jobs, unclaimed = result or WaitResult([], [])
-        if verdicts:
-            outcomes = []
-            self._next_limits = self._executor.plan_limits()  # only now, since clients wait for the outcomes
-        if unclaimed:
-            # it is in no list any more: it must be claimed, even if it is requeued at once
-            jobs = (
-                self._outage.retry_until_available(
-                    lambda: self._consumer.claim(limits, unclaimed), self.given_up
-                )
-                or []
-            )
-        self._held.add(jobs)
-        self._note_claimed(jobs, limits)
-        return jobs, outcomes
-
-    def _finish_and_claim(self, outcomes: Sequence[Outcome]) -> list[ClaimedJob]:
-        return self._complete(self._send(self._prepare(outcomes, takes_solo=True)))
+        return bool(self._claims.next_limits) and time.monotonic() >= self._claims_from
 
     def _run_and_prefetch(
         self, jobs: list[ClaimedJob], outcomes: list[Outcome]
@@ -366,24 +285,23 @@ class Processor:
         Returns:
             What the last one gave, and the jobs that were claimed.
         """
-        claim = self._send(self._prepare(outcomes, takes_solo=False))
+        claims = self._claims
+        claim = claims.send(claims.prepare(outcomes))
         while True:
             outcomes = self._finisher.store_large(self._run_batch(jobs))
-            # a solo job is not claimed ahead: it would be blamed if this run killed the worker
-            following = self._prepare(outcomes, takes_solo=False)
-            is_sent = self._may_send_before(claim)
+            following = claims.prepare(outcomes)
+            is_sent = claims.may_send_before(claim)
             if is_sent:
-                self._send(following)
-            brought = self._outage.retry_until_available(claim.wait, self.given_up)
-            is_full = brought is not None and _Claim(claim.limits, *brought).is_full_batch(self._next_limits)
+                claims.send(following)
+            is_full = claims.has_brought_full_batch(claim)
             goes_on = is_full and not (self.stopping.is_set() or self._awaited.has_ready)
             if goes_on and not is_sent:
-                self._send(following)  # before anything else, since Redis is idle
-            jobs = self._complete(claim)
+                claims.send(following)  # before anything else, since Redis is idle
+            jobs = claims.complete(claim)
             if not (goes_on or is_sent):
                 return outcomes, jobs
             if not (goes_on and jobs):  # not full, or the data of the jobs could not be fetched
-                return self._join(jobs, self._complete(following))
+                return self._join(jobs, claims.complete(following))
             claim = following
             self.progressed_at = time.monotonic()
 
@@ -400,41 +318,6 @@ class Processor:
         if (jobs[0].model, jobs[0].shard) == (following[0].model, following[0].shard):
             return [], jobs + following
         return self._finisher.store_large(self._run_batch(jobs)), following
-
-    def _may_send_before(self, claim: AnyPrefetch) -> bool:
-        """Whether to send another claim before this one is answered, so that Redis need not wait for it.
-
-        What this one brings is not known yet. Of several models it could be slow jobs, which would wait here
-        behind others, though another worker had time for them. Versions of one model cost about the same.
-        """
-        if self.stopping.is_set() or claim.is_answered:
-            return False
-        return len({get_model_name(queue) for queue in self._next_limits if not is_of_workers(queue)}) == 1
-
-    def _prepare(self, outcomes: Sequence[Outcome], *, takes_solo: bool) -> AnyPrefetch:
-        return self._consumer.prepare_prefetch(outcomes, self._next_limits, takes_solo=takes_solo)
-
-    def _send(self, claim: AnyPrefetch) -> AnyPrefetch:
-        claim.send()
-        with self._prefetched_lock:
-            self._prefetched = (*self._prefetched, claim)
-        self._next_limits = self._executor.plan_limits()
-        return claim
-
-    def _complete(self, claim: AnyPrefetch) -> list[ClaimedJob]:
-        verdicts, jobs = self._outage.retry_until_available(claim.answer, self.given_up) or ([], [])
-        if verdicts:
-            self._finisher.note_stored(claim.outcomes, verdicts)
-        with self._prefetched_lock:
-            self._prefetched = tuple(other for other in self._prefetched if other is not claim)
-            self._held.add(jobs)
-        self._note_claimed(jobs, claim.limits)
-        return jobs
-
-    def _note_claimed(self, jobs: list[ClaimedJob], limits: Mapping[str, int]) -> None:
-        self._latest_claim = _Claim(limits, jobs[0].model if jobs else "", len(jobs))
-        if jobs:
-            self._observer.jobs_claimed(jobs)
 
     def _give_back(self, jobs: list[ClaimedJob]) -> None:
         """Leaves jobs to other workers, or to later, whose model is not served any more or is not ready."""

@@ -344,7 +344,7 @@ async def test_what_a_prefetch_has_stored_is_not_held_any_more_by_who_takes_its_
     await start(producer, hanging)
     processor = hanging[2]
     in_run = processor.held
-    processor._send(processor._prepare([Outcome(job, result=b"{}") for job in in_run], takes_solo=False))
+    processor._claims.send(processor._claims.prepare([Outcome(job, result=b"{}") for job in in_run]))
     processor.receive_prefetched()
     assert not set(in_run) & set(processor.held)
 
