@@ -3,7 +3,7 @@
 import redis
 from redis.crc import key_slot
 
-from tests.servers import Server, steady_port, wait_until
+from tests.servers import Server, free_port, wait_until
 
 SLOTS = 16384
 _PRIMARIES = 3
@@ -20,7 +20,7 @@ class RedisCluster:
     """
 
     def __init__(self, kind: str, *options: str) -> None:
-        self._bus_ports = [steady_port() for _ in range(2 * _PRIMARIES)]
+        self._bus_ports = [free_port() for _ in range(2 * _PRIMARIES)]
         self.nodes = [
             Server(
                 kind,
@@ -31,8 +31,6 @@ class RedisCluster:
             )
             for port in self._bus_ports
         ]
-        for node in self.nodes:
-            node.port = steady_port()
         self.url = f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}"
 
     def start(self) -> "RedisCluster":

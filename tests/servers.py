@@ -22,18 +22,10 @@ REDIS_BINARY = shutil.which("redis-server")
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listens on, outside the range that clients' own ports come from.
 
-
-def steady_port() -> int:
-    """A free port outside the range that clients' own ports come from, for a server that is started again.
-
-    While a server is down its port must stay free: a client that knocks there could be given the same port
-    for its own end, and then talks to itself.
+    From that range a client could be given it before the server starts, or while it is down; one that knocks
+    there could be given the same port for its own end, and then talks to itself.
     """
     while True:
         port = secrets.randbelow(12_000) + 20_000

@@ -9,7 +9,7 @@ from typing import Protocol
 from inferq.queue.shards.shard_settings import split_settings
 from inferq.settings import Settings
 from tests.redis_cluster import RedisCluster, SlotMove
-from tests.servers import Server, steady_port
+from tests.servers import Server
 
 _KEYS_AT_ONCE = 20
 
@@ -55,9 +55,6 @@ class SeveralServers:
 
     def __init__(self, kind: str, count: int = 1) -> None:
         self._servers = [Server(kind) for _ in range(count)]
-        for server in self._servers:
-            server.port = steady_port()
-            server.url = f"redis://127.0.0.1:{server.port}/0"
         self.folder = self._servers[0].folder
         self.settings: dict[str, object] = {"redis_url": ",".join(server.url for server in self._servers)}
 

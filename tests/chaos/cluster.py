@@ -15,7 +15,7 @@ from inferq.processes import PARENT_VARIABLE
 from inferq.queue.shards.shard_settings import split_settings
 from inferq.settings import Settings
 from tests.chaos.backends import Backend
-from tests.servers import ObjectServer, steady_port
+from tests.servers import ObjectServer, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,7 +128,7 @@ class Cluster:
         self.object_server: ObjectServer | None = None
         self.blob_store = (self.folder / "blobs").as_uri()
         if has_object_store:
-            self.object_server = ObjectServer([steady_port() for _ in range(10)])
+            self.object_server = ObjectServer([free_port() for _ in range(10)])
             self.blob_store = "s3://inferq-test/chaos"
         self.unexpected: list[str] = []
         self.shards = split_settings(Settings(**backend.settings, blob_store=self.blob_store))  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ class Cluster:
             **settings,
         }
         self.chaos = {"tally": self.tally, **chaos}
-        self.urls = [f"http://127.0.0.1:{steady_port()}" for _ in range(proxies)]
+        self.urls = [f"http://127.0.0.1:{free_port()}" for _ in range(proxies)]
         self.workers = [
             Child(f"worker-{number}", ["tests.chaos.worker_entry"], self._environment, self.folder)
             for number in range(workers)

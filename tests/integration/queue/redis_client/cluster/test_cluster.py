@@ -23,7 +23,7 @@ from inferq.settings import Settings
 from tests.integration.queue.calls import eventually
 from tests.integration.queue.redis_client.cluster.conftest import PREFIX, patiently
 from tests.redis_cluster import SlotMove
-from tests.servers import Server, steady_port, wait_until
+from tests.servers import Server, free_port, wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
@@ -218,7 +218,7 @@ async def test_cluster_of_which_no_node_answers_is_away():
 
 
 async def test_cluster_in_which_nobody_serves_the_slot_is_down():
-    node = Server("valkey", "--cluster-enabled", "yes", "--cluster-port", str(steady_port())).start()
+    node = Server("valkey", "--cluster-enabled", "yes", "--cluster-port", str(free_port())).start()
     settings = Settings(redis_url=f"redis+cluster://127.0.0.1:{node.port}", key_prefix=PREFIX)
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
     with pytest.raises(RedisUnavailableError, match="CLUSTERDOWN"):
