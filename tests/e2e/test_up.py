@@ -313,6 +313,7 @@ def test_several_proxies_share_the_port_and_outlive_each_other(service):
     program, url = service("--proxies", 2, "--workers", 1)
     proxies = [pid for pid in descendants_of(program.process.pid) if "inferq proxy" in command_of(pid)]
     assert len(proxies) == 2
+    wait_until(lambda: program.output.count("proxy_listening") == 2, what="both of them")
     ids = [submit(url) for _ in range(20)]
     for job_id in ids:
         wait_for_job(url, job_id)
