@@ -21,6 +21,7 @@ _REMEDIES = {
     "openvino": "Install inferq[openvino] as well.",
     "coreml": "ONNX Runtime has it on macOS alone.",
 }
+_DEVICES = {"openvino": "It takes processors and GPUs of Intel alone."}
 _CUDA_DRIVER = "libcuda.so.1"
 
 
@@ -59,6 +60,8 @@ def find_hindrance(name: str) -> str | None:
             if not find_spec(_PLUGINS[name]):
                 return f"{reason} {_REMEDIES[name]}"
             ort.register_execution_provider_library(name, import_module(_PLUGINS[name]).get_library_path())
+            if PROVIDERS[name] not in ort.get_available_providers():
+                return f"Its library is installed, and takes no device of this machine. {_DEVICES[name]}"
     except RUNTIME_ERRORS as error:
         return f"Its library cannot be loaded: {explain_runtime_error(error)}"
     if PROVIDERS[name] not in ort.get_available_providers():
