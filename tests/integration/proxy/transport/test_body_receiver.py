@@ -1,6 +1,7 @@
 """Long bodies that the protocol receives directly are what the client sent, under the same rules."""
 
 import asyncio
+import re
 from itertools import pairwise
 
 import pytest
@@ -148,7 +149,9 @@ async def test_body_beyond_the_budget_is_refused_while_it_arrives(both, monkeypa
             found.append(await connection.answer())
             assert await connection.is_closed()
         assert budget.taken == 0
-    assert found[0] == found[1]
+    # how much had arrived by then is chance
+    first, second = (re.sub(rb"(bodies of|content-length:) \d+", rb"\1 N", answer) for answer in found)
+    assert first == second
     assert b"urn:inferq:problem:overloaded" in found[0]
 
 
