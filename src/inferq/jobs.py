@@ -216,7 +216,8 @@ class ClaimedJob(NamedTuple):
         claimed_for: The `Provenance` that its record shows since the claim, as text; empty: none.
         shard: Number of the shard that it is in.
         output: Folder in a bucket to which its result is to be written; empty: nowhere.
-        runs_alone: Whether no other job may be held while it runs, since a worker died with it.
+        runs_alone: Whether it runs with no other job, since a worker died with it. Such as only wait for
+            files may be held meanwhile.
     """
 
     id: str

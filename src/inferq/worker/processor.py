@@ -53,8 +53,8 @@ class Processor:
       sent before the first is answered.
 
     Jobs that name files are held until these are there, and run as soon as a run ends after that. Meanwhile
-    the worker claims others, but does not block in Redis. A job that must run alone is not claimed beside
-    them.
+    the worker claims others, but does not block in Redis. They are not to blame if the worker dies then, nor
+    is a job that must run alone before its files are there.
 
     When it is told to stop, the run under way ends, its outcomes are stored, and claimed jobs are requeued.
 
@@ -139,6 +139,10 @@ class Processor:
         """Returns how long a job has waited for the files that it names, until the run under way began."""
         return self._held.waited_seconds(job, self.progressed_at)
 
+    def is_waiting(self, job: ClaimedJob) -> bool:
+        """Whether a job only waits for the files that it names."""
+        return self._held.is_waiting(job)
+
     def is_unfinished(self, job: ClaimedJob) -> bool:
         """Whether a job is held and its run is not over. After that its end may be stored at any moment."""
         return self._held.is_unfinished(job)
@@ -167,7 +171,7 @@ class Processor:
             if not jobs and self._awaited:
                 outcomes, jobs = self._run_or_claim(outcomes)
             elif not jobs and (is_blocked or (outcomes and not claims.has_drained_queue)):
-                jobs, outcomes = claims.finish_and_claim(outcomes, takes_solo=True), []
+                jobs, outcomes = claims.finish_and_claim(outcomes), []
             elif not jobs:
                 self._pace.note_wait()
                 jobs, outcomes = claims.wait_and_claim(outcomes)
@@ -261,8 +265,8 @@ class Processor:
             self._finisher.finish(outcomes)
             return self._run_batch(ready), []
         jobs = list[ClaimedJob]()
-        if self._may_claim_others():
-            jobs = self._claims.finish_and_claim(outcomes, takes_solo=False)
+        if self._claims.next_limits and time.monotonic() >= self._claims_from:
+            jobs = self._claims.finish_and_claim(outcomes)
         else:
             self._finisher.finish(outcomes)
             self._claims.plan_next()
@@ -270,12 +274,6 @@ class Processor:
             self._pace.note_wait()
             self._awaited.wait(_AWAITED_SECONDS)
         return [], jobs
-
-    def _may_claim_others(self) -> bool:
-        """Whether jobs may be claimed while files are awaited."""
-        if self._awaited.blocks_others or self._consumer.is_blocked_by_solo_job:
-            return False
-        return bool(self._claims.next_limits) and time.monotonic() >= self._claims_from
 
     def _run_and_prefetch(
         self, jobs: list[ClaimedJob], outcomes: list[Outcome]

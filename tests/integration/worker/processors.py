@@ -39,6 +39,9 @@ class StubProcessor:
     def waited_seconds(self, job):
         return self.waited.get(job, 0.0)
 
+    def is_waiting(self, job):
+        return job in self.waited
+
     def stop_storing(self, job, *, is_cancelled):
         self.stopped.append((job, is_cancelled))
 

@@ -16,6 +16,7 @@ from tests.integration.worker.processes import ended
 from tests.onnx_models import write_two_by_two
 from tests.picture_models import write_color_mean
 from tests.pictures import encode, make_gradient
+from tests.records import change_record, record
 from tests.unit.tensors.arrays import save
 
 IRIS = Path(__file__).parents[3] / "models/iris"
@@ -154,28 +155,58 @@ async def test_worker_told_to_stop_leaves_what_awaits_files_to_others(client, ho
     assert {(job.status, job.attempts) for job in jobs} == {(Status.PENDING, 0)}
 
 
-async def test_job_that_must_run_alone_has_its_file_before_any_other_is_claimed(
-    client, host, producer, worker, start_worker, settings, redis_client
+async def test_jobs_that_wait_at_a_worker_that_is_killed_hold_no_other_one(
+    client, host, producer, worker, start_worker, redis_client
 ):
-    [alone] = await submit(client, {"url": host.url("late/rows")})
-    await until_called(host, 1)
+    ids = await submit(client, *[{"url": host.url("late/rows")}] * 8)
+    await until_called(host, 6)
+    await until_noted_waiting(redis_client, ids)
     worker.process.kill()
-    other = start_worker(
+    start_fetching(start_worker)
+    await until_called(host, 12)
+    for _ in range(3):
+        [quick] = await submit(client, ROWS.tolist())
+        assert (await ended(producer, quick)).status is Status.COMPLETED
+    assert not any(record(redis_client, job_id).get("alone") for job_id in ids)
+    host.release.set()
+    done = [await ended(producer, job_id) for job_id in ids]
+    assert {(job.status, job.attempts) for job in done} == {(Status.COMPLETED, 2)}
+
+
+async def test_job_that_must_run_alone_holds_no_other_while_it_waits(
+    client, host, producer, worker, start_worker, redis_client
+):
+    worker.process.kill()
+    worker.process.wait()
+    [alone] = await submit(client, {"url": host.url("late/rows")})
+    [plain] = await submit(client, ROWS.tolist())
+    for job_id in (alone, plain):
+        change_record(redis_client, job_id, alone="1")
+    start_fetching(start_worker)
+    await until_called(host, 1)
+    assert (await ended(producer, plain)).status is Status.COMPLETED
+    job_ids = await submit(client, *[ROWS.tolist()] * 3)
+    for job_id in job_ids:
+        assert (await ended(producer, job_id)).status is Status.COMPLETED
+    assert (await producer.read(alone)).status is Status.PROCESSING
+    host.release.set()
+    assert (await ended(producer, alone)).status is Status.COMPLETED
+
+
+def start_fetching(start_worker):
+    """Another worker that fetches from this machine."""
+    return start_worker(
         models_dir=IRIS.parent,
         input_allowed_hosts="127.0.0.1",
         input_private_addresses="true",
         lease_seconds=1,
     )
-    await until_called(host, 2)
-    job_ids = await submit(client, *[ROWS.tolist()] * 3)
-    with pytest.raises(TimeoutError):
-        await ended(producer, job_ids[0], timeout=1.5)
-    assert redis_client.llen("queue:iris") == 3
-    host.release.set()
-    for job_id in (alone, *job_ids):
-        assert (await ended(producer, job_id)).status is Status.COMPLETED
-    assert (await producer.read(alone)).attempts == 2
-    assert other.stop()[0] == 0
+
+
+async def until_noted_waiting(redis_client, job_ids):
+    async with asyncio.timeout(60):
+        while not all(record(redis_client, job_id).get("awaits_files") for job_id in job_ids):
+            await asyncio.sleep(0.01)
 
 
 async def until_called(host, count):

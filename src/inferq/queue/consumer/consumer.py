@@ -1,6 +1,6 @@
 """The consumer's side of the queue, as one object: what a worker process needs of Redis."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Self
 
 from inferq.jobs import ClaimedJob, Outcome, WorkerInfo
@@ -199,9 +199,11 @@ class Consumer:
         """See `Prefetcher`."""
         return self._prefetcher.finish_and_claim(outcomes, limit, token, takes_solo=takes_solo)
 
-    def renew(self, running: Mapping[ClaimedJob, float]) -> dict[ClaimedJob, str]:
+    def renew(
+        self, running: Mapping[ClaimedJob, float], waiting: Collection[ClaimedJob] = ()
+    ) -> dict[ClaimedJob, str]:
         """See `renew_leases`."""
-        return renew_leases(self.access, running)
+        return renew_leases(self.access, running, waiting)
 
     def recover(self) -> Recovered:
         """See `Recovery`."""

@@ -77,21 +77,24 @@ local function give_up(id)
 end
 
 -- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
--- blame, so the first time is not charged: the job runs alone next time, and only then is it charged. Returns what is to be
+-- blame, so the first time is not charged: the job runs alone next time, and only then is it charged. One that only waited
+-- for its files was not: it waits again, a few times, as its run may have begun since that was noted. Returns what is to be
 -- requeued, if anything.
 local function reclaim(id, token)
   local job = read_job(id)
   if not job or job.state ~= 'leased' or job.token ~= token then return nil end
   if notice_outside_end(queue, id, job, ttl_ms, now) then return nil end
   record_attempt(job, now, 'crashed', 'The worker died or lost its connection.')
-  if job.alone == '1' then job.failures = (job.failures or 0) + 1 end
-  if job.alone == '1' and job.failures >= max_failures then
+  local is_blameless = job.awaits_files == '1' and tonumber(job.attempts) < max_failures
+  if job.alone == '1' and not is_blameless then job.failures = (job.failures or 0) + 1 end
+  if job.alone == '1' and (job.failures or 0) >= max_failures then
     fail_job(queue, id, job, ttl_ms, now, 'crashed', 'The worker died each time it ran this job, at last alone (after ' ..
       job.attempts .. ' attempts). The data may be more than the model can take.')
     failed_count = failed_count + 1
     return nil
   end
-  job.state, job.alone, job.token = 'queued', '1', nil
+  job.state, job.token = 'queued', nil
+  if not is_blameless then job.alone = '1' end
   local record = save_job(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   add_event(id, 'pending')

@@ -1,7 +1,7 @@
 """The consumer's side of a queue of several shards, as one object."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -165,12 +165,14 @@ class ShardedConsumer:
             self._shards, self._order, outcomes, limits, takes_solo=takes_solo, receiving=self._receiving
         )
 
-    def renew(self, running: Mapping[ClaimedJob, float]) -> dict[ClaimedJob, str]:
+    def renew(
+        self, running: Mapping[ClaimedJob, float], waiting: Collection[ClaimedJob] = ()
+    ) -> dict[ClaimedJob, str]:
         """Prolongs leases; see `renew_leases`. Jobs whose shard is away have no answer."""
 
         def renew(shard: ConsumerShard) -> dict[ClaimedJob, str]:
             own = {job: seconds for job, seconds in running.items() if job.shard == shard.number}
-            return shard.consumer.renew(own)
+            return shard.consumer.renew(own, waiting)
 
         answers = call_each(self._shards, renew)
         return {job: answer for some in answers for job, answer in some.items()}

@@ -51,7 +51,9 @@ class LeaseRenewer(Periodic):
         held = self._processor.held
         longest_seconds = self._longest_seconds(held)
         waited_seconds = self._processor.waited_seconds
-        answers = self._consumer.renew({job: longest_seconds + waited_seconds(job) for job in held})
+        waiting = {job for job in held if self._processor.is_waiting(job)}
+        running = {job: longest_seconds + waited_seconds(job) for job in held}
+        answers = self._consumer.renew(running, waiting)
         for job, answer in answers.items():
             if answer != "renewed":
                 self._stop_work(job, answer)

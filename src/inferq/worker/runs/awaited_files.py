@@ -80,11 +80,6 @@ class AwaitedFiles:
         return any(one.is_ready for one in self._awaited.values())
 
     @property
-    def blocks_others(self) -> bool:
-        """Whether nothing may run before a job that waits, as it must run alone."""
-        return any(one.job.runs_alone for one in self._awaited.values())
-
-    @property
     def full_queues(self) -> set[str]:
         """The queues of which no more is to be claimed now."""
         counts = Counter(one.job.model for one in self._awaited.values())
@@ -104,8 +99,8 @@ class AwaitedFiles:
         """Takes jobs out that need not wait any more, without waiting.
 
         Returns:
-            Jobs of one queue and shard that are to run, as `find_files` has their files; and such as were
-            given up.
+            Jobs of one queue and shard that are to run, as `find_files` has their files, or one that must run
+            alone; and such as were given up.
         """
         given_up = [one.job for one in self._awaited.values() if one.is_given_up]
         for job in given_up:
@@ -113,7 +108,9 @@ class AwaitedFiles:
             if files is not None:
                 files.cancel()  # its fetch may have begun while it was given up
         ready = [one for one in self._awaited.values() if one.is_ready]
-        jobs = [one.job for one in ready if _queue_of(one.job) == _queue_of(ready[0].job)]
+        jobs = [one.job for one in ready if _run_of(one.job) == _run_of(ready[0].job)]
+        if jobs and jobs[0].runs_alone:
+            del jobs[1:]
         for job in jobs:
             files = self._awaited.pop((job.token, job.id)).files
             assert files is not None  # noqa: S101 - it is done
@@ -164,5 +161,5 @@ def _host_of(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _queue_of(job: ClaimedJob) -> tuple[str, int]:
-    return job.model, job.shard
+def _run_of(job: ClaimedJob) -> tuple[str, int, bool]:
+    return job.model, job.shard, job.runs_alone

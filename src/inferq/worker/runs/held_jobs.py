@@ -51,6 +51,10 @@ class HeldJobs:
         since = self._waiting_since.get(lease)
         return self._waited_seconds.get(lease, 0.0) if since is None else max(0.0, until - since)
 
+    def is_waiting(self, job: ClaimedJob) -> bool:
+        """Whether a job waits for files."""
+        return (job.token, job.id) in self._waiting_since
+
     def note_finished(self, jobs: Iterable[ClaimedJob]) -> None:
         """Notes that the runs of these jobs are over: their ends may be stored at any moment."""
         self._finished.update((job.token, job.id) for job in jobs)

@@ -167,14 +167,13 @@ class JobClaims:
         self._note_claimed(jobs, limits)
         return jobs, outcomes
 
-    def finish_and_claim(self, outcomes: Sequence[Outcome], *, takes_solo: bool) -> list[ClaimedJob]:
-        """Stores outcomes, and claims what waits now.
+    def finish_and_claim(self, outcomes: Sequence[Outcome]) -> list[ClaimedJob]:
+        """Stores outcomes, and claims what waits now, also a job that must run alone.
 
         Args:
             outcomes: How runs have ended.
-            takes_solo: Whether to take a job that must run alone.
         """
-        return self.complete(self.send(self.prepare(outcomes, takes_solo=takes_solo)))
+        return self.complete(self.send(self.prepare(outcomes, takes_solo=True)))
 
     def prepare(self, outcomes: Sequence[Outcome], *, takes_solo: bool = False) -> AnyPrefetch:
         """Makes a claim that is sent later.

@@ -10,6 +10,7 @@ from inferq.queue.redis_client.outage import Outage
 from inferq.worker.background.lease_renewer import LeaseRenewer
 from inferq.worker.runs.watchdog import Watchdog
 from tests.integration.worker.processors import StubProcessor
+from tests.records import record
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
@@ -33,6 +34,17 @@ async def test_leases_of_held_jobs_are_renewed(consumer, producer, make_renewer,
     after = redis_client.zrange("queue:iris:leases", 0, -1, withscores=True)
     assert after[0][1] > before[0][1]
     assert processor.stopped == []
+
+
+async def test_record_says_which_jobs_only_wait_for_files(consumer, producer, make_renewer, redis_client):
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
+    processor = StubProcessor(consumer.claim(2))
+    processor.waited = {processor.held[1]: 0.5}
+    make_renewer(processor).run_once()
+    assert [record(redis_client, job_id).get("awaits_files") for job_id in ids] == [None, "1"]
+    processor.waited.clear()
+    make_renewer(processor).run_once()
+    assert [record(redis_client, job_id).get("awaits_files") for job_id in ids] == [None, None]
 
 
 async def test_idle_worker_asks_the_server_nothing_for_its_leases(make_renewer):

@@ -75,15 +75,14 @@ def test_job_that_nobody_waits_for_ends_its_fetch_and_makes_room():
     assert not fetches.awaited
 
 
-def test_job_that_must_run_alone_blocks_others_until_it_has_been_taken():
+def test_job_that_must_run_alone_is_taken_alone():
     fetches = Fetches()
-    fetches.add(make_job("1"))
-    assert not fetches.awaited.blocks_others
-    url = fetches.add(make_job("2", runs_alone=True))
-    assert fetches.awaited.blocks_others
-    fetches.by_url[url].set_result({})
-    fetches.awaited.take()
-    assert not fetches.awaited.blocks_others
+    alone = {"2", "4", "5"}
+    jobs = [make_job(name, runs_alone=name in alone) for name in "12345"]
+    for job in jobs:
+        fetches.by_url[fetches.add(job)].set_result({})
+    taken = [[job.id for job in fetches.awaited.take()[0]] for _ in range(5)]
+    assert taken == [["1", "3"], ["2"], ["4"], ["5"], []]
 
 
 def test_nothing_is_fetched_for_a_job_that_was_given_up_before_its_turn():

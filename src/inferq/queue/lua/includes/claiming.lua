@@ -129,7 +129,7 @@ local function claim_job(queue, model, id, list_priority)
     return 'next'
   end
   job.state, job.token, job.worker, job.started_ms, job.attempts = 'leased', token, worker, started_ms, attempt
-  job.version, job.missing_ms = version, nil
+  job.version, job.missing_ms, job.awaits_files = version, nil, nil
   save_job(id, job)
   local request_id, traceparent = read_origin(job)
   add_claimed(id, data, job.submitted_ms, attempt, job.timeout_ms, request_id, traceparent, job.output, job.alone)

@@ -5,6 +5,7 @@ from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from tests.integration.queue.consumer.claiming import complete
+from tests.records import record, turn_clock
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -45,6 +46,38 @@ async def test_job_that_kills_its_worker_each_time_ends_as_crashed(settings, pro
 
     failed = await producer.read(job_id)
     assert (failed.status, failed.error_kind) == (Status.FAILED, ErrorKind.CRASHED)
+
+
+async def test_job_that_only_waited_for_files_is_not_to_blame(producer, consumer, redis_client):
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(3)]
+    jobs = consumer.claim(3)
+    consumer.renew(dict.fromkeys(jobs, 60.0), {jobs[0], jobs[1]})
+    consumer.renew(dict.fromkeys(jobs, 60.0), {jobs[0]})  # the run of the second one has begun
+    lapse(redis_client, consumer)
+    assert [record(redis_client, job_id).get("alone") for job_id in ids] == [None, "1", "1"]
+    [again] = consumer.claim(3)
+    assert (again.id, again.attempt, again.runs_alone) == (ids[0], 2, False)
+    assert "awaits_files" not in record(redis_client, ids[0])
+
+
+async def test_job_that_waits_in_each_worker_that_dies_does_so_a_few_times_only(
+    settings, producer, redis_client
+):
+    consumer = Consumer(settings.model_copy(update={"max_attempts": 3}), "worker-1", ["iris"])
+    job_id = await producer.submit(Submission("iris", DATA))
+    alone = []
+    while jobs := consumer.claim(1):
+        alone += [job.runs_alone for job in jobs]
+        consumer.renew(dict.fromkeys(jobs, 60.0), {*jobs})
+        lapse(redis_client, consumer)
+    assert alone == [False, False, False, True, True, True]
+    assert (await producer.read(job_id)).error_kind is ErrorKind.CRASHED
+
+
+def lapse(redis_client, consumer):
+    """Lets all leases lapse, as if the worker had died."""
+    turn_clock(redis_client, consumer.access.settings.lease_seconds + 1)
+    consumer.recover()
 
 
 async def test_lost_job_is_found_behind_many_that_outside_workers_run(producer, eager_consumer, redis_client):
