@@ -201,7 +201,7 @@ def _follows(replica: Server, primary: Server) -> bool:
 
 def _read_slots(node: Server) -> list[tuple[int, int, list[int]]]:
     """Ranges of slots, each with the ports of its primary and of those that follow it."""
-    with redis.Redis(port=node.port, socket_timeout=5, protocol=2) as client:
+    with redis.Redis(port=node.port, socket_timeout=30, protocol=2) as client:
         client.response_callbacks.clear()
         answer = client.execute_command("CLUSTER", "SLOTS")
     return [(first, last, [server[1] for server in servers]) for first, last, *servers in answer]

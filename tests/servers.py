@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def wait_until(
-    condition: Callable[[], object], timeout: float = 30.0, what: str = "the condition", pause: float = 0.01
+    condition: Callable[[], object], timeout: float = 60.0, what: str = "the condition", pause: float = 0.01
 ) -> object:
     """Waits until `condition()` is true and returns its value; fails the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
@@ -140,7 +140,7 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=5)
+        return redis.Redis(port=self.port, socket_timeout=30)
 
 
 class ObjectServer:

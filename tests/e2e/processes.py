@@ -43,13 +43,13 @@ class Program:
     def output(self):
         return "\n".join(self.lines)
 
-    def wait(self, timeout=15.0):
+    def wait(self, timeout=60.0):
         """Waits for the end and returns the exit code."""
         code = self.process.wait(timeout)
         self._reader.join(timeout)
         return code
 
-    def stop(self, number=signal.SIGTERM, timeout=15.0):
+    def stop(self, number=signal.SIGTERM, timeout=60.0):
         self.process.send_signal(number)
         return self.wait(timeout)
 
@@ -100,7 +100,7 @@ def call(method, url, body=None):
     """One request; returns the status and the parsed body, or (0, None) if nothing listens."""
     data = None if body is None else json.dumps(body).encode()
     try:
-        with urlopen(Request(url, data, method=method), timeout=5) as answer:
+        with urlopen(Request(url, data, method=method), timeout=30) as answer:
             return answer.status, json.loads(answer.read())
     except HTTPError as error:
         with error:
@@ -113,7 +113,7 @@ def is_healthy(url):
     return (call("GET", f"{url}/health")[1] or {}).get("status") == "healthy"
 
 
-def wait_until_healthy(url, timeout=30.0):
+def wait_until_healthy(url, timeout=60.0):
     wait_until(lambda: is_healthy(url), timeout, f"{url} being healthy")
 
 
@@ -123,7 +123,7 @@ def submit(url):
     return answer["job_id"]
 
 
-def wait_for_job(url, job_id, timeout=20.0):
+def wait_for_job(url, job_id, timeout=60.0):
     def ended():
         view = call("GET", f"{url}/job/{job_id}")[1] or {}
         return view if view.get("status") in ("completed", "failed") else None

@@ -34,7 +34,7 @@ def service(redis_server):
         yield url
     finally:
         proxy.terminate()
-        proxy.wait(10)
+        proxy.wait(60)
         worker.end()
 
 

@@ -221,7 +221,7 @@ def lonely(redis_server, service):
 
 
 def until_known(inferq, name):
-    wait_until(lambda: name in inferq("models", "--json").stdout, 10, "the model")
+    wait_until(lambda: name in inferq("models", "--json").stdout, 60, "the model")
 
 
 def test_csv_files_are_read_by_the_models_document_and_what_was_assumed_is_said(inferq, tmp_path):

@@ -195,7 +195,7 @@ def test_proxy_that_wants_another_key_is_said_so(server):
         assert "is none that it knows" in text
     finally:
         proxy.terminate()
-        proxy.wait(15)
+        proxy.wait(60)
 
 
 def test_no_secret_is_ever_shown(server):

@@ -113,7 +113,7 @@ def test_watch_yields_the_end(client):
 
 
 def test_jobs_are_listed(client):
-    ids = {client.submit([ROW]).wait(10).id for _ in range(3)}
+    ids = {client.submit([ROW]).wait(60).id for _ in range(3)}
     assert ids <= {job.id for job in client.jobs(status="completed", model="iris")}
 
 
@@ -155,7 +155,7 @@ def test_refusals_are_typed_and_carry_the_problem(client):
 
 
 def test_ended_job_can_be_neither_cancelled_nor_tried_again(client):
-    job = client.submit([ROW]).wait(10)
+    job = client.submit([ROW]).wait(60)
     with pytest.raises(JobStateError):
         job.cancel()
     with pytest.raises(JobStateError):
@@ -200,7 +200,7 @@ def narrow_service(service, redis_server):
         yield url
     finally:
         proxy.terminate()
-        proxy.wait(10)
+        proxy.wait(60)
 
 
 async def test_jobs_are_split_where_the_service_takes_shorter_requests(narrow_service):

@@ -432,7 +432,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.channel.ping("heard all")  # answered after whatever was published before
         message = {"type": "none"}
         while message["type"] != "pong":
-            message = self.channel.get_message(timeout=5)
+            message = self.channel.get_message(timeout=30)
             assert message is not None, "the server answers"
             if message["type"] == "message":
                 self.heard += message["data"].decode().split(",")

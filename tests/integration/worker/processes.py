@@ -31,7 +31,7 @@ class WorkerProcess:
         if not self.process.stderr.closed:
             self.process.communicate()
 
-    def stop(self, number=signal.SIGTERM, timeout=15):
+    def stop(self, number=signal.SIGTERM, timeout=60):
         self.process.send_signal(number)
         _, rest = self.process.communicate(timeout=timeout)
         self.log += rest

@@ -70,7 +70,7 @@ async def test_idle_worker_told_to_stop_while_redis_is_away_ends_soon_and_in_ord
     server, worker, _ = there
     server.kill()
     await worker.until_logged("redis_unavailable")
-    code, log = worker.stop(timeout=20)
+    code, log = worker.stop()
     assert (code, "Traceback" in log) == (0, False)
 
 
@@ -78,7 +78,7 @@ async def test_worker_told_to_stop_before_redis_is_there_ends_soon_and_in_order(
     worker = WorkerProcess(f"redis://127.0.0.1:{free_port()}/0")
     try:
         await worker.until_logged("redis_unavailable", 60)
-        code, log = worker.stop(timeout=20)
+        code, log = worker.stop()
         assert (code, "Traceback" in log) == (0, False)
     finally:
         worker.end()
@@ -116,7 +116,7 @@ async def test_worker_told_to_stop_while_the_server_hangs_stops_in_time(
             while (await producer.read(job_id)).status is Status.PENDING:
                 await asyncio.sleep(0.02)
         own_redis_server.hang()
-        code, _ = worker.stop(timeout=30)
+        code, _ = worker.stop()
         assert code == 0
     finally:
         worker.end()

@@ -203,7 +203,7 @@ async def test_job_whose_end_is_being_stored_is_held_but_not_unfinished(producer
 
     consumer.prepare_prefetch = note
     executor.released.set()
-    assert stored.wait(10)
+    assert stored.wait(60)
     assert all(job in processor.held and not processor.is_unfinished(job) for job in held)
     seen.set()
     wait_until(lambda: processor.jobs_done == 7, what="all jobs")

@@ -158,7 +158,7 @@ def test_child_ends_with_its_parent_even_after_it_has_replaced_itself(tmp_path, 
         parent.kill()
         parent.wait()
         try:
-            wait_until(lambda: not is_running(pid), 10, "the end of the child")
+            wait_until(lambda: not is_running(pid), 60, "the end of the child")
         finally:
             if is_running(pid):
                 os.kill(pid, signal.SIGKILL)

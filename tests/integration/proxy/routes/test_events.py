@@ -46,7 +46,7 @@ class Stream:
         return self
 
     async def __anext__(self):
-        event = await asyncio.wait_for(self.next(), 10)
+        event = await asyncio.wait_for(self.next(), 60)
         if event is None:
             raise StopAsyncIteration
         return event

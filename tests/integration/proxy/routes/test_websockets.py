@@ -24,13 +24,13 @@ async def client(proxy):
 
 
 async def receive(socket):
-    return json.loads(await asyncio.wait_for(socket.recv(), 10))
+    return json.loads(await asyncio.wait_for(socket.recv(), 60))
 
 
 async def closed(socket):
     """The code and the reason with which the other side closes."""
     with pytest.raises(ConnectionClosed) as caught:
-        await asyncio.wait_for(socket.recv(), 10)
+        await asyncio.wait_for(socket.recv(), 60)
     return caught.value.rcvd.code, caught.value.rcvd.reason
 
 

@@ -11,7 +11,7 @@ async def test_server_is_told_what_it_is_and_how_it_is_configured(producer, redi
     assert report.value_bytes == 512 * 1024 * 1024
     assert 0 < report.used_bytes < report.machine_bytes
     assert 0 < report.delays[0] <= report.delays[-1]
-    assert abs(report.clock_offset_seconds) < 1
+    assert abs(report.clock_offset_seconds) < 30
 
 
 async def test_user_who_may_not_read_the_configuration_gets_the_rest(settings, redis_client, redis_server):

@@ -44,7 +44,7 @@ async def test_any_number_ends_a_few_at_a_time_and_those_who_wait_are_told(produ
     ids = await producer.submit_batch([Submission("gone", DATA) for _ in range(250)])
     with redis_client.pubsub(ignore_subscribe_messages=True) as told:
         told.subscribe("events")
-        told.get_message(timeout=5)
+        told.get_message(timeout=30)
         assert await producer.cancel_waiting("gone") == 250
         messages = []
         while message := told.get_message(timeout=0.5):

@@ -136,14 +136,14 @@ async def test_jobs_that_asked_for_it_are_in_the_outbox_when_they_end(producer, 
 async def test_changes_of_status_are_told(producer, consumer, redis_client):
     events = redis_client.pubsub()
     events.subscribe("events")
-    events.get_message(timeout=1)
+    events.get_message(timeout=30)
     job_id = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
     consumer.requeue([job])
     [job] = consumer.claim(1)
     consumer.finish([Outcome(job, result=b"{}")])
 
-    told = [events.get_message(timeout=1)["data"].decode() for _ in range(4)]
+    told = [events.get_message(timeout=30)["data"].decode() for _ in range(4)]
     assert told == [f"{job_id}:{status}" for status in ("processing", "pending", "processing", "completed")]
     events.close()
 

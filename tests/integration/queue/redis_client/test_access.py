@@ -50,7 +50,7 @@ async def run_one_job(settings):
             consumer.renew({job: 60.0})
             consumer.finish([Outcome(job, result=b"1")])
             while waiter.notified is not Status.COMPLETED:
-                assert await waiter.wait(10)
+                assert await waiter.wait(60)
         consumer.recover()
         consumer.requeue_orphans()
         job = await producer.read(job_id)

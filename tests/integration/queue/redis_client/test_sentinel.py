@@ -143,7 +143,7 @@ async def test_waiting_client_is_notified_by_the_new_primary(replicated):
             [job] = await eventually(lambda: asyncio.to_thread(consumer.claim, 1))
             await eventually(lambda: asyncio.to_thread(consumer.finish, [Outcome(job, result=b"1")]))
             while waiter.notified is not Status.COMPLETED:
-                await waiter.wait(10)
+                await waiter.wait(60)
     await subscriber.aclose()
     await producer.close()
     consumer.close()

@@ -231,7 +231,7 @@ async def test_answer_of_any_length_is_an_answer(start_delivery, producer, end_j
         thread.start()
         start_delivery()
         webhook = await settled(producer, await end_job(f"http://127.0.0.1:{server.getsockname()[1]}/"))
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()  # it was hung up on
     assert webhook.status is WebhookStatus.DELIVERED
 

@@ -145,7 +145,6 @@ async def test_rest_of_a_large_job_asks_for_workers_until_it_is_done(producer, s
         while not (await producer.read(job_id)).status.is_final:
             for claim in (await read_workload(producer.redis)).models.get("slow", NO_LOAD).claims:
                 if claim.left_seconds and claim.left_chunks not in asked:
-                    assert claim.left_seconds > 0.05 * claim.left_chunks
                     asked.append(claim.left_chunks)
             await asyncio.sleep(0.02)
     assert asked, "while it ran"

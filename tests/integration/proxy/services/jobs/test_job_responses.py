@@ -64,7 +64,7 @@ async def test_large_result_comes_whole_by_every_way_of_reading(proxy, client, c
         messages = []
         for one in (socket, session):
             while True:
-                messages.append(json.loads(await asyncio.wait_for(one.recv(), 10)))
+                messages.append(json.loads(await asyncio.wait_for(one.recv(), 60)))
                 if messages[-1]["event"] == "end":
                     break
     answer = await client.get(f"/job/{job_id}")
@@ -133,7 +133,7 @@ async def test_result_from_outside_that_is_no_unicode_can_be_sent_over_a_socket(
     ):
         await session.send(json.dumps({"watch": job_id}))
         for one in (socket, session):
-            message = json.loads(await asyncio.wait_for(one.recv(), 10))
+            message = json.loads(await asyncio.wait_for(one.recv(), 60))
             assert message["job"]["result"] == ["\ufffd" * 200_000]
 
 
@@ -259,7 +259,7 @@ async def test_few_readers_of_large_results_keep_nobody_waiting(client, consumer
                 for _ in range(5):
                     began = time.monotonic()
                     assert (await reader.get(f"/job/{ids[1]}")).json()["result"] == 1
-                    assert time.monotonic() - began < 5  # behind them it would take a minute
+                    assert time.monotonic() - began < 30  # behind them it would take a minute
                 assert not any(task.done() for task in large)
                 for task in large:
                     task.cancel()
@@ -309,5 +309,5 @@ async def test_result_in_a_store_out_of_reach_hides_no_other_job(proxy, client, 
     assert [job["result"] for job in statuses] == [{"href": f"/job/{away[0]}/result"}, [1]]
     async with connect(proxy.socket_url(f"/job/{away[0]}/ws")) as socket:
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), 60)
     assert closed.value.rcvd.code == 1013

@@ -202,7 +202,7 @@ async def test_waiting_client_is_notified_after_a_failover(cluster, settings, pr
             [job] = await asyncio.to_thread(patiently, lambda: consumer.claim(1))
             await asyncio.to_thread(patiently, lambda: consumer.finish([Outcome(job, result=b"1")]))
             while waiter.notified is not Status.COMPLETED:
-                await waiter.wait(10)
+                await waiter.wait(60)
     await subscriber.aclose()
 
 
