@@ -19,6 +19,7 @@ SHARED = {
     "errors",
     "jobs",
     "model_names",
+    "number_format",
     "object_urls",
     "provenance",
     "rollout",

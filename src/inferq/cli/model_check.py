@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inferq.cli.output import AsJson, Url, print_json, print_line
+from inferq.number_format import format_number
 
 if TYPE_CHECKING:
     from inferq.local.model_source import ModelSource
@@ -139,4 +140,4 @@ def _list_forms(document: "ModelDocument") -> list[str]:
 
 
 def _format_time(seconds: float) -> str:
-    return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1e3:.2g} ms"
+    return f"{format_number(seconds, 2)} s" if seconds >= 1 else f"{format_number(seconds * 1e3, 2)} ms"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from inferq.cli.output import AsJson, Url, open_client, print_json, print_line, print_missing, print_table
+from inferq.number_format import format_number
 
 _MOST_SHOWN = 10
 
@@ -88,4 +89,4 @@ def _format_relative(candidate: dict[str, Any]) -> str:
 def _format_number(column: str, number: float | None) -> str:
     if number is None:
         return ""
-    return f"{number * 1e3:.3g}" if column.endswith("_seconds") else f"{number:.3g}"
+    return format_number(number * 1e3 if column.endswith("_seconds") else number, 3)

@@ -106,6 +106,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
+    except IsADirectoryError:
+        raise InvalidModelError(f"{path} is a folder. Expected a file.") from None
     except OSError as error:
         raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     except UnicodeDecodeError as error:

@@ -50,5 +50,7 @@ def _hash_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except IsADirectoryError:
+        raise InvalidModelError(f"{path} is a folder. Expected a file.") from None
     except OSError as error:
         raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qs
 
 from inferq.errors import InvalidInputError
+from inferq.number_format import format_number
 
 _LONGEST_HEADER = 1000
 _BETWEEN_COMMAS = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*")+')
@@ -37,7 +38,8 @@ def parse_query_wait(query: bytes, longest: float, default: float = 0.0) -> floa
         seconds = math.nan
     if not 0 <= seconds <= longest:
         raise InvalidInputError(
-            f"wait must be seconds from 0 to {longest:g} (INFERQ_MAX_WAIT_SECONDS), got {given[-1][:80]!r}."
+            f"wait must be seconds from 0 to {format_number(longest)} (INFERQ_MAX_WAIT_SECONDS), "
+            f"got {given[-1][:80]!r}."
         )
     return seconds
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from inferq.errors import ExpiresTooSoonError
+from inferq.number_format import format_number
 from inferq.queue.inspection.forecast_reader import ForecastReader
 from inferq.queue.producer.submission import Idempotency, Submission
 from inferq.queue.redis_client.bounded import BoundedRedis
@@ -65,8 +66,8 @@ class StartCheck:
 
 def _make_error(wait: float, seconds: float) -> ExpiresTooSoonError:
     return ExpiresTooSoonError(
-        f"The job would start in about {wait:.3g} s, and it expires in {seconds:g} s (expires_in). Give it "
-        "more time, try again later, or add workers.",
+        f"The job would start in about {format_number(wait, 3)} s, and it expires in "
+        f"{format_number(seconds)} s (expires_in). Give it more time, try again later, or add workers.",
         retry_after_seconds=min(_LONGEST_PAUSE_SECONDS, max(1.0, wait - seconds)),
         problem={"expected_wait_seconds": round(wait, 3)},
     )

@@ -21,6 +21,7 @@ from inferq.models.arrays import Array
 from inferq.models.decoded_job import Inputs
 from inferq.models.model import Model, stack
 from inferq.models.sessions.run_handle import RunHandle
+from inferq.number_format import format_number
 from inferq.worker.loading import probe_inputs
 from inferq.worker.runs.batch_planner import BatchPlanner
 
@@ -145,7 +146,7 @@ def _find_obstacle(model: Model, seconds: float, most_rows: int) -> str | None:
     if not model.document.batched:
         return None
     if seconds > _LONG_RUN_SECONDS:
-        return f"it takes {seconds:.2g} s, too long to probe it with several jobs"
+        return f"it takes {format_number(seconds, 2)} s, too long to probe it with several jobs"
     if most_rows < _FEWEST_ROWS:
         return f"a row's inputs and outputs have more than {_MOST_BYTES // _FEWEST_ROWS // 1_000_000} MB"
     return None

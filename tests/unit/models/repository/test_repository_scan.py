@@ -92,6 +92,16 @@ def test_a_file_beside_the_folder_of_its_name_does_not_take_the_name(tmp_path):
     assert list(load_each(tmp_path, load_folder).left_out) == ["good.onnx"]
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.toml"])
+def test_a_folder_where_a_file_is_expected_is_said_to_be_one(tmp_path, name):
+    onnx_models.write_text(tmp_path / "good")
+    onnx_models.write_text(tmp_path / "odd")
+    (tmp_path / "odd" / name).unlink(missing_ok=True)
+    (tmp_path / "odd" / name).mkdir()
+    left_out = load_each(tmp_path, load_folder).left_out
+    assert left_out == {"odd": f"odd/{name} is a folder. Expected a file."}
+
+
 def test_a_folder_in_which_nothing_looks_like_a_model_is_in_the_log_alone(tmp_path):
     onnx_models.write_text(tmp_path / "good")
     (tmp_path / "notes").mkdir()

@@ -11,6 +11,7 @@ from inferq.egress.bucket_policy import BucketPolicy
 from inferq.egress.url_policy import UrlPolicy
 from inferq.errors import InvalidInputError, InvalidJsonError
 from inferq.jobs import Priority
+from inferq.number_format import format_number
 from inferq.tensors.forms import JSON, detect_form
 from inferq.tensors.nested_arrays import describe
 
@@ -177,8 +178,8 @@ def _read_seconds(seconds: object, name: str, longest: float, setting: str) -> f
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= longest:
         raise InvalidInputError(
-            f"{name} must be seconds, more than 0 and at most {longest:g} ({setting}), got "
-            f"{repr(seconds)[:80]}."
+            f"{name} must be seconds, more than 0 and at most {format_number(longest)} ({setting}), "
+            f"got {repr(seconds)[:80]}."
         )
     return seconds
 
