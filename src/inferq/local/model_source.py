@@ -118,8 +118,9 @@ def _symlink_model(path: Path, model: Path, folder: Path) -> None:
     if path.is_dir():
         folder.mkdir()
         (folder / path.name).symlink_to(path)
-        if (model / "model.toml").exists():
-            (folder / "model.toml").symlink_to(model / "model.toml")
+        for name in ("model.toml", "model.onnx"):  # the latter is refused beside versions
+            if (model / name).exists():
+                (folder / name).symlink_to(model / name)
         return
     from inferq.models.onnx_files.graph import read_graph
 

@@ -59,6 +59,8 @@ def test_versions_are_checked_each_or_one_alone(tmp_path):
     assert "text@2: can be served, as version 2" in shown
     assert '"model": "text@2"' in shown
     assert "hello" in shown
+    (tmp_path / "text/model.onnx").symlink_to("2/model.onnx")
+    assert "text: cannot be served. It has a model.onnx" in check(tmp_path / "text/2").stdout
 
 
 def test_file_that_is_checked_alone_is_named_as_the_command_did(tmp_path):
