@@ -16,6 +16,8 @@ from tests.integration.queue.consumer.claiming import claim_next
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
+LONG_SECONDS = 25.0
+"""A wait that no busy machine comes to the end of before its job is there."""
 LARGE = b'"' + b"x" * 20_000 + b'"'
 
 
@@ -46,7 +48,7 @@ async def test_what_was_popped_is_claimed_with_what_waits_behind_it(producer, co
 
 async def test_worker_that_waits_gets_its_job_in_one_round_trip(producer, consumer, redis_client):
     for _ in range(2):
-        claimed = in_thread(lambda: consumer.wait_and_claim(5).jobs)
+        claimed = in_thread(lambda: consumer.wait_and_claim(5, timeout_seconds=LONG_SECONDS).jobs)
         wait_until(lambda: blocked(redis_client), what="the worker")
         job_id = await producer.submit(Submission("iris", DATA))
         assert [job.id for job in claimed()] == [job_id]
@@ -158,7 +160,7 @@ async def test_job_that_waits_is_not_mistaken_for_the_popped_one(producer, consu
 
 async def test_worker_that_waited_long_claims_one_job_and_leaves_the_others(producer, consumer, redis_client):
     """It may be gone: what it has claimed waits for its lease."""
-    claimed = in_thread(lambda: consumer.wait_and_claim(5).jobs)
+    claimed = in_thread(lambda: consumer.wait_and_claim(5, timeout_seconds=LONG_SECONDS).jobs)
     wait_until(lambda: blocked(redis_client), what="the worker")
     await asyncio.sleep(0.1)  # twice as long as it counts as surely there
     ids = await producer.submit_batch([Submission("iris", DATA) for _ in range(5)])
@@ -181,7 +183,7 @@ async def test_server_that_still_waits_for_a_worker_that_asks_anew_claims_nothin
         return receive(count, connection)
 
     monkeypatch.setattr(pipelined, "receive", receive_once)
-    assert consumer.wait_and_claim(5, timeout_seconds=4.0) == WaitResult([], [])
+    assert consumer.wait_and_claim(5, timeout_seconds=LONG_SECONDS) == WaitResult([], [])
     job_id = await producer.submit(Submission("iris", DATA))
     popped, (model, ids, *_) = receive(2, *sent_on)
     assert (popped, model, ids) == ([b"queue:iris", job_id.encode()], b"", [])
@@ -306,9 +308,9 @@ async def test_outcomes_are_stored_before_the_wait(producer, consumer, redis_cli
 
     noted = []
     outcomes = [Outcome(job, result=result)]
-    waiting = in_thread(lambda: consumer.wait_and_claim(1, outcomes, 4.0, noted.append))
+    waiting = in_thread(lambda: consumer.wait_and_claim(1, outcomes, LONG_SECONDS, noted.append))
     wait_until(lambda: blocked(redis_client), what="the wait")
-    wait_until(lambda: noted, 2.0, "the verdicts, before the wait is over")
+    wait_until(lambda: noted, LONG_SECONDS / 2, "the verdicts, before the wait is over")
     done = await producer.read(job_id)
     following = await producer.submit(Submission("iris", DATA))
 

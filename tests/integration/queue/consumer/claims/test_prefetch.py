@@ -72,14 +72,17 @@ async def test_prefetch_is_sent_before_another_is_answered(producer, consumer, r
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(6)]
     jobs = consumer.claim(2)
     consumer.access.pipelined.execute(("PING",))  # it is open
-    redis_client.execute_command("CLIENT", "PAUSE", 200, "ALL")
-    prefetches = []
-    for job in jobs:
-        prefetches.append(consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}))
-        prefetches[-1].send()
-    assert [prefetch.is_answered for prefetch in prefetches] == [False, False]
-    if is_cut:
-        consumer.access.pipelined._connection.disconnect()
+    redis_client.execute_command("CLIENT", "PAUSE", 100_000, "WRITE")
+    try:
+        prefetches = []
+        for job in jobs:
+            prefetches.append(consumer.prepare_prefetch([Outcome(job, result=b"1")], {"iris": 2}))
+            prefetches[-1].send()
+        assert [prefetch.is_answered for prefetch in prefetches] == [False, False]
+        if is_cut:
+            consumer.access.pipelined._connection.disconnect()
+    finally:
+        redis_client.execute_command("CLIENT", "UNPAUSE")
     answers = [prefetch.answer() for prefetch in prefetches]
 
     assert [[job.id for job in claimed] for _, claimed in answers] == [ids[2:4], ids[4:]]
