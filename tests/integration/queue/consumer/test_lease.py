@@ -4,19 +4,20 @@ import asyncio
 
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
+from tests.records import turn_clock
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
 
-async def test_renewed_lease_does_not_lapse(settings, producer):
-    short = settings.model_copy(update={"lease_seconds": 0.3})
-    consumer = Consumer(short, "worker-1", ["iris"])
+async def test_renewed_lease_does_not_lapse(settings, producer, redis_client):
+    consumer = Consumer(settings.model_copy(update={"lease_seconds": 300.0}), "worker-1", ["iris"])
     await producer.submit(Submission("iris", DATA))
-    jobs = consumer.claim(1)
+    [job] = consumer.claim(1)
     for _ in range(6):
-        await asyncio.sleep(0.1)
-        assert consumer.renew({jobs[0]: 60.0}) == {jobs[0]: "renewed"}
+        turn_clock(redis_client, 100.0)
+        assert consumer.renew({job: 6000.0}) == {job: "renewed"}
         assert consumer.recover().lapsed == 0
+    consumer.close()
 
 
 async def test_overdue_run_is_not_renewed(producer, consumer):

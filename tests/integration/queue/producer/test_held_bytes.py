@@ -7,9 +7,8 @@ from inferq.jobs import Outcome, Priority
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Idempotency, Submission
-from tests.records import record
+from tests.records import record, turn_clock
 from tests.recovery import recover_until_failed
-from tests.servers import wait_until
 
 SMALL, LARGE = b"[[%b]]" % (b"1," * 50 + b"1"), b"[[%b]]" % (b"1," * 20_000 + b"1")
 
@@ -67,13 +66,14 @@ async def test_jobs_from_outside_count_from_their_claim_to_their_end(producer, c
 
 
 async def test_jobs_that_expire_or_whose_data_is_gone_are_counted_no_more(settings, redis_client):
-    short = settings.model_copy(update={"job_ttl_seconds": 0.3})
-    producer, consumer = Producer.from_settings(short), Consumer(short, "worker-1", ["iris"])
+    own = settings.model_copy(update={"job_ttl_seconds": 300.0, "lease_seconds": 1000.0})
+    producer, consumer = Producer.from_settings(own), Consumer(own, "worker-1", ["iris"])
     ids = [await producer.submit(Submission("iris", SMALL)) for _ in range(3)]
     redis_client.delete(f"job:{ids[0]}:data")
     assert consumer.claim(1)[0].id == ids[1]
     assert await held(producer) == 2 * len(SMALL)
-    wait_until(lambda: consumer.recover().failed, what="the job expiring")
+    turn_clock(redis_client, 301.0)
+    assert consumer.recover().failed == 1
     assert await held(producer) == len(SMALL)
     consumer.close()
     await producer.close()
