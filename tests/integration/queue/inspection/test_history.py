@@ -9,9 +9,16 @@ from inferq.errors import InvalidInputError
 from inferq.jobs import Outcome
 from inferq.queue.inspection.history import MOST_MINUTES
 from inferq.queue.producer.submission import Submission
+from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 KEY = "queue:iris:history"
+
+
+@pytest.fixture(autouse=True)
+def minute_that_goes_on(redis_client):
+    """What a test does is of one minute of the server's clock."""
+    wait_until(lambda: redis_client.time()[0] % 60 < 50, what="a minute that does not end soon")
 
 
 @pytest.fixture
