@@ -6,6 +6,12 @@ from inferq.queue.producer.producer import Producer
 
 
 @pytest.fixture
+def settings(settings):
+    """Has time for a server that waits for its turn on a busy machine."""
+    return settings.model_copy(update={"redis_timeout_seconds": 30.0})
+
+
+@pytest.fixture
 async def producer(settings):
     producer = Producer.from_settings(settings)
     yield producer

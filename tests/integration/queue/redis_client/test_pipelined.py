@@ -45,7 +45,7 @@ def test_after_a_failed_command_no_answer_is_left_for_the_next(pipelined):
 
 
 def test_answers_are_received_by_another_thread_than_the_one_that_sends(pipelined, redis_client):
-    sent_on = pipelined.send(pack([("BLPOP", "late", 20)]))
+    sent_on = pipelined.send(pack([("BLPOP", "late", 0)]))
     answers = []
     reading = threading.Thread(target=lambda: answers.extend(pipelined.receive(1, sent_on)))
     reading.start()
