@@ -2,7 +2,7 @@ import pytest
 
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
-from inferq.queue.shards import producer_shard
+from inferq.queue.shards import producer_shard, shard_backlogs
 from inferq.queue.shards.shard_settings import split_settings
 from inferq.queue.shards.sharded_producer import ShardedProducer
 from inferq.settings import Settings
@@ -19,8 +19,21 @@ def shard_servers():
 
 
 @pytest.fixture
-def sharded_settings(shard_servers):
-    return Settings(redis_url=",".join(server.url for server in shard_servers))
+def answer_seconds():
+    """How long a server may take for an answer: longer than it does on a busy machine."""
+    return 20.0
+
+
+@pytest.fixture
+def sharded_settings(shard_servers, answer_seconds):
+    urls = ",".join(server.url for server in shard_servers)
+    return Settings(redis_url=urls, redis_timeout_seconds=answer_seconds)
+
+
+@pytest.fixture(autouse=True)
+def backlogs_that_are_remembered(monkeypatch):
+    """Which shard gets the next job does not depend on how long ago it got one."""
+    monkeypatch.setattr(shard_backlogs, "_FRESH_SECONDS", 600.0)
 
 
 @pytest.fixture

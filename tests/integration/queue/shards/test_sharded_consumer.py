@@ -27,6 +27,8 @@ from tests.integration.queue.calls import in_thread
 from tests.servers import wait_until
 
 DATA = b"[5.1, 3.5, 1.4, 0.2]"
+LONG_SECONDS = 15.0
+"""A wait that no busy machine comes to the end of before its job is there."""
 SHADOW = "iris@2~shadow"
 LARGE = b'"' + b"x" * 1_200_000 + b'"'
 
@@ -86,7 +88,7 @@ async def test_waiting_worker_takes_a_job_of_any_shard_and_waits_in_none_while_i
     producers, consumer, shard_servers
 ):
     for shard in (1, 0, 1):
-        waiting = in_thread(lambda: consumer.wait_and_claim(5, timeout_seconds=4.0).jobs)
+        waiting = in_thread(lambda: consumer.wait_and_claim(5, timeout_seconds=LONG_SECONDS).jobs)
         wait_until(lambda: all(map(blocked, shard_servers)), what="the waits")
         [job_id] = await submit(producers[shard])
         assert [(job.id, job.shard) for job in waiting()] == [(job_id, shard)]
@@ -112,9 +114,9 @@ async def test_what_came_in_the_instant_of_the_withdrawal_is_requeued_uncharged(
         poll(seconds)
 
     monkeypatch.setattr(waits, "_poll", poll_late)
-    [job] = consumer.wait_and_claim(5, timeout_seconds=4.0).jobs
+    [job] = consumer.wait_and_claim(5, timeout_seconds=LONG_SECONDS).jobs
     monkeypatch.undo()
-    [other] = consumer.wait_and_claim(5, timeout_seconds=4.0).jobs
+    [other] = consumer.wait_and_claim(5, timeout_seconds=LONG_SECONDS).jobs
     assert late == [True]
     assert {job.id, other.id} == {"x0", "x1"}
     assert (job.attempt, other.attempt) == (1, 1)
@@ -134,7 +136,7 @@ async def test_nothing_is_lost_where_a_connection_breaks_while_a_wait_is_withdra
             raise RedisUnavailableError("lost") if kind == "withdraw" else RedisConnectionError("lost")
         return method(self, seconds)
 
-    waiting = in_thread(lambda: consumer.wait_and_claim(5, timeout_seconds=4.0).jobs)
+    waiting = in_thread(lambda: consumer.wait_and_claim(5, timeout_seconds=LONG_SECONDS).jobs)
     wait_until(lambda: all(map(blocked, shard_servers)), what="the waits")
     monkeypatch.setattr(BegunWait, kind, break_once)
     ids = await submit(producers[1]) + await submit(producers[0])
@@ -162,7 +164,7 @@ async def test_wait_that_cannot_be_withdrawn_leaves_no_answers_to_later_calls(
 
     monkeypatch.setattr(BegunWait, "withdraw", break_once)
     for shard in (1, 0):
-        waiting = in_thread(lambda: consumer.wait_and_claim(5, timeout_seconds=4.0).jobs)
+        waiting = in_thread(lambda: consumer.wait_and_claim(5, timeout_seconds=LONG_SECONDS).jobs)
         wait_until(lambda: all(map(blocked, shard_servers)), what="the waits")
         [job_id] = await submit(producers[shard])
         assert [job.id for job in waiting()] == [job_id]
@@ -202,19 +204,20 @@ async def test_large_result_waits_for_its_shard_too(producers, consumer, shard_s
     assert (await producers[1].read(job_id)).result_bytes == len(LARGE)
 
 
+@pytest.mark.parametrize("answer_seconds", [1.5])
 async def test_shard_that_hangs_costs_the_others_one_timeout(producers, consumer, shard_servers):
     consumer.wait_and_claim(5, timeout_seconds=0.05)
     shard_servers[0].hang()
     began = time.monotonic()
     consumer.wait_and_claim(5, timeout_seconds=0.2)
-    assert time.monotonic() - began < 30
-    others = await submit(producers[1], 40)
+    assert time.monotonic() - began < 60
+    others = await submit(producers[1], 80)
     began = time.monotonic()
     for job_id in others:
         [job] = consumer.wait_and_claim(1).jobs
         assert job.id == job_id
         assert consumer.finish([Outcome(job, b"1")]) == ["completed"]
-    assert time.monotonic() - began < 30  # with a timeout for each it would take 60
+    assert time.monotonic() - began < 60  # with a timeout for each it would take 120
 
 
 def test_nothing_can_be_claimed_while_all_shards_are_away(consumer, shard_servers):
@@ -347,7 +350,7 @@ async def test_user_with_the_categories_that_are_documented_may_end_waits(redis_
         producer = Producer.from_settings(split_settings(sharded)[1])
         try:
             consumer.check_server()
-            waiting = in_thread(partial(consumer.wait_and_claim, 5, timeout_seconds=4.0))
+            waiting = in_thread(partial(consumer.wait_and_claim, 5, timeout_seconds=LONG_SECONDS))
             wait_until(lambda: client.info("clients")["blocked_clients"] == 2, what="the waits")
             [job_id] = await submit(producer)
             assert [job.id for job in waiting().jobs] == [job_id]

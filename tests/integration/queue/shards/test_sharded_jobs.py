@@ -162,6 +162,7 @@ async def test_shard_that_refuses_connections_costs_no_submit(sharded, shard_ser
     assert {find_shard(job_id, 2) for job_id in ids} == {0}
 
 
+@pytest.mark.parametrize("answer_seconds", [3.0])
 async def test_submit_whose_answer_is_lost_is_not_tried_on_the_other_shard(sharded, shard_servers):
     await submit(sharded, 4)
     shard_servers[1].hang()
