@@ -4,10 +4,9 @@ import asyncio
 import subprocess
 
 import pytest
-from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from inferq.errors import InvalidSettingError, RedisUnavailableError
+from inferq.errors import InvalidSettingError
 from inferq.jobs import Outcome, Status
 from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.producer import Producer
@@ -19,6 +18,7 @@ from tests.integration.queue.calls import eventually
 from tests.servers import REDIS_BINARY, Server, free_port, wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
+NEVER_MS = 600_000
 
 
 class Sentinel:
@@ -30,12 +30,17 @@ class Sentinel:
         config.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {folder}\n"
             f"sentinel monitor jobs 127.0.0.1 {primary_port} 1\n"
-            "sentinel down-after-milliseconds jobs 300\n"
+            f"sentinel down-after-milliseconds jobs {NEVER_MS}\n"
             "sentinel failover-timeout jobs 2000\n"
         )
         self.process = subprocess.Popen(
             [REDIS_BINARY, config, "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+
+    def count_as_down_after(self, milliseconds):
+        """Sets how long a server may be silent: a busy machine must not look like one that was killed."""
+        with Server.client(self) as client:
+            client.execute_command("SENTINEL", "SET", "jobs", "down-after-milliseconds", milliseconds)
 
     def stop(self):
         self.process.kill()
@@ -59,8 +64,8 @@ def replicated(tmp_path):
     with connect(Settings(redis_url=url)) as client:
         wait_until(lambda: answers(client), what="the Sentinel")
     with Server.client(sentinel) as client:
-        wait_until(lambda: client.execute_command("SENTINEL", "REPLICAS", "jobs"), 20, "the known replica")
-    yield url, primary, replica
+        wait_until(lambda: client.execute_command("SENTINEL", "REPLICAS", "jobs"), what="the known replica")
+    yield url, primary, replica, sentinel
     sentinel.stop()
     replica.stop()
     primary.stop()
@@ -81,17 +86,18 @@ def fails_over(sentinel):
 
 
 async def test_proxy_and_worker_follow_a_failover_by_themselves(replicated):
-    url, primary, replica = replicated
+    url, primary, replica, sentinel = replicated
     settings = Settings(redis_url=url)
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
     first = await producer.submit(Submission("iris", DATA))
     [job] = consumer.claim(1)
     second = await producer.submit(Submission("iris", DATA))
-    with primary.client() as client:
-        assert client.wait(1, 2000) == 1
+    primary.wait_for_replica()
     primary.kill()
+    sentinel.count_as_down_after(300)
 
     third = await eventually(lambda: producer.submit(Submission("iris", DATA)))
+    sentinel.count_as_down_after(NEVER_MS)
     assert await eventually(lambda: asyncio.to_thread(consumer.finish, [Outcome(job, result=b"1")])) == [
         "completed"
     ]
@@ -104,37 +110,30 @@ async def test_proxy_and_worker_follow_a_failover_by_themselves(replicated):
 
 
 async def test_demoted_server_is_left_for_the_new_primary(replicated):
-    url, primary, _ = replicated
+    url, primary, _, sentinel = replicated
     settings = Settings(redis_url=url)
     producer = Producer.from_settings(settings)
     await producer.submit(Submission("iris", DATA))
-    sentinel_port = int(url.split("127.0.0.1:")[2].split("/")[0])
-    with Redis(port=sentinel_port) as sentinel, primary.client() as old:
-        wait_until(lambda: fails_over(sentinel), 20, "a replica that Sentinel finds fit")
-        wait_until(lambda: old.info("replication")["role"] == "slave", 20, "the demotion")
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                await producer.submit(Submission("iris", DATA))
-                break
-            except RedisUnavailableError:
-                await asyncio.sleep(0.05)
+    with Server.client(sentinel) as asked, primary.client() as old:
+        wait_until(lambda: fails_over(asked), what="a replica that Sentinel finds fit")
+        wait_until(lambda: old.info("replication")["role"] == "slave", what="the demotion")
+    await eventually(lambda: producer.submit(Submission("iris", DATA)))
     await producer.close()
 
 
 async def test_waiting_client_is_notified_by_the_new_primary(replicated):
-    url, primary, _ = replicated
+    url, primary, _, sentinel = replicated
     settings = Settings(redis_url=url)
     producer, consumer = Producer.from_settings(settings), Consumer(settings, "worker-1", ["iris"])
     subscriber = producer.open_subscriber()
     job_id = await producer.submit(Submission("iris", DATA))
     with subscriber.subscribe(job_id) as waiter:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while not subscriber.is_subscribed:
                 await asyncio.sleep(0.01)
-            with primary.client() as client:
-                assert client.wait(1, 2000) == 1
+            primary.wait_for_replica()
             primary.kill()
+            sentinel.count_as_down_after(300)
             while subscriber.is_subscribed:
                 await asyncio.sleep(0.01)
             while not subscriber.is_subscribed:
