@@ -29,7 +29,7 @@ def cluster(whole_cluster):
 
 @pytest.fixture
 def settings(cluster):
-    return Settings(redis_url=cluster.url, key_prefix=PREFIX)
+    return Settings(redis_url=cluster.url, redis_timeout_seconds=5.0, key_prefix=PREFIX)
 
 
 def patiently(call):

@@ -61,9 +61,9 @@ async def test_queue_goes_on_where_its_slot_has_been_moved_to(cluster, producer,
 async def test_worker_that_waits_goes_on_where_the_slot_has_been_moved_to(cluster, producer, consumer):
     await producer.submit(Submission("iris", DATA))
     consumer.claim(1)
+    move = SlotMove(cluster, PREFIX)
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(consumer.wait_and_claim, 1, timeout_seconds=4)
-        move = SlotMove(cluster, PREFIX)
         wait_until(lambda: is_blocking(move.source), what="the BRPOP")
         move.begin().end()
         job_id = await producer.submit(Submission("iris", DATA))
@@ -169,8 +169,7 @@ async def test_replica_of_a_killed_primary_goes_on(cluster, producer, consumer):
     [job] = consumer.claim(1)
     second = await producer.submit(Submission("iris", DATA))
     primary = cluster.find_primary(PREFIX)
-    with primary.client() as client:
-        assert client.wait(1, 2000) == 1
+    primary.wait_for_replica(f"{PREFIX}replicated")
     primary.kill()
     third = await eventually(lambda: producer.submit(Submission("iris", DATA)))
     assert patiently(lambda: consumer.finish([Outcome(job, result=b"1")])) == ["completed"]
@@ -181,8 +180,7 @@ async def test_replica_of_a_killed_primary_goes_on(cluster, producer, consumer):
 async def test_node_that_hangs_is_left_for_the_new_primary(cluster, producer, consumer):
     await producer.submit(Submission("iris", DATA))
     primary = cluster.find_primary(PREFIX)
-    with primary.client() as client:
-        assert client.wait(1, 2000) == 1
+    primary.wait_for_replica(f"{PREFIX}replicated")
     primary.hang()
     try:
         await eventually(lambda: producer.submit(Submission("iris", DATA)))

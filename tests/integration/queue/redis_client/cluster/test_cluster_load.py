@@ -20,8 +20,6 @@ from tests.integration.queue.redis_client.cluster.conftest import PREFIX, patien
 from tests.redis_cluster import SlotMove
 
 SUBMITTERS, WORKERS, MOST_OPEN = 4, 2, 200
-UNREPLICATED_SECONDS = 1.0
-"""What a primary accepted within this time before its death, its replica may not have."""
 TIMES = RecoveryTimes(missing_seconds=0.5)
 
 
@@ -29,25 +27,24 @@ class Load:
     """Submits and completes jobs until it is told to stop.
 
     Attributes:
-        accepted: When each job was accepted.
-        completed: When the queue said of a job that it has completed.
+        accepted: When each job was submitted, and when it was accepted.
+        completed: When a job was reported, and when the queue said that it has completed.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.accepted: dict[str, float] = {}
-        self.completed: list[tuple[str, float]] = []
+        self.accepted: dict[str, tuple[float, float]] = {}
+        self.completed: list[tuple[str, tuple[float, float]]] = []
         self._submitting, self._working = True, threading.Event()
 
-    async def run(self, disturb) -> float:
-        """Lets all begin, disturbs them, lets them go on, and drains; returns when it began to disturb."""
+    async def run(self, disturb) -> None:
+        """Lets all begin, disturbs them, lets them go on, and drains."""
         producer = Producer.from_settings(self.settings)
         with ThreadPoolExecutor(WORKERS) as threads:
             workers = [threads.submit(self._work, f"worker-{number}") for number in range(WORKERS)]
             try:
                 submitters = [asyncio.create_task(self._submit(producer)) for _ in range(SUBMITTERS)]
                 await self._advance()
-                began = time.monotonic()
                 await asyncio.to_thread(disturb)
                 await self._advance()
                 self._submitting = False
@@ -59,7 +56,6 @@ class Load:
         for worker in workers:
             worker.result()
         await producer.close()
-        return began
 
     async def _advance(self) -> None:
         """Waits until so many more jobs were accepted, and completed."""
@@ -73,8 +69,10 @@ class Load:
             if len(self.accepted) > len(self.completed) + MOST_OPEN:
                 await asyncio.sleep(0.01)
                 continue
+            began = time.monotonic()
             try:
-                self.accepted[await producer.submit(Submission("iris", b"[[1,2,3,4]]"))] = time.monotonic()
+                job_id = await producer.submit(Submission("iris", b"[[1,2,3,4]]"))
+                self.accepted[job_id] = began, time.monotonic()
             except RedisUnavailableError:
                 await asyncio.sleep(0.05)
 
@@ -85,10 +83,11 @@ class Load:
             _, jobs, popped = patiently(lambda: consumer.wait_and_claim(32, timeout_seconds=0.2))
             if popped:
                 jobs = patiently(lambda popped=popped: consumer.claim(32, popped))
+            began = time.monotonic()
             verdicts = patiently(lambda jobs=jobs: consumer.finish([Outcome(job, b"1") for job in jobs]))
             now = time.monotonic()
             ended = zip(jobs, verdicts, strict=True)
-            self.completed += [(job.id, now) for job, verdict in ended if verdict == "completed"]
+            self.completed += [(job.id, (began, now)) for job, verdict in ended if verdict == "completed"]
             if now > recovered_at + 0.2:
                 patiently(consumer.recover)
                 recovered_at = now
@@ -151,9 +150,19 @@ async def test_nothing_is_lost_nor_doubled_in_a_failover_by_hand(cluster, load):
 
 
 async def test_killed_primary_loses_what_its_replica_had_not_received(cluster, load):
-    killed_at = await load.run(lambda: cluster.find_primary(PREFIX).kill())
+    def kill():
+        primary = cluster.find_primary(PREFIX)
+        times.append(time.monotonic())
+        primary.wait_for_replica(f"{PREFIX}replicated")
+        primary.kill()
+        times.append(time.monotonic())
+
+    times = []
+    await load.run(kill)
     lost, doubled = await load.find_lost(), load.find_doubled()
     print(f"accepted {len(load.accepted)}, lost {len(lost)}, completed twice {len(doubled)}")
     ended = dict(reversed(load.completed))
-    for job_id, at in [(one, load.accepted[one]) for one in lost] + [(one, ended[one]) for one in doubled]:
-        assert killed_at - UNREPLICATED_SECONDS < at < killed_at + UNREPLICATED_SECONDS, job_id
+    received_at, killed_at = times
+    for began, done in [load.accepted[one] for one in lost] + [ended[one] for one in doubled]:
+        assert done > received_at, "its replica had received it"
+        assert began < killed_at, "the new primary was told"
