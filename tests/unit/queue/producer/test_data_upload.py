@@ -7,6 +7,7 @@ import pytest
 
 from inferq.blobs import folder_store
 from inferq.errors import InvalidInputError, StoreUnavailableError
+from inferq.queue import blob_access
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.producer import data_upload
 from inferq.queue.producer.data_upload import DataUpload
@@ -64,6 +65,7 @@ async def test_store_that_takes_nothing_any_more_is_given_up_and_leaves_nothing_
     blobs.store.identify()
     monkeypatch.setattr("inferq.blobs.folder_store.os.write", write_when_allowed)
     monkeypatch.setattr(data_upload, "_BASE_SECONDS", 0.05)
+    monkeypatch.setattr(blob_access, "_AWAY_SECONDS", 60.0)
     try:
         with pytest.raises(StoreUnavailableError, match="has not taken what it was given within"):
             await upload(blobs, 64, 64 * MIB)

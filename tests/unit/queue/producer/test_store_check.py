@@ -3,11 +3,21 @@
 import asyncio
 import threading
 
+import pytest
+
 from inferq.errors import QueueFullError
 from inferq.queue.blob_access import BlobAccess
 from inferq.queue.producer import store_check
 from inferq.queue.producer.store_check import StoreCheck
 from inferq.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What is said comes in time, and is known until the test ends, however slow the machine is."""
+    assert store_check._FRESH_SECONDS == 1.0
+    monkeypatch.setattr(store_check, "_FRESH_SECONDS", 60.0)
+    monkeypatch.setattr(store_check, "_LONGEST_SECONDS", 60.0)
 
 
 def make_blobs(tmp_path, check):
@@ -29,6 +39,9 @@ async def test_store_that_hangs_keeps_one_thread_however_many_ask(tmp_path, monk
     for _ in range(3):
         for fault in await asyncio.gather(*(check.find_fault() for _ in range(5))):
             assert "has not answered" in fault
+    async with asyncio.timeout(60):
+        while not calls:  # its thread has not begun yet
+            await asyncio.sleep(0.01)
     assert len(calls) == 1
     is_released.set()
     async with asyncio.timeout(60):
