@@ -30,7 +30,7 @@ def service(redis_server):
     proxy = subprocess.Popen([sys.executable, "-m", "inferq", "proxy", "--port", str(port)], env=environment)
     worker = WorkerProcess(redis_server.url)
     try:
-        wait_until(lambda: is_healthy(url), 30, "the service")
+        wait_until(lambda: is_healthy(url), what="the service")
         yield url
     finally:
         proxy.terminate()

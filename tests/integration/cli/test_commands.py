@@ -11,6 +11,7 @@ import pytest
 
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.timeout(600)  # some run the program twenty times, which may be slow to start
 DATA = "[[5.1, 3.5, 1.4, 0.2]]"
 
 
@@ -22,7 +23,7 @@ def inferq(service):
             input=standard_input,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
             env=os.environ | environment,
         )
@@ -88,7 +89,7 @@ def test_file_on_standard_input_is_sent_as_it_is(service, tmp_path):
     np.save(tmp_path / "x.npy", np.array([[5.1, 3.5, 1.4, 0.2]], "f4"))
     command = [sys.executable, "-m", "inferq", "predict", "-", "--url", service]
     with (tmp_path / "x.npy").open("rb") as file:
-        shown = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=30, check=True)
+        shown = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=60, check=True)
     assert "setosa" in shown.stdout
 
 
@@ -101,7 +102,7 @@ def test_result_is_printed_saved_and_piped(inferq, service, tmp_path):
     with np.load(tmp_path / "y.npz") as archive:
         probabilities = archive["probabilities"]
     command = [sys.executable, "-m", "inferq", "result", job_id, "--raw", "--name", "probabilities"]
-    done = subprocess.run([*command, "--url", service], capture_output=True, timeout=30, check=True)
+    done = subprocess.run([*command, "--url", service], capture_output=True, timeout=60, check=True)
     assert done.stdout == probabilities.tobytes()
     inferq("result", job_id, "--raw", "--name", "probabilities", "-o", tmp_path / "y.f4")
     assert (tmp_path / "y.f4").read_bytes() == done.stdout
@@ -321,7 +322,7 @@ def test_interrupted_predict_says_which_job_goes_on(service, inferq, lonely):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         job_id = process.stderr.readline().split()[2]  # it waits for a worker
         process.send_signal(signal.SIGINT)
-        output, error = process.communicate(timeout=10)
+        output, error = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, "")
     assert error == f"inferq: job {job_id} goes on: inferq job wait {job_id}\n"
     assert json.loads(inferq("job", "show", job_id, "--json").stdout)["status"] == "pending"
@@ -334,7 +335,7 @@ def test_reader_that_goes_away_is_no_traceback(service, arguments):
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "inferq", *arguments, "--url", service]
-    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
 
@@ -344,7 +345,7 @@ def test_full_disk_is_a_clear_word(service, arguments):
     command = [sys.executable, "-m", "inferq", *arguments, "--url", service]
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(
-            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
         )
     assert done.returncode == 1
     assert done.stderr == "inferq: the output cannot be written: No space left on device.\n"

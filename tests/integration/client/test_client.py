@@ -34,7 +34,7 @@ async def async_client(service):
 
 def test_submit_returns_a_job_whose_result_can_be_waited_for(client):
     job = client.submit([ROW])
-    assert job.result(timeout=10)["class_name"] == "setosa"
+    assert job.result(timeout=60)["class_name"] == "setosa"
     assert (job.status, job.has_ended, job.model, job.attempts) == ("completed", True, "iris", 1)
     assert job.model_version == client.model("iris")["version"]
     assert repr(job) == f"<Job {job.id} completed>"
@@ -43,7 +43,7 @@ def test_submit_returns_a_job_whose_result_can_be_waited_for(client):
 
 def test_request_has_the_id_that_the_caller_chose_and_so_has_its_job(client):
     job = client.submit([ROW], request_id="order/17")
-    job.wait(timeout=20)
+    job.wait(timeout=60)
     assert job.request_id == "order/17"
     assert [job.refresh().request_id for job in client.submit_many([[ROW]] * 2, request_id="batch")] == [
         "batch"
@@ -80,14 +80,14 @@ async def test_columns_of_a_frame_go_by_name_wherever_data_is_taken(client, asyn
     frame = FRAMES[form]
     flowers = frame(FLOWERS)
     assert client.predict(flowers)["prediction"] == [0, 2]
-    assert client.submit(flowers, model="iris").result(10)["prediction"] == [0, 2]
+    assert client.submit(flowers, model="iris").result(60)["prediction"] == [0, 2]
     one_by_one = [frame([row]) for row in FLOWERS]
-    assert [job.result(10)["prediction"] for job in client.submit_many(one_by_one)] == [0, 2]
+    assert [job.result(60)["prediction"] for job in client.submit_many(one_by_one)] == [0, 2]
     assert [result["prediction"] for result in client.map(one_by_one)] == [0, 2]
     assert (await async_client.predict(flowers))["prediction"] == [0, 2]
     assert [result["prediction"] async for result in async_client.map(one_by_one)] == [0, 2]
     [job] = await async_client.submit_many([flowers])
-    assert (await job.result(10))["prediction"] == [0, 2]
+    assert (await job.result(60))["prediction"] == [0, 2]
     with pytest.raises(inferq.InvalidInputError, match=r"Missing: 'petal width \(cm\)'"):
         client.predict(flowers.select(NAMES[:3]) if form != "pandas" else flowers[NAMES[:3]])
     with pytest.raises(inferq.InvalidInputError, match="items must be"):
@@ -97,7 +97,7 @@ async def test_columns_of_a_frame_go_by_name_wherever_data_is_taken(client, asyn
 def test_many_jobs_are_submitted_at_once(client):
     jobs = client.submit_many([[row] for row in FLOWERS * 50])
     assert len({job.id for job in jobs}) == 100
-    assert [job.result(10)["prediction"] for job in jobs] == [0, 2] * 50
+    assert [job.result(60)["prediction"] for job in jobs] == [0, 2] * 50
 
 
 def test_map_yields_results_in_order(client):
@@ -118,7 +118,7 @@ def test_jobs_are_listed(client):
 
 
 def test_jobs_are_found_grouped_and_changed_by_what_they_have(client):
-    job = client.submit([ROW]).wait(20)
+    job = client.submit([ROW]).wait(60)
     assert [one.id for one in client.jobs(id_prefix=job.id)] == [job.id]
     assert list(client.jobs(model="iris", error="nosuch")) == []
     assert client.job_errors(error="nosuch") == {"groups": [], "is_complete": True}
@@ -171,7 +171,7 @@ def test_own_key_makes_a_repeated_submit_one_job(client):
 
 async def test_asynchronous_client_does_the_same(async_client):
     job = await async_client.submit([ROW])
-    assert (await job.result(10))["class_name"] == "setosa"
+    assert (await job.result(60))["class_name"] == "setosa"
     assert repr(job) == f"<AsyncJob {job.id} completed>"
     assert (await async_client.predict(FLOWERS))["prediction"] == [0, 2]
     results = [one["prediction"] async for one in async_client.map([[row] for row in FLOWERS * 20])]
@@ -196,7 +196,7 @@ def narrow_service(service, redis_server):
     proxy = subprocess.Popen([sys.executable, "-m", "inferq", "proxy", "--port", str(port)], env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: is_healthy(url), 30, "the proxy")
+        wait_until(lambda: is_healthy(url), what="the proxy")
         yield url
     finally:
         proxy.terminate()
@@ -218,7 +218,7 @@ async def test_jobs_are_split_where_the_service_takes_shorter_requests(narrow_se
 async def test_result_can_be_had_as_arrays_and_as_files(client, async_client, tmp_path):
     flowers = np.array(FLOWERS, dtype="f4")
     job = client.submit(flowers)
-    assert job.result(20)["class_name"] == ["setosa", "virginica"]
+    assert job.result(60)["class_name"] == ["setosa", "virginica"]
     arrays = job.result_arrays()
     [probabilities] = [array for array in arrays.values() if array.dtype == np.float32]
     assert probabilities.shape == (2, 3)
@@ -241,7 +241,7 @@ async def test_result_can_be_had_as_arrays_and_as_files(client, async_client, tm
 def test_result_that_cannot_be_saved_leaves_nothing_behind(client, tmp_path):
     job = client.submit([ROW])
     with pytest.raises(NotAcceptableError, match="has labels"):
-        job.save_result(tmp_path / "a.npz", timeout=20)
+        job.save_result(tmp_path / "a.npz", timeout=60)
     with pytest.raises(inferq.InvalidInputError, match="must end in one of"):
         job.save_result(tmp_path / "a.txt")
     with pytest.raises(inferq.InvalidInputError, match="cannot be written: No such file"):
@@ -257,7 +257,7 @@ async def test_files_are_sent_as_they_are(client, async_client, tmp_path):
     np.save(path, np.array(FLOWERS, dtype="f4"))
     assert client.predict(path, priority="high")["prediction"] == [0, 2]
     assert (await async_client.predict(path))["prediction"] == [0, 2]
-    assert client.predict(path.read_bytes(), model="iris", timeout=5.0)["prediction"] == [0, 2]
+    assert client.predict(path.read_bytes(), model="iris", timeout=60.0)["prediction"] == [0, 2]
     assert [result["prediction"] for result in client.map([path] * 3)] == [[0, 2]] * 3
     first = client.submit(path, idempotency_key="of-a-file")
     assert client.submit(path, idempotency_key="of-a-file").id == first.id
