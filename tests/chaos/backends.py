@@ -49,12 +49,13 @@ class SeveralServers:
     Args:
         kind: valkey or redis.
         count: How many.
+        appendfsync: The server's setting.
     """
 
     unreplicated_seconds = 0.0
 
-    def __init__(self, kind: str, count: int = 1) -> None:
-        self._servers = [Server(kind) for _ in range(count)]
+    def __init__(self, kind: str, count: int = 1, appendfsync: str = "everysec") -> None:
+        self._servers = [Server(kind, "--appendfsync", appendfsync) for _ in range(count)]
         self.folder = self._servers[0].folder
         self.settings: dict[str, object] = {"redis_url": ",".join(server.url for server in self._servers)}
 

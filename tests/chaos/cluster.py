@@ -208,14 +208,14 @@ class Cluster:
     def _tail(self, child: Child) -> str:
         return child.log.read_text(errors="replace")[-600:]
 
-    async def replace_workers(self, timeout: float = 15.0) -> None:
+    async def replace_workers(self, timeout: float = 60.0) -> None:
         """Stops all workers as an operator does, and starts new ones."""
         await asyncio.to_thread(self.stop, self.workers, timeout)
         for child in self.workers:
             child.start()
         self._is_stopping = False
 
-    def stop(self, children: list[Child], timeout: float = 15.0) -> None:
+    def stop(self, children: list[Child], timeout: float = 60.0) -> None:
         """Stops programs with SIGTERM; notes those that do not end with code 0 in time."""
         self._is_stopping = True
         for child in children:

@@ -37,7 +37,7 @@ MODELS = ["doubles", "iris", "table"]
 _PROBES = 12
 BLOB_GRACE_SECONDS = 8.0
 """Longer than a process may take between writing a blob and naming it, also while it is frozen or cut off."""
-_SWEEP_SECONDS = 40.0
+_SWEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Plan:
         proxies: Proxy processes.
         server: valkey or redis.
         durability: The setting.
+        appendfsync: Of servers without a cluster. With everysec, one that is killed while its disk is busy
+            may lose what it accepted.
         fault_pause: Mean seconds between two faults from outside.
         death: Probability that a worker dies at each point it passes; there are four in a job.
         gap_death: The same between BRPOP and claim, which a busy worker never passes.
@@ -77,6 +79,7 @@ class Plan:
     proxies: int = 2
     server: str = "valkey"
     durability: str = "server"
+    appendfsync: str = "everysec"
     fault_pause: float = 0.8
     death: float = 0.005
     gap_death: float = 0.1
@@ -96,7 +99,7 @@ def make_backend(plan: Plan) -> Backend:
     """The servers that a plan asks for."""
     if plan.is_cluster:
         return ClusterBackend(plan.server, plan.shards)
-    return SeveralServers(plan.server, plan.shards)
+    return SeveralServers(plan.server, plan.shards, plan.appendfsync)
 
 
 @dataclass
@@ -148,7 +151,7 @@ class Harness:
         self._struck: Counter[str] = Counter()
         self._server_lock, self._store_lock = asyncio.Lock(), asyncio.Lock()
         settings = {
-            "lease_seconds": 1.0,
+            "lease_seconds": 2.0,
             "heartbeat_seconds": 0.5,
             "max_attempts": plan.max_attempts,
             "model_threads": 1,
@@ -191,7 +194,7 @@ class Harness:
         poller, events = Poller(shards, journal), EventWatcher(shards, journal)
         background = [asyncio.create_task(self._keep_running()), asyncio.create_task(events.run())]
         try:
-            await self._until(self._is_ready, 60.0, "readiness")
+            await self._until(self._is_ready, 120.0, "readiness")
             load = Load(
                 self.cluster.urls, shards, cases, journal,
                 seed=plan.seed, per_second=plan.per_second, killers=plan.killers,
@@ -398,7 +401,7 @@ class Harness:
     async def _probe(self, cases: Cases) -> None:
         """The service is whole again: every worker reports, and new jobs are done at once."""
         try:
-            await self._until(self._is_ready, 10.0, "every worker and proxy serving after the run")
+            await self._until(self._is_ready, 60.0, "every worker and proxy serving after the run")
         except TimeoutError as error:
             self._journal.violate(str(error))
         random = Random(self.plan.seed)
@@ -409,7 +412,7 @@ class Harness:
                 if case.expected is not None:
                     job_id = await producers[shard].submit(Submission(case.model, case.data))
                     self._journal.add(Entry(job_id, Origin.HTTP, case.expected, shard=shard))
-            await self._until(self._is_quiet, 10.0, "probes being done after the run")
+            await self._until(self._is_quiet, 60.0, "probes being done after the run")
         except TimeoutError as error:
             self._journal.violate(str(error))
         finally:

@@ -102,7 +102,7 @@ class Load:
                 await close_async(client)
 
     async def _submit_on(self) -> None:
-        async with httpx.AsyncClient(timeout=10.0) as client:
+        async with httpx.AsyncClient(timeout=60.0) as client:
             while not self.stopping.is_set():
                 number = await self._pace.turn()
                 case = KILLER if number in self._killers else self._cases.draw(self._random)
@@ -119,7 +119,7 @@ class Load:
             self.counts["refused connections"] += 1
             return False
         except (httpx.ReadTimeout, httpx.PoolTimeout):
-            self._journal.violate(f"{url} did not answer POST /predict within 10 s")
+            self._journal.violate(f"{url} did not answer POST /predict within 60 s")
             return True
         except httpx.TransportError:
             self.counts["answers cut off"] += 1

@@ -15,6 +15,8 @@ async def run_briefly(**changes: object) -> OutboxEntry:
     """
     usual: dict[str, object] = {
         "seconds": 12.0,
+        "appendfsync": "always",
+        "jobs": 80,  # on a slow machine it takes longer until so many were accepted
         "per_second": 20.0,
         "fault_pause": 0.9,
         "death": 0.015,
