@@ -213,6 +213,7 @@ async def test_key_prefix_goes_before_every_key(settings, redis_client):
     consumer.recover()
 
     assert all(key.startswith(b"{inferq}:") for key in redis_client.keys("*"))
+    consumer.close()
     await producer.close()
 
 
@@ -254,6 +255,7 @@ async def test_ended_job_expires(settings, producer, redis_client):
     wait_until(lambda: not list(redis_client.scan_iter(f"job:{job_id}:*")), what="the expiry")
     with pytest.raises(JobNotFoundError):
         await producer.read(job_id)
+    consumer.close()
 
 
 def test_server_that_may_evict_jobs_is_refused(consumer, redis_client):

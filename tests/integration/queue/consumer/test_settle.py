@@ -78,6 +78,7 @@ async def test_first_success_counts_even_when_the_lease_has_passed_on(settings, 
     assert complete(consumer, job) == ["late"]
     assert (await producer.read(job_id)).status is Status.COMPLETED
     assert consumer.claim(1) == []
+    consumer.close()
 
 
 FIRST, SECOND = Provenance("1", "0a1b", "onnxruntime-1.32.0", "CPU"), Provenance("2", "5f4e")

@@ -220,7 +220,7 @@ async def test_large_data_passes_a_network_that_needs_longer_for_it_than_for_an_
     redis_server, settings, redis_client
 ):
     wire = Wire(redis_server.port, bytes_per_second=4_000_000)
-    slow = settings.model_copy(update={"redis_url": wire.url, "redis_timeout_seconds": 1.0})
+    slow = settings.model_copy(update={"redis_url": wire.url, "redis_timeout_seconds": 2.0})
     producer = Producer.from_settings(slow)
     data = memoryview(b"[" + b"1," * 5_000_000 + b"1]")
     try:

@@ -105,6 +105,7 @@ async def test_refused_password_is_a_clear_error_without_the_secret(redis_client
         for caught in (from_producer, from_consumer):
             assert "wr0ng" not in caught.value.message
             assert "s3cret" not in caught.value.message
+        consumer.close()
         await producer.close()
     finally:
         redis_client.execute_command("ACL", "SETUSER", "default", "nopass")

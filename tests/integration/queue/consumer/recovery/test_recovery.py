@@ -24,6 +24,8 @@ async def test_job_of_a_dead_worker_runs_again_and_the_old_worker_cannot_fail_it
     assert dead.finish([Outcome(lost, error=InvalidInputError("late"))]) == ["stale"]
     assert complete(alive, job) == ["completed"]
     assert (await producer.read(job_id)).attempts == 2
+    dead.close()
+    alive.close()
 
 
 async def test_job_popped_but_never_claimed_is_found_again(producer, eager_consumer, redis_client):
@@ -46,6 +48,7 @@ async def test_job_that_kills_its_worker_each_time_ends_as_crashed(settings, pro
 
     failed = await producer.read(job_id)
     assert (failed.status, failed.error_kind) == (Status.FAILED, ErrorKind.CRASHED)
+    consumer.close()
 
 
 async def test_job_that_only_waited_for_files_is_not_to_blame(producer, consumer, redis_client):
@@ -72,6 +75,7 @@ async def test_job_that_waits_in_each_worker_that_dies_does_so_a_few_times_only(
         lapse(redis_client, consumer)
     assert alone == [False, False, False, True, True, True]
     assert (await producer.read(job_id)).error_kind is ErrorKind.CRASHED
+    consumer.close()
 
 
 def lapse(redis_client, consumer):
