@@ -491,13 +491,13 @@ def write_one_long_node(folder: Path) -> Path:
             helper.make_node("ReduceMax", ["side"], ["most"], keepdims=1),
             helper.make_node("Concat", ["most", "most"], ["shape"], axis=0),
             helper.make_node(
-                "ConstantOfShape", ["shape"], ["square"], value=helper.make_tensor("v", FP64, [1], [1.0])
+                "ConstantOfShape", ["shape"], ["square"], value=helper.make_tensor("v", INT64, [1], [1])
             ),
             helper.make_node("MatMul", ["square", "square"], ["product"]),
             helper.make_node("ReduceMax", ["product"], ["largest"], keepdims=0),
         ],
         inputs=[value("side", INT64, ["n"])],
-        outputs=[value("largest", FP64, [])],
+        outputs=[value("largest", INT64, [])],
     )
 
 
