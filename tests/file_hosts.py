@@ -67,10 +67,10 @@ class FileHost:
         if kind == "again":
             return (503, b"", {}) if self.calls.count(path) == 1 else (200, self.files[rest], {})
         if kind == "late":
-            self.release.wait(60)
+            self.release.wait()
             return 200, self.files[rest], {}
         if path == "slow":
-            self.release.wait(60)
+            self.release.wait()
             return 404, b"", {}
         if path == "endless":
             return 200, b"", {}

@@ -67,7 +67,7 @@ class Receiver:
             raise
         self.calls.append(Call(handler.path, headers, message))
         if handler.path == "/slow":
-            self.release.wait(60)
+            self.release.wait()
         status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
         handler.send_response(status)
         if self._location:
