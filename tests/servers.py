@@ -313,6 +313,7 @@ class Wire:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.cuts = 0
         self.cut_after: int | None = None
+        self._cut_lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -329,10 +330,8 @@ class Wire:
         with source, sink:
             try:
                 while data := source.recv(65536):
-                    if is_reply and self.cut_after is not None and len(data) > self.cut_after:
-                        sink.sendall(data[: self.cut_after])
-                        self.cut_after = None
-                        self.cuts += 1
+                    if is_reply and (most := self._take_cut(len(data))) is not None:
+                        sink.sendall(data[:most])
                         return
                     sink.sendall(data)
                     self.carried += 0 if is_reply else len(data)
@@ -345,6 +344,16 @@ class Wire:
                         end.shutdown(socket.SHUT_RDWR)
                     except OSError:
                         continue
+
+    def _take_cut(self, length: int) -> int | None:
+        """After how many bytes a reply of this length is cut; None if it is not."""
+        with self._cut_lock:  # replies come on several connections at once
+            most = self.cut_after
+            if most is None or length <= most:
+                return None
+            self.cut_after = None
+            self.cuts += 1
+            return most
 
     def close(self) -> None:
         self._listener.close()
