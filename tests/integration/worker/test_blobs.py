@@ -42,7 +42,8 @@ async def test_array_and_its_result_lie_in_the_store_and_come_back_whole(client,
     answer = await client.post(
         "/predict?model=copy",
         content=stored.getvalue(),
-        headers={"content-type": NPY, "prefer": "wait=30"},
+        headers={"content-type": NPY, "prefer": "wait=50"},
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
     job = answer.json()
@@ -61,6 +62,8 @@ async def test_array_and_its_result_lie_in_the_store_and_come_back_whole(client,
 
 async def test_long_json_goes_the_same_way_and_is_answered_as_json(client, files):
     data = b"[[%b]]" % b",".join([b"1.5"] * 30_000)
-    answer = await client.post("/predict", content=b'{"data":%b}' % data, headers={"prefer": "wait=30"})
+    answer = await client.post(
+        "/predict", content=b'{"data":%b}' % data, headers={"prefer": "wait=50"}, timeout=60
+    )
     assert answer.json()["result"] == {"outputs": {"y": [[1.5] * 30_000]}}
     assert "result" in files()

@@ -20,7 +20,7 @@ def check(url, *options) -> subprocess.CompletedProcess[str]:
 
 def report_worker_on(host, settings) -> None:
     info = WorkerInfo(id=f"{host}-1", host=host, pid=1, models=("iris",), started_at=datetime.now(UTC))
-    Consumer(settings, info.id, ["iris"]).heartbeat(info, {"iris": b"{}"}, 30.0)
+    Consumer(settings, info.id, ["iris"]).heartbeat(info, {"iris": b"{}"}, 300.0)
 
 
 def test_host_with_a_reported_worker_is_healthy(settings):

@@ -16,7 +16,7 @@ from tests.integration.worker.processes import ended
 from tests.onnx_models import write_two_by_two
 from tests.picture_models import write_color_mean
 from tests.pictures import encode, make_gradient
-from tests.records import change_record, record
+from tests.records import change_record, record, turn_clock
 from tests.unit.tensors.arrays import save
 
 IRIS = Path(__file__).parents[3] / "models/iris"
@@ -56,8 +56,7 @@ async def worker(start_worker, tmp_path, request):
         models_dir=tmp_path,
         input_allowed_hosts="127.0.0.1,localhost",
         input_private_addresses="true",
-        input_timeout_seconds=getattr(request, "param", 60),
-        lease_seconds=2,
+        input_timeout_seconds=getattr(request, "param", 600),
     )
     await worker.until_logged("worker_ready")
     return worker
@@ -121,6 +120,7 @@ async def submit(client, *datas):
 
 async def test_host_that_hangs_holds_up_no_other_jobs(client, host, producer):
     ids = await submit(client, *[{"url": host.url("late/rows")}] * 10)
+    await until_called(host, 6)
     for _ in range(3):
         [quick] = await submit(client, ROWS.tolist())
         assert (await ended(producer, quick)).status is Status.COMPLETED
@@ -162,6 +162,8 @@ async def test_jobs_that_wait_at_a_worker_that_is_killed_hold_no_other_one(
     await until_called(host, 6)
     await until_noted_waiting(redis_client, ids)
     worker.process.kill()
+    worker.process.wait()
+    turn_clock(redis_client, Settings().lease_seconds + 1)
     start_fetching(start_worker)
     await until_called(host, 12)
     for _ in range(3):
@@ -199,7 +201,7 @@ def start_fetching(start_worker):
         models_dir=IRIS.parent,
         input_allowed_hosts="127.0.0.1",
         input_private_addresses="true",
-        lease_seconds=1,
+        input_timeout_seconds=600,
     )
 
 
