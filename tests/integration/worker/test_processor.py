@@ -238,11 +238,12 @@ async def test_processor_ends_in_order_when_it_gives_up_the_data_of_a_full_batch
 
 
 class Slow(Consumer):
-    """Its server takes a while to answer the first prefetch."""
+    """Its server does not answer the first prefetch before another is sent, or some time has passed."""
 
-    def __init__(self, settings, redis_client, models=("iris",)):
+    def __init__(self, settings, redis_client, models=("iris",), longest_seconds=60.0):
         super().__init__(settings, "worker-1", list(models))
         self._server = redis_client
+        self._longest_ms = round(1000 * longest_seconds)
         self.sent = []
         self.after_first = lambda: None
 
@@ -252,9 +253,11 @@ class Slow(Consumer):
 
         def slow_send():
             if not self.sent:
-                self._server.execute_command("CLIENT", "PAUSE", 300, "ALL")
+                self._server.client_pause(self._longest_ms, all=False)
             self.sent.append((claim, [other for other, _ in self.sent if not other.is_answered]))
             send()
+            if len(self.sent) == 2:
+                self._server.client_unpause()
 
         def wait_and_call():
             brings = wait()
@@ -304,7 +307,8 @@ class TwoModelExecutor(HangingExecutor):
 async def test_worker_of_several_models_knows_what_it_has_before_it_asks_for_more(
     settings, producer, redis_client
 ):
-    consumer, executor = Slow(settings, redis_client, ["iris", "other"]), TwoModelExecutor()
+    consumer = Slow(settings, redis_client, ["iris", "other"], longest_seconds=0.3)
+    executor = TwoModelExecutor()
     executor.released.set()
     for model in ("iris", "other") * 9:
         await producer.submit(Submission(model, DATA))
