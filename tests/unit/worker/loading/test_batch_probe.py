@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from inferq.models.repository.model_folder import load_model
+from inferq.worker.loading import batch_probe
 from inferq.worker.loading.batch_probe import compare_runs, probe_model
 from tests import onnx_models
 
@@ -135,7 +136,8 @@ def test_probe_has_no_more_rows_together_than_memory_allows(dtype, example, most
         assert max(shapes) == found.rows
 
 
-def test_jobs_are_not_tried_together_whose_outputs_fill_the_memory(tmp_path):
+def test_jobs_are_not_tried_together_whose_outputs_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(batch_probe, "_LONG_RUN_SECONDS", 60.0)
     folder = onnx_models.write_widths(tmp_path / "wide")
     (folder / "model.toml").write_text("sample_shape = [1, 1_500_000]")
     model, rows = load_model(folder), []

@@ -77,7 +77,9 @@ def test_result_beyond_the_limit_is_an_error(make_executor, tmp_path):
 
 
 def test_outcome_tells_how_long_the_run_took_and_how_many_jobs_shared_it(make_executor, tmp_path):
-    executor = make_executor(write_failing_model(tmp_path / "table"), max_result_bytes=40)
+    executor = make_executor(
+        write_failing_model(tmp_path / "table"), max_result_bytes=40, batch_budget_seconds=60
+    )
     never_ran, *shared = executor.run(
         make_jobs("table", b"[1]", b"[1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", b"no json")
     )
@@ -95,7 +97,11 @@ def test_inputs_and_results_are_not_all_in_memory_together(make_executor, tmp_pa
     monkeypatch.setattr(job_decoding, "_MOST_INPUT_BYTES", 30_000)
     monkeypatch.setattr(executor_module, "MOST_OUTPUT_BYTES", 30_000)
     monkeypatch.setattr(batch_planner, "MOST_OUTPUT_BYTES", 30_000)
-    executor, stored, stored_before = make_executor(write_widths(tmp_path / "wide")), [], []
+    executor, stored, stored_before = (
+        make_executor(write_widths(tmp_path / "wide"), batch_budget_seconds=60),
+        [],
+        [],
+    )
     model = executor._served.table.versions["wide"].model
     read = model.read
     model.read = lambda data: stored_before.append(len(stored)) or read(data)
@@ -195,7 +201,9 @@ def test_timeout_is_that_of_the_job_else_of_the_model_else_of_the_settings(make_
 def test_each_run_is_a_span_with_its_error(make_executor, tmp_path, otlp_receiver):
     traces = Traces("inferq-test")
     traces.start()
-    executor = make_executor(write_failing_model(tmp_path / "table"), traces, max_result_bytes=40)
+    executor = make_executor(
+        write_failing_model(tmp_path / "table"), traces, max_result_bytes=40, batch_budget_seconds=60
+    )
     for data in ([b"[99]", b"[1]"], [b"[1]", b"[1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"], [b"no json"]):
         executor.run(make_jobs("table", *data))
     traces.stop()

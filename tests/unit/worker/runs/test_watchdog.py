@@ -25,7 +25,7 @@ def start_watchdog():
 
 def test_run_that_takes_too_long_is_stopped(start_watchdog):
     with start_watchdog().guard(JOBS, 0.01) as run:
-        assert run.handle.rest(10)
+        assert run.handle.rest(60)
     assert run.stopped_at is not None
     assert not run.is_cancelled
 
@@ -71,5 +71,5 @@ def test_run_after_an_idle_time_is_watched_too(start_watchdog):
     watchdog = start_watchdog()
     for _ in range(3):
         with watchdog.guard(JOBS, 0.01) as run:
-            assert run.handle.rest(10)
+            assert run.handle.rest(60)
         wait_until(lambda: not watchdog.is_busy, what="an idle watchdog")
