@@ -52,7 +52,9 @@ def address(valkey_server, outcomes, tmp_path_factory):
             url = f"http://127.0.0.1:{proxy.port}"
 
             def are_served():
-                return {*httpx.get(f"{url}/v2/models").json().get("models", [])} >= outcomes.sample.keys()
+                return {
+                    *httpx.get(f"{url}/v2/models", timeout=60).json().get("models", [])
+                } >= outcomes.sample.keys()
 
             wait_until(are_served, 120, "the models")
             yield url

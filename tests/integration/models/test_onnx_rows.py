@@ -13,6 +13,7 @@ from inferq.models.onnx_files.graph import read_graph
 from inferq.models.providers.execution_providers import ExecutionConfig, make_session_options
 
 
+@pytest.mark.timeout(600)  # 10 s on a machine that does nothing else
 @pytest.mark.filterwarnings("ignore")
 def test_no_test_model_of_onnx_whose_rows_depend_on_each_other_is_passed(tmp_path):
     """The rows are the first input's; the others are made part of the model."""

@@ -55,6 +55,14 @@ async def ended(producer, job_id, timeout=60.0):
     return job
 
 
+async def reported(producer, timeout=60.0):
+    """The workers, once one has told of itself: its first job may end before."""
+    async with asyncio.timeout(timeout):
+        while not (workers := await producer.read_workers()):
+            await asyncio.sleep(0.02)
+    return workers
+
+
 async def settled(producer, job_id, timeout=60.0):
     async with asyncio.timeout(timeout):
         while (webhook := (await producer.read(job_id)).webhook).status is WebhookStatus.PENDING:

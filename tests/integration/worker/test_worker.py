@@ -11,7 +11,7 @@ from inferq.jobs import Status
 from inferq.queue.producer.producer import Producer
 from inferq.queue.producer.submission import Submission
 from inferq.settings import Settings
-from tests.integration.worker.processes import WorkerProcess, ended
+from tests.integration.worker.processes import WorkerProcess, ended, reported
 from tests.models import load_models
 from tests.onnx_models import write_failing_model, write_labels, write_one_long_node, write_slow_loop
 from tests.records import turn_clock
@@ -27,7 +27,7 @@ async def test_worker_announces_its_models_runs_jobs_and_leaves_on_sigterm(start
 
     assert job.status is Status.COMPLETED
     assert b'"class_name":"setosa"' in job.result
-    [live] = await producer.read_workers()
+    [live] = await reported(producer)
     assert (live.pid, live.models) == (worker.process.pid, ("iris",))
     document = json.loads((await producer.read_models())["iris"])
     assert (document["name"], document["version"]) == ("iris", job.model_version)
