@@ -40,7 +40,7 @@ async def test_heartbeat_reports_the_worker_and_what_it_has_done(consumer, produ
     assert (live.open_circuits, (await producer.read_metrics()).open_circuits) == (3, 3)
     assert (live.model_versions, live.inferq_version) == ({"iris": "abc"}, "1.2")
     assert live.left_out == {"bad": "It is bad."}
-    assert abs(live.sent_at - live.seen_at) < timedelta(seconds=5)
+    assert abs(live.sent_at - live.seen_at) < timedelta(minutes=1)
     assert live.paces == StubProcessor.paces
     assert await producer.read_models() == {"iris": b"{}"}
 

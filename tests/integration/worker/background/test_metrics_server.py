@@ -41,7 +41,7 @@ async def test_worker_tells_what_its_process_does(start_worker, producer):
     await ended(producer, await producer.submit(Submission("iris", b"[[1]]")))
 
     def read():
-        samples = read_samples(httpx.get(f"http://127.0.0.1:{port}/metrics"))
+        samples = read_samples(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60))
         return samples if samples.get(("inferq_worker_attempts_total", "iris", "failed")) else None
 
     samples = wait_until(read, what="the end of the last job")  # a job ends before its worker has noted that
@@ -76,7 +76,7 @@ async def test_worker_works_without_its_port_if_that_is_taken(start_worker, prod
     ],
 )
 def test_other_requests_are_refused(serve, capfd, method, path, status):
-    assert httpx.request(method, serve() + path).status_code == status
+    assert httpx.request(method, serve() + path, timeout=60).status_code == status
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -100,7 +100,7 @@ def test_client_that_sends_its_request_byte_by_byte_is_given_up(serve):
             except ConnectionError:
                 return True
 
-        wait_until(is_given_up, 20.0, "the end of the connection")
+        wait_until(is_given_up, what="the end of the connection")
     assert httpx.get(f"{url}/metrics", timeout=30).status_code == 200
 
 
@@ -108,5 +108,5 @@ def test_scrape_that_fails_leaves_the_next_ones_alone(serve):
     reads = iter([None, ()])
     url = serve(lambda: next(reads))
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.get(f"{url}/metrics")
-    assert httpx.get(f"{url}/metrics").status_code == 200
+        httpx.get(f"{url}/metrics", timeout=60)
+    assert httpx.get(f"{url}/metrics", timeout=60).status_code == 200
