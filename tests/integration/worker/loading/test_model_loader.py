@@ -11,7 +11,7 @@ from inferq.models.repository.repository_scan import ModelFolder
 from inferq.queue.consumer.model_loads import MOST_DEATHS, ModelLoads
 from inferq.queue.producer.submission import Submission
 from inferq.worker.loading.model_loader import ModelLoader
-from tests.integration.worker.processes import WorkerProcess, ended
+from tests.integration.worker.processes import WorkerProcess, ended, reported
 from tests.onnx_models import write_deep_tree, write_doubling, write_failing_model, write_one_long_node
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -30,7 +30,7 @@ def write_long_example(folder):
 
 
 async def left_out(producer):
-    [worker] = await producer.read_workers()
+    [worker] = await reported(producer)
     return worker.left_out
 
 
@@ -67,7 +67,7 @@ async def test_worker_that_is_to_serve_nothing_of_its_repository_ends_with_what_
     start_worker, models
 ):
     worker = start_worker(models_dir=models, models="!iris")
-    _, log = worker.process.communicate(timeout=30)
+    _, log = worker.process.communicate(timeout=60)
     assert worker.process.returncode == 1
     assert "INFERQ_MODELS (!iris) chooses nothing" in log
     assert "has iris." in log
@@ -77,7 +77,7 @@ async def test_strict_worker_ends_where_one_model_cannot_be_served(start_worker,
     (models / "broken").mkdir()
     (models / "broken" / "model.onnx").write_bytes(b"no model")
     worker = start_worker(models_dir=models, strict_models="true")
-    _, log = worker.process.communicate(timeout=30)
+    _, log = worker.process.communicate(timeout=60)
     assert worker.process.returncode == 1
     assert log.startswith("inferq worker: ")
     assert log.count("\n") == 1
@@ -86,7 +86,7 @@ async def test_strict_worker_ends_where_one_model_cannot_be_served(start_worker,
 
 async def test_model_that_never_ends_on_zeros_is_named_and_left_out(start_worker, producer, models):
     write_doubling(models / "doubling")
-    worker = start_worker(models_dir=models, model_load_timeout_seconds=0.5)
+    worker = start_worker(models_dir=models, model_load_timeout_seconds=5)
     await worker.until_logged("model_loading")
     assert "doubling" in worker.log
     await expect_iris_is_served(producer)
@@ -96,7 +96,7 @@ async def test_model_that_never_ends_on_zeros_is_named_and_left_out(start_worker
 
 async def test_model_that_hangs_within_one_node_is_left_out_by_a_new_process(start_worker, producer, models):
     write_long_example(models / "hanging")
-    worker = start_worker(models_dir=models, model_load_timeout_seconds=2, run_stop_grace_seconds=0.2)
+    worker = start_worker(models_dir=models, model_load_timeout_seconds=5, run_stop_grace_seconds=0.2)
     await expect_iris_is_served(producer)
     assert "INFERQ_MODEL_LOAD_TIMEOUT_SECONDS" in (await left_out(producer))["hanging"]
     log = worker.stop()[1]
@@ -107,7 +107,7 @@ async def test_model_that_hangs_within_one_node_is_left_out_by_a_new_process(sta
 async def test_model_that_kills_its_worker_is_left_out_at_the_next_start(start_worker, producer, models):
     write_deep_tree(models / "deep")
     doomed = start_worker(models_dir=models)
-    assert doomed.process.wait(30) == -signal.SIGSEGV
+    assert doomed.process.wait(60) == -signal.SIGSEGV
     worker = start_worker(models_dir=models)
     await expect_iris_is_served(producer)
     assert "SIGSEGV" in (await left_out(producer))["deep"]
@@ -122,7 +122,7 @@ async def test_model_that_kills_its_worker_is_left_out_at_the_next_start(start_w
 async def test_several_models_that_kill_their_worker_cost_one_start(start_worker, producer, models):
     for name in ("deep", "deeper", "deepest"):
         write_deep_tree(models / name)
-    assert start_worker(models_dir=models).process.wait(30) == -signal.SIGSEGV
+    assert start_worker(models_dir=models).process.wait(60) == -signal.SIGSEGV
     start_worker(models_dir=models)
     await expect_iris_is_served(producer)
     assert sorted(await left_out(producer)) == ["deep", "deeper", "deepest"]
@@ -130,8 +130,10 @@ async def test_several_models_that_kill_their_worker_cost_one_start(start_worker
 
 async def test_model_that_was_mended_is_loaded_again(start_worker, producer, models):
     write_deep_tree(models / "deep")
-    assert start_worker(models_dir=models).process.wait(30) == -signal.SIGSEGV
-    start_worker(models_dir=models).stop()
+    assert start_worker(models_dir=models).process.wait(60) == -signal.SIGSEGV
+    careful = start_worker(models_dir=models)
+    await careful.until_logged("worker_ready")
+    careful.stop()
     write_deep_tree(models / "deep", depth=10)
     start_worker(models_dir=models)
     job = await ended(producer, await producer.submit(Submission("deep", b"[[1.0]]")))
@@ -151,7 +153,7 @@ async def test_good_model_is_served_though_its_worker_was_killed_from_outside_wh
     (models / "slow" / "model.toml").write_text("example = [2]")
     worker = start_worker(models_dir=models)
     await expect_iris_is_served(producer)
-    assert (await producer.read_workers())[0].models == ("iris", "slow")
+    assert (await reported(producer))[0].models == ("iris", "slow")
     assert "worker_died_while_loading" in worker.stop()[1]
     assert list(redis_client.scan_iter("loading:*")) == []
 
@@ -221,7 +223,7 @@ async def test_keys_that_another_program_has_corrupted_stop_no_start(settings, r
 def test_worker_without_a_model_that_can_be_served_says_so_and_ends(redis_url, models):
     (models / "iris" / "model.onnx").write_bytes(b"no model")
     worker = WorkerProcess(redis_url, models_dir=models)
-    _, log = worker.process.communicate(timeout=30)
+    _, log = worker.process.communicate(timeout=60)
     assert worker.process.returncode == 1
     last = log.splitlines()[-1]
     assert last.startswith("inferq worker: No model of the repository")
