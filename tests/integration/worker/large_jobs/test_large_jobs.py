@@ -48,7 +48,7 @@ def models(tmp_path):
 def start(start_worker, settings, models):
     async def start_ready(**more):
         chosen = {"models_dir": models, "split_rows": SPLIT_ROWS, "blob_store": settings.blob_store}
-        chosen |= {"blob_bytes": 1024, "lease_seconds": 1, "log_level": "info", "model_threads": 1}
+        chosen |= {"blob_bytes": 1024, "log_level": "info", "model_threads": 1}
         worker = start_worker(**(chosen | more))
         await worker.until_logged("worker_ready")
         return worker
@@ -74,7 +74,9 @@ NOTHING = ([], [], 0, {})
 
 async def until_nothing_is_left(redis_client, tmp_path):
     """Waits until nothing is left of chunks, and no blob but those that keys of the job itself name."""
-    await asyncio.to_thread(wait_until, lambda: find_left(redis_client) == NOTHING, 20, "the chunks' removal")
+    await asyncio.to_thread(
+        wait_until, lambda: find_left(redis_client) == NOTHING, what="the chunks' removal"
+    )
     for counts_key in redis_client.keys("queue:*~chunks*:counts"):
         counts = redis_client.hgetall(counts_key)
         ended = sum(
@@ -138,7 +140,7 @@ async def test_results_of_large_jobs_are_those_of_one_run(producer, start, model
 
 async def test_rest_of_a_large_job_asks_for_workers_until_it_is_done(producer, start):
     await start()
-    rows = orjson.dumps(make_rows(ROWS, ROUNDS).tolist())
+    rows = orjson.dumps(make_rows(80, ROUNDS).tolist())
     job_id = await producer.submit(Submission("slow", rows))
     asked = []
     async with asyncio.timeout(60):
@@ -149,13 +151,13 @@ async def test_rest_of_a_large_job_asks_for_workers_until_it_is_done(producer, s
             await asyncio.sleep(0.02)
     assert asked, "while it ran"
     assert asked == sorted(asked, reverse=True)
-    assert max(asked) < ROWS // SPLIT_ROWS
+    assert max(asked) < 80 // SPLIT_ROWS
 
 
 async def test_worker_that_is_killed_costs_its_chunk_only(producer, start, redis_client, tmp_path):
     """The large job, or a chunk of another's: which of them each has is left to chance."""
-    workers = [await start() for _ in range(3)]
-    data = orjson.dumps(make_rows(80, ROUNDS).tolist())
+    workers = [await start(lease_seconds=1) for _ in range(3)]
+    data = orjson.dumps(make_rows(120, ROUNDS).tolist())
     job_id = await producer.submit(Submission("slow", data))
     for worker in workers[:2]:
         await until_chunks_run(redis_client, 2)
@@ -164,7 +166,7 @@ async def test_worker_that_is_killed_costs_its_chunk_only(producer, start, redis
 
     assert job.status is Status.COMPLETED, job.error
     assert orjson.loads(await read_result(producer, job)) == {"outputs": {"y": orjson.loads(data)}}
-    assert count_completed(redis_client) == 20
+    assert count_completed(redis_client) == 30
     assert workers[2].process.poll() is None
     await until_nothing_is_left(redis_client, tmp_path)
 
@@ -195,7 +197,7 @@ async def test_worker_that_is_told_to_stop_leaves_the_job_to_the_next(
     producer, start, redis_client, tmp_path
 ):
     first = await start()
-    data = orjson.dumps(make_rows(ROWS, ROUNDS).tolist())
+    data = orjson.dumps(make_rows(80, ROUNDS).tolist())
     job_id = await producer.submit(Submission("slow", data))
     await until_chunks_run(redis_client)
     code, _ = await asyncio.to_thread(first.stop, signal.SIGTERM)
@@ -204,7 +206,7 @@ async def test_worker_that_is_told_to_stop_leaves_the_job_to_the_next(
 
     assert code == 0
     assert (job.status, job.attempts) == (Status.COMPLETED, 1)
-    assert count_completed(redis_client) == 10
+    assert count_completed(redis_client) == 20
     await until_nothing_is_left(redis_client, tmp_path)
 
 
@@ -288,13 +290,13 @@ async def test_large_job_goes_on_with_the_file_of_its_version_that_is_replaced_m
 async def test_large_job_begins_anew_where_only_another_version_is_left(
     producer, start, models, redis_client, tmp_path
 ):
-    first = await start()
-    data = orjson.dumps(make_rows(80, ROUNDS).tolist())
+    first = await start(lease_seconds=1)
+    data = orjson.dumps(make_rows(120, ROUNDS).tolist())
     job_id = await producer.submit(Submission("slow", data))
     await until_chunks_run(redis_client)
     change_digest(models / "slow" / "model.onnx")
     first.process.kill()  # before it has done all, or seen the change
-    await start()
+    await start(lease_seconds=1)
     job = await ended(producer, job_id)
 
     assert job.status is Status.COMPLETED, job.error
