@@ -17,6 +17,7 @@ from tests import onnx_models
 from tests.integration.worker.processes import WorkerProcess, ended
 from tests.models import predict
 from tests.records import record
+from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
 
@@ -37,15 +38,18 @@ async def test_waiting_jobs_share_runs_and_round_trips(start_worker, producer, r
     ids = await submit_all(producer, "iris", [orjson.dumps(data) for data in rows])
     redis_client.config_resetstat()
     start_worker()
+    # reads are scripts too: only those of the worker are counted
+    await asyncio.to_thread(
+        wait_until, lambda: redis_client.hget("queue:iris:counts", "completed") == b"600", what="all ends"
+    )
+    scripts = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
     got = await results(producer, ids)
     iris = load_model(Path("models/iris"))
     for data, result in zip(rows, got, strict=True):
         expected = orjson.loads(predict(iris, orjson.dumps(data)))
         assert result["class_name"] == expected["class_name"]
         assert np.allclose(result["probabilities"], expected["probabilities"], atol=1e-6)
-    scripts = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
-    reads = len(ids)  # `ended` reads each at least once
-    assert scripts - reads < 200
+    assert scripts < 200
 
 
 async def test_bad_row_fails_its_own_job_only(start_worker, producer, redis_client, tmp_path):
@@ -126,9 +130,9 @@ async def test_run_whose_jobs_are_all_cancelled_is_stopped(start_worker, produce
 
 
 async def test_slow_jobs_are_spread_over_idle_workers(start_worker, producer):
+    for worker in [start_worker(simulated_run_seconds=0.5) for _ in range(2)]:
+        await worker.until_logged("worker_ready")
     ids = await submit_all(producer, "iris", [DATA] * 8)
-    for _ in range(2):
-        start_worker(simulated_run_seconds=0.4)
     workers = [(await ended(producer, job_id)).history[-1].worker for job_id in ids]
     assert sorted(workers.count(worker) for worker in set(workers))[0] >= 2
     assert len(set(workers)) == 2
@@ -148,7 +152,8 @@ async def test_timed_out_batch_is_taken_apart(start_worker, producer, tmp_path):
 async def test_worker_told_to_stop_under_load_gives_back_what_it_has_not_begun(
     start_worker, producer, redis_client
 ):
-    ids = await submit_all(producer, "iris", [DATA] * 3000)
+    data = orjson.dumps([[5.1, 3.5, 1.4, 0.2]] * 400)  # all together take seconds
+    ids = await submit_all(producer, "iris", [data] * 3000)
     worker = start_worker()
     while redis_client.llen("queue:iris") > 2500:
         await asyncio.sleep(0.001)
@@ -173,7 +178,7 @@ async def test_job_that_kills_its_worker_runs_alone_and_the_others_of_its_batch_
     ids = await submit_all(producer, "iris", [DATA] * 5)
     killer = await producer.submit(Submission("iris", b"[[6.66,6.66,6.66,6.66]]"))
     ids += await submit_all(producer, "iris", [DATA] * 5)
-    settings = {"lease_seconds": 0.3, "max_attempts": 2, "models_dir": models, "tally": tmp_path / "tally"}
+    settings = {"lease_seconds": 1, "max_attempts": 2, "models_dir": models, "tally": tmp_path / "tally"}
     while not (await producer.read(killer)).status.is_final:
         worker = MortalWorker(redis_url, **settings)
         try:
