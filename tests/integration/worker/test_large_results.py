@@ -118,6 +118,7 @@ async def test_data_that_redis_cuts_off_fails_its_job_and_no_other(own, own_redi
     start_processor(settings, note_settled=lambda *ends: settled.append(ends))
     jobs = [await ended(producer, job_id) for job_id in ids]
     assert [job.error_kind for job in jobs] == [None, ErrorKind.INVALID_INPUT, None, None]
+    wait_until(lambda: settled, what="the note of the end")  # which comes after the end itself
     [([outcome], verdicts)] = settled
     assert (outcome.job.id, verdicts) == (ids[1], ["failed"])
     assert "client-output-buffer-limit" in jobs[1].error
@@ -159,10 +160,10 @@ async def test_a_large_result_that_is_not_refused_is_stored(
 async def test_a_result_is_carried_as_long_as_bytes_flow(
     settings, producer, redis_server, start_processor, monkeypatch
 ):
-    monkeypatch.setattr(connection, "WORKER_SECONDS", 0.4)
-    wire = Wire(redis_server.port, 16 * MB)
+    monkeypatch.setattr(connection, "WORKER_SECONDS", 2.0)
+    wire = Wire(redis_server.port, 5 * MB)
     try:
-        start_processor(settings.model_copy(update={"redis_url": wire.url, "redis_timeout_seconds": 0.4}))
+        start_processor(settings.model_copy(update={"redis_url": wire.url, "redis_timeout_seconds": 2.0}))
         job = await ended(producer, await producer.submit(Submission("iris", b"20000000")))
         assert job.status is Status.COMPLETED
     finally:
@@ -229,7 +230,7 @@ def slow_worker(redis_server, redis_url, tmp_path):
     """A worker behind 1 MB a second, whose model repeats a string, and its wire."""
     write_repeat(tmp_path / "repeat")
     wire = Wire(redis_server.port, MB)
-    worker = WorkerProcess(wire.url, models_dir=tmp_path, lease_seconds=1, run_stop_grace_seconds=1)
+    worker = WorkerProcess(wire.url, models_dir=tmp_path, lease_seconds=2, run_stop_grace_seconds=1)
     yield worker, wire
     worker.end()
     wire.close()
@@ -242,16 +243,16 @@ def repeated(length, times):
 async def test_cancelling_a_job_frees_the_worker_that_sends_its_result(slow_worker, producer, redis_client):
     _, wire = slow_worker
     job_id = await producer.submit(Submission("repeat", repeated(10_000, 6_000)))  # a minute
-    await asyncio.to_thread(wait_until, lambda: wire.carried > MB, 20, "a part of the result")
+    await asyncio.to_thread(wait_until, lambda: wire.carried > MB, what="a part of the result")
     await producer.cancel(job_id)
-    other = await ended(producer, await producer.submit(Submission("repeat", repeated(1, 1))), 10)
+    other = await ended(producer, await producer.submit(Submission("repeat", repeated(1, 1))), 30)
     assert other.status is Status.COMPLETED
     assert (await producer.read(job_id)).error_kind is ErrorKind.CANCELLED
     assert redis_client.keys("job:*:result*") == [f"job:{other.id}:result".encode()]
 
 
 async def test_the_lease_goes_on_while_large_data_and_a_large_result_are_carried(slow_worker, producer):
-    job_id = await producer.submit(Submission("repeat", repeated(4 * MB, 1), timeout_seconds=0.2))
-    job = await ended(producer, job_id, 30)
+    job_id = await producer.submit(Submission("repeat", repeated(4 * MB, 1), timeout_seconds=1))
+    job = await ended(producer, job_id)
     assert job.status is Status.COMPLETED
     assert [(attempt.number, attempt.kind) for attempt in job.history] == [(1, None)]

@@ -101,7 +101,7 @@ async def test_single_job_that_completes(producer, process, iris):
 
 async def test_jobs_that_share_a_run(producer, process, iris):
     ids = [await producer.submit(Submission("iris", DATA)) for _ in range(6)]
-    observed = process("iris", 6, iris)
+    observed = process("iris", 6, iris, batch_budget_seconds=60)
     assert observed.claimed == [(job_id, 1) for job_id in ids]
     assert observed.runs == [("iris", 6, 6)]
     assert observed.ends == [(job_id, "completed", None) for job_id in ids]
@@ -129,7 +129,7 @@ async def test_job_that_is_retried_is_claimed_and_ends_twice(producer, process, 
 async def test_batch_that_fails_is_one_run_and_then_one_for_each_job(producer, process, table):
     good = [await producer.submit(Submission("table", b"[1]")) for _ in range(3)]
     bad = await producer.submit(Submission("table", b"[99]"))
-    observed = process("table", 4, table, max_attempts=1)
+    observed = process("table", 4, table, max_attempts=1, batch_budget_seconds=60)
     assert observed.runs == [("table", 4, 4)] + [("table", 1, 1)] * 4
     assert sorted(observed.ends) == sorted(
         [(bad, "failed", ErrorKind.MODEL_ERROR), *((job_id, "completed", None) for job_id in good)]
