@@ -1,6 +1,7 @@
 import os
 import secrets
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,8 @@ def bucket_url(object_server, monkeypatch) -> str:
         monkeypatch.delenv(name)
     for name, value in object_server.environment.items():
         monkeypatch.setenv(name, value)
+    if user_objects := sys.modules.get("inferq.blobs.user_objects"):
+        user_objects._open_bucket.cache_clear()  # a test before may have had another server
     return f"s3://inferq-test/{secrets.token_hex(8)}"
 
 
