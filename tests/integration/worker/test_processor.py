@@ -277,6 +277,7 @@ def slow(settings, redis_client):
     processor = Processor(consumer, executor, Outage())
     thread = threading.Thread(target=processor.run)
     yield consumer, processor, thread
+    redis_client.client_unpause()
     processor.stopping.set()
     if thread.ident is not None:
         thread.join()
