@@ -18,7 +18,7 @@ def expect_problem(answer, status, kind):
     return body["detail"]
 
 
-def beat(consumer, iris, ttl_seconds=30.0):
+def beat(consumer, iris, ttl_seconds=600.0):
     now = datetime.now(UTC)
     consumer.heartbeat(
         WorkerInfo("worker-1", "here", os.getpid(), ("iris",), now, forms=MEDIA_TYPES), {}, ttl_seconds

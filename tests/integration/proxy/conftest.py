@@ -5,6 +5,7 @@ import pytest
 
 from inferq.proxy.app import create_app
 from inferq.queue.consumer.consumer import Consumer
+from inferq.settings import Settings
 from tests.integration.proxy.serving import serving
 from tests.models import load_models
 
@@ -12,6 +13,12 @@ from tests.models import load_models
 @pytest.fixture(scope="session")
 def iris():
     return load_models(Path(__file__).parents[3] / "models")["iris"]
+
+
+@pytest.fixture
+def settings(redis_url) -> Settings:
+    """With more time for Redis than the default, which a busy machine may need."""
+    return Settings(redis_url=redis_url, redis_timeout_seconds=20.0)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class Proxy:
         return self.app.state.services.subscriber
 
     def client(self, **options) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30, **options)
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=90, **options)
 
     def socket_url(self, path: str) -> str:
         return f"ws://127.0.0.1:{self.port}{path}"

@@ -38,7 +38,7 @@ def worker(settings):
     now, store = datetime.now(UTC), consumer.identify_blob_store()
     info = WorkerInfo("worker-1", "host", 1, ("numbers",), now, forms=MEDIA_TYPES, blob_store=store)
     document = write_document("numbers", x=("FP32", [-1, MIB // 4]), y=("FP32", [-1]))
-    consumer.heartbeat(info, {"numbers": document}, 60.0)
+    consumer.heartbeat(info, {"numbers": document}, 600.0)
     yield consumer
     consumer.close()
 
@@ -62,7 +62,7 @@ def proxy(settings, worker):
     finally:
         client.close()
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def is_up(client):

@@ -36,16 +36,16 @@ def service(redis_server, folder):
         client.flushall()
     worker = WorkerProcess(redis_server.url, models_dir=folder, models_poll_seconds=0)
     try:
-        with serving(Settings(redis_url=redis_server.url)) as proxy:
+        with serving(Settings(redis_url=redis_server.url, redis_timeout_seconds=20.0)) as proxy:
             wait_until(lambda: is_ready(proxy, "ramp"), 60, "the model")
-            with httpx.Client(base_url=f"http://127.0.0.1:{proxy.port}", timeout=60) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{proxy.port}", timeout=90) as client:
                 yield client
     finally:
         worker.end()
 
 
 def predict(service, **members):
-    answer = service.post("/predict", json={"data": ROWS, **members}, headers={"prefer": "wait=30"})
+    answer = service.post("/predict", json={"data": ROWS, **members}, headers={"prefer": "wait=60"})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -101,7 +101,7 @@ def test_worker_follows_promotion_and_rollback_and_jobs_that_wait_meanwhile_end(
         assert (changed["serving"], changed["is_followed"], changed["missing"]) == (expected, True, [])
         assert changed["applied"]["shares"] == {}
         assert {predict(service)["model_version"] for _ in range(5)} == {expected}
-    jobs = [service.get(f"/job/{job_id}?wait=30").json() for job_id in ids]
+    jobs = [service.get(f"/job/{job_id}?wait=60").json() for job_id in ids]
     assert {job["status"] for job in jobs} == {"completed"}
     assert service.delete("/models/ramp/rollout").json()["applied"] == ROLLOUT.model_dump()
 

@@ -26,7 +26,7 @@ def beat(consumer, models, generation=None, **changes):
         forms=MEDIA_TYPES,
         **changes,
     )
-    return consumer.heartbeat(info, {}, 30.0)
+    return consumer.heartbeat(info, {}, 600.0)
 
 
 class FollowingWorker:
@@ -82,7 +82,7 @@ class FollowingWorker:
             repository_generation=self.generation,
             forms=MEDIA_TYPES,
         )
-        return self._consumer.heartbeat(info, {}, 30.0)
+        return self._consumer.heartbeat(info, {}, 600.0)
 
     def _follow(self, generation):
         rollout = self._consumer.read_rollouts().get("iris")

@@ -1,6 +1,7 @@
 """Health is what a job would meet."""
 
 import asyncio
+import time
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +16,7 @@ from tests.records import change_record
 from tests.servers import REFUSALS, free_port
 
 
-async def until(check, timeout=30.0):
+async def until(check, timeout=60.0):
     """Checks until it is true; the service may take a second to notice."""
     async with asyncio.timeout(timeout):
         while not (found := await check()):
@@ -25,7 +26,7 @@ async def until(check, timeout=30.0):
 
 @pytest.fixture
 async def own_client(own_redis_server, make_client):
-    client = await make_client(Settings(redis_url=own_redis_server.url))
+    client = await make_client(Settings(redis_url=own_redis_server.url, redis_timeout_seconds=5.0))
     await client.get("/health/ready")
     return client
 
@@ -62,10 +63,11 @@ async def test_server_that_takes_no_jobs_is_said_and_logged_once(own_redis_serve
 
 async def test_many_probes_write_once_a_second(client, redis_client):
     redis_client.config_resetstat()
+    began = time.monotonic()
     for _ in range(5):
         answers = await asyncio.gather(*(client.get(path) for path in ("/health", "/health/ready") * 20))
         assert {answer.status_code for answer in answers} == {200}
-    assert redis_client.info("commandstats")["cmdstat_psetex"]["calls"] <= 3
+    assert redis_client.info("commandstats")["cmdstat_psetex"]["calls"] <= 2 + time.monotonic() - began
 
 
 async def test_jobs_for_a_model_that_nobody_serves_are_seen_everywhere(client, announced, consumer, settings):

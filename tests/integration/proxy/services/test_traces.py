@@ -68,5 +68,6 @@ async def test_request_that_is_refused_is_a_span_with_its_error(
         async with proxy.client() as client:
             answers = [await client.post("/predict", json={"data": DATA}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 503]
+    otlp_receiver.wait_for(2)
     assert [span.attributes.get("error.type") for span in otlp_receiver.spans] == [None, "queue-full"]
     assert [span.has_failed for span in otlp_receiver.spans] == [False, True]

@@ -10,7 +10,7 @@ from inferq.settings import Settings
 
 @pytest.fixture
 def settings(redis_url):
-    return Settings(redis_url=f"{redis_url},{redis_url.removesuffix('0')}1")
+    return Settings(redis_url=f"{redis_url},{redis_url.removesuffix('0')}1", redis_timeout_seconds=20.0)
 
 
 class EachConsumer:

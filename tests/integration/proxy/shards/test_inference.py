@@ -25,7 +25,7 @@ async def test_outputs_are_those_of_the_job_whichever_shard_has_it(client, annou
     beat(consumer, announced)
     shards = set()
     while shards != {0, 1}:
-        for headers in ({}, {"Prefer": "respond-async, wait=20"}):
+        for headers in ({}, {"Prefer": "respond-async, wait=60"}):
             answer, job_id = await infer(client, consumer, **headers)
             assert answer.status_code == 200, answer.text
             assert answer.headers["inferq-job-id"] == job_id

@@ -22,7 +22,7 @@ def second():
 @pytest.fixture
 def settings(redis_url, second, monkeypatch):
     monkeypatch.setattr(producer_shard, "PROBE_SECONDS", 0.05)
-    return Settings(redis_url=f"{redis_url},{second.url}", redis_timeout_seconds=1.0)
+    return Settings(redis_url=f"{redis_url},{second.url}", redis_timeout_seconds=10.0)
 
 
 async def submit(client, count):

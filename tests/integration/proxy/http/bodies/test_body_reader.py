@@ -123,7 +123,7 @@ async def test_long_message_of_a_socket_is_taken(proxy, announced):
 
 
 async def test_body_that_stops_or_trickles_is_given_up(settings, announced):
-    settings = settings.model_copy(update={"request_timeout_seconds": 0.5})
+    settings = settings.model_copy(update={"request_timeout_seconds": 2.0})
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
     with serving(settings) as proxy:
         async with Connection.to(proxy) as paused, Connection.to(proxy) as trickling:
@@ -140,16 +140,17 @@ async def test_body_that_stops_or_trickles_is_given_up(settings, announced):
                 assert b" 408 " in answer
                 assert b"urn:inferq:problem:request-timeout" in answer
             sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_body_that_comes_slowly_but_goes_on_is_taken(settings, announced):
-    settings = settings.model_copy(update={"request_timeout_seconds": 0.5})
+    settings = settings.model_copy(update={"request_timeout_seconds": 2.0})
     with serving(settings) as proxy:
         async with Connection.to(proxy) as connection:
             whole = request(body=LONG)
             for first in range(0, len(whole), 20_000):
                 await connection.send(whole[first : first + 20_000])
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
             assert b" 202 " in await connection.answer()
 
 
@@ -183,7 +184,7 @@ def test_client_that_writes_all_before_it_reads_gets_the_answer(settings, announ
     for used, status in ((chosen.model_copy(update={"api_keys": ""}), 413), (chosen, 401)):
         with serving(used) as proxy:
             for path in ("/predict", "/predict/batch", "/jobs/status"):
-                client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=20)
+                client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
                 client.request("POST", path, body, {"Connection": connection})
                 assert client.getresponse().status == status
                 client.close()

@@ -47,10 +47,8 @@ def end_outside(redis_client, job_id, result):
 @pytest.mark.parametrize("size", SIZES)
 async def test_large_result_comes_whole_by_every_way_of_reading(proxy, client, consumer, redis_client, size):
     [job_id] = await submitted(client)
-    waiting = asyncio.create_task(client.get(f"/job/{job_id}?wait=10"))
-    preferring = asyncio.create_task(
-        client.post("/predict", json=DATA, headers={"Prefer": "wait=10"}, timeout=20)
-    )
+    waiting = asyncio.create_task(client.get(f"/job/{job_id}?wait=60"))
+    preferring = asyncio.create_task(client.post("/predict", json=DATA, headers={"Prefer": "wait=60"}))
     async with (
         client.stream("GET", f"/job/{job_id}/events") as response,
         connect(proxy.socket_url(f"/job/{job_id}/ws"), max_size=None) as socket,
@@ -234,15 +232,15 @@ async def test_result_that_takes_longer_than_the_time_for_an_answer_comes_over_a
 ):
     [job_id] = await submitted(client)
     finish(consumer, result_of(4_000_000))
-    async with slow_connection(redis_server.port, 2_000_000) as port:
+    async with slow_connection(redis_server.port, 1_000_000) as port:
         slow = settings.model_copy(
-            update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_seconds": 1.0}
+            update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_seconds": 3.0}
         )
         with serving(slow) as proxy:
             async with proxy.client() as reader:
                 began = time.monotonic()
                 answer = await reader.get(f"/job/{job_id}")
-                assert time.monotonic() - began > 1.5
+                assert time.monotonic() - began > 3.5
                 assert len(answer.json()["result"]["outputs"]["y"]) == 4_000_000
 
 
@@ -259,7 +257,7 @@ async def test_few_readers_of_large_results_keep_nobody_waiting(client, consumer
                 for _ in range(5):
                     began = time.monotonic()
                     assert (await reader.get(f"/job/{ids[1]}")).json()["result"] == 1
-                    assert time.monotonic() - began < 30  # behind them it would take a minute
+                    assert time.monotonic() - began < 45  # behind them it would take a minute
                 assert not any(task.done() for task in large)
                 for task in large:
                     task.cancel()

@@ -30,7 +30,10 @@ def readings(producer, monkeypatch):
     return readings
 
 
-async def test_requests_at_the_same_time_share_one_reading(producer, readings, settings, announced):
+async def test_requests_at_the_same_time_share_one_reading(
+    producer, readings, settings, announced, monkeypatch
+):
+    monkeypatch.setattr(module, "FRESH_SECONDS", 60.0)
     catalog = ModelCatalog(producer, settings)
     found = await asyncio.gather(*(catalog.read_announced() for _ in range(20)))
     await catalog.read_announced()
