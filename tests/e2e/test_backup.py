@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from inferq import Client, InferqError
-from tests.e2e.processes import ROOT, wait_until_healthy
+from tests.e2e.processes import ROOT, call, wait_until_healthy
 from tests.servers import REDIS_BINARY, Server, free_port, wait_until
 
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -79,14 +79,18 @@ def test_backup_under_load_has_every_accepted_job(start, tmp_path, back_up):
     store, copy, kept = tmp_path / "blobs", tmp_path / "copy", tmp_path / "kept"
     for folder in (store, copy, kept):
         folder.mkdir()
+    for name, model in (("now", "iris"), ("later", "later")):
+        shutil.copytree(ROOT / "models/iris", tmp_path / "models" / name / model)
     try:
-        accepted, ended = run_under_load(start, before.start(), store, copy, kept, back_up)
+        accepted, ended = run_under_load(
+            start, before.start(), store, tmp_path / "models", copy, kept, back_up
+        )
         before.stop()
         start_restored(after, copy)
-        url, stop = start_service(start, after, kept)
+        url, stop = start_service(start, after, kept, tmp_path / "models")
         with Client(url) as client:
             for job_id in accepted:
-                job = client.job(job_id).wait(60)
+                job = client.job(job_id).wait(100)
                 # the data of what ended while the copies were made may be gone
                 assert job.status == "completed" or job_id in ended, job.error
                 if job.status == "completed":
@@ -97,30 +101,49 @@ def test_backup_under_load_has_every_accepted_job(start, tmp_path, back_up):
         after.stop()
 
 
-def start_service(start, server, store, **settings):
-    settings |= {"redis_url": server.url, "blob_store": f"file://{store}", "blob_bytes": 1024}
+def start_service(start, server, store, models, run_seconds=0.0):
+    """Starts a proxy, and a worker of each model; those of the model "later" take so long for a run."""
+    settings = {"redis_url": server.url, "blob_store": f"file://{store}", "blob_bytes": 1024}
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     programs = [
         start("inferq", "proxy", "--port", port, **settings),
-        start("inferq", "worker", models_dir=ROOT / "models", **settings),
+        start(
+            "inferq",
+            "worker",
+            models_dir=models / "now",
+            simulated_run_seconds=run_seconds and 0.2,
+            **settings,
+        ),
+        start(
+            *("inferq", "worker"),
+            models_dir=models / "later",
+            simulated_run_seconds=run_seconds,
+            shutdown_seconds=0,
+            **settings,
+        ),
     ]
     wait_until_healthy(url)
+    wait_until(lambda: call("GET", f"{url}/models")[1]["models"] == ["iris", "later"], 60, "both models")
     return url, lambda: [program.stop() for program in programs]
 
 
-def run_under_load(start, server, store, copy, kept, back_up):
+def run_under_load(start, server, store, models, copy, kept, back_up):
     """Returns the jobs accepted before the backup began, and those that had ended when it was made."""
-    url, stop = start_service(start, server, store, simulated_run_seconds=0.2)
-    load = Load(url)
-    wait_until(lambda: len(load.accepted) > 60, 60, "sixty jobs being accepted")
-    accepted = list(load.accepted)
-    copy_store(store, kept)
-    back_up(server, copy)
-    copy_store(store, kept)
+    url, stop = start_service(start, server, store, models, run_seconds=600)
     with Client(url) as client:
-        ended = {job_id for job_id in accepted if client.job(job_id).refresh().has_ended}
-    load.stop()
+        unfinished = [client.submit(data, model="later").id for data in (SHORT, LONG)]
+    load = Load(url)
+    try:
+        wait_until(lambda: len(load.accepted) > 60, 90, "sixty jobs being accepted")
+        accepted = [*unfinished, *load.accepted]
+        copy_store(store, kept)
+        back_up(server, copy)
+        copy_store(store, kept)
+        with Client(url) as client:
+            ended = {job_id for job_id in accepted if client.job(job_id).refresh().has_ended}
+    finally:
+        load.stop()
     stop()
-    assert len(ended) < len(accepted)  # many are still to be run
+    assert ended.isdisjoint(unfinished)
     return accepted, ended
