@@ -4,6 +4,7 @@ import asyncio
 import shutil
 
 import httpx
+import pytest
 
 from tests.e2e.processes import wait_for_job, wait_until_healthy
 from tests.onnx_models import write_factor
@@ -11,18 +12,20 @@ from tests.servers import free_port, wait_until
 
 DATA = {"data": [[1.0]], "model": "scale"}
 RELOADS = 3
+USERS = 4
 PAUSE_SECONDS = 0.02
 
 
 def serving_version(url):
-    answer = httpx.get(f"{url}/models/scale")
+    answer = httpx.get(f"{url}/models/scale", timeout=60)
     return answer.json()["version"] if answer.status_code == 200 else None
 
 
 def queues_of_workers(url):
-    return [worker["models"] for worker in httpx.get(f"{url}/queue").json()["workers"]]
+    return [worker["models"] for worker in httpx.get(f"{url}/queue", timeout=60).json()["workers"]]
 
 
+@pytest.mark.timeout(300)
 async def test_reload_under_load_loses_no_job_and_fails_no_request(start, outside_server, tmp_path):
     models = tmp_path / "models"
     write_factor(models / "scale" / "1", 1)
@@ -40,6 +43,15 @@ async def test_reload_under_load_loses_no_job_and_fails_no_request(start, outsid
     await asyncio.to_thread(wait_until, lambda: len(queues_of_workers(url)) == 2, 60, "two workers")
     accepted, failures, stopping = [], [], asyncio.Event()
 
+    async def go_on():
+        """Waits for the end of a job that is submitted from now on, if nothing fails."""
+        enough = len(accepted) + USERS + 1  # one of each user may be under way
+        await asyncio.to_thread(
+            wait_until, lambda: failures or len(accepted) >= enough, 60, "jobs being accepted"
+        )
+        if not failures:
+            await asyncio.to_thread(wait_for_job, url, accepted[-1])
+
     async def use(http):
         while not stopping.is_set():
             answer = await http.post(f"{url}/predict", json=DATA)
@@ -49,8 +61,9 @@ async def test_reload_under_load_loses_no_job_and_fails_no_request(start, outsid
                 failures.append(answer.text)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async with httpx.AsyncClient(timeout=30) as http:
-        users = [asyncio.create_task(use(http)) for _ in range(4)]
+    async with httpx.AsyncClient(timeout=60) as http:
+        users = [asyncio.create_task(use(http)) for _ in range(USERS)]
+        await go_on()
         for number in range(2, RELOADS + 2):
             write_factor(models / f".{number}", number).rename(models / "scale" / str(number))
 
@@ -59,6 +72,7 @@ async def test_reload_under_load_loses_no_job_and_fails_no_request(start, outsid
                 return have_it and serving_version(url) == version
 
             await asyncio.to_thread(wait_until, is_served, 90, f"version {number} serving")
+            await go_on()
             shutil.rmtree(models / "scale" / str(number - 1))
 
             def is_gone(name=f"scale@{number - 1}"):

@@ -2,10 +2,11 @@
 
 import asyncio
 import signal
+import socket
 
 import httpx
 
-from tests.e2e.processes import DATA, wait_for_job, wait_until_healthy
+from tests.e2e.processes import DATA, call, wait_for_job, wait_until_healthy
 from tests.servers import free_port, wait_until
 
 
@@ -26,13 +27,13 @@ class Client:
         """Waits until more jobs have been accepted, or something has failed."""
         enough = len(self.accepted) + 5
         await asyncio.to_thread(
-            wait_until, lambda: self.failures or len(self.accepted) >= enough, 30, "jobs being accepted"
+            wait_until, lambda: self.failures or len(self.accepted) >= enough, 60, "jobs being accepted"
         )
 
     async def request(self, urls):
         for url in urls:
             try:
-                async with httpx.AsyncClient(timeout=10) as http:
+                async with httpx.AsyncClient(timeout=60) as http:
                     answer = await http.post(f"{url}/predict", json=DATA)
             except httpx.ConnectError:
                 continue
@@ -66,7 +67,7 @@ async def test_rolling_restart_of_everything_loses_no_job_and_fails_no_request(s
     for number in range(2):
         assert await asyncio.to_thread(workers[number].stop) == 0
         workers[number] = start("inferq", "worker", **settings)
-        await asyncio.to_thread(wait_until, lambda n=number: "worker_ready" in workers[n].output, 20)
+        await asyncio.to_thread(wait_until, lambda n=number: "worker_ready" in workers[n].output, 60)
         await client.goes_on()
     client.stopping = True
     await asyncio.gather(*users)
@@ -84,16 +85,14 @@ async def test_proxy_told_to_stop_finishes_its_requests_first(start, outside_ser
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     proxy = start("inferq", "proxy", "--port", port, redis_url=outside_server.url)
-    await asyncio.to_thread(wait_until, lambda: "proxy_listening" in proxy.output, 20)
+    await asyncio.to_thread(wait_until, lambda: "proxy_listening" in proxy.output, 60)
     body = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
-
-    async def slowly():
-        yield body[:10]
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(head % len(body))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")  # so the request is under way
         proxy.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.5)  # the request is under way while the proxy stops
-        yield body[10:]
-
-    async with httpx.AsyncClient(timeout=10) as http:
-        answer = await http.post(f"{url}/predict", content=slowly())
-    assert answer.status_code == 202
+        await asyncio.to_thread(wait_until, lambda: call("GET", f"{url}/health/live")[0] == 0, 60, "its stop")
+        connection.sendall(body)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 202 ")
     assert await asyncio.to_thread(proxy.wait) == 0
