@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 
 import httpx
+import pytest
 
 from tests.e2e.processes import wait_until_healthy
 from tests.onnx_models import write_ramp
@@ -45,12 +46,13 @@ async def settle(client):
             shadows = await read_all(client, model="ramp@3~shadow")
             # by their states: one may end between the two reads, and be counted after the first
             now = candidate["jobs"], {job_id: job["status"] for job_id, job in shadows.items()}
-            if before == now:
+            if before == now and set(now[1].values()) == {"completed"}:
                 return candidate, shadows
             before = now
             await asyncio.sleep(2)
 
 
+@pytest.mark.timeout(300)
 async def test_report_tells_each_job_once_though_a_worker_was_killed(tmp_path, start, outside_server):
     write_ramp(tmp_path / "ramp" / "2")
     write_ramp(tmp_path / "ramp" / "3", bend=0.5)
@@ -58,7 +60,7 @@ async def test_report_tells_each_job_once_though_a_worker_was_killed(tmp_path, s
     settings = {
         "redis_url": outside_server.url,
         "models_dir": tmp_path,
-        "lease_seconds": 2,
+        "lease_seconds": 5,
         "simulated_run_seconds": 0.02,
     }
     port = free_port()
@@ -67,9 +69,9 @@ async def test_report_tells_each_job_once_though_a_worker_was_killed(tmp_path, s
     url = f"http://127.0.0.1:{port}"
     await asyncio.to_thread(wait_until_healthy, url)
 
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=90) as client:
         rollout = {"serve": "2", "shadow": {"3": 1}}
-        change = await client.put("/models/ramp/rollout", json=rollout, params={"wait": 20})
+        change = await client.put("/models/ramp/rollout", json=rollout, params={"wait": 60})
         assert change.status_code == 200, change.text
         numbers = {}
         for number in range(JOBS):
@@ -85,6 +87,16 @@ async def test_report_tells_each_job_once_though_a_worker_was_killed(tmp_path, s
         assert jobs.keys() == numbers.keys()  # and no job that workers made
         assert {job["result"]["outputs"]["y"][0] - 2 * numbers[id_] for id_, job in jobs.items()} == {0}
         assert {job["made_by"]["version"] for job in jobs.values()} == {"2"}
+
+        # once its shadow job is there, the other worker has submitted what it drew before
+        answer = await client.post("/predict", json={"model": "ramp", "data": [0]})
+        numbers[last := answer.json()["job_id"]] = 0
+        async with asyncio.timeout(90):
+            while last not in {
+                job["result"]["primary_job_id"]
+                for job in (await read_all(client, model="ramp@3~shadow", status="completed")).values()
+            }:
+                await asyncio.sleep(0.1)
 
         # what the killed worker had drawn, and not submitted, is lost
         candidate, shadows = await settle(client)
