@@ -39,7 +39,7 @@ class Echo:
 
 
 @asynccontextmanager
-async def supervising(*children, is_ready=True):
+async def supervising(*children, is_ready=True, stop_seconds=1.5):
     echo = Echo()
     supervisor = Supervisor(echo)
     supervisor.is_ready = is_ready
@@ -48,7 +48,7 @@ async def supervising(*children, is_ready=True):
     try:
         yield supervisor, echo
     finally:
-        await supervisor.stop(1.5)
+        await supervisor.stop(stop_seconds)
 
 
 async def test_line_of_any_length_is_passed_on_and_the_child_stays_in_care():
@@ -74,14 +74,14 @@ async def test_child_that_gives_up_before_all_are_ready_says_why_in_its_own_word
     code = "import sys; print('loading', flush=True); sys.exit('inferq worker: no model.')"
     async with supervising(child("worker-1", code), is_ready=False) as (supervisor, echo):
         with pytest.raises(ChildFailedError, match=r"worker-1 did not start: inferq worker: no model\."):
-            await asyncio.wait_for(supervisor.failure, 20)
+            await asyncio.wait_for(supervisor.failure, 60)
     assert echo.lines == [("worker-1", "loading")]
 
 
 async def test_program_that_is_not_there_is_a_failure_before_all_are_ready():
     async with supervising(Child("gone", ["/no/such/program"], {}), is_ready=False) as (supervisor, _):
         with pytest.raises(ChildFailedError, match="/no/such/program cannot be started: No such file"):
-            await asyncio.wait_for(supervisor.failure, 20)
+            await asyncio.wait_for(supervisor.failure, 60)
 
 
 async def test_program_that_is_replaced_while_it_should_start_again_is_tried_until_it_is_there(tmp_path):
@@ -106,7 +106,7 @@ async def test_child_that_is_killed_before_all_are_ready_has_two_more_chances():
     code = "import os, signal; print('started', flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     async with supervising(child("weak", code), is_ready=False) as (supervisor, echo):
         with pytest.raises(ChildFailedError, match="signal 9"):
-            await asyncio.wait_for(supervisor.failure, 20)
+            await asyncio.wait_for(supervisor.failure, 60)
     assert echo.lines.count(("weak", "started")) == 3
 
 
@@ -124,7 +124,7 @@ async def test_server_is_told_to_stop_when_the_others_have_ended():
         child("server", telling.format("server ends"), is_server=True),
         child("worker", telling.format("worker ends")),
     ]
-    async with supervising(*children) as (_, echo):
+    async with supervising(*children, stop_seconds=60.0) as (_, echo):
         await echo.until(lambda lines: len(lines) == 2)
     assert [line for _, line in echo.lines[2:]] == ["worker ends", "server ends"]
 

@@ -18,7 +18,7 @@ from inferq.proxy.http.bodies.predict_body import parse_object
 from inferq.proxy.services.process_pool import ProcessPool
 from tests.servers import wait_until
 
-SLOW = b'{"data": [' + b"[[[[1]]]]," * 200_000 + b"1]}"
+SLOW = b'{"data": [' + b"[[[[1]]]]," * 600_000 + b"1]}"
 
 
 @pytest.fixture
@@ -49,10 +49,12 @@ async def test_event_loop_serves_others_meanwhile(pool):
 
 async def test_call_that_finds_all_processes_busy_for_long_is_refused():
     pool = ProcessPool(wait_seconds=0.05)
-    busy = [asyncio.create_task(pool.call(time.sleep, 1)) for _ in range(4)]
+    busy = [asyncio.create_task(pool.call(time.sleep, 300)) for _ in range(4)]
     await asyncio.sleep(0)
     with pytest.raises(OverloadedError, match="Try again later"):
         await pool.call(os.getpid)
+    for call in busy:
+        call.cancel()
     await asyncio.gather(*busy, return_exceptions=True)
     async with asyncio.timeout(30):
         while True:
@@ -89,7 +91,7 @@ async def test_process_that_is_killed_costs_its_own_call_only(pool):
 
 
 async def test_call_that_nobody_waits_for_any_more_is_nobody_elses_answer(pool):
-    abandoned = asyncio.create_task(pool.call(parse_object, SLOW, ""))
+    abandoned = asyncio.create_task(pool.call(time.sleep, 300))
     await asyncio.sleep(0.05)
     abandoned.cancel()
     with pytest.raises(asyncio.CancelledError):
