@@ -27,7 +27,7 @@ def split(sent, *ends):
 @pytest.fixture(params=[None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def both(request, settings, announced, monkeypatch):
     """A proxy that receives long bodies directly, and one with uvicorn's own protocol."""
-    settings = settings.model_copy(update={"request_timeout_seconds": 20.0, "max_body_bytes": 4_000_000})
+    settings = settings.model_copy(update={"request_timeout_seconds": 60.0, "max_body_bytes": 4_000_000})
     with (
         serving(settings, loop_factory=request.param) as fast,
         serving(settings, HttpToolsProtocol, loop_factory=request.param) as plain,
@@ -127,7 +127,7 @@ async def test_early_answer_is_followed_by_the_rest_of_the_body(both):
 async def test_slow_body_is_given_up_and_its_rest_drained(settings, announced):
     found = []
     for http in (FastProtocol, HttpToolsProtocol):
-        with serving(settings.model_copy(update={"request_timeout_seconds": 0.3}), http) as proxy:
+        with serving(settings.model_copy(update={"request_timeout_seconds": 1.0}), http) as proxy:
             async with Connection.to(proxy) as connection:
                 first, rest = split(request(body=LONG), 300_000)
                 await connection.send(first)

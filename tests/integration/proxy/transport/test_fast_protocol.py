@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -17,7 +18,7 @@ from inferq.proxy.http.request_observation import RequestObservation
 from inferq.proxy.services.models.known_models import KnownModels
 from inferq.proxy.transport.fast_path import FastRouteMiddleware
 from tests.integration.proxy.serving import serving
-from tests.integration.proxy.transport.test_fast_route import BODIES, KEY, REQUESTS, made, store_jobs
+from tests.integration.proxy.transport.test_fast_route import AWAY, BODIES, KEY, REQUESTS, made, store_jobs
 
 BODY = BODIES[0]
 LARGE = b'{"data": [' + b"[1,2,3,4]," * 9000 + b"[1,2,3,4]]}"
@@ -29,6 +30,8 @@ VARYING = [
     *((rb"date: [^\r]*", b"date: D"), (rb"[0-9a-f]{32}", b"ID"), (rb'"submitted_at":"[^"]*"', b"T")),
     (rb"x-request-id: [0-9a-f]{16}-[0-9a-f]+\r", b"x-request-id: MADE\r"),
     (rb"retry-after: \d+", b"retry-after: R"),  # it follows the rate, which sinks
+    # whether the last try to connect fails before the time is over is chance
+    *((AWAY, b"Redis is away"), (rb"(?s)(HTTP/1\.1 503 .*?\r\ncontent-length:) \d+", rb"\1 N")),
 ]
 
 
@@ -191,14 +194,14 @@ UPGRADE = request(
 
 @pytest.mark.parametrize("body", [BODY, b"{"])
 async def test_connection_becomes_a_websocket_and_stays_one(settings, announced, body):
-    with serving(settings, timeout_keep_alive=1) as proxy:
+    with serving(settings, timeout_keep_alive=3) as proxy:
         async with Connection.to(proxy) as connection:
             for sent in (request(body=body), request(b"GET", b"/job/nosuch"), request(body=b"{") + UPGRADE):
                 await connection.send(sent)
                 await connection.answer()
             assert (await connection.answer()).startswith(b"HTTP/1.1 101 ")
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(1.5):
+                async with asyncio.timeout(3.5):
                     await connection.reader.read(1)
 
 
@@ -207,14 +210,14 @@ async def test_answer_before_it_in_the_same_packet_does_not_end_a_request(
     settings, announced, redis_client, first
 ):
     redis_client.set("job:waiting:data", BODY)
-    with serving(settings, timeout_keep_alive=1) as proxy:
+    with serving(settings, timeout_keep_alive=3) as proxy:
         async with Connection.to(proxy) as connection:
-            await connection.send(first + request(b"GET", b"/job/waiting?wait=1.5"))
+            await connection.send(first + request(b"GET", b"/job/waiting?wait=3.5"))
             await connection.answer()
             assert b" 200 " in await connection.answer()
             await connection.send(first + request(body=BODY)[:-1])
             await connection.answer()
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3.5)
             await connection.send(request(body=BODY)[-1:])
             assert b" 202 " in await connection.answer()
 
@@ -231,7 +234,7 @@ async def test_connection_is_kept_and_closed_as_asked(settings, announced):
 
 
 async def test_connection_that_rests_for_long_is_closed_and_no_other(settings, announced):
-    with serving(settings, timeout_keep_alive=1) as proxy:
+    with serving(settings, timeout_keep_alive=3) as proxy:
         async with Connection.to(proxy) as resting, Connection.to(proxy) as busy:
             for connection in (resting, busy):
                 await connection.send(request(body=BODY))
@@ -259,11 +262,11 @@ async def test_request_under_way_is_answered_when_the_proxy_is_told_to_stop(
             await asyncio.sleep(0.005)
         return KnownModels({}, {}, "iris", "iris")
 
-    with serving(settings) as proxy:
+    with serving(settings, timeout_graceful_shutdown=60) as proxy:
         monkeypatch.setattr(proxy.app.state.services.catalog, "read", held)
         async with Connection.to(proxy) as connection:
             await connection.send(request(body=BODY))
-            await asyncio.wait_for(waiting.wait(), 20)
+            await asyncio.wait_for(waiting.wait(), 60)
             proxy.stop()
             [protocol] = proxy.server.server_state.connections
             while protocol.cycle.keep_alive:
@@ -297,8 +300,7 @@ async def test_job_of_a_client_that_has_gone_is_stored(settings, announced, monk
 
 
 async def test_proxy_that_stops_waits_for_jobs_of_clients_that_have_gone(settings, announced, redis_client):
-    settings = settings.model_copy(update={"redis_timeout_seconds": 4.0})
-    with serving(settings, timeout_graceful_shutdown=5) as proxy:
+    with serving(settings, timeout_graceful_shutdown=60) as proxy:
         async with Connection.to(proxy) as connection:
             await connection.send(request(body=BODY))  # the model is known and all connections are open
             await connection.answer()
@@ -329,6 +331,8 @@ async def test_client_that_does_not_read_is_not_written_to_for_ever(settings, re
         proxy.count_fast_requests()
         async with Connection.to(proxy) as connection:
             connection.writer.transport.pause_reading()
+            # or the system's buffers would hold as much as the machine gives them
+            connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             ask = request(b"GET", b"/job/big")
             sending = asyncio.create_task(connection.send(*[ask] * count))
             while not sending.done() and proxy.fast_requests < count / 2:
@@ -353,13 +357,19 @@ async def test_client_that_asks_without_end_is_not_listened_to_for_ever(
         async with Connection.to(proxy) as connection:
             connection.writer.transport.pause_reading()
             connection.writer.write(ask * 200_000)
+
+            def count_waiting():
+                connections = list(proxy.server.server_state.connections)
+                return max((len(one.pipeline) for one in connections), default=0)
+
+            async with asyncio.timeout(60):
+                while not count_waiting():
+                    await asyncio.sleep(0.02)
             most = 0
             for _ in range(100):
-                most = max(
-                    [most, *(len(one.pipeline) for one in list(proxy.server.server_state.connections))]
-                )
+                most = max(most, count_waiting())
                 await asyncio.sleep(0.02)
-            assert 0 < most < 20_000  # what one read from the socket may bring
+            assert most < 20_000  # what one read from the socket may bring
 
 
 def test_application_has_no_middleware_that_the_fast_path_does_not_know(settings):

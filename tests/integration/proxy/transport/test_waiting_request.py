@@ -20,7 +20,7 @@ from tests.integration.proxy.transport.test_fast_protocol import Connection, ans
 def both(valkey_server, tmp_path_factory):
     """A service, and a second proxy of it with uvicorn's own protocol."""
     with (
-        running_service(valkey_server, tmp_path_factory.mktemp("models"), max_wait_seconds=20) as fast,
+        running_service(valkey_server, tmp_path_factory.mktemp("models"), max_wait_seconds=60) as fast,
         serving(fast.app.state.services.settings, HttpToolsProtocol) as plain,
     ):
         yield fast, plain
@@ -70,7 +70,7 @@ PAST = [
     ),
 ]
 THROUGH_ASGI = [
-    infer(headers=[b"Prefer: wait=5"]),
+    infer(headers=[b"Prefer: wait=50"]),
     infer(headers=[b"Origin: http://elsewhere.example"]),
     infer(headers=[b"Expect: 100-continue"], values=LARGE),
     request(b"GET", b"/v2/models/copy/infer"),
