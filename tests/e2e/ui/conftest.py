@@ -15,7 +15,7 @@ from tests.servers import Server, free_port, wait_until
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 MODELS = ["digits", "gather", "iris", "prices"]
 KEY = "iq_the-key-of-the-tests"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 """How long a page may take to show something: costs nothing where it is quick."""
 
 
@@ -39,7 +39,7 @@ class Service:
         port = self.url.rpartition(":")[2] if self.proxy else free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.proxy = Program("inferq", "proxy", "--port", port, redis_url=self.server.url, **self.settings)
-        wait_until(lambda: call("GET", f"{self.url}/health/live")[0] == 200, 30, "the proxy")
+        wait_until(lambda: call("GET", f"{self.url}/health/live")[0] == 200, 60, "the proxy")
         return self
 
     def stop_proxy(self):
@@ -97,7 +97,7 @@ def make_service(backend):
 @pytest.fixture(scope="module")
 def service(make_service):
     service = make_service()
-    wait_until(lambda: call("GET", f"{service.url}/models")[1]["models"] == MODELS, 30, "the models")
+    wait_until(lambda: call("GET", f"{service.url}/models")[1]["models"] == MODELS, 60, "the models")
     return service
 
 

@@ -16,6 +16,11 @@ DIGIT = ROOT / "docs/examples/digit.png"
 IS_DRAWN = "(image) => image.complete && image.naturalWidth > 0"
 
 
+def expect_drawn(page, image):
+    expect(image).to_be_visible()
+    page.wait_for_function(IS_DRAWN, arg=image.element_handle())
+
+
 def choose(page, model, file):
     page.get_by_label("Model", exact=True).select_option(model)
     page.locator("#form-file").set_input_files(file)
@@ -28,8 +33,7 @@ def test_picture_is_shown_sent_and_read(service, open_page, copies):
     field = page.get_by_label("Or a file: a picture")
     field.set_input_files(DIGIT)
     thumbnail = page.get_by_role("img", name="digit.png")
-    expect(thumbnail).to_be_visible()
-    assert thumbnail.evaluate(IS_DRAWN)
+    expect_drawn(page, thumbnail)
     page.get_by_label("How many jobs").fill(copies)
     page.get_by_label("Priority").select_option("high")
     page.get_by_role("button", name="Submit").click()
@@ -55,8 +59,7 @@ def test_input_of_a_job_is_shown_as_a_picture_also_where_a_key_is_needed(service
     page = open_page(service, f"#/job/{job_id}")
     panel = page.get_by_role("region", name="Input")
     expect(panel).to_contain_text("image/png")
-    expect(panel.get_by_role("img")).to_be_visible()
-    assert panel.get_by_role("img").evaluate(IS_DRAWN)
+    expect_drawn(page, panel.get_by_role("img"))
     with page.expect_download() as download:
         panel.get_by_role("button", name="Download").click()
     assert download.value.suggested_filename.endswith(".png")

@@ -84,10 +84,11 @@ def test_picture_and_figures_follow_what_happens(service, open_page):
     before = int(row.inner_text().replace(",", ""))
     page.get_by_label("How many jobs").fill("200")
     page.get_by_role("button", name="Submit").click()
+    # first, as it tells of the last seconds alone
+    expect(page.locator(".return-label")).not_to_have_text("0/s ended")
     wait_until(lambda: int(row.inner_text().replace(",", "")) >= before + 200, what="jobs at the worker")
     expect(page.locator(".lanes .name")).to_have_text(MODELS)
     expect(find_figure(page, "workers")).to_have_text("1")
-    expect(page.locator(".return-label")).not_to_have_text("0/s ended")
     is_drawn = """(canvas) => {
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         return data.some(Boolean);
@@ -241,7 +242,7 @@ def test_what_is_wrong_while_jobs_are_taken_is_said_until_it_is_right(make_servi
         call("POST", f"{service.url}/predict", {"model": "iris", "data": [[5.1, 3.5, 1.4, 0.2]] * 99})[0]
         == 202
     )
-    wait_until(folder.exists, 30, "the blob store, which the first long data makes")
+    wait_until(folder.exists, 60, "the blob store, which the first long data makes")
     expect(fault).to_be_hidden()
     folder.rename(tmp_path / "unmounted")
     expect(fault).to_contain_text("Blob store: ")
