@@ -127,12 +127,13 @@ async def test_positions_of_many_are_read_together(proxy, client, redis_client, 
         followed = [Stream(response) for response in responses]
         for stream in followed:
             await stream.next()
-        before = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        before, began = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"], time.monotonic()
         finish(consumer, 50)
         events = [await stream.next() for stream in followed]
         after = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        scans = 2 + time.monotonic() - began  # at most one begins in a second
         assert [json.loads(event["data"])["queue_position"] for event in events] == list(range(1, 51))
-        assert after - before <= 2 + 2 * 4  # claim and finish, and two scans in groups
+        assert after - before <= 2 + scans * 4  # claim and finish, and scans in groups
         for response in responses:
             await response.aclose()
     proxy.wait_until_unused()
@@ -211,7 +212,7 @@ async def test_client_that_goes_away_leaves_nothing_behind(proxy, client):
 
 
 async def test_stream_outlives_an_outage_of_redis(own_redis_server):
-    settings = Settings(redis_url=own_redis_server.url, redis_timeout_seconds=0.5)
+    settings = Settings(redis_url=own_redis_server.url, redis_timeout_seconds=5.0)
     with serving(settings) as proxy:
         async with proxy.client() as client:
             [job_id] = await submitted(client)

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import socket
 import threading
 from datetime import UTC, datetime
 
@@ -58,6 +59,7 @@ def settings(redis_url, blob_url):
         max_body_bytes=64_000_000,
         max_rows=10_000_000,
         max_queued=3,
+        redis_timeout_seconds=20.0,
     )
 
 
@@ -84,7 +86,7 @@ def worker(settings):
         "flags": write_document("flags", x=("BOOL", [-1, 4]), y=("FP32", [-1])),
         "pictures": json.dumps({**pictures, "image": {"input": "x", "source": "metadata"}}).encode(),
     }
-    consumer.heartbeat(info, documents, 60.0)
+    consumer.heartbeat(info, documents, 600.0)
     yield consumer
     consumer.close()
 
@@ -252,7 +254,7 @@ async def test_client_that_goes_leaves_no_file(proxy, files):
 
 @pytest.mark.usefixtures("never_whole")
 async def test_client_that_pauses_for_too_long_is_refused_and_leaves_no_file(settings, files):
-    with serving(settings.model_copy(update={"request_timeout_seconds": 0.5})) as proxy:
+    with serving(settings.model_copy(update={"request_timeout_seconds": 1.0})) as proxy:
         reader, writer = await begin_upload(proxy.port, make_npy(ARRAY), 3_000_000)
         assert b" 408 " in await reader.readline()
         writer.close()
@@ -305,6 +307,7 @@ async def test_slow_store_slows_the_client(proxy, files, monkeypatch):
     monkeypatch.setattr("inferq.blobs.folder_store.os.write", write_when_allowed)
     reader, writer = await begin_upload(proxy.port, content, 0)
     writer.transport.set_write_buffer_limits(0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     sent = 0
 
     async def send():
@@ -366,9 +369,10 @@ async def test_client_that_goes_leaves_nothing_in_a_bucket(proxy, settings, obje
 
 @in_a_bucket
 @pytest.mark.usefixtures("never_whole")
-async def test_clients_that_pause_hold_up_no_other_upload_into_a_bucket(proxy, client):
-    paused = [await begin_upload(proxy.port, TWO_PARTS, 11_000_000) for _ in range(4)]
-    async with asyncio.timeout(25):  # before the others are refused for their pause
-        assert (await client.post(**FORMS["npy"])).status_code == 202
-    for _, writer in paused:
-        writer.close()
+async def test_clients_that_pause_hold_up_no_other_upload_into_a_bucket(settings):
+    with serving(settings.model_copy(update={"request_timeout_seconds": 110.0})) as proxy:
+        paused = [await begin_upload(proxy.port, TWO_PARTS, 11_000_000) for _ in range(4)]
+        async with proxy.client() as client, asyncio.timeout(60):  # before the others are refused
+            assert (await client.post(**FORMS["npy"])).status_code == 202
+        for _, writer in paused:
+            writer.close()

@@ -25,7 +25,7 @@ HEAD = "inference-header-content-length"
 
 @pytest.fixture(scope="module")
 def service(valkey_server, tmp_path_factory):
-    with running_service(valkey_server, tmp_path_factory.mktemp("models"), max_wait_seconds=20) as proxy:
+    with running_service(valkey_server, tmp_path_factory.mktemp("models"), max_wait_seconds=60) as proxy:
         yield proxy
 
 
@@ -271,7 +271,7 @@ async def test_priority_and_timeout_are_those_of_the_job(client):
     for given, priority in ((0, "normal"), (1, "high"), (2, "normal"), (3, "low")):
         request = {
             "inputs": [listed("x", "FP32", X)],
-            "parameters": {"priority": given, "timeout": 5_000_000},
+            "parameters": {"priority": given, "timeout": 60_000_000},
         }
         answer = await client.post(infer("copy"), json=request)
         job = (await client.get(f"/job/{answer.headers['inferq-job-id']}")).json()
@@ -279,10 +279,10 @@ async def test_priority_and_timeout_are_those_of_the_job(client):
 
 
 async def test_run_that_takes_longer_than_its_timeout_is_stopped(client):
-    request = {"inputs": [listed("x", "INT64", [10**9])], "parameters": {"timeout": 300_000}}
+    request = {"inputs": [listed("x", "INT64", [10**9])], "parameters": {"timeout": 2_500_000}}
     answer = await client.post(infer("slow"), json=request)
     error = expect_error(answer, 504)
-    assert "0.3" in error
+    assert "2.5" in error
     assert answer.json()["type"] == "urn:inferq:problem:timed-out"
     assert answer.json()["job_id"] == answer.headers["inferq-job-id"]
 
@@ -359,18 +359,18 @@ async def test_client_that_prefers_not_to_wait_gets_a_ticket(client):
     answer = await client.post(infer("copy"), json=request, headers={"prefer": "respond-async"})
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
     assert answer.headers["location"] == f"/job/{answer.json()['job_id']}"
-    job = (await client.get(f"{answer.headers['location']}?wait=20")).json()
+    job = (await client.get(f"{answer.headers['location']}?wait=60")).json()
     assert job["result"]["outputs"] == {"y": X.tolist()}
     kept = await client.get(
         f"{answer.headers['location']}/result", headers={"accept": "application/octet-stream"}
     )
     assert unpack(kept)[1] == {"y": X.tobytes()}
-    answer = await client.post(infer("copy"), json=request, headers={"prefer": "respond-async, wait=20"})
+    answer = await client.post(infer("copy"), json=request, headers={"prefer": "respond-async, wait=60"})
     assert (answer.status_code, answer.json()["model_name"]) == (200, "copy")
 
 
 async def test_wait_that_is_over_is_a_504_and_the_job_goes_on(client):
-    request = {"inputs": [listed("x", "INT64", [20_000_000])]}
+    request = {"inputs": [listed("x", "INT64", [10**9])]}
     answer = await client.post(infer("slow"), json=request, headers={"prefer": "wait=0.1"})
     assert "It goes on" in expect_error(answer, 504)
     job_id = answer.json()["job_id"]
@@ -385,7 +385,7 @@ async def test_job_whose_client_goes_away_is_cancelled(client, service):
     writer.write(head.encode() + body)
     job = await until_running(client)
     writer.close()
-    ended = (await client.get(f"/job/{job['job_id']}?wait=20")).json()
+    ended = (await client.get(f"/job/{job['job_id']}?wait=60")).json()
     assert (ended["status"], ended["error_kind"]) == ("failed", "cancelled")
     wait_until(lambda: len(service.subscriber) == 0, what="the waiter leaving")
 
@@ -398,18 +398,22 @@ async def test_job_with_an_idempotency_key_goes_on_and_is_found_again(client, se
     )
     _, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(head.encode() + body)
-    job = await until_running(client)
+    job = await until_running(client, "processing", "completed")  # a fast machine has run it by now
     writer.close()
     answer = await client.post(infer("slow"), content=body, headers={"idempotency-key": "k1"})
     assert answer.json()["outputs"][0]["data"] == [3_000_000]
     assert answer.headers["inferq-job-id"] == job["job_id"]
 
 
-async def until_running(client):
-    async with asyncio.timeout(20):
-        while not (jobs := (await client.get("/jobs?status=processing")).json()["jobs"]):
+async def until_running(client, *statuses):
+    """Waits for a job of the slow model in one of these states, "processing" if none is named."""
+    async with asyncio.timeout(60):
+        while True:
+            for status in statuses or ("processing",):
+                query = {"model": "slow", "status": status}
+                if jobs := (await client.get("/jobs", params=query)).json()["jobs"]:
+                    return jobs[0]
             await asyncio.sleep(0.02)
-    return jobs[0]
 
 
 async def test_many_at_once_share_runs_with_other_jobs(client):
@@ -420,7 +424,7 @@ async def test_many_at_once_share_runs_with_other_jobs(client):
     plain = {"model": "copy", "data": X.tolist()}
     answers = await asyncio.gather(
         *(client.post(infer("copy"), **raw_request) for _ in range(40)),
-        *(client.post("/predict", json=plain, headers={"prefer": "wait=20"}) for _ in range(40)),
+        *(client.post("/predict", json=plain, headers={"prefer": "wait=60"}) for _ in range(40)),
     )
     assert {unpack(answer)[1]["y"] for answer in answers[:40]} == {X.tobytes()}
     assert [answer.json()["result"]["outputs"]["y"] for answer in answers[40:]] == [X.tolist()] * 40
@@ -437,9 +441,9 @@ def test_answers_are_the_same_without_the_fast_path(service):
     fast_path, service.app.state.fast_path._is_on = service.app.state.fast_path, False
     try:
         url = f"http://127.0.0.1:{service.port}{infer('copy')}"
-        answer = httpx.post(url, json={"inputs": [listed("x", "FP32", X)]})
+        answer = httpx.post(url, json={"inputs": [listed("x", "FP32", X)]}, timeout=90)
         assert answer.json()["outputs"][0]["data"] == [1.5, -2.0, 0.25, 8.0]
-        assert httpx.post(url, content=b"[]").json()["error"]
+        assert httpx.post(url, content=b"[]", timeout=90).json()["error"]
     finally:
         fast_path._is_on = True
 
@@ -481,8 +485,8 @@ async def test_integers_of_four_bits_share_bytes_over_the_rows(client):
 
 async def test_what_numpy_lacks_is_no_npy_but_numbers_and_bytes(client):
     data = {"x": [[1.5, -2, 0.1]], "code": [[0.25, 1, 3]]}
-    answer = await client.post("/predict?wait=20", json={"data": data, "model": "bfloat16"})
-    path = f"/job/{answer.json()['job_id']}/result?wait=20"
+    answer = await client.post("/predict?wait=60", json={"data": data, "model": "bfloat16"})
+    path = f"/job/{answer.json()['job_id']}/result?wait=60"
     refused = await client.get(f"{path}&output=as_code", headers={"accept": "application/x-npy"})
     assert refused.status_code == 406
     assert "'as_code' is BF16, which NumPy lacks: application/json" in refused.json()["detail"]
@@ -534,7 +538,7 @@ async def test_sequence_in_a_form_and_in_an_archive(client):
     long, short = np.array([[1.5, 2]], np.float32), np.array([7], np.float32)
     files = {"x/0": save(long), "x/1": ("x.npy", save(short)), "options": (None, '{"model": "sequence"}')}
     answer = await client.post("/predict", files=files)
-    path = f"/job/{answer.json()['job_id']}/result?wait=20"
+    path = f"/job/{answer.json()['job_id']}/result?wait=60"
     archive = await client.get(path, headers={"accept": "application/x-npz"})
     arrays = np.load(io.BytesIO(archive.content))
     assert arrays.files == ["y/0", "y/1"]
@@ -546,13 +550,13 @@ async def test_sequence_in_a_form_and_in_an_archive(client):
     assert refused.status_code == 406
     again = await client.post("/predict?model=sequence", content=archive.content.replace(b"y/", b"x/"))
     assert again.status_code == 202, again.text
-    job = (await client.get(f"/job/{again.json()['job_id']}?wait=20")).json()
+    job = (await client.get(f"/job/{again.json()['job_id']}?wait=60")).json()
     assert job["result"] == {"outputs": {"y": [[[1.5, 2]], [7]]}}
 
 
 async def test_absent_output_is_no_member_of_an_archive(client):
     answer = await client.post("/predict?model=sequence", content=make_npz({}))
-    path = f"/job/{answer.json()['job_id']}/result?wait=20"
+    path = f"/job/{answer.json()['job_id']}/result?wait=60"
     archive = await client.get(path, headers={"accept": "application/x-npz"})
     assert np.load(io.BytesIO(archive.content)).files == []
 

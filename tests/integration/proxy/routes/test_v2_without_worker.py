@@ -40,12 +40,12 @@ def served(consumer, announced):
 
 def beat(consumer, forms):
     worker = WorkerInfo("worker-1", "here", 1, ("iris",), datetime.now(UTC), forms=forms)
-    consumer.heartbeat(worker, {}, 30.0)
+    consumer.heartbeat(worker, {}, 600.0)
 
 
 async def finish(consumer, result=None, error=None):
     """Ends the next job as a worker would."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (jobs := consumer.claim(1)):
             await asyncio.sleep(0.01)
     consumer.finish([Outcome(jobs[0], result, error)])
@@ -92,7 +92,7 @@ async def test_failure_of_the_job_is_that_of_the_request(client, served, consume
 
 async def test_job_that_somebody_else_cancels_is_a_409(client, served, consumer):
     waiting = asyncio.create_task(client.post(PATH, json=BODY))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (jobs := (await client.get("/jobs?status=pending")).json()["jobs"]):
             await asyncio.sleep(0.01)
     await client.delete(f"/job/{jobs[0]['job_id']}")
@@ -102,14 +102,17 @@ async def test_job_that_somebody_else_cancels_is_a_409(client, served, consumer)
 async def test_job_that_has_not_started_within_its_timeout_expires(client, served, consumer):
     request = {**BODY, "parameters": {"timeout": 300_000}}
 
+    is_over = asyncio.Event()
+
     async def recover():
-        while True:
+        while not is_over.is_set():
             await asyncio.sleep(0.1)
             await asyncio.to_thread(consumer.recover)
 
     recovering = asyncio.create_task(recover())
     answer = await client.post(PATH, json=request)
-    recovering.cancel()
+    is_over.set()
+    await recovering
     expect_error(answer, 504)
     assert answer.json()["type"] == "urn:inferq:problem:expired"
 
@@ -133,7 +136,7 @@ async def test_job_belongs_to_the_key_of_its_request(make_client, settings, serv
 
 async def test_request_that_waits_is_answered_when_the_proxy_stops(client, served, consumer):
     waiting = asyncio.create_task(client.post(PATH, json=BODY))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (jobs := consumer.claim(1)):
             await asyncio.sleep(0.01)
     client.app.state.services.close_streams()

@@ -45,7 +45,7 @@ def running_service(redis_server, folder, **settings):
         (folder / name / "model.toml").write_text(text)
     worker = WorkerProcess(redis_server.url, models_dir=folder, max_attempts=1)
     try:
-        with serving(Settings(redis_url=redis_server.url, **settings)) as proxy:
+        with serving(Settings(redis_url=redis_server.url, redis_timeout_seconds=20.0, **settings)) as proxy:
             wait_until(lambda: all(is_ready(proxy, name) for name in MODELS), 60, "the models")
             yield proxy
     finally:
@@ -53,4 +53,4 @@ def running_service(redis_server, folder, **settings):
 
 
 def is_ready(proxy, model):
-    return httpx.get(f"http://127.0.0.1:{proxy.port}/v2/models/{model}/ready").status_code == 200
+    return httpx.get(f"http://127.0.0.1:{proxy.port}/v2/models/{model}/ready", timeout=60).status_code == 200
