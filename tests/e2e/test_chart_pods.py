@@ -78,7 +78,7 @@ def test_pods_live_while_redis_is_away_are_ready_once_it_is_back_and_stop_in_tim
 
     outside_server.kill()
     for one in both:
-        wait_until(lambda one=one: not one.passes("readiness"), 30, "the end of readiness")
+        wait_until(lambda one=one: not one.passes("readiness"), 60, "the end of readiness")
         assert one.passes("liveness")
 
     outside_server.start()

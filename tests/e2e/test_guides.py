@@ -77,7 +77,7 @@ def service(tmp_path_factory):
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_healthy(url)
-        wait_until(lambda: "redis://" in program.output, 30, "the greeting")
+        wait_until(lambda: "redis://" in program.output, 60, "the greeting")
         yield url, re.search(r"redis://\S+", program.output)[0]
     finally:
         program.end()

@@ -66,7 +66,7 @@ def test_logs_follow_a_request_and_hold_neither_data_nor_secrets(service, receiv
 
     def submit(request_id, body, expected=202):
         own = {"X-Request-ID": request_id, "Idempotency-Key": f"5ecret-{request_id}", "traceparent": TRACE}
-        answer = httpx.post(f"{url}/predict?x=5ecret-query", json=body, headers=headers | own, timeout=30)
+        answer = httpx.post(f"{url}/predict?x=5ecret-query", json=body, headers=headers | own, timeout=60)
         assert answer.status_code == expected, answer.text
         return answer.json().get("job_id")
 
@@ -76,16 +76,15 @@ def test_logs_follow_a_request_and_hold_neither_data_nor_secrets(service, receiv
     failing = submit("failing", {"data": [5550199], "model": "table"})
     submit("refused", {"data": [["5ecret-data", 1, 2, 3]]}, 422)
     submit("no-webhook", {"data": [[1, 2, 3, 4]], "webhook": bad_webhook}, 422)
-    httpx.get(f"{url}/queue", headers={"Authorization": "Bearer 5ecret-wrong"}, timeout=30)
+    httpx.get(f"{url}/queue", headers={"Authorization": "Bearer 5ecret-wrong"}, timeout=60)
 
     wait_until(
         lambda: find(worker, "webhook_given_up", job_id=good, request_id="good"), what="the webhook's end"
     )
     wait_until(lambda: find(worker, "job_ended", job_id=failing), what="the failure")
     wait_until(lambda: len(find(proxy, "request_ended", path="/queue")) == 1, what="the last request")
-    assert find(
-        worker, "job_ended", job_id=good, request_id="good", outcome="completed", model="iris", attempt=1
-    )
+    ended = {"job_id": good, "request_id": "good", "outcome": "completed", "model": "iris", "attempt": 1}
+    wait_until(lambda: find(worker, "job_ended", **ended), what="the end of the first job")
     assert find(worker, "job_ended", job_id=failing, request_id="failing", error_kind="model-error")
     assert find(proxy, "request_ended", job_id=good, request_id="good", status=202, owner="ann")
     assert find(proxy, "request_ended", request_id="refused", status=422, path="/predict")
@@ -103,7 +102,7 @@ def test_every_job_that_ends_in_no_run_has_one_line(service):
 
     def call(method, path, request_id, **options):
         own = headers | {"X-Request-ID": request_id}
-        answer = httpx.request(method, f"{url}{path}", headers=own, timeout=30, **options)
+        answer = httpx.request(method, f"{url}{path}", headers=own, timeout=60, **options)
         assert answer.is_success, answer.text
         return answer.json()
 

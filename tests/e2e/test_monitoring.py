@@ -20,7 +20,7 @@ from tests.receivers import SECRET, Receiver
 from tests.servers import Server, free_port, wait_until
 
 FOLDER = ROOT / "deploy/monitoring"
-PATIENCE = 60.0
+PATIENCE = 90.0
 KEY = "key-of-the-tests"
 MAXMEMORY = 64 * 1024 * 1024
 MAX_QUEUED_BYTES = 400_000
@@ -179,7 +179,7 @@ class Service:
     def with_little_memory(self):
         """The server may use only a little more memory than it does."""
         with self.server.client() as client:
-            client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.1))
+            client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.02))
             try:
                 yield
             finally:

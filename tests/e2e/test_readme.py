@@ -13,7 +13,7 @@ def test_curl_lines_of_the_readme_answer_as_printed(start, tmp_path):
     port = free_port()
     url = f"http://localhost:{port}"
     start("inferq", "up", "--port", port, "--data-dir", tmp_path)
-    wait_until(lambda: is_healthy(url), 30, "the service")
+    wait_until(lambda: is_healthy(url), 60, "the service")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"```sh\n(curl .*)\n```\n\n```json\n(.*)\n```", text)
     assert len(lines) == 3
@@ -39,7 +39,7 @@ def test_readme_shows_how_to_go_without_polling_and_each_line_works(start, tmp_p
     port = free_port()
     url = f"http://localhost:{port}"
     start("inferq", "up", "--port", port, "--data-dir", tmp_path)
-    wait_until(lambda: is_healthy(url), 30, "the service")
+    wait_until(lambda: is_healthy(url), 60, "the service")
     job_id = submit(url)
     wait_for_job(url, job_id)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,14 +53,14 @@ def test_readme_shows_how_to_go_without_polling_and_each_line_works(start, tmp_p
     assert (len(curls), len(ours)) == (7, 6)
     for line in curls:
         command = [*shlex.split(line), "--silent", "--fail-with-body"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, (line, done.stdout)
         assert "job_id" in done.stdout or "models" in done.stdout, line
     environment = os.environ | {"INFERQ_URL": url}
     for line in ours:
         command = [sys.executable, "-m", *shlex.split(line)[2:]]
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=30, check=False
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, (line, done.stderr)
         assert done.stdout, line
@@ -77,7 +77,7 @@ def test_picture_of_the_readme_is_read_by_curl_command_line_and_python(start, tm
     [up, lines] = re.findall(r"```sh\n(.*?)\n```", section, re.DOTALL)
     [program] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     start(*shlex.split(up)[2:], "--port", port, "--data-dir", tmp_path)
-    wait_until(lambda: is_healthy(url), 30, "the service")
+    wait_until(lambda: is_healthy(url), 60, "the service")
 
     def run(*command):
         environment = os.environ | {"INFERQ_URL": url}

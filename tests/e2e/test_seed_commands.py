@@ -44,7 +44,7 @@ def test_plain_programs_on_the_seeds_keys_are_producer_and_reader(start, outside
         client.lpush("queue:iris", "b44613")
         from tests.servers import wait_until
 
-        wait_until(lambda: client.get("job:b44613:status") == b"completed", 20, "the job's end")
+        wait_until(lambda: client.get("job:b44613:status") == b"completed", 60, "the job's end")
         assert b'"class_name":"setosa"' in client.get("job:b44613:result")
 
 

@@ -23,6 +23,7 @@ def test_one_trace_has_the_request_the_run_and_the_webhook(start, otlp_receiver,
             f"{url}/predict",
             json={"data": [[5.1, 3.5, 1.4, 0.2]], "webhook": webhooks.url},
             headers={"traceparent": f"00-{TRACE}-{SPAN}-01"},
+            timeout=60,
         )
         job_id = answer.json()["job_id"]
         spans = {span.name: span for span in otlp_receiver.wait_for(2)}

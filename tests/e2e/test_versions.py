@@ -16,7 +16,7 @@ def test_commands_of_the_readme_roll_a_version_out_and_back(start, tmp_path):
     url = f"http://localhost:{port}"
     shutil.copytree(ROOT / "models/iris", tmp_path / "models/iris/1")
     start("inferq", "up", "--port", port, "--data-dir", tmp_path / "data", cwd=tmp_path)
-    wait_until(lambda: is_healthy(url), 30, "the service")
+    wait_until(lambda: is_healthy(url), 60, "the service")
     shutil.copytree(ROOT / "models/iris", tmp_path / "models/iris/.2")
     (tmp_path / "models/iris/.2").rename(tmp_path / "models/iris/2")
 
@@ -48,6 +48,6 @@ def test_commands_of_the_readme_roll_a_version_out_and_back(start, tmp_path):
     for _ in range(20):
         assert call("POST", f"{url}/predict/test?model=iris")[0] == 202
     assert "iris@2: 50% of the jobs" in run(shadow)
-    wait_until(lambda: "100.00%" in run(shadow), 30, "a comparison")
+    wait_until(lambda: "100.00%" in run(shadow), 60, "a comparison")
     assert "version 2 serves" in run(promote)
     assert "version 1 serves" in run(rollback)
