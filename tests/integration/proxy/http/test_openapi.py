@@ -87,7 +87,7 @@ def test_every_operation_keeps_to_the_openapi_document(settings, announced, cons
                 )
                 @given(case=operation.as_strategy(generation_mode=mode))
                 def check(case):
-                    case.call_and_validate(checks=checks)
+                    case.call_and_validate(checks=checks, timeout=60)
 
                 try:
                     check()

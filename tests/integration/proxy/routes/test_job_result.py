@@ -318,7 +318,7 @@ async def test_job_without_a_result_says_why(client, announced, consumer, read):
 
 async def test_result_can_be_waited_for(client, announced, consumer, read):
     job_id = await submit(client)
-    waiting = asyncio.create_task(read(job_id, query="?wait=10"))
+    waiting = asyncio.create_task(read(job_id, query="?wait=60"))
     while not (jobs := consumer.claim(1)):
         await asyncio.sleep(0.01)
     consumer.finish([Outcome(job, result=b"[1]") for job in jobs])

@@ -9,7 +9,7 @@ ROWS = np.array([[5.1, 3.5, 1.4, 0.2]], "f4")
 
 
 def test_worker_says_what_it_reads(service):
-    document = httpx.get(f"{service}/models/iris").json()
+    document = httpx.get(f"{service}/models/iris", timeout=60).json()
     assert document["forms"] == list(READ_FORMS)
 
 
@@ -24,7 +24,7 @@ def test_worker_says_what_it_reads(service):
     ],
 )
 def test_job_runs_whatever_form_its_data_has(service, request_options):
-    headers = {"Prefer": "wait=30"} | request_options.get("headers", {})
-    answer = httpx.post(f"{service}/predict", timeout=60, **request_options | {"headers": headers})
+    headers = {"Prefer": "wait=60"} | request_options.get("headers", {})
+    answer = httpx.post(f"{service}/predict", timeout=90, **request_options | {"headers": headers})
     assert answer.status_code == 200, answer.text
     assert answer.json()["status"] == "completed", answer.text

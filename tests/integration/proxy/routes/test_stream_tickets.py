@@ -96,7 +96,7 @@ async def test_servers_access_log_does_not_show_the_ticket(guarded, capsys, anno
 
 
 async def test_without_redis_it_is_a_problem_and_the_ticket_can_be_used_afterwards(own_redis_server):
-    settings = Settings(redis_url=own_redis_server.url, redis_timeout_seconds=0.5, api_keys=entry("ann", ANN))
+    settings = Settings(redis_url=own_redis_server.url, redis_timeout_seconds=5.0, api_keys=entry("ann", ANN))
     with serving(settings) as proxy:
         async with proxy.client() as client:
             ticket = await issue(client)

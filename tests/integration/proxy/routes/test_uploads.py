@@ -75,7 +75,7 @@ async def test_without_a_blob_store_it_is_said_what_to_set(make_client, redis_ur
 async def test_bucket_takes_the_file_itself(make_client, redis_url, bucket_url):
     client = await make_client(Settings(redis_url=redis_url, blob_store=bucket_url))
     issued = (await client.post("/uploads")).json()
-    async with httpx.AsyncClient() as outside:
+    async with httpx.AsyncClient(timeout=60) as outside:
         answer = await outside.put(issued["put"]["url"], content=ROWS, headers=issued["put"]["headers"])
     assert answer.status_code == 200, answer.text
     assert (await client.put(f"/uploads/{issued['id']}", content=b"x")).status_code == 404

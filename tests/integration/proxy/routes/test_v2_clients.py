@@ -65,7 +65,7 @@ def test_triton_client_infers_with_all_it_may_say(client, binary):
         outputs=[triton.InferRequestedOutput("y", binary_data=binary)],
         request_id="mine",
         priority=1,
-        timeout=20_000_000,
+        timeout=60_000_000,
         parameters={"my": "own"},
     )
     assert np.array_equal(result.as_numpy("y"), X)
