@@ -40,6 +40,6 @@ def service(redis_server):
 
 def is_healthy(url):
     try:
-        return httpx.get(f"{url}/health").json()["status"] == "healthy"
+        return httpx.get(f"{url}/health", timeout=30).json()["status"] == "healthy"
     except httpx.TransportError:
         return False
