@@ -131,6 +131,11 @@ class ModelLoads:
         """Notes that this process loads nothing any more, and forgets those that died before."""
         self._ask(lambda: self._redis.hdel(self._loading, self._pid, *self._dead), None)
         self._dead, self._is_away = [], False  # as it may load others later
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection, as loads are rare; the next call opens another."""
+        self._redis.close()
 
     def _ask[T](self, call: Callable[[], T], otherwise: Any) -> T:  # noqa: ANN401 - what the call would return
         if not self._is_away:

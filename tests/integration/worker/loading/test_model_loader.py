@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -186,9 +187,9 @@ async def test_model_that_took_its_worker_along_even_from_a_process_of_its_own_i
 def die_while_loading(settings, stamp):
     """Leaves the notes of workers that died in a row: of this very process, taken for its own successor."""
     for number in range(1, MOST_DEATHS + 1):
-        dead = ModelLoads(settings, socket.gethostname())
-        assert dead.find_dead() == (number > 1)
-        dead.begin(stamp)
+        with closing(ModelLoads(settings, socket.gethostname())) as dead:
+            assert dead.find_dead() == (number > 1)
+            dead.begin(stamp)
 
 
 async def test_model_that_a_worker_has_loaded_is_not_left_out_however_often_workers_are_killed(
@@ -203,9 +204,10 @@ async def test_model_that_a_worker_has_loaded_is_not_left_out_however_often_work
 
 async def test_note_of_a_worker_that_still_loads_makes_nobody_careful(settings, redis_client):
     redis_client.hset("loading:host", str(os.getppid()), "1 stamp")
-    assert not ModelLoads(settings, "host").find_dead()
-    redis_client.hset("loading:host", "none of any process", "nonsense")
-    assert ModelLoads(settings, "host").find_dead()
+    with closing(ModelLoads(settings, "host")) as loads:
+        assert not loads.find_dead()
+        redis_client.hset("loading:host", "none of any process", "nonsense")
+        assert loads.find_dead()
 
 
 async def test_keys_that_another_program_has_corrupted_stop_no_start(settings, redis_client):
@@ -217,7 +219,8 @@ async def test_keys_that_another_program_has_corrupted_stop_no_start(settings, r
     loads.condemn("stamp", "It is broken.")
     loads.end()
     redis_client.delete("loading:host")
-    assert ModelLoads(settings, "host").find_reason("stamp") == "It is broken."
+    with closing(ModelLoads(settings, "host")) as following:
+        assert following.find_reason("stamp") == "It is broken."
 
 
 def test_worker_without_a_model_that_can_be_served_says_so_and_ends(redis_url, models):
