@@ -86,15 +86,17 @@ local function reclaim(id, token)
   if notice_outside_end(queue, id, job, ttl_ms, now) then return nil end
   record_attempt(job, now, 'crashed', 'The worker died or lost its connection.')
   local is_blameless = job.awaits_files == '1' and tonumber(job.attempts) < max_failures
-  if job.alone == '1' and not is_blameless then job.failures = (job.failures or 0) + 1 end
-  if job.alone == '1' and (job.failures or 0) >= max_failures then
-    fail_job(queue, id, job, ttl_ms, now, 'crashed', 'The worker died each time it ran this job, at last alone (after ' ..
-      job.attempts .. ' attempts). The data may be more than the model can take.')
-    failed_count = failed_count + 1
-    return nil
+  if not is_blameless and job.alone == '1' then
+    job.failures = (job.failures or 0) + 1
+    if job.failures >= max_failures then
+      fail_job(queue, id, job, ttl_ms, now, 'crashed', 'The worker died each time it ran this job, at last alone (after ' ..
+        job.attempts .. ' attempts). The data may be more than the model can take.')
+      failed_count = failed_count + 1
+      return nil
+    end
   end
-  job.state, job.token = 'queued', nil
   if not is_blameless then job.alone = '1' end
+  job.state, job.token = 'queued', nil
   local record = save_job(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   add_event(id, 'pending')

@@ -78,6 +78,20 @@ async def test_job_that_waits_in_each_worker_that_dies_does_so_a_few_times_only(
     consumer.close()
 
 
+async def test_job_that_failed_before_may_wait_in_a_worker_that_dies(settings, producer, redis_client):
+    consumer = Consumer(settings.model_copy(update={"max_attempts": 4}), "worker-1", ["iris"])
+    job_id = await producer.submit(Submission("iris", DATA))
+    for _ in range(2):
+        consumer.claim(1)
+        lapse(redis_client, consumer)
+    jobs = consumer.claim(1)
+    consumer.renew(dict.fromkeys(jobs, 60.0), {*jobs})
+    lapse(redis_client, consumer)
+    assert (await producer.read(job_id)).status is Status.PENDING
+    assert record(redis_client, job_id)["failures"] == "1"
+    consumer.close()
+
+
 def lapse(redis_client, consumer):
     """Lets all leases lapse, as if the worker had died."""
     turn_clock(redis_client, consumer.access.settings.lease_seconds + 1)
