@@ -85,8 +85,10 @@ local function reclaim(id, token)
   if not job or job.state ~= 'leased' or job.token ~= token then return nil end
   if notice_outside_end(queue, id, job, ttl_ms, now) then return nil end
   record_attempt(job, now, 'crashed', 'The worker died or lost its connection.')
-  local is_blameless = job.awaits_files == '1' and tonumber(job.attempts) < max_failures
-  if not is_blameless and job.alone == '1' then
+  local waits = tonumber(job.lost_waits or 0)
+  if job.awaits_files == '1' and waits < max_failures then
+    job.lost_waits = waits + 1
+  elseif job.alone == '1' then
     job.failures = (job.failures or 0) + 1
     if job.failures >= max_failures then
       fail_job(queue, id, job, ttl_ms, now, 'crashed', 'The worker died each time it ran this job, at last alone (after ' ..
@@ -94,9 +96,10 @@ local function reclaim(id, token)
       failed_count = failed_count + 1
       return nil
     end
+  else
+    job.alone = '1'
   end
-  if not is_blameless then job.alone = '1' end
-  job.state, job.token = 'queued', nil
+  job.state, job.token, job.awaits_files = 'queued', nil, nil
   local record = save_job(id, job)
   call('SET', job_key(id, 'status'), 'pending', 'KEEPTTL')
   add_event(id, 'pending')

@@ -56,8 +56,8 @@ end
 job.first_submitted_ms = job.first_submitted_ms or job.submitted_ms
 job.state, job.sequence, job.submitted_ms, job.retry_token = 'queued', sequence, now, token
 job.bytes = bytes
-for _, name in ipairs({'failures', 'alone', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'outside', 'webhook_status',
-  'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
+for _, name in ipairs({'failures', 'alone', 'awaits_files', 'lost_waits', 'error_kind', 'ended_ms', 'token', 'missing_ms', 'outside',
+  'webhook_status', 'webhook_attempts', 'webhook_ms', 'webhook_error'}) do job[name] = nil end
 save_job(id, job)
 add_held_bytes(bytes)
 redis.pcall('ZREM', prefix .. 'webhooks', id) -- its new end is another report

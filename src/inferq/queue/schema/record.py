@@ -42,7 +42,8 @@ What few jobs have, in the JSON: `failures` (charged attempts), `attempt:{n}` (h
 `started_ms`, `ended_ms`, `worker`, `token`, `version`, `kind`, `reason`; `is_reported`, 1: its worker
 ended it late),
 `alone` (1: runs with no other job, after a crash), `awaits_files` (1: when its lease was renewed last, it
-only waited for the files that it names),
+only waited for the files that it names), `lost_waits` (in how many workers that died it did that, and was
+not blamed),
 `is_large` (1: its data may be more than a script should pass on), `error_kind`, `missing_ms` (when recovery
 first found it in no list), `outside` (1: a worker from outside ended it), `cancel_token` and `retry_token`
 (by which a call that the client library repeats is known), `webhook` (URL to which the end is reported),

@@ -68,14 +68,39 @@ async def test_job_that_waits_in_each_worker_that_dies_does_so_a_few_times_only(
 ):
     consumer = Consumer(settings.model_copy(update={"max_attempts": 3}), "worker-1", ["iris"])
     job_id = await producer.submit(Submission("iris", DATA))
+    assert wait_and_die(redis_client, consumer) == [False, False, False, False, True, True, True]
+    assert (await producer.read(job_id)).error_kind is ErrorKind.CRASHED
+    await producer.retry(job_id)
+    assert wait_and_die(redis_client, consumer) == [False, False, False, False, True, True, True]
+    consumer.close()
+
+
+def wait_and_die(redis_client, consumer):
+    """Lets a job wait in workers that die until it has ended; returns where it was to run alone."""
     alone = []
     while jobs := consumer.claim(1):
         alone += [job.runs_alone for job in jobs]
         consumer.renew(dict.fromkeys(jobs, 60.0), {*jobs})
         lapse(redis_client, consumer)
-    assert alone == [False, False, False, True, True, True]
-    assert (await producer.read(job_id)).error_kind is ErrorKind.CRASHED
-    consumer.close()
+    return alone
+
+
+async def test_job_that_waits_beside_one_that_kills_workers_outlives_it(settings, producer, redis_client):
+    for attempts in (1, 2, 3):
+        settings = settings.model_copy(update={"max_attempts": attempts})
+        consumer = Consumer(settings, "worker-1", ["iris"])
+        waiting, killer = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
+        consumer.claim(2)  # the wait is not noted yet when the worker dies
+        lapse(redis_client, consumer)
+        while (await producer.read(killer)).status is not Status.FAILED:
+            [job] = consumer.claim(1)
+            assert job.id == waiting
+            consumer.renew({job: 60.0}, {job})
+            consumer.claim(1)
+            lapse(redis_client, consumer)
+        assert "failures" not in record(redis_client, waiting)
+        assert complete(consumer, *consumer.claim(1)) == ["completed"]
+        consumer.close()
 
 
 async def test_job_that_failed_before_may_wait_in_a_worker_that_dies(settings, producer, redis_client):
