@@ -118,11 +118,13 @@ class Worker:
             watcher.note_generation,
         )
         watcher.report_soon = heartbeat.run_soon
+        renewer = LeaseRenewer(consumer, processor, executor, watchdog, settings, outage)
+        processor.note_waits = renewer.note_waits
         self._parts: list[Part] = [
             watchdog,
             fetching,
             heartbeat,
-            LeaseRenewer(consumer, processor, executor, watchdog, settings, outage),
+            renewer,
             Recoverer(consumer, outage),
             watcher,
             sampler,

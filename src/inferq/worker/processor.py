@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -72,6 +73,7 @@ class Processor:
         given_up: Set from outside to end its waiting for a server that is away.
         jobs_done: Attempts that it has run.
         progressed_at: Monotonic time at which it last began to wait or to run.
+        note_waits: Is called where the records of jobs have to say at once whether these only wait for files.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Processor:
         self._claims = JobClaims(
             consumer, executor, outage, self._held, self._finisher, observer, self.stopping, self.given_up
         )
+        self.note_waits: Callable[[Sequence[ClaimedJob]], None] = _ignore_waits
         self._coordinator = Coordinator(consumer, self._run_chunks, self.stopping, self.given_up)
         executor.divide = self._coordinator.run
         self.jobs_done = 0
@@ -237,6 +240,8 @@ class Processor:
         waiting = [job for job in jobs if job in self._awaited] if self._awaited else []
         if waiting:
             self._held.note_waiting(waiting)
+            if alone := [job for job in waiting if job.runs_alone]:
+                self.note_waits(alone)  # else they would be charged with what runs next
             jobs[:] = [job for job in jobs if job not in self._awaited]
             if self._claims.is_slow_possible and any(map(self._awaited.is_under_way, waiting)):
                 self._claims_from = time.monotonic() + _PATIENCE_SECONDS
@@ -263,6 +268,7 @@ class Processor:
         self._held.note_ready(ready, self.progressed_at)
         if ready:
             self._finisher.finish(outcomes)
+            self.note_waits(ready)  # else their run would not be to blame if it killed the worker at once
             return self._run_batch(ready), []
         jobs = list[ClaimedJob]()
         if self._claims.next_limits and time.monotonic() >= self._claims_from:
@@ -326,3 +332,7 @@ class Processor:
     def _requeue(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
             self._outage.retry_until_available(lambda: self._consumer.requeue(jobs), self.given_up)
+
+
+def _ignore_waits(jobs: Sequence[ClaimedJob]) -> None:
+    """Where nobody notes them."""

@@ -14,11 +14,13 @@ from inferq.queue.consumer.consumer import Consumer
 from inferq.queue.producer.submission import Submission
 from inferq.queue.redis_client.outage import Outage
 from inferq.worker import processor as processor_module
+from inferq.worker.background.lease_renewer import LeaseRenewer
 from inferq.worker.processor import Processor
 from inferq.worker.runs.awaited_files import AwaitedFiles
+from inferq.worker.runs.watchdog import Watchdog
 from inferq.worker.serving.served_models import NotServedError
 from tests.integration.worker.processors import StubExecutor
-from tests.records import change_record, leased
+from tests.records import change_record, leased, record
 from tests.servers import wait_until
 
 DATA = b"[[5.1,3.5,1.4,0.2]]"
@@ -439,6 +441,32 @@ async def test_file_that_comes_soon_is_not_behind_a_slow_run(
     assert executor.ran == (ids if is_first else ids[::-1])
     assert processor.jobs_done == 2
     assert [(await producer.read(job_id)).status for job_id in ids] == [Status.COMPLETED] * 2
+
+
+async def test_records_say_at_once_who_waits_before_what_could_kill_the_worker(
+    producer, settings, monkeypatch, redis_client
+):
+    monkeypatch.setattr(processor_module, "_PATIENCE_SECONDS", 0.0)
+    ids = [await producer.submit(Submission("iris", DATA)) for _ in range(2)]
+    change_record(redis_client, ids[0], alone="1")
+    consumer, executor = Consumer(settings, "worker-1", ["iris"]), FetchingExecutor()
+    run, seen = executor.run, []
+
+    def note_and_run(jobs, store):
+        if executor.asked.is_set():
+            seen.append((jobs[0].id, record(redis_client, ids[0]).get("awaits_files")))
+            if len(seen) == 1:
+                executor.file.set_result({})
+        return run(jobs, store)
+
+    executor.run = note_and_run
+    processor = Processor(consumer, executor, Outage())
+    timed = SimpleNamespace(find_timeout=lambda _: 60.0)
+    renewer = LeaseRenewer(consumer, processor, timed, Watchdog(5.0, lambda _: None), settings, Outage())
+    processor.note_waits = renewer.note_waits
+    run_until_done(processor, 2)
+    consumer.close()
+    assert seen == [(ids[1], "1"), (ids[0], None)]
 
 
 class LateExecutor(StubExecutor):

@@ -187,6 +187,7 @@ async def test_job_that_must_run_alone_holds_no_other_while_it_waits(
     start_fetching(start_worker)
     await until_called(host, 1)
     assert (await ended(producer, plain)).status is Status.COMPLETED
+    assert record(redis_client, alone).get("awaits_files"), "noted before another one ran"
     job_ids = await submit(client, *[ROWS.tolist()] * 3)
     for job_id in job_ids:
         assert (await ended(producer, job_id)).status is Status.COMPLETED

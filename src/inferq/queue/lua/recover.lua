@@ -78,7 +78,7 @@ end
 
 -- The worker of a lapsed lease died, or lost its connection for so long. Nobody knows which job of a batch was to
 -- blame, so the first time is not charged: the job runs alone next time, and only then is it charged. One that only waited
--- for its files was not: it waits again, a few times, as its run may have begun since that was noted. Returns what is to be
+-- for its files was not: it waits again, a few times, as to fetch them may be what kills its workers. Returns what is to be
 -- requeued, if anything.
 local function reclaim(id, token)
   local job = read_job(id)

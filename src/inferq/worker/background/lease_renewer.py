@@ -1,7 +1,11 @@
 """Renews the leases of the jobs that this worker holds, and learns which of them were cancelled."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 import structlog
 
+from inferq.errors import RedisUnavailableError
 from inferq.jobs import ClaimedJob
 from inferq.observability.log_context import log_jobs
 from inferq.queue import LARGEST_VALUE_BYTES, AnyConsumer, Outage, transfer_seconds
@@ -49,15 +53,24 @@ class LeaseRenewer(Periodic):
         """Renews all leases once, and stops the work on jobs whose lease is not renewed."""
         self._processor.receive_prefetched(LONGEST_PAUSE_SECONDS / 2)
         held = self._processor.held
-        longest_seconds = self._longest_seconds(held)
-        waited_seconds = self._processor.waited_seconds
-        waiting = {job for job in held if self._processor.is_waiting(job)}
-        running = {job: longest_seconds + waited_seconds(job) for job in held}
-        answers = self._consumer.renew(running, waiting)
-        for job, answer in answers.items():
+        for job, answer in self._renew(held).items():
             if answer != "renewed":
                 self._stop_work(job, answer)
         return bool(held)
+
+    def note_waits(self, jobs: Sequence[ClaimedJob]) -> None:
+        """Has the records of some jobs say now whether these only wait for files. For other threads.
+
+        While Redis is away nothing is noted: a later renewal does it.
+        """
+        with suppress(RedisUnavailableError):
+            self._renew(jobs)
+
+    def _renew(self, jobs: Sequence[ClaimedJob]) -> dict[ClaimedJob, str]:
+        longest_seconds = self._longest_seconds(self._processor.held)
+        waited_seconds = self._processor.waited_seconds
+        waiting = {job for job in jobs if self._processor.is_waiting(job)}
+        return self._consumer.renew({job: longest_seconds + waited_seconds(job) for job in jobs}, waiting)
 
     def _longest_seconds(self, held: list[ClaimedJob]) -> float:
         """Returns the time since their claim after which leases are not renewed any more, but for waits.
