@@ -94,6 +94,11 @@ export class FilterForm {
     this.#readModels();
   }
 
+  /** Forgets what was typed last, if nothing has come of it yet: another view is shown, or another filter. */
+  close() {
+    clearTimeout(this.#timer);
+  }
+
   /** Offers the models of jobs that were found, beside those that are announced. */
   suggest(jobs) {
     this.#addModels(jobs.map((job) => job.model).filter((name) => name !== null));

@@ -66,7 +66,11 @@ class JobList {
         el("nav", { class: "pages", "aria-labelledby": "list-title" }, this.newer, this.page, this.older),
       ),
     ];
-    this.#endings = [() => groups.close(), every(SECONDS, () => this.#isQuiet() && this.read())];
+    this.#endings = [
+      () => form.close(),
+      () => groups.close(),
+      every(SECONDS, () => this.#isQuiet() && this.read()),
+    ];
     this.read();
   }
 

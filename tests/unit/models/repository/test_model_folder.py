@@ -47,11 +47,6 @@ def test_a_truncated_model_is_named(tmp_path):
     assert "cannot be loaded" in find_error(tmp_path)
 
 
-def test_a_model_that_is_a_folder_is_named(tmp_path):
-    (tmp_path / "bad" / "model.onnx").mkdir(parents=True)
-    assert "cannot be read" in find_error(tmp_path)
-
-
 def test_a_name_that_cannot_be_a_key_is_refused(tmp_path):
     onnx_models.write_text(tmp_path / "two words")
     assert "'two words' is no name for a model" in find_error(tmp_path)
