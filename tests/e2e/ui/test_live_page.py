@@ -77,6 +77,27 @@ def test_model_without_an_example_gets_zeros_where_its_data_is_too_long_to_type(
     assert request.value.post_data_json["data"] == [[[[0] * 40] * 40] * 3]
 
 
+def test_nothing_is_submitted_before_it_is_known_what_the_chosen_model_takes(service, open_page):
+    page = open_page(service)
+    submit = page.get_by_role("button", name="Submit")
+    expect(submit).to_be_enabled()
+    held = []
+    page.route("**/models/gather", lambda route: held.append(route))
+    model = page.get_by_label("Model", exact=True)
+    model.select_option("gather")
+    expect(submit).to_be_disabled()
+    model.select_option("iris")
+    expect(submit).to_be_enabled()
+    with page.expect_response("**/models/gather"):
+        held[0].continue_()
+    page.evaluate(
+        "() => fetch('/models/iris').then((answer) => answer.text())"
+    )  # the other has been read then
+    expect(page.get_by_label("sepal length (cm)")).to_have_value("5.1")
+    submit.click()
+    expect(page.get_by_role("region", name="Your ticket").locator(".winner")).to_have_text("setosa")
+
+
 def test_picture_and_figures_follow_what_happens(service, open_page):
     page = open_page(service)
     row = page.locator(".rows .number")

@@ -18,6 +18,7 @@ const NUMBERS = /^(FP|INT|UINT)/;
 export class PredictForm {
   #document = null;
   #onSubmitted;
+  #shown = ""; // name of the model whose fields these are
   #readData = () => null;
   #wanted;
   #timer = 0;
@@ -107,30 +108,36 @@ export class PredictForm {
     setText(this.note, unavailable ? t("form.unavailable", { names: unavailable }) : "");
     this.form.hidden = false;
     await this.#choose(this.model.value);
-    if (this.#wanted.has("from")) await this.#fillFrom(this.#wanted.get("from"));
+    if (this.#shown && this.#wanted.has("from")) await this.#fillFrom(this.#wanted.get("from"));
   }
 
   async #choose(name) {
     setText(this.message, "");
     this.file.clear();
     this.fields.hidden = false;
+    this.submit.disabled = true; // until it is known what the model takes
     try {
-      this.#document = await call("GET", `models/${encodeURIComponent(name)}`);
-      this.file.ask(this.#document);
-      this.#showFields(this.#document.example ?? makeExample(this.#document, MOST_TYPED));
+      const document = await call("GET", `models/${encodeURIComponent(name)}`);
+      if (this.model.value !== name) return; // another was chosen meanwhile
+      this.#document = document;
+      this.#shown = name;
+      this.file.ask(document);
+      this.#showFields(document.example ?? makeExample(document, MOST_TYPED));
+      this.submit.disabled = false;
     } catch (error) {
-      setText(this.message, sayProblem(error));
+      if (this.model.value === name) setText(this.message, sayProblem(error));
     }
   }
 
   async #fillFrom(jobId) {
+    const model = this.#shown;
     try {
       const answer = await send("GET", jobPath(jobId, "/data"));
-      if (/json|text/.test(answer.headers.get("content-type") ?? "")) {
-        this.#showFields(JSON.parse(await answer.text()));
-      } else {
-        this.file.fill(await answer.blob(), readFileName(answer, `${jobId.slice(0, 32)}.data`));
-      }
+      const isText = /json|text/.test(answer.headers.get("content-type") ?? "");
+      const data = await (isText ? answer.text() : answer.blob());
+      if (this.model.value !== model) return; // another was chosen meanwhile
+      if (isText) this.#showFields(JSON.parse(data));
+      else this.file.fill(data, readFileName(answer, `${jobId.slice(0, 32)}.data`));
       setText(this.note, t("form.from", { id: jobId.slice(0, 8) }));
     } catch (error) {
       setText(
@@ -242,7 +249,8 @@ export class PredictForm {
     setText(this.message, "");
     const copies = Math.min(Math.max(Math.trunc(Number(this.copies.value)) || 1, 1), MOST_COPIES);
     const { file } = this.file;
-    const body = { model: this.#document.name, priority: this.priority.value };
+    const document = this.#document;
+    const body = { model: document.name, priority: this.priority.value };
     try {
       if (!file) body.data = this.#readData();
     } catch (error) {
@@ -255,11 +263,11 @@ export class PredictForm {
     setText(this.submit, t("form.submitting"));
     try {
       const jobIds = await (file ? submitFile(file, body, copies) : submitData(body, copies));
-      if (!this.#isClosed) this.#onSubmitted(jobIds, this.#document);
+      if (!this.#isClosed) this.#onSubmitted(jobIds, document);
     } catch (error) {
       setText(this.message, sayProblem(error));
     } finally {
-      this.submit.disabled = false;
+      this.submit.disabled = this.model.value !== this.#shown;
       setText(this.submit, t("form.submit"));
     }
   }
