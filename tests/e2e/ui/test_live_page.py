@@ -137,6 +137,21 @@ def test_failed_job_is_found_by_its_error_and_shows_why_it_failed(service, open_
     expect(page.get_by_role("region", name="Input")).to_contain_text("no index")
 
 
+def test_view_that_was_left_while_a_job_is_deleted_does_not_come_back(service, open_page, failed_jobs):
+    page = open_page(service, f"#/job/{failed_jobs[1]}")
+    held = []
+    page.route("**/jobs/actions", lambda route: held.append(route))
+    page.get_by_role("button", name="Delete", exact=True).click()
+    with page.expect_request("**/jobs/actions"):
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("link", name="Workers and queues").click()
+    expect(page.locator("figure").first).to_be_visible()
+    with page.expect_response("**/jobs/actions"):
+        held[0].continue_()
+    page.evaluate("() => fetch('/health').then((answer) => answer.text())")  # the answer has been read then
+    assert page.url.endswith("#/workers")
+
+
 def test_filter_that_is_cleared_while_it_is_typed_stays_so(service, open_page, failed_jobs):
     page = open_page(service, "#/jobs?status=failed")
     page.evaluate("""() => {

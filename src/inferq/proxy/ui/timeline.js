@@ -122,10 +122,16 @@ class JobPage {
     );
     put(
       this.actions,
-      makeJobActions(job, (isGone) => (isGone ? (location.hash = "#/jobs") : this.#read())),
+      makeJobActions(job, (isGone) => this.#goOn(isGone)),
     );
     this.resultPanel.hidden = job.status !== "completed";
     put(this.result, job.status === "completed" && makeResult(job.result, this.#document));
+  }
+
+  #goOn(isGone) {
+    if (this.#isClosed) return; // another view is shown
+    if (isGone) location.hash = "#/jobs";
+    else this.#read();
   }
 
   async #readInput() {
