@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from inferq.errors import InvalidModelError
+from inferq.models.file_errors import make_read_error
 from inferq.models.preprocessing.audio_table import AudioTable
 from inferq.models.preprocessing.image_table import ImageTable
 from inferq.models.providers.execution_table import ExecutionTable
@@ -106,10 +107,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except IsADirectoryError:
-        raise InvalidModelError(f"{path} is a folder. Expected a file.") from None
     except OSError as error:
-        raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+        raise make_read_error(path, error) from error
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"{path} is not UTF-8. Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:

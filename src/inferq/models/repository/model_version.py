@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inferq.errors import InvalidModelError
+from inferq.models.file_errors import make_read_error
 
 VERSION_DIGITS = 12
 """So many digits of its digest name the version of a model that has no folders of versions."""
@@ -50,7 +51,5 @@ def _hash_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except IsADirectoryError:
-        raise InvalidModelError(f"{path} is a folder. Expected a file.") from None
     except OSError as error:
-        raise InvalidModelError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+        raise make_read_error(path, error) from error
