@@ -100,7 +100,7 @@ class Processor:
         self._claims = JobClaims(
             consumer, executor, outage, self._held, self._finisher, observer, self.stopping, self.given_up
         )
-        self.note_waits: Callable[[Sequence[ClaimedJob]], None] = _ignore_waits
+        self.note_waits: Callable[[Sequence[ClaimedJob]], None] = lambda _: None
         self._coordinator = Coordinator(consumer, self._run_chunks, self.stopping, self.given_up)
         executor.divide = self._coordinator.run
         self.jobs_done = 0
@@ -332,7 +332,3 @@ class Processor:
     def _requeue(self, jobs: list[ClaimedJob]) -> None:
         if jobs:
             self._outage.retry_until_available(lambda: self._consumer.requeue(jobs), self.given_up)
-
-
-def _ignore_waits(jobs: Sequence[ClaimedJob]) -> None:
-    """Where nobody notes them."""

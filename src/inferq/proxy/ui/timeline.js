@@ -120,10 +120,7 @@ class JobPage {
       el("span", { class: `status ${job.status} large`, role: "status" }, t(`status.${job.status}`)),
       job.error && el("p", { class: "error-text" }, el("strong", {}, job.error_kind ?? ""), " ", job.error),
     );
-    put(
-      this.actions,
-      makeJobActions(job, (isGone) => this.#goOn(isGone)),
-    );
+    put(this.actions, makeJobActions(job, (isGone) => this.#goOn(isGone)));
     this.resultPanel.hidden = job.status !== "completed";
     put(this.result, job.status === "completed" && makeResult(job.result, this.#document));
   }
